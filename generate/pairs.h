@@ -1,0 +1,28 @@
+/*
+ * generate/pairs - the pairs file: predictions beside references, one JSON object a line.
+ *
+ *     {"id": "mimic:0:17", "source": "mimic", "modality": "CR", "split": "test",
+ *      "prediction": "...", "reference": "...", "group": "9f...", "seen": false, ...}
+ *
+ * id is source:block:row, never a study or accession number; group is a keyed hash of the patient.
+ * Lines stand in sample order whatever the rank count. evaluate also reads anyone's file: only
+ * prediction and reference are required.
+ */
+#pragma once
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+
+struct pair {
+    struct str id, source, modality, split;
+    struct str prediction, reference;
+    struct str findings, clinical; /* empty when unknown */
+    struct str group;              /* patient cluster; empty when unknown */
+    int seen;                      /* reference text occurs in train: 1, 0, -1 unknown */
+};
+
+/* Read all pairs (rest unknown keys); texts live in the arena. Errors name the line, never the text. */
+MUST_CHECK bool pairs_read(const char *path, struct arena *a, struct pair **out, size_t *n,
+                           struct err *e);
+/* One line without newline, appended to b. */
+MUST_CHECK bool pairs_put(struct sbuf *b, const struct pair *p, struct err *e);

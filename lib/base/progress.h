@@ -1,0 +1,28 @@
+/*
+ * base/progress - how far a long stage is: a live line on a terminal, a log line every 30 s
+ * otherwise, and status.json in the run folder for `radmill status`.
+ *
+ * Only rank 0 shows anything; on other ranks every call is cheap and silent. Not thread-safe.
+ */
+#pragma once
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct progress {
+    const char *stage; /* borrowed */
+    const char *unit;  /* "reports", "tokens", "steps" */
+    uint64_t total;    /* 0: unknown */
+    uint64_t done;
+    double start_s, last_show_s, last_status_s;
+    char status_path[512]; /* empty: no status.json */
+    bool active, tty;
+};
+
+/* run_dir may be NULL (no status.json). */
+void progress_start(struct progress *p, int rank, const char *stage, const char *unit,
+                    uint64_t total, const char *run_dir);
+/* Set the count; detail ("loss=1.23") may be NULL. Shows at most ten times a second. */
+void progress_update(struct progress *p, uint64_t done, const char *detail);
+/* Last line and status; state is "done", "stopped" or "failed". */
+void progress_end(struct progress *p, const char *state);

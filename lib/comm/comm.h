@@ -1,0 +1,56 @@
+/*
+ * comm/comm - ranks: who am I, which part is mine, agree on errors, exact reductions.
+ *
+ * comm_mpi.c uses MPI (FUNNELED: only the main thread calls comm_*), comm_self.c is one rank without
+ * any MPI; the same code runs on both. No rank leaves between two collectives: keep the local result,
+ * then comm_agree. Functions marked Collective must be called by all ranks in the same order with
+ * matching arguments. An MPI failure itself aborts the job with its reason: Open MPI cannot go on.
+ */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct comm;
+
+/* Start (argc, argv as main's). Singletons work without a launcher. SLURM_NTASKS > 1 with one MPI
+ * rank is ERR_CONFIG with the cure. Collective. */
+MUST_CHECK bool comm_open(int *argc, char ***argv, struct comm **out, struct err *e);
+void comm_close(struct comm *c); /* Collective */
+/* A communicator of this process alone (tests, tools). */
+MUST_CHECK bool comm_open_self(struct comm **out, struct err *e);
+/* End the job at once, from any rank. */
+__attribute__((noreturn)) void comm_abort(struct comm *c, int exit_code);
+
+int comm_rank(const struct comm *c);
+int comm_size(const struct comm *c);
+int comm_local_rank(const struct comm *c); /* among the ranks of this node */
+int comm_local_size(const struct comm *c);
+const char *comm_library(void); /* "Open MPI v4.1.4, ..." or "none" */
+
+/* Contiguous share of n items: [begin, end); the first n % size ranks get one more. */
+struct comm_range {
+    uint64_t begin, end;
+};
+struct comm_range comm_share(const struct comm *c, uint64_t n);
+/* Contiguous shares balanced by cost[n] (prefix sums): every rank computes the same cut. */
+struct comm_range comm_share_cost(const struct comm *c, const uint64_t *cost, uint64_t n);
+
+/* All ranks learn whether all were ok. If not, every e holds the lowest failing rank's error.
+ * Cost about 1 us. Collective. */
+MUST_CHECK bool comm_agree(struct comm *c, bool ok, struct err *e);
+
+void comm_barrier(struct comm *c);                                         /* Collective */
+void comm_bcast(struct comm *c, void *p, size_t n, int root);              /* Collective */
+/* In place; integer sums wrap, so they are exact in any order. Collective. */
+void comm_sum_i64(struct comm *c, int64_t *v, size_t n);
+void comm_sum_u64(struct comm *c, uint64_t *v, size_t n);
+void comm_max_i64(struct comm *c, int64_t *v, size_t n);
+void comm_max_f64(struct comm *c, double *v, size_t n);
+/* Every rank's n bytes, in rank order, into out[size * n]. Collective. */
+void comm_allgather(struct comm *c, const void *in, size_t n, void *out);
+/* Every rank's own number of bytes, joined in rank order. *out is mem_alloc'ed (the caller frees it
+ * with mem_free), counts[size] may be NULL. Collective. */
+MUST_CHECK bool comm_allgatherv(struct comm *c, const void *in, size_t n, void **out,
+                                size_t *total, size_t *counts, struct err *e);

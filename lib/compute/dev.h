@@ -1,0 +1,177 @@
+/*
+ * compute/dev - one list of tensor operations; every device implements it.
+ *
+ *     cpu      oneDNN for the matrix products, own loops for the rest; dtype f32 or bf16
+ *     strict   runs the cpu ops late (at sync) and locks its memory in between, so that host code
+ *              which touches device memory crashes on a laptop, not on the cluster
+ *     cuda:N   (plug-in) cuBLASLt and own kernels
+ *
+ * The main idea: host code never sees a device pointer. Memory is a `struct dev_buf`, one block per
+ * lifetime; a `struct dev_mat` is a typed view into it. Ops are queued in order; dev_download and
+ * dev_sync wait, and report what failed before. Shapes and dtypes are checked here, once for all devices
+ * (a mismatch is our own bug: CHECK), so a device implements arithmetic only.
+ *
+ * Bits: for one kind of device, build, ISA and thread count every op is a pure function of its inputs;
+ * no op depends on what ran before. Reductions have a fixed order that does not depend on the rank count.
+ *
+ * Shapes below: T tokens of a packed bin, d model width, h query heads, k key-value heads, hd head width, V vocabulary.
+ * Matrices are row-major. "f32/bf16" = either, as the view says. Not thread-safe: one thread a device.
+ */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum dev_dtype { DEV_F32, DEV_BF16, DEV_I32, DEV_I64, DEV_DTYPES };
+size_t dev_dtype_bytes(enum dev_dtype t);
+extern const char *const dev_dtype_names[DEV_DTYPES + 1];
+
+struct dev;
+struct dev_buf;
+
+/* rows x cols, ld elements from row to row, starting `offset` elements (of dtype) into buf. */
+struct dev_mat {
+    struct dev_buf *buf;
+    size_t offset;
+    enum dev_dtype dtype;
+    uint32_t rows, cols, ld;
+};
+/* A contiguous matrix at an element offset; a part of one (rows r0.., columns c0..). */
+struct dev_mat dev_mat_of(struct dev_buf *b, size_t offset, enum dev_dtype t, uint32_t rows,
+                          uint32_t cols);
+struct dev_mat dev_mat_part(struct dev_mat m, uint32_t r0, uint32_t rows, uint32_t c0,
+                            uint32_t cols);
+
+/* name: "cpu", "strict", "cuda", "cuda:1", or "auto" (a visible GPU, else the CPU). threads: of one
+ * op, 0 = 1. */
+MUST_CHECK bool dev_open(const char *name, int threads, struct dev **out, struct err *e);
+void dev_close(struct dev *d);
+const char *dev_name(const struct dev *d);
+/* "isa=avx512_core_bf16 gemm=onednn-2.6.3 threads=1": goes into the run's provenance. */
+const char *dev_describe(const struct dev *d);
+/* Is this dtype's matrix product fast here (AMX, AVX512-BF16)? Used for `dtype: auto`. */
+bool dev_prefers_bf16(const struct dev *d);
+
+/* ---- memory */
+MUST_CHECK bool dev_buf_open(struct dev *d, size_t bytes, struct dev_buf **out, struct err *e);
+void dev_buf_close(struct dev_buf *b);
+size_t dev_buf_bytes(const struct dev_buf *b);
+size_t dev_bytes_live(const struct dev *d); /* in all buffers of the device */
+size_t dev_bytes_peak(const struct dev *d);
+/* Host to device; `host` may be reused on return. Offsets in bytes. */
+MUST_CHECK bool dev_upload(struct dev *d, struct dev_buf *b, size_t offset, const void *host,
+                           size_t bytes, struct err *e);
+/* Device to host; waits for all ops before it. */
+MUST_CHECK bool dev_download(struct dev *d, const struct dev_buf *b, size_t offset, void *host,
+                             size_t bytes, struct err *e);
+MUST_CHECK bool dev_zero(struct dev *d, struct dev_mat m, struct err *e);
+MUST_CHECK bool dev_sync(struct dev *d, struct err *e);
+
+/* ---- copies */
+/* dst = src, converting dtype (f32 <-> bf16, round to nearest even). Same shape. */
+MUST_CHECK bool dev_cast(struct dev *d, struct dev_mat src, struct dev_mat dst, struct err *e);
+/* dst = alpha * src, converting: used to lay s*B into a merged weight's tail. */
+MUST_CHECK bool dev_scale_cast(struct dev *d, float alpha, struct dev_mat src, struct dev_mat dst,
+                               struct err *e);
+/* dst[i,:] = src[idx[i],:] (idx I32 [1, n]); dtype converted. */
+MUST_CHECK bool dev_gather_rows(struct dev *d, struct dev_mat src, struct dev_mat idx,
+                                struct dev_mat dst, struct err *e);
+/* dst[idx[i],:] = src[i,:]; rows not named keep their value; idx distinct. */
+MUST_CHECK bool dev_scatter_rows(struct dev *d, struct dev_mat src, struct dev_mat idx,
+                                 struct dev_mat dst, struct err *e);
+/* table_grad[ids[i],:] += src[i,:] in increasing i (f32): embedding gradient, fixed order. */
+MUST_CHECK bool dev_scatter_add_rows(struct dev *d, struct dev_mat src, struct dev_mat ids,
+                                     struct dev_mat table_grad, struct err *e);
+/* x += y, f32 x; y f32/bf16. */
+MUST_CHECK bool dev_add(struct dev *d, struct dev_mat x, struct dev_mat y, struct err *e);
+
+/* ---- matrix product: C = alpha op(A) op(B) + beta C. A, B of one dtype (f32 or bf16), C f32 or
+ * bf16; accumulation in f32. op is transpose when the flag is set. */
+struct dev_gemm {
+    bool trans_a, trans_b;
+    float alpha, beta;
+};
+MUST_CHECK bool dev_gemm(struct dev *d, struct dev_gemm g, struct dev_mat a, struct dev_mat b,
+                         struct dev_mat c, struct err *e);
+
+/* ---- blocks of a transformer */
+/* y = x / sqrt(mean(x^2) + eps) * w; x f32 [T,d], w f32 [1,d], y f32/bf16; rstd f32 [1,T] is kept
+ * for the backward pass. (Zhang and Sennrich 2019, arXiv 1910.07467) */
+MUST_CHECK bool dev_rmsnorm(struct dev *d, struct dev_mat x, struct dev_mat w, float eps,
+                            struct dev_mat y, struct dev_mat rstd, struct err *e);
+/* dx += dL/dx (f32 [T,d]); dw, when dw.buf is set, += dL/dw (f32 [1,d]). dy f32/bf16. */
+MUST_CHECK bool dev_rmsnorm_bwd(struct dev *d, struct dev_mat dy, struct dev_mat x, struct dev_mat w,
+                                struct dev_mat rstd, struct dev_mat dx, struct dev_mat dw,
+                                struct err *e);
+/* Rotary positions in place on x [T, heads*hd] (f32/bf16), half-split pairs (j, j+hd/2). angle =
+ * pos[t] * inv_freq[j]; pos I32 [1,T], inv_freq f32 [1,hd/2]. inverse: rotate back (the backward pass). */
+MUST_CHECK bool dev_rope(struct dev *d, struct dev_mat x, uint32_t heads, struct dev_mat pos,
+                         struct dev_mat inv_freq, bool inverse, struct err *e);
+
+/* Causal attention inside each sample of a packed bin. */
+struct dev_attn {
+    uint32_t heads, kv_heads, head_dim;
+    float scale;           /* 1/sqrt(head_dim) for Llama */
+    uint32_t window;       /* sliding window, 0: none */
+    const uint32_t *cu;    /* host: sample starts [n+1], cu[n] = T */
+    uint32_t nseq;
+};
+/* q [T, h*hd], k, v [T, kv*hd] (views into one merged qkv matrix are fine), out [T, h*hd], all
+ * f32/bf16 of one dtype; lse f32 [h, T] kept for the backward pass. */
+MUST_CHECK bool dev_attn_fwd(struct dev *d, const struct dev_attn *a, struct dev_mat q,
+                             struct dev_mat k, struct dev_mat v, struct dev_mat out,
+                             struct dev_mat lse, struct err *e);
+/* dq, dk, dv are overwritten. (FlashAttention-2, arXiv 2307.08691: P is recomputed from lse) */
+MUST_CHECK bool dev_attn_bwd(struct dev *d, const struct dev_attn *a, struct dev_mat q,
+                             struct dev_mat k, struct dev_mat v, struct dev_mat out,
+                             struct dev_mat lse, struct dev_mat dout, struct dev_mat dq,
+                             struct dev_mat dk, struct dev_mat dv, struct err *e);
+
+/* Decoding with a cache. Row i of q belongs to sequence slot[i], at position pos[i] (both host
+ * arrays); its keys are rows 0..pos[i] of that slot. k_cache, v_cache: [slots*max_len, kv*hd]; the new rows were put there
+ * by dev_scatter_rows. The result of a row does not depend on the other rows. */
+MUST_CHECK bool dev_attn_cached(struct dev *d, const struct dev_attn *a, struct dev_mat q,
+                                struct dev_mat k_cache, struct dev_mat v_cache, uint32_t max_len,
+                                const uint32_t *slot, const uint32_t *pos, struct dev_mat out,
+                                struct err *e);
+
+/* y = silu(g) * u; gu [T, 2*f] holds g then u; y [T, f]. (Shazeer 2020, arXiv 2002.05202) */
+MUST_CHECK bool dev_swiglu(struct dev *d, struct dev_mat gu, struct dev_mat y, struct err *e);
+/* dgu from dy and the saved gu; dgu may be gu itself. */
+MUST_CHECK bool dev_swiglu_bwd(struct dev *d, struct dev_mat dy, struct dev_mat gu,
+                               struct dev_mat dgu, struct err *e);
+
+/* Inverted dropout from counters: y = x * mask / (1-p), mask of element i = f(key, base + i). Used
+ * forward and, with the same key, backward. y may be x. */
+MUST_CHECK bool dev_dropout(struct dev *d, struct dev_mat x, float p, uint64_t key, uint64_t base,
+                            struct dev_mat y, struct err *e);
+
+/* Cross-entropy over rows of logits [n,V] (f32), labels I32 [1,n]: loss f32 [1,n] =
+ * logsumexp - logit[label]; when grad, logits become scale * (softmax - onehot) in place (same dtype) . */
+MUST_CHECK bool dev_xent(struct dev *d, struct dev_mat logits, struct dev_mat labels,
+                         struct dev_mat loss, bool grad, float scale, struct err *e);
+/* out I32 [1,n]: index of the largest logit of each row, the lowest index on a tie. */
+MUST_CHECK bool dev_argmax(struct dev *d, struct dev_mat logits, struct dev_mat out, struct err *e);
+
+/* ---- optimizer */
+/* acc (I64 [1,n]) += round(g * 2^shift), round to nearest even: exact and order-free. Any |g * 2^shift| >=
+ * 2^62 or NaN sets *overflow (I32 [1,1]) to 1. (DESIGN.md promise 2) */
+MUST_CHECK bool dev_accum_fixed(struct dev *d, struct dev_mat g, int shift, struct dev_mat acc,
+                                struct dev_mat overflow, struct err *e);
+/* g f32 = acc * 2^-shift * scale. */
+MUST_CHECK bool dev_from_fixed(struct dev *d, struct dev_mat acc, int shift, double scale,
+                               struct dev_mat g, struct err *e);
+/* Host result: max |g| over the matrix (NaN counts as infinity), and the sum of squares in f64 in
+ * index order. Both wait. */
+MUST_CHECK bool dev_absmax(struct dev *d, struct dev_mat g, float *out, struct err *e);
+MUST_CHECK bool dev_sumsq(struct dev *d, struct dev_mat g, double *out, struct err *e);
+
+struct dev_adamw {
+    float lr, beta1, beta2, eps, weight_decay;
+    float grad_scale; /* clipping factor */
+    uint64_t step;    /* 1, 2, ... for the bias correction */
+};
+/* p, m, v, g f32 [1,n]. Decoupled weight decay (Loshchilov and Hutter 2019, arXiv 1711.05101). */
+MUST_CHECK bool dev_adamw(struct dev *d, const struct dev_adamw *o, struct dev_mat g,
+                          struct dev_mat p, struct dev_mat m, struct dev_mat v, struct err *e);
