@@ -4,10 +4,10 @@
  *     DIR/step-00000120/arrays.rmck   header, arrays, checksums (docs/FORMATS.md)
  *     DIR/step-00000120/COMPLETE      written last, deleted first; holds size and digest
  *
- * A checkpoint knows neither model nor device: the caller hands over items of host memory plus a JSON
- * text of scalars. All ranks hold equal state, so rank 0 writes and all ranks learn the outcome. kill -9, a full
- * disk or a torn file at any moment leave the previous checkpoint loadable: loading takes the newest complete one
- * whose checksums hold.
+ * A checkpoint knows neither model nor device: the caller hands over items of host memory plus a
+ * JSON text of scalars. All ranks hold equal state, so rank 0 writes and all ranks learn the
+ * outcome. kill -9, a full disk or a torn file at any moment leave the previous checkpoint
+ * loadable: loading takes the newest complete one whose checksums hold.
  */
 #pragma once
 #include <stddef.h>
@@ -26,8 +26,8 @@ struct ckpt_item {
     void *data; /* read on save, filled on load */
 };
 
-/* Save as step `step`, then drop the oldest so that `keep` remain; steps listed in pinned[] (the best
- * one) always stay. Collective. */
+/* Save as step `step`, then drop the oldest so that `keep` remain; steps listed in pinned[] (the
+ * best one) always stay. Collective. */
 MUST_CHECK bool ckpt_save(struct comm *c, const char *dir, uint64_t step,
                           const struct ckpt_item *items, size_t nitems, struct str meta_json,
                           uint32_t keep, const uint64_t *pinned, size_t npinned, struct err *e);

@@ -1,17 +1,17 @@
 /*
  * generate/decode - many prompts to many answers: continuous batching over a decoder cache.
  *
- * Prompts are taken longest first; a finished sequence's slot is refilled at once. Greedy answers are
- * identical for any batch size, order and rank count (decoder_step's promise).
+ * Prompts are taken longest first; a finished sequence's slot is refilled at once. Greedy answers
+ * are identical for any batch size, order and rank count (decoder_step's promise).
  */
 #pragma once
 #include "model/decoder.h"
 
 struct decode_opts {
-    uint32_t slots;          /* sequences at once */
-    uint32_t max_len;        /* prompt + answer */
+    uint32_t slots;   /* sequences at once */
+    uint32_t max_len; /* prompt + answer */
     uint32_t max_new_tokens;
-    uint32_t prefill_rows;   /* most prompt tokens in one step */
+    uint32_t prefill_rows; /* most prompt tokens in one step */
     int32_t eos[8];
     uint32_t neos;
 };
@@ -22,7 +22,7 @@ struct decode_prompt {
 struct decode_answer {
     uint32_t *ids; /* mem_alloc'ed, released by the caller; EOS not included */
     uint32_t n;
-    bool ended;    /* by EOS, not by max_new_tokens */
+    bool ended; /* by EOS, not by max_new_tokens */
 };
 struct decode_stats {
     uint64_t prompt_tokens, new_tokens, steps;

@@ -21,7 +21,8 @@ struct pair {
     int seen;                      /* reference text occurs in train: 1, 0, -1 unknown */
 };
 
-/* Read all pairs (rest unknown keys); texts live in the arena. Errors name the line, never the text. */
+/* Read all pairs (rest unknown keys); texts live in the arena. Errors name the line, never the
+ * text. */
 MUST_CHECK bool pairs_read(const char *path, struct arena *a, struct pair **out, size_t *n,
                            struct err *e);
 /* One line without newline, appended to b. */

@@ -2,8 +2,8 @@
  * ingest/record - report records on disk: what ingest writes and shard reads. The only code that
  * knows the HDF5 layout `records/v1` (docs/FORMATS.md).
  *
- *     corpus.dir/manifest.json                 sources, blocks, digests, counts, reasons; written last
- *     corpus.dir/records/<source>/b000000.h5   one file a block of up to 4,096 archive entries
+ *     corpus.dir/manifest.json                 sources, blocks, digests, counts, reasons; written
+ * last corpus.dir/records/<source>/b000000.h5   one file a block of up to 4,096 archive entries
  *
  * Text is decoded UTF-8, uncleaned; sections are byte spans in it. A block holds the records of a
  * fixed range of archive entries, so its bytes do not depend on the number of ranks. The bytes of a
@@ -36,14 +36,33 @@ extern const char *const record_section_names[SEC_COUNT + 1];
 
 /* DICOM modality codes; UNKNOWN: the rules abstained. */
 enum record_modality {
-    MOD_UNKNOWN, MOD_CR, MOD_CT, MOD_MR, MOD_US, MOD_NM, MOD_PT, MOD_XA, MOD_MG, MOD_RF, MOD_OT,
+    MOD_UNKNOWN,
+    MOD_CR,
+    MOD_CT,
+    MOD_MR,
+    MOD_US,
+    MOD_NM,
+    MOD_PT,
+    MOD_XA,
+    MOD_MG,
+    MOD_RF,
+    MOD_OT,
     MOD_COUNT
 };
 extern const char *const record_modality_names[MOD_COUNT + 1]; /* "unknown", "CR", ... */
 int record_modality_of(struct str name); /* code or synonym ("MRI", "x-ray"); -1 unknown */
 
 /* Where the label came from. */
-enum record_origin { ORIGIN_NONE, ORIGIN_COLUMN, ORIGIN_CODE, ORIGIN_DESCRIPTION, ORIGIN_TEXT, ORIGIN_SITE, ORIGIN_SOURCE, ORIGIN_COUNT };
+enum record_origin {
+    ORIGIN_NONE,
+    ORIGIN_COLUMN,
+    ORIGIN_CODE,
+    ORIGIN_DESCRIPTION,
+    ORIGIN_TEXT,
+    ORIGIN_SITE,
+    ORIGIN_SOURCE,
+    ORIGIN_COUNT
+};
 extern const char *const record_origin_names[ORIGIN_COUNT + 1];
 
 enum record_split { SPLIT_TRAIN, SPLIT_DEV, SPLIT_TEST, SPLIT_NONE, SPLIT_COUNT };

@@ -1,11 +1,12 @@
 /*
  * shard/shard_reader - read token shards: the contract between shard and train, generate.
  *
- *     shards.dir/manifest.json                     dataset digest, files, counts; renamed into place last
- *     shards.dir/<modality>/s<nnnnn>-<key12>.h5    layout `shards/v1` (docs/FORMATS.md)
+ *     shards.dir/manifest.json                     dataset digest, files, counts; renamed into
+ * place last shards.dir/<modality>/s<nnnnn>-<key12>.h5    layout `shards/v1` (docs/FORMATS.md)
  *
- * A shard never changes once committed. Token arrays are contiguous in the file and memory-mapped, so
- * a random sample costs no copy of the file. Not thread-safe. No MPI inside: each rank opens its own.
+ * A shard never changes once committed. Token arrays are contiguous in the file and memory-mapped,
+ * so a random sample costs no copy of the file. Not thread-safe. No MPI inside: each rank opens its
+ * own.
  */
 #pragma once
 #include "base/arena.h"
@@ -20,16 +21,17 @@ struct shard_info {
     uint8_t tokenizer_digest[32]; /* text/tokenizer */
     uint8_t template_digest[32];  /* text/prompt */
     uint32_t vocab_size;
-    uint32_t max_tokens;          /* no sample is longer */
+    uint32_t max_tokens; /* no sample is longer */
     const char *template_name;
-    const char *inputs;           /* "clinical,findings" */
-    int32_t eos, bos, pad;        /* -1: none */
+    const char *inputs;    /* "clinical,findings" */
+    int32_t eos, bos, pad; /* -1: none */
 };
 
 /* All samples of one split over the chosen modalities, in file order. */
 struct shard_set;
 /* modalities: names, n == 0 means all. Checks versions, schema and checksums of index arrays; with
- * verify_tokens also of the token arrays. An empty split is ERR_CONFIG naming the splits there are. */
+ * verify_tokens also of the token arrays. An empty split is ERR_CONFIG naming the splits there are.
+ */
 MUST_CHECK bool shard_set_open(const char *dir, enum shard_split split,
                                const char *const *modalities, size_t nmodalities,
                                bool verify_tokens, struct shard_set **out, struct err *e);

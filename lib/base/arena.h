@@ -2,7 +2,8 @@
  * base/arena - bump allocation for one lifetime (process, run, batch, record), with a cap.
  *
  * Whoever passes the arena owns the result. A loop marks its scratch arena and resets it each turn.
- * Passing the cap is ERR_LIMIT, running out of memory ERR_NOMEM. Blocks never move. Not thread-safe.
+ * Passing the cap is ERR_LIMIT, running out of memory ERR_NOMEM. Blocks never move. Not
+ * thread-safe.
  */
 #pragma once
 #include <stddef.h>

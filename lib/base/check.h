@@ -7,10 +7,10 @@
  */
 #pragma once
 
-#define CHECK(cond) ((cond) ? (void)0 : check_failed(__FILE__, __LINE__, __func__, #cond))
+#define CHECK(cond)   ((cond) ? (void)0 : check_failed(__FILE__, __LINE__, __func__, #cond))
 #define UNREACHABLE() check_failed(__FILE__, __LINE__, __func__, "unreachable")
 
-#define MUST_CHECK __attribute__((warn_unused_result))
+#define MUST_CHECK              __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
 
 __attribute__((noreturn, cold)) void check_failed(const char *file, int line, const char *func,

@@ -2,9 +2,10 @@
  * base/fault - make the n-th hit of a point fail, once or for good.
  *
  * Points are named: mem, open, read, write, fsync, rename, unlink, mkdir. Compiled in when
- * RADMILL_FAULTS is defined (dev, asan, tsan builds); otherwise fault_hit is constant false. Tests arm a point
- * in-process; for child processes the environment variable RADMILL_FAULT="point:n[:forever]" is read
- * once by cli/main, which calls fault_arm_spec. Thread-safe counters.
+ * RADMILL_FAULTS is defined (dev, asan, tsan builds); otherwise fault_hit is constant false. Tests
+ * arm a point in-process; for child processes the environment variable
+ * RADMILL_FAULT="point:n[:forever]" is read once by cli/main, which calls fault_arm_spec.
+ * Thread-safe counters.
  */
 #pragma once
 #include <stdbool.h>

@@ -2,7 +2,8 @@
  * base/hash - digests and checksums.
  *
  * sha256 names things (manifests, configuration, files); xxh3-128 checks blocks and finds
- * duplicates; crc32c ends journal records; xxh64 serves tables. All little-endian, all independent of the machine.
+ * duplicates; crc32c ends journal records; xxh64 serves tables. All little-endian, all independent
+ * of the machine.
  */
 #pragma once
 #include <stddef.h>

@@ -10,7 +10,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* Parse text; the caller owns *out (json_decref). `what` names the input in errors, never its text. */
+/* Parse text; the caller owns *out (json_decref). `what` names the input in errors, never its text.
+ */
 MUST_CHECK bool json_parse(struct str text, const char *what, json_t **out, struct err *e);
 /* Parse a file of at most max_bytes. */
 MUST_CHECK bool json_read_file(const char *path, size_t max_bytes, json_t **out, struct err *e);

@@ -2,11 +2,11 @@
  * base/opt - options: one table a section is the truth for the YAML file, --set, --help, range
  * checks, the dumped run.yaml and the docs.
  *
- * A configuration is a YAML mapping of sections (corpus, shards, model, lora, train, ...). opt_doc_load
- * reads it (include: lists, ${VAR} from the environment the caller passes, --set overrides on top) and keeps file
- * and line of every node; opt_bind fills a struct from one section by its table. An unknown key is an
- * error that names the nearest known one; a value out of range names file and line. Everything lives
- * in the arena given to opt_doc_load.
+ * A configuration is a YAML mapping of sections (corpus, shards, model, lora, train, ...).
+ * opt_doc_load reads it (include: lists, ${VAR} from the environment the caller passes, --set
+ * overrides on top) and keeps file and line of every node; opt_bind fills a struct from one section
+ * by its table. An unknown key is an error that names the nearest known one; a value out of range
+ * names file and line. Everything lives in the arena given to opt_doc_load.
  *
  *     struct train_opts { double lr; uint32_t rank; const char *dir; };
  *     static const struct opt train_table[] = {
@@ -59,8 +59,8 @@ struct opt {
     enum opt_type type;
     size_t offset;
     const char *help;
-    const char *def;  /* default as YAML text; NULL: zero / NULL / empty */
-    double min, max;  /* numbers only */
+    const char *def;          /* default as YAML text; NULL: zero / NULL / empty */
+    double min, max;          /* numbers only */
     const char *const *names; /* OPT_T_ENUM, NULL-terminated */
     const struct opt *sub;    /* OPT_T_LIST, OPT_T_MAP */
     size_t sub_size;
@@ -68,36 +68,74 @@ struct opt {
 
 #define OPT_STRINGIFY_(x) #x
 /* Defaults are written as YAML text by the macros, so that help, dump and parser agree. */
-#define OPT_BOOL(S, f, d, h) {.key = #f, .type = OPT_T_BOOL, .offset = offsetof(S, f), .help = h, .def = #d}
-#define OPT_U32(S, f, d, lo, hi, h) \
-    {.key = #f, .type = OPT_T_U32, .offset = offsetof(S, f), .help = h, .def = #d, .min = lo, .max = hi}
-#define OPT_U64(S, f, d, lo, hi, h) \
-    {.key = #f, .type = OPT_T_U64, .offset = offsetof(S, f), .help = h, .def = #d, .min = lo, .max = hi}
-#define OPT_F64(S, f, d, lo, hi, h) \
-    {.key = #f, .type = OPT_T_F64, .offset = offsetof(S, f), .help = h, .def = #d, .min = lo, .max = hi}
-#define OPT_STRING(S, f, d, h) {.key = #f, .type = OPT_T_STR, .offset = offsetof(S, f), .help = h, .def = d}
-#define OPT_PATH(S, f, d, h) {.key = #f, .type = OPT_T_PATH, .offset = offsetof(S, f), .help = h, .def = d}
-#define OPT_ENUM(S, f, d, ns, h) \
-    {.key = #f, .type = OPT_T_ENUM, .offset = offsetof(S, f), .help = h, .def = d, .names = ns}
-#define OPT_STRS(S, f, d, h) {.key = #f, .type = OPT_T_STRS, .offset = offsetof(S, f), .help = h, .def = d}
-#define OPT_EVERY(S, f, d, h) {.key = #f, .type = OPT_T_EVERY, .offset = offsetof(S, f), .help = h, .def = d}
-#define OPT_LIST(S, f, T, tab, h) \
-    {.key = #f, .type = OPT_T_LIST, .offset = offsetof(S, f), .help = h, .sub = tab, .sub_size = sizeof(T)}
-#define OPT_MAP(S, f, T, tab, h) \
-    {.key = #f, .type = OPT_T_MAP, .offset = offsetof(S, f), .help = h, .sub = tab, .sub_size = sizeof(T)}
-#define OPT_NODE(S, f, h) {.key = #f, .type = OPT_T_NODE, .offset = offsetof(S, f), .help = h}
-#define OPT_END {.key = NULL, .type = OPT_T_END}
+#define OPT_BOOL(S, f, d, h)                                                                       \
+    {                                                                                              \
+        .key = #f, .type = OPT_T_BOOL, .offset = offsetof(S, f), .help = h, .def = #d              \
+    }
+#define OPT_U32(S, f, d, lo, hi, h)                                                                \
+    {                                                                                              \
+        .key = #f, .type = OPT_T_U32, .offset = offsetof(S, f), .help = h, .def = #d, .min = lo,   \
+        .max = hi                                                                                  \
+    }
+#define OPT_U64(S, f, d, lo, hi, h)                                                                \
+    {                                                                                              \
+        .key = #f, .type = OPT_T_U64, .offset = offsetof(S, f), .help = h, .def = #d, .min = lo,   \
+        .max = hi                                                                                  \
+    }
+#define OPT_F64(S, f, d, lo, hi, h)                                                                \
+    {                                                                                              \
+        .key = #f, .type = OPT_T_F64, .offset = offsetof(S, f), .help = h, .def = #d, .min = lo,   \
+        .max = hi                                                                                  \
+    }
+#define OPT_STRING(S, f, d, h)                                                                     \
+    {                                                                                              \
+        .key = #f, .type = OPT_T_STR, .offset = offsetof(S, f), .help = h, .def = d                \
+    }
+#define OPT_PATH(S, f, d, h)                                                                       \
+    {                                                                                              \
+        .key = #f, .type = OPT_T_PATH, .offset = offsetof(S, f), .help = h, .def = d               \
+    }
+#define OPT_ENUM(S, f, d, ns, h)                                                                   \
+    {                                                                                              \
+        .key = #f, .type = OPT_T_ENUM, .offset = offsetof(S, f), .help = h, .def = d, .names = ns  \
+    }
+#define OPT_STRS(S, f, d, h)                                                                       \
+    {                                                                                              \
+        .key = #f, .type = OPT_T_STRS, .offset = offsetof(S, f), .help = h, .def = d               \
+    }
+#define OPT_EVERY(S, f, d, h)                                                                      \
+    {                                                                                              \
+        .key = #f, .type = OPT_T_EVERY, .offset = offsetof(S, f), .help = h, .def = d              \
+    }
+#define OPT_LIST(S, f, T, tab, h)                                                                  \
+    {                                                                                              \
+        .key = #f, .type = OPT_T_LIST, .offset = offsetof(S, f), .help = h, .sub = tab,            \
+        .sub_size = sizeof(T)                                                                      \
+    }
+#define OPT_MAP(S, f, T, tab, h)                                                                   \
+    {                                                                                              \
+        .key = #f, .type = OPT_T_MAP, .offset = offsetof(S, f), .help = h, .sub = tab,             \
+        .sub_size = sizeof(T)                                                                      \
+    }
+#define OPT_NODE(S, f, h)                                                                          \
+    {                                                                                              \
+        .key = #f, .type = OPT_T_NODE, .offset = offsetof(S, f), .help = h                         \
+    }
+#define OPT_END                                                                                    \
+    {                                                                                              \
+        .key = NULL, .type = OPT_T_END                                                             \
+    }
 
 /* ---- the tree */
 enum opt_kind { OPT_SCALAR, OPT_SEQ, OPT_MAPPING };
 struct opt_node {
     enum opt_kind kind;
-    struct str scalar;        /* OPT_SCALAR, unquoted text */
+    struct str scalar; /* OPT_SCALAR, unquoted text */
     bool quoted;
-    const char *file;         /* where it stands; "--set" for overrides */
+    const char *file; /* where it stands; "--set" for overrides */
     int line;
-    const char **keys;        /* OPT_MAPPING */
-    struct opt_node **items;  /* OPT_SEQ, OPT_MAPPING */
+    const char **keys;       /* OPT_MAPPING */
+    struct opt_node **items; /* OPT_SEQ, OPT_MAPPING */
     size_t n;
 };
 struct opt_doc {
@@ -120,13 +158,15 @@ MUST_CHECK bool opt_doc_sections(const struct opt_doc *d, const char *const *nam
 const struct opt_node *opt_doc_section(const struct opt_doc *d, const char *section);
 const struct opt_node *opt_node_get(const struct opt_node *map, const char *key);
 
-/* Fill `out` (zeroed first): defaults, then the section's values. A missing section is all defaults. */
+/* Fill `out` (zeroed first): defaults, then the section's values. A missing section is all
+ * defaults. */
 MUST_CHECK bool opt_bind(const struct opt_doc *d, const char *section, const struct opt *table,
                          void *out, struct err *e);
 /* Only defaults. */
 MUST_CHECK bool opt_defaults(const struct opt *table, struct arena *a, void *out, struct err *e);
 
-/* "section:\n  key: value\n..." complete and reloadable: opt_bind of the dump gives the same struct. */
+/* "section:\n  key: value\n..." complete and reloadable: opt_bind of the dump gives the same
+ * struct. */
 MUST_CHECK bool opt_dump(const char *section, const struct opt *table, const void *opts,
                          struct sbuf *b, struct err *e);
 /* Help text: key, type, default, range, help; one option a paragraph. */

@@ -20,9 +20,9 @@ struct rundir {
     int lock;
     int rank;
 };
-/* Rank 0 creates the folder, locks it, compares and writes <stage>.yaml; other ranks only open their
- * log. free_keys: NULL-terminated or NULL. Not collective: callers comm_agree on the result and only
- * then use the folder from other ranks. */
+/* Rank 0 creates the folder, locks it, compares and writes <stage>.yaml; other ranks only open
+ * their log. free_keys: NULL-terminated or NULL. Not collective: callers comm_agree on the result
+ * and only then use the folder from other ranks. */
 MUST_CHECK bool rundir_open(const char *path, const char *stage, struct str options_dump,
                             const char *const *free_keys, int rank, struct rundir *out,
                             struct err *e);

@@ -2,8 +2,8 @@
  * base/str - borrowed text views, and a builder with a maximum.
  *
  * `struct str` owns nothing and may hold NUL bytes; it never outlives what it points into. `struct
- * sbuf` owns its bytes and refuses to grow past its maximum (ERR_LIMIT). The parse functions are the
- * only number parsers of the project: whole string or error, no locale, no leading blanks.
+ * sbuf` owns its bytes and refuses to grow past its maximum (ERR_LIMIT). The parse functions are
+ * the only number parsers of the project: whole string or error, no locale, no leading blanks.
  */
 #pragma once
 #include <stddef.h>
@@ -18,7 +18,10 @@ struct str {
 };
 #define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
 /* For static initialisers. */
-#define STR_INIT(literal) {(literal), sizeof(literal) - 1}
+#define STR_INIT(literal)                                                                          \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1                                                             \
+    }
 /* printf("%.*s", STR_ARG(s)) */
 #define STR_ARG(s) (int)(s).n, (s).p
 

@@ -1,10 +1,11 @@
 /*
  * comm/comm - ranks: who am I, which part is mine, agree on errors, exact reductions.
  *
- * comm_mpi.c uses MPI (FUNNELED: only the main thread calls comm_*), comm_self.c is one rank without
- * any MPI; the same code runs on both. No rank leaves between two collectives: keep the local result,
- * then comm_agree. Functions marked Collective must be called by all ranks in the same order with
- * matching arguments. An MPI failure itself aborts the job with its reason: Open MPI cannot go on.
+ * comm_mpi.c uses MPI (FUNNELED: only the main thread calls comm_*), comm_self.c is one rank
+ * without any MPI; the same code runs on both. No rank leaves between two collectives: keep the
+ * local result, then comm_agree. Functions marked Collective must be called by all ranks in the
+ * same order with matching arguments. An MPI failure itself aborts the job with its reason: Open
+ * MPI cannot go on.
  */
 #pragma once
 #include <stddef.h>
@@ -41,8 +42,8 @@ struct comm_range comm_share_cost(const struct comm *c, const uint64_t *cost, ui
  * Cost about 1 us. Collective. */
 MUST_CHECK bool comm_agree(struct comm *c, bool ok, struct err *e);
 
-void comm_barrier(struct comm *c);                                         /* Collective */
-void comm_bcast(struct comm *c, void *p, size_t n, int root);              /* Collective */
+void comm_barrier(struct comm *c);                            /* Collective */
+void comm_bcast(struct comm *c, void *p, size_t n, int root); /* Collective */
 /* In place; integer sums wrap, so they are exact in any order. Collective. */
 void comm_sum_i64(struct comm *c, int64_t *v, size_t n);
 void comm_sum_u64(struct comm *c, uint64_t *v, size_t n);
@@ -52,5 +53,5 @@ void comm_max_f64(struct comm *c, double *v, size_t n);
 void comm_allgather(struct comm *c, const void *in, size_t n, void *out);
 /* Every rank's own number of bytes, joined in rank order. *out is mem_alloc'ed (the caller frees it
  * with mem_free), counts[size] may be NULL. Collective. */
-MUST_CHECK bool comm_allgatherv(struct comm *c, const void *in, size_t n, void **out,
-                                size_t *total, size_t *counts, struct err *e);
+MUST_CHECK bool comm_allgatherv(struct comm *c, const void *in, size_t n, void **out, size_t *total,
+                                size_t *counts, struct err *e);

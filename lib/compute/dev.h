@@ -8,14 +8,16 @@
  *
  * The main idea: host code never sees a device pointer. Memory is a `struct dev_buf`, one block per
  * lifetime; a `struct dev_mat` is a typed view into it. Ops are queued in order; dev_download and
- * dev_sync wait, and report what failed before. Shapes and dtypes are checked here, once for all devices
- * (a mismatch is our own bug: CHECK), so a device implements arithmetic only.
+ * dev_sync wait, and report what failed before. Shapes and dtypes are checked here, once for all
+ * devices (a mismatch is our own bug: CHECK), so a device implements arithmetic only.
  *
- * Bits: for one kind of device, build, ISA and thread count every op is a pure function of its inputs;
- * no op depends on what ran before. Reductions have a fixed order that does not depend on the rank count.
+ * Bits: for one kind of device, build, ISA and thread count every op is a pure function of its
+ * inputs; no op depends on what ran before. Reductions have a fixed order that does not depend on
+ * the rank count.
  *
- * Shapes below: T tokens of a packed bin, d model width, h query heads, k key-value heads, hd head width, V vocabulary.
- * Matrices are row-major. "f32/bf16" = either, as the view says. Not thread-safe: one thread a device.
+ * Shapes below: T tokens of a packed bin, d model width, h query heads, k key-value heads, hd head
+ * width, V vocabulary. Matrices are row-major. "f32/bf16" = either, as the view says. Not
+ * thread-safe: one thread a device.
  */
 #pragma once
 #include <stddef.h>
@@ -101,20 +103,21 @@ MUST_CHECK bool dev_gemm(struct dev *d, struct dev_gemm g, struct dev_mat a, str
 MUST_CHECK bool dev_rmsnorm(struct dev *d, struct dev_mat x, struct dev_mat w, float eps,
                             struct dev_mat y, struct dev_mat rstd, struct err *e);
 /* dx += dL/dx (f32 [T,d]); dw, when dw.buf is set, += dL/dw (f32 [1,d]). dy f32/bf16. */
-MUST_CHECK bool dev_rmsnorm_bwd(struct dev *d, struct dev_mat dy, struct dev_mat x, struct dev_mat w,
-                                struct dev_mat rstd, struct dev_mat dx, struct dev_mat dw,
-                                struct err *e);
+MUST_CHECK bool dev_rmsnorm_bwd(struct dev *d, struct dev_mat dy, struct dev_mat x,
+                                struct dev_mat w, struct dev_mat rstd, struct dev_mat dx,
+                                struct dev_mat dw, struct err *e);
 /* Rotary positions in place on x [T, heads*hd] (f32/bf16), half-split pairs (j, j+hd/2). angle =
- * pos[t] * inv_freq[j]; pos I32 [1,T], inv_freq f32 [1,hd/2]. inverse: rotate back (the backward pass). */
+ * pos[t] * inv_freq[j]; pos I32 [1,T], inv_freq f32 [1,hd/2]. inverse: rotate back (the backward
+ * pass). */
 MUST_CHECK bool dev_rope(struct dev *d, struct dev_mat x, uint32_t heads, struct dev_mat pos,
                          struct dev_mat inv_freq, bool inverse, struct err *e);
 
 /* Causal attention inside each sample of a packed bin. */
 struct dev_attn {
     uint32_t heads, kv_heads, head_dim;
-    float scale;           /* 1/sqrt(head_dim) for Llama */
-    uint32_t window;       /* sliding window, 0: none */
-    const uint32_t *cu;    /* host: sample starts [n+1], cu[n] = T */
+    float scale;        /* 1/sqrt(head_dim) for Llama */
+    uint32_t window;    /* sliding window, 0: none */
+    const uint32_t *cu; /* host: sample starts [n+1], cu[n] = T */
     uint32_t nseq;
 };
 /* q [T, h*hd], k, v [T, kv*hd] (views into one merged qkv matrix are fine), out [T, h*hd], all
@@ -129,8 +132,9 @@ MUST_CHECK bool dev_attn_bwd(struct dev *d, const struct dev_attn *a, struct dev
                              struct dev_mat dk, struct dev_mat dv, struct err *e);
 
 /* Decoding with a cache. Row i of q belongs to sequence slot[i], at position pos[i] (both host
- * arrays); its keys are rows 0..pos[i] of that slot. k_cache, v_cache: [slots*max_len, kv*hd]; the new rows were put there
- * by dev_scatter_rows. The result of a row does not depend on the other rows. */
+ * arrays); its keys are rows 0..pos[i] of that slot. k_cache, v_cache: [slots*max_len, kv*hd]; the
+ * new rows were put there by dev_scatter_rows. The result of a row does not depend on the other
+ * rows. */
 MUST_CHECK bool dev_attn_cached(struct dev *d, const struct dev_attn *a, struct dev_mat q,
                                 struct dev_mat k_cache, struct dev_mat v_cache, uint32_t max_len,
                                 const uint32_t *slot, const uint32_t *pos, struct dev_mat out,
@@ -148,15 +152,16 @@ MUST_CHECK bool dev_dropout(struct dev *d, struct dev_mat x, float p, uint64_t k
                             struct dev_mat y, struct err *e);
 
 /* Cross-entropy over rows of logits [n,V] (f32), labels I32 [1,n]: loss f32 [1,n] =
- * logsumexp - logit[label]; when grad, logits become scale * (softmax - onehot) in place (same dtype) . */
+ * logsumexp - logit[label]; when grad, logits become scale * (softmax - onehot) in place (same
+ * dtype) . */
 MUST_CHECK bool dev_xent(struct dev *d, struct dev_mat logits, struct dev_mat labels,
                          struct dev_mat loss, bool grad, float scale, struct err *e);
 /* out I32 [1,n]: index of the largest logit of each row, the lowest index on a tie. */
 MUST_CHECK bool dev_argmax(struct dev *d, struct dev_mat logits, struct dev_mat out, struct err *e);
 
 /* ---- optimizer */
-/* acc (I64 [1,n]) += round(g * 2^shift), round to nearest even: exact and order-free. Any |g * 2^shift| >=
- * 2^62 or NaN sets *overflow (I32 [1,1]) to 1. (DESIGN.md promise 2) */
+/* acc (I64 [1,n]) += round(g * 2^shift), round to nearest even: exact and order-free. Any |g *
+ * 2^shift| >= 2^62 or NaN sets *overflow (I32 [1,1]) to 1. (DESIGN.md promise 2) */
 MUST_CHECK bool dev_accum_fixed(struct dev *d, struct dev_mat g, int shift, struct dev_mat acc,
                                 struct dev_mat overflow, struct err *e);
 /* g f32 = acc * 2^-shift * scale. */

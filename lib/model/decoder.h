@@ -3,8 +3,9 @@
  * decoding with a key-value cache.
  *
  * A bin is several samples laid end to end; attention never crosses a sample, positions restart.
- * The head and the last block's query side run only for rows that bear loss. Loss is a *sum* over target tokens; the caller divides by the global
- * number of target tokens. The result of a bin is a pure function of the bin, the weights and the adapter.
+ * The head and the last block's query side run only for rows that bear loss. Loss is a *sum* over
+ * target tokens; the caller divides by the global number of target tokens. The result of a bin is a
+ * pure function of the bin, the weights and the adapter.
  */
 #pragma once
 #include "model/lora.h"
@@ -14,15 +15,15 @@
 struct decoder_batch {
     const uint32_t *tokens; /* [ntokens] */
     uint32_t ntokens;
-    const uint32_t *cu;     /* sample starts [nseq + 1] */
+    const uint32_t *cu; /* sample starts [nseq + 1] */
     uint32_t nseq;
     const uint32_t *rows;   /* [nrows] increasing: positions whose next token is predicted */
     const uint32_t *labels; /* [nrows] */
     uint32_t nrows;
 };
 
-/* Activations and scratch for bins of at most max_tokens tokens and max_rows loss rows. l may be NULL
- * (base model). train: room for the backward pass. */
+/* Activations and scratch for bins of at most max_tokens tokens and max_rows loss rows. l may be
+ * NULL (base model). train: room for the backward pass. */
 struct decoder_work;
 MUST_CHECK bool decoder_work_open(struct model *m, struct lora *l, uint32_t max_tokens,
                                   uint32_t max_rows, bool train, struct decoder_work **out,
@@ -55,9 +56,9 @@ void decoder_cache_close(struct decoder_cache *c);
 uint64_t decoder_cache_bytes(const struct model_spec *s, enum dev_dtype dtype, uint32_t slots,
                              uint32_t max_len, uint32_t max_rows);
 /* Push n rows (tokens[i] at position pos[i] of sequence slot[i]; a sequence's rows in order, each
- * position once) through the model. want[0..nwant) are the rows whose next token is asked: next[j] is the greedy
- * choice (lowest id on a tie); logits, when not NULL, receives nwant * vocab floats. A row's result does not
- * depend on the other rows or on how a prompt is cut into calls. */
+ * position once) through the model. want[0..nwant) are the rows whose next token is asked: next[j]
+ * is the greedy choice (lowest id on a tie); logits, when not NULL, receives nwant * vocab floats.
+ * A row's result does not depend on the other rows or on how a prompt is cut into calls. */
 MUST_CHECK bool decoder_step(struct decoder_cache *c, const uint32_t *tokens, const uint32_t *slot,
                              const uint32_t *pos, uint32_t n, const uint32_t *want, uint32_t nwant,
                              uint32_t *next, float *logits, struct err *e);

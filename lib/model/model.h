@@ -10,8 +10,8 @@
 #include "model/spec.h"
 
 struct model;
-MUST_CHECK bool model_open(struct dev *d, const char *dir, enum dev_dtype dtype,
-                           struct model **out, struct err *e);
+MUST_CHECK bool model_open(struct dev *d, const char *dir, enum dev_dtype dtype, struct model **out,
+                           struct err *e);
 void model_close(struct model *m);
 const struct model_spec *model_get_spec(const struct model *m);
 struct dev *model_dev(const struct model *m);

@@ -7,15 +7,15 @@
 
 enum rope_kind { ROPE_PLAIN, ROPE_LLAMA3, ROPE_LINEAR };
 struct model_spec {
-    char arch[32];       /* "llama", "mistral" */
+    char arch[32]; /* "llama", "mistral" */
     uint32_t layers, d, ff, heads, kv_heads, head_dim, vocab, max_positions;
     float rms_eps;
     double rope_theta;
     enum rope_kind rope;
     double rope_factor, rope_low, rope_high, rope_original; /* llama3 */
-    uint32_t window;     /* sliding window, 0: none */
-    bool tied;           /* the head is the embedding */
-    int32_t bos, eos[8], pad; /* -1: none */
+    uint32_t window;                                        /* sliding window, 0: none */
+    bool tied;                                              /* the head is the embedding */
+    int32_t bos, eos[8], pad;                               /* -1: none */
     uint32_t neos;
 };
 /* transformers 4 and 5 forms. Unknown architecture or activation: ERR_FORMAT naming it. */

@@ -1,8 +1,10 @@
 /*
- * text/clean - section text made fit for a model: the published MEDIQA-2021 cleaning byte for byte, and radmill's own.
+ * text/clean - section text made fit for a model: the published MEDIQA-2021 cleaning byte for byte,
+ * and radmill's own.
  *
  * Facts: spec/ingest.md 1.2, 1.4 of the project's design notes (abachaa/MEDIQA2021
- * Task3/make_mimic_data.py). "White space" there is Python's (str.isspace for the listed code points).
+ * Task3/make_mimic_data.py). "White space" there is Python's (str.isspace for the listed code
+ * points).
  */
 #pragma once
 #include "base/err.h"
@@ -21,7 +23,7 @@ MUST_CHECK bool clean_mediqa_impression(struct str s, struct sbuf *out, struct e
 /* MEDIQA: the text in front of the first findings section. */
 MUST_CHECK bool clean_mediqa_background(struct str s, struct sbuf *out, struct err *e);
 
-/* radmill's own: one blank between words across line breaks, leading list marks (1. 1) - *) removed only at line
- * or item starts, numbers at sentence ends kept, de-identification marks (runs of _, XXXX, [**..**],
- * <DATE>) become "___", controls dropped. out is cleared first. */
+/* radmill's own: one blank between words across line breaks, leading list marks (1. 1) - *) removed
+ * only at line or item starts, numbers at sentence ends kept, de-identification marks (runs of _,
+ * XXXX, [**..**], <DATE>) become "___", controls dropped. out is cleared first. */
 MUST_CHECK bool clean_own(struct str s, struct sbuf *out, struct err *e);

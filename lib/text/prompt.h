@@ -1,9 +1,10 @@
 /*
  * text/prompt - how fields of a report become one training sample or one prompt.
  *
- * A template is a fixed list of parts: literal text, field text, special tokens. Each part's text is
- * encoded on its own in plain mode and the ids are joined, so that a prompt built for generation has exactly the
- * ids that training saw. The target is encoded on its own too and always ends in EOS. One BOS at most.
+ * A template is a fixed list of parts: literal text, field text, special tokens. Each part's text
+ * is encoded on its own in plain mode and the ids are joined, so that a prompt built for generation
+ * has exactly the ids that training saw. The target is encoded on its own too and always ends in
+ * EOS. One BOS at most.
  *
  * Built in: plain, alpaca, radiology-gpt, medalpaca, chat (ChatML as SmolLM2-Instruct has it); or a
  * file: text with {clinical} {findings} {input} {target} marks.
@@ -38,11 +39,11 @@ void prompt_digest(const struct prompt *p, uint8_t out[32]);
 struct prompt_sample {
     const uint32_t *ids; /* borrowed until the next build */
     size_t n;
-    size_t target;       /* first target token; prompt only: target == n */
-    bool cut;            /* field text was shortened to fit max_tokens */
+    size_t target; /* first target token; prompt only: target == n */
+    bool cut;      /* field text was shortened to fit max_tokens */
 };
-/* Build one sample. fields[i] empty: the field is absent and its heading is left out. target with p ==
- * NULL builds a prompt alone. max_tokens cuts the longest field from its end, never the target;
+/* Build one sample. fields[i] empty: the field is absent and its heading is left out. target with p
+ * == NULL builds a prompt alone. max_tokens cuts the longest field from its end, never the target;
  * what cannot fit even then is ERR_LIMIT. */
 MUST_CHECK bool prompt_build(struct prompt *p, struct tok_cache *c,
                              const struct str fields[PROMPT_FIELDS], struct str target,

@@ -1,9 +1,10 @@
 /*
  * text/tokenizer - text to token ids and back, bit for bit as huggingface/tokenizers does it.
  *
- * The main idea: report text is always encoded in *plain* mode, in which a literal "<|im_end|>" inside
- * a report is ordinary text; only prompts (text/prompt.h) place special tokens, by id. A tokenizer is
- * read from tokenizer.json, a folder holding one, or GGUF metadata; an unknown component is refused by name, never ignored.
+ * The main idea: report text is always encoded in *plain* mode, in which a literal "<|im_end|>"
+ * inside a report is ordinary text; only prompts (text/prompt.h) place special tokens, by id. A
+ * tokenizer is read from tokenizer.json, a folder holding one, or GGUF metadata; an unknown
+ * component is refused by name, never ignored.
  *
  * Immutable after opening; encoding needs a `struct tok_cache` per thread.
  */
@@ -19,10 +20,11 @@ struct tokenizer;
 struct tok_cache;
 
 struct tok_info {
-    uint32_t vocab_size;  /* ids are below this */
+    uint32_t vocab_size;        /* ids are below this */
     int32_t bos, eos, pad, unk; /* -1: none */
-    uint8_t digest[32];   /* over the canonical binary form (vocabulary, merges, pre-tokenizer, mode) */
-    const char *kind;     /* "byte-bpe", ... */
+    uint8_t
+        digest[32];   /* over the canonical binary form (vocabulary, merges, pre-tokenizer, mode) */
+    const char *kind; /* "byte-bpe", ... */
 };
 
 /* path: tokenizer.json, a model folder, or a .gguf file. */
@@ -50,13 +52,14 @@ void tok_ids_free(struct tok_ids *v);
 MUST_CHECK bool tok_ids_put(struct tok_ids *v, uint32_t id, struct err *e);
 
 enum tok_mode {
-    TOK_PLAIN,  /* special tokens are not recognised; no BOS/EOS template: for report text */
-    TOK_RAW,    /* special-token text recognised, no template */
-    TOK_FULL,   /* as RAW, then the file's template (BOS, EOS) */
+    TOK_PLAIN, /* special tokens are not recognised; no BOS/EOS template: for report text */
+    TOK_RAW,   /* special-token text recognised, no template */
+    TOK_FULL,  /* as RAW, then the file's template (BOS, EOS) */
 };
 /* Append the ids of text. Ill-formed UTF-8: each maximal bad subpart counts as U+FFFD. */
 MUST_CHECK bool tokenizer_encode(struct tok_cache *c, struct str text, enum tok_mode mode,
                                  struct tok_ids *out, struct err *e);
-/* Append the text of ids; skip_special leaves special tokens out. Ill-formed bytes become U+FFFD. */
+/* Append the text of ids; skip_special leaves special tokens out. Ill-formed bytes become U+FFFD.
+ */
 MUST_CHECK bool tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t n,
                                  bool skip_special, struct sbuf *out, struct err *e);

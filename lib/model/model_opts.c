@@ -1,0 +1,22 @@
+#include "model/model_opts.h"
+
+static const char *const dtype_names[] = {"auto", "f32", "bf16", NULL};
+
+const struct opt model_table[] = {
+    OPT_PATH(struct model_opts, base, NULL,
+             "model folder (config.json, *.safetensors, tokenizer.json); make one with convert"),
+    OPT_STRING(struct model_opts, name, NULL, "the base's hub name, written into adapters"),
+    OPT_STRING(struct model_opts, device, "auto",
+               "auto (a visible GPU, else the CPU), cpu, strict, cuda:N"),
+    OPT_ENUM(struct model_opts, dtype, "auto", dtype_names,
+             "of weights and activations; auto: bf16 where the device is faster with it"),
+    OPT_U32(struct model_opts, threads, 1, 1, 1024, "threads of one rank's operations"),
+    OPT_END,
+};
+
+enum dev_dtype model_opts_dtype(const struct model_opts *o, const struct dev *d)
+{
+    if (o->dtype == MODEL_DTYPE_F32) return DEV_F32;
+    if (o->dtype == MODEL_DTYPE_BF16) return DEV_BF16;
+    return dev_prefers_bf16(d) ? DEV_BF16 : DEV_F32;
+}

@@ -1,0 +1,19 @@
+/*
+ * model/model_opts - the `model:` section of the configuration, shared by train and generate.
+ */
+#pragma once
+#include "base/opt.h"
+#include "compute/dev.h"
+
+enum model_dtype_choice { MODEL_DTYPE_AUTO, MODEL_DTYPE_F32, MODEL_DTYPE_BF16 };
+struct model_opts {
+    const char *base;   /* folder: config.json, *.safetensors, tokenizer.json */
+    const char *name;   /* hub name for adapter_config.json; NULL: base as given */
+    const char *device; /* auto, cpu, strict, cuda:N */
+    int dtype;          /* enum model_dtype_choice */
+    uint32_t threads;   /* of one rank's operations */
+};
+extern const struct opt model_table[];
+
+/* The dtype to load: auto is bf16 where the device multiplies it faster than f32. */
+enum dev_dtype model_opts_dtype(const struct model_opts *o, const struct dev *d);
