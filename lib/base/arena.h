@@ -14,8 +14,9 @@
 struct arena_block;
 struct arena {
     struct arena_block *head;
-    size_t cap_bytes;  /* most this arena may hand out at once */
-    size_t used_bytes; /* handed out now */
+    struct arena_block *spare; /* kept by arena_reset for the next turn */
+    size_t cap_bytes;          /* most this arena may hand out at once */
+    size_t used_bytes;         /* handed out now */
 };
 struct arena_mark {
     struct arena_block *head;

@@ -1,0 +1,13 @@
+/*
+ * base/audit - what left a folder: exports, converts, report text shown. One JSON line each, appended
+ * to DIR/audit.jsonl and flushed to disk before the thing itself happens; `radmill audit DIR` prints
+ * it.
+ *
+ *     {"time": "2026-11-21T03:04:05Z", "uid": 1000, "action": "export", "what": "mediqa train"}
+ *
+ * `what` names formats, splits and counts, never report text or a patient, study or accession number.
+ */
+#pragma once
+#include "base/err.h"
+
+MUST_CHECK bool audit_note(const char *dir, const char *action, const char *what, struct err *e);
