@@ -1,0 +1,187 @@
+#include "cli/cmd.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/log.h"
+
+static const char *const in_corpus[] = {"corpus", NULL};
+static const char *const in_shards[] = {"corpus", "shards", "model", NULL};
+static const char *const in_train[] = {"shards", "model", "lora", "train", NULL};
+static const char *const in_generate[] = {"shards", "model", "train", "generate", NULL};
+static const char *const in_evaluate[] = {"generate", "evaluate", NULL};
+
+static const struct cmd_arg export_args[] = {
+    {"--format", NULL, "NAME", NULL, "mediqa: the JSON of the MEDIQA-2021 script"},
+    {"--source", NULL, "NAME", NULL, "a source of the corpus"},
+    {"--split", NULL, "NAME", NULL, "train or dev"},
+    {"--output", "-o", "FILE", NULL, "where to write"},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+static const struct cmd_arg shard_args[] = {
+    {"--modality", NULL, "LIST", "shards.modality", "rebuild these modalities only, e.g. [CT, MR]"},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+static const struct cmd_arg evaluate_args[] = {
+    {"--pairs", NULL, "FILE", NULL, "score this pairs file; CONFIG may be left out"},
+    {"--against", NULL, "FILE", NULL, "compare with this system's pairs, paired by id"},
+    {"--metrics", NULL, "LIST", "evaluate.metrics", "e.g. [rouge]"},
+    {"--per-pair", NULL, "FILE", NULL, "one line of scores a pair, in input order"},
+    {"--output", "-o", "FILE", NULL, "the report (JSON)"},
+    {"--samples", NULL, "N", NULL, "show N predictions beside their references (report text!)"},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+static const struct cmd_arg synth_args[] = {
+    {"--output", "-o", "DIR", NULL, "folder to fill"},
+    {"--reports", NULL, "N", NULL, "reports in the MIMIC-CXR-shaped zip (default 2000)"},
+    {"--dump-reports", NULL, "N", NULL, "reports in the institutional dump (default: as --reports)"},
+    {"--seed", NULL, "N", NULL, "the same seed gives the same bytes (default 1)"},
+    {"--model", NULL, "DIR", NULL, "instead: a tiny random model with a byte tokenizer"},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+static const struct cmd_arg convert_args[] = {
+    {"--dtype", NULL, "NAME", NULL, "bf16 (default), f32 or f16"},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+static const struct cmd_arg inspect_args[] = {
+    {"--show-text", NULL, NULL, NULL, "also show report text; noted in the audit log"},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+static const struct cmd_arg tokenize_args[] = {
+    {"--mode", NULL, "NAME", NULL, "plain (default: specials never recognised), raw, ids (template)"},
+    {"--decode", NULL, NULL, NULL, "the other way: {\"ids\"} to {\"text\"}"},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+const struct cmd cmd_list[] = {
+    {"synth", "-o DIR [--reports N] [--seed N]", "make a synthetic corpus (or a tiny model)", synth_args,
+     NULL, 0, 0, false, false, cmd_synth},
+    {"ingest", "CONFIG.yaml [--set KEY=VALUE]...", "archives and dumps to records", NULL, in_corpus, 1,
+     1, true, true, cmd_ingest},
+    {"export", "CONFIG.yaml --format mediqa --source NAME --split NAME -o FILE",
+     "records to a published exchange format", export_args, in_corpus, 1, 1, true, false, cmd_export},
+    {"convert", "FROM TO [--dtype bf16]", "GGUF or HF folder to one HF-shaped folder", convert_args, NULL,
+     2, 2, false, false, cmd_convert},
+    {"tokenize", "PATH [--mode plain] < in.jsonl", "text to token ids and back", tokenize_args, NULL, 1, 1,
+     false, false, cmd_tokenize},
+    {"shard", "CONFIG.yaml [--modality LIST]", "records to token shards", shard_args, in_shards, 1, 1,
+     true, true, cmd_shard},
+    {"train", "CONFIG.yaml [--set KEY=VALUE]...", "shards and a base model to an adapter", NULL, in_train,
+     1, 1, true, true, cmd_train},
+    {"generate", "CONFIG.yaml [--set KEY=VALUE]...", "prompts of a split to predictions", NULL,
+     in_generate, 1, 1, true, true, cmd_generate},
+    {"evaluate", "[CONFIG.yaml] [--pairs FILE] [--against FILE]", "predictions to scores", evaluate_args,
+     in_evaluate, 0, 1, true, false, cmd_evaluate},
+    {"status", "CONFIG.yaml", "how far each stage is, and what it took", NULL, NULL, 1, 1, true, false,
+     cmd_status},
+    {"inspect", "FILE|DIR [--show-text]", "what a file of ours holds", inspect_args, NULL, 1, 1, false,
+     false, cmd_inspect},
+    {"audit", "DIR", "what left a folder: exports, converts, text shown", NULL, NULL, 1, 1, false, false,
+     cmd_audit},
+    {"doctor", "", "what this machine has, compared with the build", NULL, NULL, 0, 0, false, true,
+     cmd_doctor},
+    {"help", "[COMMAND]", "this list, or one command with its options", NULL, NULL, 0, 1, false, false,
+     cmd_help},
+    {NULL, NULL, NULL, NULL, NULL, 0, 0, false, false, NULL},
+};
+
+const struct cmd *cmd_find(const char *name)
+{
+    for (const struct cmd *c = cmd_list; c->name; c++)
+        if (str_eqz(str_of(name), c->name)) return c;
+    return NULL;
+}
+
+const char *cmd_value(const struct cmd_call *call, const char *name)
+{
+    for (size_t i = 0; call->cmd->args && call->cmd->args[i].name; i++)
+        if (str_eqz(str_of(name), call->cmd->args[i].name)) return call->values[i];
+    UNREACHABLE();
+}
+
+static bool add_set(struct cmd_call *call, const char *text)
+{
+    if (call->nsets == CMD_MAX_SETS)
+        return err_set(&call->err, ERR_CONFIG, "more than %d --set options", CMD_MAX_SETS);
+    call->sets[call->nsets++] = text;
+    return true;
+}
+
+static bool add_alias(struct cmd_call *call, const char *key, const char *value)
+{
+    struct sbuf b;
+    struct str s;
+    bool ok = false;
+
+    sbuf_init(&b, 4096);
+    if (sbuf_printf(&b, &call->err, "%s=%s", key, value) &&
+        arena_str(&call->arena, sbuf_str(&b), &s, &call->err))
+        ok = add_set(call, s.p);
+    sbuf_free(&b);
+    return ok;
+}
+
+static const struct cmd_arg *find_arg(const struct cmd *cmd, const char *word, size_t *row)
+{
+    for (size_t i = 0; cmd->args && cmd->args[i].name; i++) {
+        const struct cmd_arg *a = &cmd->args[i];
+        if (!str_eqz(str_of(word), a->name) && !(a->brief && str_eqz(str_of(word), a->brief)))
+            continue;
+        *row = i;
+        return a;
+    }
+    return NULL;
+}
+
+/* One word beginning with '-'; *i moves past the value it takes. */
+static bool parse_option(struct cmd_call *call, int argc, char **argv, int *i)
+{
+    const char *word = argv[*i];
+    size_t row = 0;
+
+    if (call->cmd->config && str_eqz(str_of(word), "--dry-run")) {
+        call->dry_run = true;
+        return true;
+    }
+    bool is_set = call->cmd->config && str_eqz(str_of(word), "--set");
+    const struct cmd_arg *a = is_set ? NULL : find_arg(call->cmd, word, &row);
+    if (!is_set && !a)
+        return err_set(&call->err, ERR_CONFIG, "%s does not know %s; see radmill help %s",
+                       call->cmd->name, word, call->cmd->name);
+    if (a && !a->meta) {
+        call->values[row] = "";
+        return true;
+    }
+    if (*i + 1 >= argc) return err_set(&call->err, ERR_CONFIG, "%s needs a value", word);
+    const char *value = argv[++*i];
+    if (is_set) return add_set(call, value);
+    call->values[row] = value;
+    return a->set ? add_alias(call, a->set, value) : true;
+}
+
+bool cmd_parse(struct cmd_call *call, int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) {
+        if (argv[i][0] == '-' && argv[i][1]) {
+            if (!parse_option(call, argc, argv, &i)) return false;
+        } else if (call->npos == call->cmd->max_pos) {
+            return err_set(&call->err, ERR_CONFIG, "%s takes no further word; usage: radmill %s %s",
+                           call->cmd->name, call->cmd->name, call->cmd->synopsis);
+        } else {
+            call->pos[call->npos++] = argv[i];
+        }
+    }
+    if (call->npos < call->cmd->min_pos)
+        return err_set(&call->err, ERR_CONFIG, "usage: radmill %s %s", call->cmd->name,
+                       call->cmd->synopsis);
+    return true;
+}
+
+void cmd_print(const struct cmd_call *call, const char *fmt, ...)
+{
+    va_list ap;
+    if (call->comm && comm_rank(call->comm) != 0) return;
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+}

@@ -1,0 +1,73 @@
+/*
+ * cli/cmd - the table of subcommands, and what a subcommand is handed.
+ *
+ * One row of cmd_list is one subcommand: parser, `radmill help` and the exit code all read it. A
+ * subcommand lives in cli/cmd_<name>.c, returns false with call->err set on failure, and never ends
+ * the process itself.
+ */
+#pragma once
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "comm/comm.h"
+
+enum { CMD_MAX_POS = 4, CMD_MAX_ARGS = 16, CMD_MAX_SETS = 64 };
+
+/* One option of a subcommand. meta NULL: a flag. set: the option is an alias of a configuration key. */
+struct cmd_arg {
+    const char *name; /* "--format" */
+    const char *brief; /* "-o" or NULL */
+    const char *meta; /* "FILE" or NULL */
+    const char *set;  /* "shards.modality" or NULL */
+    const char *help;
+};
+
+struct cmd_call;
+struct cmd {
+    const char *name;
+    const char *synopsis; /* behind "radmill NAME " */
+    const char *summary;  /* one line */
+    const struct cmd_arg *args; /* ends with name NULL; may be NULL */
+    const char *const *sections; /* of the configuration, for help; NULL-terminated; may be NULL */
+    int min_pos, max_pos;
+    bool config; /* the first positional is CONFIG.yaml; --set and --dry-run are understood */
+    bool ranks;  /* runs under mpirun or srun; others never start MPI */
+    bool (*run)(struct cmd_call *call);
+};
+extern const struct cmd cmd_list[];
+const struct cmd *cmd_find(const char *name);
+
+struct cmd_call {
+    const struct cmd *cmd;
+    const char *pos[CMD_MAX_POS];
+    int npos;
+    const char *values[CMD_MAX_ARGS]; /* by row of cmd->args; NULL: not given; "" for a flag */
+    const char *sets[CMD_MAX_SETS];
+    size_t nsets;
+    bool dry_run;
+    struct comm *comm;  /* self for commands without ranks */
+    struct arena arena; /* the process's */
+    struct err err;
+};
+/* Value of an option of this subcommand, or NULL. */
+const char *cmd_value(const struct cmd_call *call, const char *name);
+/* Fill pos, values, sets from the words behind the subcommand. */
+MUST_CHECK bool cmd_parse(struct cmd_call *call, int argc, char **argv);
+
+/* Answers go to stdout, on rank 0 only. */
+void cmd_print(const struct cmd_call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+bool cmd_audit(struct cmd_call *call);
+bool cmd_convert(struct cmd_call *call);
+bool cmd_doctor(struct cmd_call *call);
+bool cmd_evaluate(struct cmd_call *call);
+bool cmd_export(struct cmd_call *call);
+bool cmd_generate(struct cmd_call *call);
+bool cmd_help(struct cmd_call *call);
+bool cmd_ingest(struct cmd_call *call);
+bool cmd_inspect(struct cmd_call *call);
+bool cmd_shard(struct cmd_call *call);
+bool cmd_status(struct cmd_call *call);
+bool cmd_synth(struct cmd_call *call);
+bool cmd_tokenize(struct cmd_call *call);
+bool cmd_train(struct cmd_call *call);

@@ -1,0 +1,55 @@
+/* radmill doctor: what this machine has, beside what this program was built with. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "cli/build_info.h"
+#include "cli/cmd.h"
+#include "compute/dev.h"
+
+static void print_ranks(struct cmd_call *call)
+{
+    const char *ntasks = getenv("SLURM_NTASKS");
+    cmd_print(call, "  ranks        %d (%d on this node), MPI library: %s\n", comm_size(call->comm),
+              comm_local_size(call->comm), comm_library());
+    cmd_print(call, "  built with   MPI: %s\n", build_info_mpi);
+    cmd_print(call, "  SLURM        %s%s\n", getenv("SLURM_JOB_ID") ? "inside a job, tasks " : "not inside a job",
+              getenv("SLURM_JOB_ID") && ntasks ? ntasks : "");
+}
+
+static void print_libraries(struct cmd_call *call)
+{
+    for (const struct build_info_lib *l = build_info_libs(); l->name; l++) {
+        bool same = str_eqz(str_of(l->built), l->found);
+        cmd_print(call, "  %-12s built with %s, running with %s%s\n", l->name, l->built, l->found,
+                  same ? "" : "   <- differs");
+    }
+}
+
+bool cmd_doctor(struct cmd_call *call)
+{
+    struct dev *d = NULL;
+    struct err e = {0};
+
+    cmd_print(call, "radmill %s (%s), %s\n\n", build_info_version, build_info_commit, build_info_compiler);
+    cmd_print(call, "  processors   %ld online, %.1f GiB memory\n", sysconf(_SC_NPROCESSORS_ONLN),
+              (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE) / 1073741824.0);
+    print_ranks(call);
+    if (dev_open("cpu", 1, &d, &e)) {
+        cmd_print(call, "  cpu          %s\n  auto dtype   %s\n", dev_describe(d),
+                  dev_prefers_bf16(d) ? "bf16" : "f32");
+        dev_close(d);
+    } else {
+        cmd_print(call, "  cpu          %s\n", e.text);
+        err_clear(&e);
+    }
+    d = NULL;
+    if (dev_open("cuda", 1, &d, &e)) {
+        cmd_print(call, "  cuda         %s\n", dev_describe(d));
+        dev_close(d);
+    } else {
+        cmd_print(call, "  cuda         no: %s\n", e.text);
+    }
+    print_libraries(call);
+    return true;
+}

@@ -1,0 +1,40 @@
+/*
+ * cli/config - the whole configuration: every section bound to its stage's options.
+ *
+ * One YAML file is one experiment and serves every stage. config_section_list is the only place that
+ * joins section names to tables; parser, help and dump walk it.
+ */
+#pragma once
+#include "base/opt.h"
+#include "cli/cmd.h"
+#include "evaluate/evaluate.h"
+#include "generate/generate.h"
+#include "ingest/ingest.h"
+#include "model/lora.h"
+#include "model/model_opts.h"
+#include "shard/shard.h"
+#include "train/train.h"
+
+struct config {
+    struct ingest_opts corpus;
+    struct shard_opts shards;
+    struct model_opts model;
+    struct lora_opts lora;
+    struct train_opts train;
+    struct generate_opts generate;
+    struct evaluate_opts evaluate;
+};
+
+struct config_section {
+    const char *name;
+    const struct opt *table;
+    size_t offset; /* in struct config */
+};
+extern const struct config_section config_section_list[]; /* ends with name NULL */
+
+/* Read call->pos[0] with call->sets on top. Strings live in the call's arena. */
+MUST_CHECK bool config_load(struct cmd_call *call, struct config *out);
+/* All sections as YAML, into b. */
+MUST_CHECK bool config_dump(const struct config *c, struct sbuf *b, struct err *e);
+/* What --dry-run prints: the complete configuration. True when the caller is to stop there. */
+MUST_CHECK bool config_dry_run(struct cmd_call *call, const struct config *c, bool *stop);

@@ -1,0 +1,102 @@
+/*
+ * radmill - one program, one subcommand a stage. main sets up the process (locale, signals, faults,
+ * ranks), runs the row of cmd_list, prints the one error line and turns it into the exit code.
+ */
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/stop.h"
+#include "cli/cmd.h"
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REQUEUE = 75 };
+enum { ARENA_CAP_BYTES = 1 << 30 };
+
+static void on_stop_signal(int sig)
+{
+    (void)sig;
+    stop_request();
+}
+
+static void set_signals(void)
+{
+    struct sigaction a = {.sa_handler = on_stop_signal, .sa_flags = SA_RESTART};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigemptyset(&a.sa_mask);
+    sigaction(SIGTERM, &a, NULL);
+    sigaction(SIGUSR1, &a, NULL);
+    sigaction(SIGINT, &a, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+/* libarchive hands out no UTF-8 member names in the C locale; only LC_CTYPE, so numbers keep their
+ * point. */
+static bool set_locale(struct err *e)
+{
+    if (setlocale(LC_CTYPE, "C.UTF-8") || setlocale(LC_CTYPE, "en_US.UTF-8")) return true;
+    return err_set(e, ERR_CONFIG, "neither locale C.UTF-8 nor en_US.UTF-8 is installed");
+}
+
+static int exit_code(const struct err *e)
+{
+    switch (e->code) {
+    case ERR_NONE: return EXIT_DONE;
+    case ERR_CONFIG: return EXIT_USAGE;
+    case ERR_STOPPED: return EXIT_REQUEUE;
+    default: return EXIT_FAILED;
+    }
+}
+
+static void report(const struct cmd_call *call)
+{
+    if (call->err.code == ERR_NONE || (call->comm && comm_rank(call->comm) != 0)) return;
+    if (call->err.code == ERR_STOPPED)
+        fprintf(stderr, "radmill: %s\n", call->err.text);
+    else if (call->err.rank > 0)
+        fprintf(stderr, "radmill: error (rank %d): %s\n", call->err.rank, call->err.text);
+    else
+        fprintf(stderr, "radmill: error: %s\n", call->err.text);
+}
+
+static bool run(struct cmd_call *call, int *argc, char ***argv)
+{
+    const char *fault = getenv("RADMILL_FAULT");
+
+    if (!set_locale(&call->err)) return false;
+    if (fault && !fault_arm_spec(fault, &call->err)) return false;
+    if (!cmd_parse(call, *argc - 2, *argv + 2)) return false;
+    if (call->cmd->ranks) {
+        if (!comm_open(argc, argv, &call->comm, &call->err)) return false;
+    } else if (!comm_open_self(&call->comm, &call->err)) {
+        return false;
+    }
+    log_setup(LOG_INFO, comm_rank(call->comm));
+    return call->cmd->run(call);
+}
+
+int main(int argc, char **argv)
+{
+    struct cmd_call call = {0};
+    const char *name = argc > 1 ? argv[1] : "help";
+
+    if (str_eqz(str_of(name), "--help") || str_eqz(str_of(name), "-h")) name = "help";
+    call.cmd = cmd_find(name);
+    if (!call.cmd) {
+        fprintf(stderr, "radmill: error: no command %s; radmill help lists them\n", name);
+        return EXIT_USAGE;
+    }
+    set_signals();
+    arena_init(&call.arena, ARENA_CAP_BYTES);
+    if (argc < 2) argc = 2;
+    bool ok = run(&call, &argc, &argv);
+    CHECK(ok == (call.err.code == ERR_NONE));
+    report(&call);
+    fflush(stdout);
+    comm_close(call.comm);
+    log_close();
+    arena_free(&call.arena);
+    return exit_code(&call.err);
+}
