@@ -46,7 +46,8 @@ struct dev_mat dev_mat_part(struct dev_mat m, uint32_t r0, uint32_t rows, uint32
                             uint32_t cols);
 
 /* name: "cpu", "strict", "cuda", "cuda:1", or "auto" (a visible GPU, else the CPU). threads: of one
- * op, 0 = 1. */
+ * op, 0 = 1. "cpu:ISA" (generic, avx2, avx512, avx512_bf16, amx; strict:ISA, too) asks for a lower
+ * instruction set than the processor has: for tests and comparisons. */
 MUST_CHECK bool dev_open(const char *name, int threads, struct dev **out, struct err *e);
 void dev_close(struct dev *d);
 const char *dev_name(const struct dev *d);
@@ -55,7 +56,7 @@ const char *dev_describe(const struct dev *d);
 /* Is this dtype's matrix product fast here (AMX, AVX512-BF16)? Used for `dtype: auto`. */
 bool dev_prefers_bf16(const struct dev *d);
 
-/* ---- memory */
+/* ---- memory: undefined until written (strict fills it with NaN) */
 MUST_CHECK bool dev_buf_open(struct dev *d, size_t bytes, struct dev_buf **out, struct err *e);
 void dev_buf_close(struct dev_buf *b);
 size_t dev_buf_bytes(const struct dev_buf *b);
@@ -99,7 +100,7 @@ MUST_CHECK bool dev_gemm(struct dev *d, struct dev_gemm g, struct dev_mat a, str
 
 /* ---- blocks of a transformer */
 /* y = x / sqrt(mean(x^2) + eps) * w; x f32 [T,d], w f32 [1,d], y f32/bf16; rstd f32 [1,T] is kept
- * for the backward pass. (Zhang and Sennrich 2019, arXiv 1910.07467) */
+ * for the backward pass, or left out (buf NULL). (Zhang and Sennrich 2019, arXiv 1910.07467) */
 MUST_CHECK bool dev_rmsnorm(struct dev *d, struct dev_mat x, struct dev_mat w, float eps,
                             struct dev_mat y, struct dev_mat rstd, struct err *e);
 /* dx += dL/dx (f32 [T,d]); dw, when dw.buf is set, += dL/dw (f32 [1,d]). dy f32/bf16. */
@@ -121,7 +122,7 @@ struct dev_attn {
     uint32_t nseq;
 };
 /* q [T, h*hd], k, v [T, kv*hd] (views into one merged qkv matrix are fine), out [T, h*hd], all
- * f32/bf16 of one dtype; lse f32 [h, T] kept for the backward pass. */
+ * f32/bf16 of one dtype; lse f32 [h, T] kept for the backward pass, or left out (buf NULL). */
 MUST_CHECK bool dev_attn_fwd(struct dev *d, const struct dev_attn *a, struct dev_mat q,
                              struct dev_mat k, struct dev_mat v, struct dev_mat out,
                              struct dev_mat lse, struct err *e);

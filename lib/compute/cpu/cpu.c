@@ -1,0 +1,220 @@
+#include "compute/cpu/cpu.h"
+
+#include "base/mem.h"
+#include "compute/cpu/gemm.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+const char *const cpu_isa_names[CPU_ISAS + 1] = {"generic",     "avx2", "avx512",
+                                                 "avx512_bf16", "amx",  NULL};
+
+/* Linux gives AMX tiles to a process that asks; threads started later inherit the permission. */
+static bool amx_allowed(void)
+{
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
+
+enum cpu_isa cpu_isa_detect(void)
+{
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return CPU_GENERIC;
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+        !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
+        return CPU_AVX2;
+    (void)amx_allowed;
+    return CPU_AVX512;
+}
+
+static const struct cpu_kern *kern_of(enum cpu_isa isa)
+{
+    if (isa >= CPU_AVX512) return &cpu_kern_avx512;
+    return isa == CPU_AVX2 ? &cpu_kern_avx2 : &cpu_kern_generic;
+}
+
+static bool choose_isa(const char *want, enum cpu_isa *out, struct err *e)
+{
+    enum cpu_isa best = cpu_isa_detect();
+    *out = best;
+    if (!want) return true;
+    for (int i = 0; i < CPU_ISAS; i++) {
+        if (strcmp(want, cpu_isa_names[i]) != 0) continue;
+        *out = (enum cpu_isa)i;
+        return (int)best >= i ||
+               err_set(e, ERR_CONFIG, "this processor has %s, not %s", cpu_isa_names[best], want);
+    }
+    return err_set(e, ERR_CONFIG,
+                   "instruction set %s is not known: use generic, avx2, avx512, avx512_bf16 or amx",
+                   want);
+}
+
+bool cpu_open(const char *isa, int threads, struct cpu **out, struct err *e)
+{
+    enum cpu_isa which;
+    struct cpu *c;
+
+    if (!choose_isa(isa, &which, e)) return false;
+    c = mem_calloc(1, sizeof *c, e);
+    if (!c) return false;
+    c->isa = which;
+    c->k = kern_of(which);
+    c->threads = threads;
+    if (!gemm_open(c, &c->gemm, e)) {
+        cpu_close(c);
+        return false;
+    }
+    *out = c;
+    return true;
+}
+
+void cpu_close(struct cpu *c)
+{
+    if (!c) return;
+    gemm_close(c->gemm);
+    mem_free(c->scratch);
+    mem_free(c);
+}
+
+void cpu_describe(const struct cpu *c, char *out, size_t size)
+{
+    snprintf(out, size, "isa=%s gemm=%s threads=%d", cpu_isa_names[c->isa], gemm_describe(c->gemm),
+             c->threads);
+}
+
+bool cpu_scratch(struct cpu *c, size_t bytes, struct err *e)
+{
+    size_t need = (bytes + 63) / 64 * 64;
+    if (need <= c->scratch_bytes) return true;
+    mem_free(c->scratch);
+    c->scratch_bytes = 0;
+    c->scratch = mem_aligned(64, need * (size_t)c->threads, e);
+    if (!c->scratch) return false;
+    c->scratch_bytes = need;
+    return true;
+}
+
+bool cpu_rows(struct cpu *c, cpu_rows_fn *fn, const struct dev_call *call, uint32_t rows,
+              size_t tmp_floats, struct err *e)
+{
+    if (!cpu_scratch(c, tmp_floats * sizeof(float), e)) return false;
+#ifdef _OPENMP
+    if (c->threads > 1) {
+        int n = c->threads;
+#pragma omp parallel for num_threads(n) schedule(static)
+        for (int i = 0; i < n; i++) {
+            uint32_t r0 = (uint32_t)((uint64_t)rows * (uint64_t)i / (uint64_t)n);
+            uint32_t r1 = (uint32_t)((uint64_t)rows * ((uint64_t)i + 1) / (uint64_t)n);
+            fn(c, call, r0, r1, cpu_scratch_of(c, i));
+        }
+        return true;
+    }
+#endif
+    fn(c, call, 0, rows, (float *)c->scratch);
+    return true;
+}
+
+static cpu_op_fn *const ops[DEV_OPS_COUNT] = {
+    [DEV_ZERO] = cpu_zero,
+    [DEV_SCALE_CAST] = cpu_scale_cast,
+    [DEV_GATHER_ROWS] = cpu_gather_rows,
+    [DEV_SCATTER_ROWS] = cpu_scatter_rows,
+    [DEV_SCATTER_ADD_ROWS] = cpu_scatter_add_rows,
+    [DEV_ADD] = cpu_add,
+    [DEV_GEMM] = cpu_gemm,
+    [DEV_RMSNORM] = cpu_rmsnorm,
+    [DEV_RMSNORM_BWD] = cpu_rmsnorm_bwd,
+    [DEV_ROPE] = cpu_rope,
+    [DEV_ATTN_FWD] = cpu_attn_fwd,
+    [DEV_ATTN_BWD] = cpu_attn_bwd,
+    [DEV_ATTN_CACHED] = cpu_attn_cached,
+    [DEV_SWIGLU] = cpu_swiglu,
+    [DEV_SWIGLU_BWD] = cpu_swiglu_bwd,
+    [DEV_DROPOUT] = cpu_dropout,
+    [DEV_XENT] = cpu_xent,
+    [DEV_ARGMAX] = cpu_argmax,
+    [DEV_ACCUM_FIXED] = cpu_accum_fixed,
+    [DEV_FROM_FIXED] = cpu_from_fixed,
+    [DEV_ABSMAX] = cpu_absmax,
+    [DEV_SUMSQ] = cpu_sumsq,
+    [DEV_ADAMW] = cpu_adamw,
+};
+
+bool cpu_run(struct cpu *c, const struct dev_call *call, struct err *e)
+{
+    return ops[call->op](c, call, e);
+}
+
+/* ---- the device: ops run at once, host and device memory are the same */
+static bool dev_cpu_open(struct dev *d, const char *arg, struct err *e)
+{
+    struct cpu *c;
+    if (!cpu_open(arg, d->threads, &c, e)) return false;
+    d->impl = c;
+    d->prefers_bf16 = c->isa >= CPU_AVX512_BF16;
+    cpu_describe(c, d->describe, sizeof d->describe);
+    return true;
+}
+
+static void dev_cpu_close(struct dev *d)
+{
+    cpu_close(d->impl);
+}
+
+static void *dev_cpu_alloc(struct dev *d, size_t bytes, struct err *e)
+{
+    (void)d;
+    return mem_aligned(64, bytes ? bytes : 1, e);
+}
+
+static void dev_cpu_release(struct dev *d, void *mem, size_t bytes)
+{
+    (void)d;
+    (void)bytes;
+    mem_free(mem);
+}
+
+static bool dev_cpu_upload(struct dev *d, void *p, const void *host, size_t bytes, struct err *e)
+{
+    (void)d;
+    (void)e;
+    memcpy(p, host, bytes);
+    return true;
+}
+
+static bool dev_cpu_download(struct dev *d, const void *p, void *host, size_t bytes, struct err *e)
+{
+    (void)d;
+    (void)e;
+    memcpy(host, p, bytes);
+    return true;
+}
+
+static bool dev_cpu_submit(struct dev *d, const struct dev_call *call, struct err *e)
+{
+    return cpu_run(d->impl, call, e);
+}
+
+static bool dev_cpu_sync(struct dev *d, struct err *e)
+{
+    (void)d;
+    (void)e;
+    return true;
+}
+
+const struct dev_ops cpu_dev_ops = {
+    .open = dev_cpu_open,
+    .close = dev_cpu_close,
+    .alloc = dev_cpu_alloc,
+    .release = dev_cpu_release,
+    .upload = dev_cpu_upload,
+    .download = dev_cpu_download,
+    .submit = dev_cpu_submit,
+    .sync = dev_cpu_sync,
+};

@@ -1,0 +1,279 @@
+/*
+ * compute/cpu/kern_body - the inner loops (see kern.h), written so that gcc and clang vectorise
+ * them.
+ *
+ * Included once by each kern_<isa>.c, which defines KERN_ISA (a string) and KERN_TABLE (the name of
+ * the table). Plain C on purpose: this is the reference implementation, too.
+ */
+#include "compute/cpu/kern.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LANES = 16 };
+
+static inline float f32_of_bits(uint32_t u)
+{
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+static inline uint32_t bits_of_f32(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return u;
+}
+
+/* Add up 16 lanes, always in the same order. */
+static inline float lanes_sum(float *s)
+{
+    for (int w = LANES / 2; w > 0; w /= 2)
+        for (int l = 0; l < w; l++)
+            s[l] += s[l + w];
+    return s[0];
+}
+
+/* e^x within 2 ulp; 0 below -87.3, e^88.3 above. Cephes' reduction and polynomial (expf). */
+static inline float exp_f32(float x)
+{
+    const float round_magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
+    float c = x > 88.3f ? 88.3f : x;
+    float t = c * 1.44269504088896341f + round_magic;
+    float n = t - round_magic;
+    float r = (c - n * 0.693359375f) - n * -2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    float y = (p * r * r + r) + 1.0f;
+    float scaled = y * f32_of_bits((bits_of_f32(t) - 0x4B400000u + 127u) << 23);
+    return x < -87.3f ? 0.0f : scaled;
+}
+
+static void kern_widen(const uint16_t *restrict x, float *restrict y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = f32_of_bits((uint32_t)x[i] << 16);
+}
+
+static void kern_narrow(const float *restrict x, uint16_t *restrict y, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t u = bits_of_f32(x[i]);
+        uint32_t r = (u + 0x7FFFu + ((u >> 16) & 1u)) >> 16;
+        uint32_t quiet = (u >> 16) | 0x40u; /* rounding could turn a NaN into infinity */
+        y[i] = (uint16_t)((u & 0x7FFFFFFFu) > 0x7F800000u ? quiet : r);
+    }
+}
+
+static void kern_scale(float a, const float *restrict x, float *restrict y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = a * x[i];
+}
+
+static void kern_axpy(float a, const float *restrict x, float *restrict y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += a * x[i];
+}
+
+static float kern_dot(const float *restrict x, const float *restrict y, size_t n)
+{
+    float s[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t l = 0; l < LANES; l++)
+            s[l] += x[i + l] * y[i + l];
+    for (size_t l = 0; i + l < n; l++)
+        s[l] += x[i + l] * y[i + l];
+    return lanes_sum(s);
+}
+
+static float kern_dot3(const float *restrict x, const float *restrict y, const float *restrict z,
+                       size_t n)
+{
+    float s[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t l = 0; l < LANES; l++)
+            s[l] += x[i + l] * y[i + l] * z[i + l];
+    for (size_t l = 0; i + l < n; l++)
+        s[l] += x[i + l] * y[i + l] * z[i + l];
+    return lanes_sum(s);
+}
+
+static float kern_max(const float *x, size_t n)
+{
+    float s[LANES];
+    size_t i = 0;
+    for (size_t l = 0; l < LANES; l++)
+        s[l] = -INFINITY;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t l = 0; l < LANES; l++)
+            s[l] = x[i + l] > s[l] ? x[i + l] : s[l];
+    for (size_t l = 0; i + l < n; l++)
+        s[l] = x[i + l] > s[l] ? x[i + l] : s[l];
+    for (int l = 1; l < LANES; l++)
+        s[0] = s[l] > s[0] ? s[l] : s[0];
+    return s[0];
+}
+
+static float kern_exp_sum(const float *x, float a, float b, float *y, size_t n)
+{
+    float s[LANES] = {0}, v[LANES];
+    for (size_t i = 0; i < n; i += LANES) {
+        size_t w = n - i < LANES ? n - i : LANES;
+        for (size_t l = 0; l < LANES; l++)
+            v[l] = -INFINITY;
+        if (w == LANES)
+            for (size_t l = 0; l < LANES; l++)
+                v[l] = a * x[i + l] - b;
+        else
+            for (size_t l = 0; l < w; l++)
+                v[l] = a * x[i + l] - b;
+        for (size_t l = 0; l < LANES; l++)
+            v[l] = exp_f32(v[l]);
+        for (size_t l = 0; l < LANES; l++)
+            s[l] += v[l];
+        if (y) memcpy(y + i, v, w * sizeof *v);
+    }
+    return lanes_sum(s);
+}
+
+static void kern_norm(const float *restrict x, const float *restrict w, float rstd,
+                      float *restrict y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] * rstd * w[i];
+}
+
+static void kern_norm_bwd(const float *restrict dy, const float *restrict x,
+                          const float *restrict w, float rstd, float c, float *restrict dx,
+                          size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        dx[i] += rstd * (dy[i] * w[i] - x[i] * c);
+}
+
+static void kern_mul_add(const float *restrict x, const float *restrict y, float a,
+                         float *restrict z, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        z[i] += a * x[i] * y[i];
+}
+
+/* The angle is reduced in f64, so that positions up to 2^20 keep full accuracy; then the
+ * polynomials of Cephes (sinf, cosf) on [-pi/4, pi/4]. */
+static void kern_angles(float pos, const float *restrict inv_freq, float *restrict cs,
+                        float *restrict sn, size_t n)
+{
+    const double magic = 6755399441055744.0; /* 1.5 * 2^52 */
+    for (size_t j = 0; j < n; j++) {
+        double angle = (double)(pos * inv_freq[j]);
+        double q = angle * 0.63661977236758134308;
+        double k = (q + magic) - magic;
+        float r = (float)(angle - k * 1.57079632679489661923);
+        int32_t quadrant = (int32_t)k;
+        float z = r * r;
+        float c =
+            ((2.443315711809948e-5f * z - 1.388731625493765e-3f) * z + 4.166664568298827e-2f) * z *
+                z -
+            0.5f * z + 1.0f;
+        float s = ((-1.9515295891e-4f * z + 8.3321608736e-3f) * z - 1.6666654611e-1f) * z * r + r;
+        float c2 = quadrant & 1 ? s : c, s2 = quadrant & 1 ? c : s;
+        cs[j] = (quadrant + 1) & 2 ? -c2 : c2;
+        sn[j] = quadrant & 2 ? -s2 : s2;
+    }
+}
+
+static void kern_rotate(float *restrict a, float *restrict b, const float *restrict cs,
+                        const float *restrict sn, size_t n)
+{
+    for (size_t j = 0; j < n; j++) {
+        float x = a[j], y = b[j];
+        a[j] = x * cs[j] - y * sn[j];
+        b[j] = y * cs[j] + x * sn[j];
+    }
+}
+
+static void kern_swiglu(const float *restrict g, const float *restrict u, float *restrict y,
+                        size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = g[i] / (1.0f + exp_f32(-g[i])) * u[i];
+}
+
+static void kern_swiglu_bwd(const float *restrict dy, const float *restrict g,
+                            const float *restrict u, float *restrict dg, float *restrict du,
+                            size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float s = 1.0f / (1.0f + exp_f32(-g[i]));
+        float silu = g[i] * s;
+        float ddy = dy[i], uu = u[i];
+        du[i] = ddy * silu;
+        dg[i] = ddy * uu * (s + silu * (1.0f - s));
+    }
+}
+
+static void kern_softmax_bwd(const float *restrict p, const float *restrict dp, float a, float d,
+                             float *restrict ds, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ds[i] = p[i] * a * (dp[i] - d);
+}
+
+/* The finaliser of splitmix64 (Steele, Lea and Flood 2014) over key + counter * golden ratio. */
+static inline uint32_t dropout_hash(uint64_t key, uint64_t i)
+{
+    uint64_t z = key + i * 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return (uint32_t)((z ^ (z >> 31)) >> 40);
+}
+
+static void kern_dropout(const float *restrict x, uint64_t key, uint64_t base, uint32_t threshold,
+                         float scale, float *restrict y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = dropout_hash(key, base + i) >= threshold ? x[i] * scale : 0.0f;
+}
+
+static void kern_adamw(const struct kern_adamw *o, const float *restrict g, float *restrict p,
+                       float *restrict m, float *restrict v, size_t n)
+{
+    const struct kern_adamw c = *o;
+    for (size_t i = 0; i < n; i++) {
+        float gi = g[i] * c.grad_scale;
+        m[i] = c.beta1 * m[i] + (1.0f - c.beta1) * gi;
+        v[i] = c.beta2 * v[i] + (1.0f - c.beta2) * (gi * gi);
+        p[i] = p[i] * c.decay - c.lr_t * (m[i] / (sqrtf(v[i]) * c.inv_sqrt_bc2 + c.eps));
+    }
+}
+
+const struct cpu_kern KERN_TABLE = {
+    .isa = KERN_ISA,
+    .widen = kern_widen,
+    .narrow = kern_narrow,
+    .scale = kern_scale,
+    .axpy = kern_axpy,
+    .dot = kern_dot,
+    .dot3 = kern_dot3,
+    .max = kern_max,
+    .exp_sum = kern_exp_sum,
+    .norm = kern_norm,
+    .norm_bwd = kern_norm_bwd,
+    .mul_add = kern_mul_add,
+    .angles = kern_angles,
+    .rotate = kern_rotate,
+    .swiglu = kern_swiglu,
+    .swiglu_bwd = kern_swiglu_bwd,
+    .softmax_bwd = kern_softmax_bwd,
+    .dropout = kern_dropout,
+    .adamw = kern_adamw,
+};

@@ -1,0 +1,417 @@
+#include "compute/dev.h"
+
+#include "base/mem.h"
+#include "compute/dev_ops.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *const dev_dtype_names[DEV_DTYPES + 1] = {"f32", "bf16", "i32", "i64", NULL};
+
+size_t dev_dtype_bytes(enum dev_dtype t)
+{
+    static const size_t bytes[DEV_DTYPES] = {4, 2, 4, 8};
+    return bytes[t];
+}
+
+struct dev_mat dev_mat_of(struct dev_buf *b, size_t offset, enum dev_dtype t, uint32_t rows,
+                          uint32_t cols)
+{
+    return (struct dev_mat){b, offset, t, rows, cols, cols};
+}
+
+struct dev_mat dev_mat_part(struct dev_mat m, uint32_t r0, uint32_t rows, uint32_t c0,
+                            uint32_t cols)
+{
+    CHECK((uint64_t)r0 + rows <= m.rows && (uint64_t)c0 + cols <= m.cols);
+    m.offset += (size_t)r0 * m.ld + c0;
+    m.rows = rows;
+    m.cols = cols;
+    return m;
+}
+
+/* ---- devices */
+static const struct {
+    const char *name;
+    const struct dev_ops *ops;
+} devices[] = {{"cpu", &cpu_dev_ops}, {"strict", &strict_dev_ops}};
+
+/* name = kind[:arg] */
+static const struct dev_ops *find_device(const char *name, const char **arg, struct err *e)
+{
+    size_t n = strcspn(name, ":");
+    *arg = name[n] ? name + n + 1 : NULL;
+    if (strcmp(name, "auto") == 0) return &cpu_dev_ops;
+    for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++)
+        if (strlen(devices[i].name) == n && memcmp(devices[i].name, name, n) == 0)
+            return devices[i].ops;
+    if (n == 4 && memcmp(name, "cuda", n) == 0)
+        err_set(e, ERR_CONFIG, "device %s: this build has no CUDA plug-in", name);
+    else
+        err_set(e, ERR_CONFIG, "device %s is not known: use auto, cpu, strict or cuda", name);
+    return NULL;
+}
+
+bool dev_open(const char *name, int threads, struct dev **out, struct err *e)
+{
+    const char *arg;
+    const struct dev_ops *ops = find_device(name, &arg, e);
+    struct dev *d;
+
+    if (!ops) return false;
+    CHECK(threads >= 0);
+    d = mem_calloc(1, sizeof *d, e);
+    if (!d) return false;
+    d->ops = ops;
+    d->threads = threads ? threads : 1;
+    snprintf(d->name, sizeof d->name, "%s", strcmp(name, "auto") == 0 ? "cpu" : name);
+    if (!ops->open(d, arg, e)) {
+        mem_free(d);
+        return err_wrap(e, "device %s", name);
+    }
+    *out = d;
+    return true;
+}
+
+void dev_close(struct dev *d)
+{
+    if (!d) return;
+    CHECK(d->bytes_live == 0); /* a buffer would outlive its device */
+    d->ops->close(d);
+    mem_free(d);
+}
+
+const char *dev_name(const struct dev *d)
+{
+    return d->name;
+}
+const char *dev_describe(const struct dev *d)
+{
+    return d->describe;
+}
+bool dev_prefers_bf16(const struct dev *d)
+{
+    return d->prefers_bf16;
+}
+
+/* ---- memory */
+bool dev_buf_open(struct dev *d, size_t bytes, struct dev_buf **out, struct err *e)
+{
+    struct dev_buf *b = mem_calloc(1, sizeof *b, e);
+    if (!b) return false;
+    b->d = d;
+    b->bytes = bytes;
+    b->mem = d->ops->alloc(d, bytes, e);
+    if (!b->mem) {
+        mem_free(b);
+        return err_wrap(e, "device %s: buffer of %zu bytes", d->name, bytes);
+    }
+    d->bytes_live += bytes;
+    if (d->bytes_live > d->bytes_peak) d->bytes_peak = d->bytes_live;
+    *out = b;
+    return true;
+}
+
+void dev_buf_close(struct dev_buf *b)
+{
+    if (!b) return;
+    b->d->ops->release(b->d, b->mem, b->bytes);
+    b->d->bytes_live -= b->bytes;
+    mem_free(b);
+}
+
+size_t dev_buf_bytes(const struct dev_buf *b)
+{
+    return b->bytes;
+}
+size_t dev_bytes_live(const struct dev *d)
+{
+    return d->bytes_live;
+}
+size_t dev_bytes_peak(const struct dev *d)
+{
+    return d->bytes_peak;
+}
+
+bool dev_upload(struct dev *d, struct dev_buf *b, size_t offset, const void *host, size_t bytes,
+                struct err *e)
+{
+    CHECK(b->d == d && offset <= b->bytes && bytes <= b->bytes - offset);
+    return bytes == 0 || d->ops->upload(d, b->mem + offset, host, bytes, e);
+}
+
+bool dev_download(struct dev *d, const struct dev_buf *b, size_t offset, void *host, size_t bytes,
+                  struct err *e)
+{
+    CHECK(b->d == d && offset <= b->bytes && bytes <= b->bytes - offset);
+    return bytes == 0 || d->ops->download(d, b->mem + offset, host, bytes, e);
+}
+
+bool dev_sync(struct dev *d, struct err *e)
+{
+    return d->ops->sync(d, e);
+}
+
+/* ---- checks: a mismatch is a bug of the caller */
+static bool is_float(struct dev_mat m)
+{
+    return m.dtype == DEV_F32 || m.dtype == DEV_BF16;
+}
+
+/* The view lies inside its buffer on this device. */
+static void check_view(const struct dev *d, struct dev_mat m)
+{
+    CHECK(m.buf && m.buf->d == d && (unsigned)m.dtype < DEV_DTYPES && m.ld >= m.cols);
+    if (m.rows == 0 || m.cols == 0) return;
+    size_t elems = m.buf->bytes / dev_dtype_bytes(m.dtype);
+    CHECK(m.offset <= elems);
+    CHECK((size_t)(m.rows - 1) * m.ld + m.cols <= elems - m.offset);
+}
+
+static bool same_shape(struct dev_mat a, struct dev_mat b)
+{
+    return a.rows == b.rows && a.cols == b.cols;
+}
+
+/* A row of n values of dtype t. */
+static bool is_row(struct dev_mat m, enum dev_dtype t, size_t n)
+{
+    return m.dtype == t && m.rows == 1 && m.cols == n;
+}
+
+static bool submit(struct dev *d, const struct dev_call *c, struct err *e)
+{
+    for (int i = 0; i < DEV_CALL_MATS; i++)
+        if (c->m[i].buf) check_view(d, c->m[i]);
+    return d->ops->submit(d, c, e);
+}
+
+/* ---- copies */
+bool dev_zero(struct dev *d, struct dev_mat m, struct err *e)
+{
+    return submit(d, &(struct dev_call){.op = DEV_ZERO, .m = {m}}, e);
+}
+
+bool dev_scale_cast(struct dev *d, float alpha, struct dev_mat src, struct dev_mat dst,
+                    struct err *e)
+{
+    CHECK(is_float(src) && is_float(dst) && same_shape(src, dst));
+    return submit(d, &(struct dev_call){.op = DEV_SCALE_CAST, .m = {src, dst}, .alpha = alpha}, e);
+}
+
+bool dev_cast(struct dev *d, struct dev_mat src, struct dev_mat dst, struct err *e)
+{
+    return dev_scale_cast(d, 1.0f, src, dst, e);
+}
+
+bool dev_gather_rows(struct dev *d, struct dev_mat src, struct dev_mat idx, struct dev_mat dst,
+                     struct err *e)
+{
+    CHECK(is_float(src) && is_float(dst) && src.cols == dst.cols);
+    CHECK(is_row(idx, DEV_I32, dst.rows));
+    return submit(d, &(struct dev_call){.op = DEV_GATHER_ROWS, .m = {src, idx, dst}}, e);
+}
+
+bool dev_scatter_rows(struct dev *d, struct dev_mat src, struct dev_mat idx, struct dev_mat dst,
+                      struct err *e)
+{
+    CHECK(is_float(src) && is_float(dst) && src.cols == dst.cols);
+    CHECK(is_row(idx, DEV_I32, src.rows));
+    return submit(d, &(struct dev_call){.op = DEV_SCATTER_ROWS, .m = {src, idx, dst}}, e);
+}
+
+bool dev_scatter_add_rows(struct dev *d, struct dev_mat src, struct dev_mat ids,
+                          struct dev_mat table_grad, struct err *e)
+{
+    CHECK(is_float(src) && table_grad.dtype == DEV_F32 && src.cols == table_grad.cols);
+    CHECK(is_row(ids, DEV_I32, src.rows));
+    return submit(d, &(struct dev_call){.op = DEV_SCATTER_ADD_ROWS, .m = {src, ids, table_grad}},
+                  e);
+}
+
+bool dev_add(struct dev *d, struct dev_mat x, struct dev_mat y, struct err *e)
+{
+    CHECK(x.dtype == DEV_F32 && is_float(y) && same_shape(x, y));
+    return submit(d, &(struct dev_call){.op = DEV_ADD, .m = {x, y}}, e);
+}
+
+bool dev_gemm(struct dev *d, struct dev_gemm g, struct dev_mat a, struct dev_mat b,
+              struct dev_mat c, struct err *e)
+{
+    uint32_t m = g.trans_a ? a.cols : a.rows, ka = g.trans_a ? a.rows : a.cols;
+    uint32_t n = g.trans_b ? b.rows : b.cols, kb = g.trans_b ? b.cols : b.rows;
+    CHECK(is_float(a) && a.dtype == b.dtype && is_float(c));
+    CHECK(m == c.rows && n == c.cols && ka == kb);
+    return submit(d, &(struct dev_call){.op = DEV_GEMM, .m = {a, b, c}, .gemm = g}, e);
+}
+
+/* ---- blocks of a transformer */
+bool dev_rmsnorm(struct dev *d, struct dev_mat x, struct dev_mat w, float eps, struct dev_mat y,
+                 struct dev_mat rstd, struct err *e)
+{
+    CHECK(x.dtype == DEV_F32 && is_float(y) && same_shape(x, y) && is_row(w, DEV_F32, x.cols));
+    CHECK(!rstd.buf || is_row(rstd, DEV_F32, x.rows));
+    return submit(d, &(struct dev_call){.op = DEV_RMSNORM, .m = {x, w, y, rstd}, .eps = eps}, e);
+}
+
+bool dev_rmsnorm_bwd(struct dev *d, struct dev_mat dy, struct dev_mat x, struct dev_mat w,
+                     struct dev_mat rstd, struct dev_mat dx, struct dev_mat dw, struct err *e)
+{
+    CHECK(is_float(dy) && x.dtype == DEV_F32 && dx.dtype == DEV_F32);
+    CHECK(same_shape(dy, x) && same_shape(dx, x));
+    CHECK(is_row(w, DEV_F32, x.cols) && is_row(rstd, DEV_F32, x.rows));
+    CHECK(!dw.buf || is_row(dw, DEV_F32, x.cols));
+    return submit(d, &(struct dev_call){.op = DEV_RMSNORM_BWD, .m = {dy, x, w, rstd, dx, dw}}, e);
+}
+
+bool dev_rope(struct dev *d, struct dev_mat x, uint32_t heads, struct dev_mat pos,
+              struct dev_mat inv_freq, bool inverse, struct err *e)
+{
+    CHECK(is_float(x) && heads > 0 && x.cols % (2 * heads) == 0);
+    CHECK(is_row(pos, DEV_I32, x.rows) && is_row(inv_freq, DEV_F32, x.cols / heads / 2));
+    return submit(
+        d, &(struct dev_call){.op = DEV_ROPE, .m = {x, pos, inv_freq}, .rope = {heads, inverse}},
+        e);
+}
+
+static void check_attn(const struct dev_attn *a, struct dev_mat q, struct dev_mat k,
+                       struct dev_mat v)
+{
+    CHECK(a->heads > 0 && a->kv_heads > 0 && a->heads % a->kv_heads == 0 && a->head_dim > 0);
+    CHECK(is_float(q) && k.dtype == q.dtype && v.dtype == q.dtype);
+    CHECK(q.cols == a->heads * a->head_dim);
+    CHECK(k.cols == a->kv_heads * a->head_dim && same_shape(k, v));
+}
+
+static void check_packed(const struct dev_attn *a, struct dev_mat q, struct dev_mat k)
+{
+    CHECK(k.rows == q.rows && a->cu && a->cu[0] == 0 && a->cu[a->nseq] == q.rows);
+    for (uint32_t i = 0; i < a->nseq; i++)
+        CHECK(a->cu[i] <= a->cu[i + 1]);
+}
+
+bool dev_attn_fwd(struct dev *d, const struct dev_attn *a, struct dev_mat q, struct dev_mat k,
+                  struct dev_mat v, struct dev_mat out, struct dev_mat lse, struct err *e)
+{
+    check_attn(a, q, k, v);
+    check_packed(a, q, k);
+    CHECK(out.dtype == q.dtype && same_shape(out, q));
+    CHECK(!lse.buf || (lse.dtype == DEV_F32 && lse.rows == a->heads && lse.cols == q.rows));
+    struct dev_call c = {.op = DEV_ATTN_FWD, .m = {q, k, v, out, lse}};
+    c.attn.a = *a;
+    return submit(d, &c, e);
+}
+
+bool dev_attn_bwd(struct dev *d, const struct dev_attn *a, struct dev_mat q, struct dev_mat k,
+                  struct dev_mat v, struct dev_mat out, struct dev_mat lse, struct dev_mat dout,
+                  struct dev_mat dq, struct dev_mat dk, struct dev_mat dv, struct err *e)
+{
+    check_attn(a, q, k, v);
+    check_packed(a, q, k);
+    CHECK(out.dtype == q.dtype && same_shape(out, q));
+    CHECK(lse.dtype == DEV_F32 && lse.rows == a->heads && lse.cols == q.rows);
+    CHECK(dout.dtype == q.dtype && same_shape(dout, q));
+    CHECK(dq.dtype == q.dtype && same_shape(dq, q));
+    CHECK(dk.dtype == q.dtype && same_shape(dk, k) && dv.dtype == q.dtype && same_shape(dv, v));
+    struct dev_call c = {.op = DEV_ATTN_BWD, .m = {q, k, v, out, lse, dout, dq, dk, dv}};
+    c.attn.a = *a;
+    return submit(d, &c, e);
+}
+
+bool dev_attn_cached(struct dev *d, const struct dev_attn *a, struct dev_mat q,
+                     struct dev_mat k_cache, struct dev_mat v_cache, uint32_t max_len,
+                     const uint32_t *slot, const uint32_t *pos, struct dev_mat out, struct err *e)
+{
+    check_attn(a, q, k_cache, v_cache);
+    CHECK(out.dtype == q.dtype && same_shape(out, q));
+    for (uint32_t i = 0; i < q.rows; i++)
+        CHECK(pos[i] < max_len && ((uint64_t)slot[i] + 1) * max_len <= k_cache.rows);
+    struct dev_call c = {.op = DEV_ATTN_CACHED, .m = {q, k_cache, v_cache, out}};
+    c.attn.a = *a;
+    c.attn.max_len = max_len;
+    c.attn.slot = slot;
+    c.attn.pos = pos;
+    return submit(d, &c, e);
+}
+
+bool dev_swiglu(struct dev *d, struct dev_mat gu, struct dev_mat y, struct err *e)
+{
+    CHECK(is_float(gu) && is_float(y) && gu.rows == y.rows && gu.cols == 2 * (size_t)y.cols);
+    return submit(d, &(struct dev_call){.op = DEV_SWIGLU, .m = {gu, y}}, e);
+}
+
+bool dev_swiglu_bwd(struct dev *d, struct dev_mat dy, struct dev_mat gu, struct dev_mat dgu,
+                    struct err *e)
+{
+    CHECK(is_float(dy) && is_float(gu) && is_float(dgu) && same_shape(gu, dgu));
+    CHECK(gu.rows == dy.rows && gu.cols == 2 * (size_t)dy.cols);
+    return submit(d, &(struct dev_call){.op = DEV_SWIGLU_BWD, .m = {dy, gu, dgu}}, e);
+}
+
+bool dev_dropout(struct dev *d, struct dev_mat x, float p, uint64_t key, uint64_t base,
+                 struct dev_mat y, struct err *e)
+{
+    CHECK(is_float(x) && is_float(y) && same_shape(x, y) && p >= 0.0f && p < 1.0f);
+    return submit(d, &(struct dev_call){.op = DEV_DROPOUT, .m = {x, y}, .dropout = {p, key, base}},
+                  e);
+}
+
+bool dev_xent(struct dev *d, struct dev_mat logits, struct dev_mat labels, struct dev_mat loss,
+              bool grad, float scale, struct err *e)
+{
+    CHECK(logits.dtype == DEV_F32 && logits.cols > 0);
+    CHECK(is_row(labels, DEV_I32, logits.rows) && is_row(loss, DEV_F32, logits.rows));
+    return submit(
+        d, &(struct dev_call){.op = DEV_XENT, .m = {logits, labels, loss}, .xent = {grad, scale}},
+        e);
+}
+
+bool dev_argmax(struct dev *d, struct dev_mat logits, struct dev_mat out, struct err *e)
+{
+    CHECK(is_float(logits) && logits.cols > 0 && is_row(out, DEV_I32, logits.rows));
+    return submit(d, &(struct dev_call){.op = DEV_ARGMAX, .m = {logits, out}}, e);
+}
+
+/* ---- optimizer */
+bool dev_accum_fixed(struct dev *d, struct dev_mat g, int shift, struct dev_mat acc,
+                     struct dev_mat overflow, struct err *e)
+{
+    CHECK(g.dtype == DEV_F32 && g.rows == 1 && is_row(acc, DEV_I64, g.cols));
+    CHECK(is_row(overflow, DEV_I32, 1) && shift > -512 && shift < 512);
+    struct dev_call c = {.op = DEV_ACCUM_FIXED, .m = {g, acc, overflow}};
+    c.fixed.shift = shift;
+    return submit(d, &c, e);
+}
+
+bool dev_from_fixed(struct dev *d, struct dev_mat acc, int shift, double scale, struct dev_mat g,
+                    struct err *e)
+{
+    CHECK(g.dtype == DEV_F32 && g.rows == 1 && is_row(acc, DEV_I64, g.cols));
+    CHECK(shift > -512 && shift < 512);
+    return submit(
+        d, &(struct dev_call){.op = DEV_FROM_FIXED, .m = {acc, g}, .fixed = {shift, scale}}, e);
+}
+
+bool dev_absmax(struct dev *d, struct dev_mat g, float *out, struct err *e)
+{
+    CHECK(g.dtype == DEV_F32);
+    *out = 0.0f;
+    return submit(d, &(struct dev_call){.op = DEV_ABSMAX, .m = {g}, .host_f32 = out}, e) &&
+           dev_sync(d, e);
+}
+
+bool dev_sumsq(struct dev *d, struct dev_mat g, double *out, struct err *e)
+{
+    CHECK(g.dtype == DEV_F32);
+    *out = 0.0;
+    return submit(d, &(struct dev_call){.op = DEV_SUMSQ, .m = {g}, .host_f64 = out}, e) &&
+           dev_sync(d, e);
+}
+
+bool dev_adamw(struct dev *d, const struct dev_adamw *o, struct dev_mat g, struct dev_mat p,
+               struct dev_mat m, struct dev_mat v, struct err *e)
+{
+    CHECK(g.dtype == DEV_F32 && g.rows == 1 && is_row(p, DEV_F32, g.cols));
+    CHECK(is_row(m, DEV_F32, g.cols) && is_row(v, DEV_F32, g.cols) && o->step > 0);
+    return submit(d, &(struct dev_call){.op = DEV_ADAMW, .m = {g, p, m, v}, .adamw = *o}, e);
+}

@@ -1,0 +1,120 @@
+/*
+ * compute/dev_ops - what a device implements; the inside of dev.h, included by devices only.
+ *
+ * The main idea: an op is data. dev.c checks shapes, fills a `struct dev_call` and submits it; a
+ * device runs calls in the order of submission, now (cpu) or later (strict, cuda). A new device
+ * needs memory, two copies and one switch over enum dev_op.
+ *
+ * Does not own the checks: a device may rely on every rule that dev.h states about shapes and
+ * dtypes.
+ */
+#pragma once
+#include "compute/dev.h"
+
+enum dev_op {
+    DEV_ZERO,
+    DEV_SCALE_CAST, /* dev_cast, too: alpha 1 */
+    DEV_GATHER_ROWS,
+    DEV_SCATTER_ROWS,
+    DEV_SCATTER_ADD_ROWS,
+    DEV_ADD,
+    DEV_GEMM,
+    DEV_RMSNORM,
+    DEV_RMSNORM_BWD,
+    DEV_ROPE,
+    DEV_ATTN_FWD,
+    DEV_ATTN_BWD,
+    DEV_ATTN_CACHED,
+    DEV_SWIGLU,
+    DEV_SWIGLU_BWD,
+    DEV_DROPOUT,
+    DEV_XENT,
+    DEV_ARGMAX,
+    DEV_ACCUM_FIXED,
+    DEV_FROM_FIXED,
+    DEV_ABSMAX,
+    DEV_SUMSQ,
+    DEV_ADAMW,
+    DEV_OPS_COUNT
+};
+
+enum { DEV_CALL_MATS = 9 };
+
+/* Host pointers inside (attn.a.cu, attn.slot, attn.pos) are borrowed for the submit call: a device
+ * that runs later copies them. host_out stays valid until the next sync. */
+struct dev_call {
+    enum dev_op op;
+    struct dev_mat m[DEV_CALL_MATS]; /* operands in the order of dev.h; buf NULL: left out */
+    union {
+        float alpha; /* scale_cast */
+        float eps;   /* rmsnorm */
+        struct dev_gemm gemm;
+        struct {
+            uint32_t heads;
+            bool inverse;
+        } rope;
+        struct {
+            struct dev_attn a;
+            uint32_t max_len;
+            const uint32_t *slot, *pos;
+        } attn;
+        struct {
+            float p;
+            uint64_t key, base;
+        } dropout;
+        struct {
+            bool grad;
+            float scale;
+        } xent;
+        struct {
+            int shift;
+            double scale;
+        } fixed;
+        struct dev_adamw adamw;
+        float *host_f32;  /* absmax */
+        double *host_f64; /* sumsq */
+    };
+};
+
+struct dev_ops {
+    /* arg: what follows ':' in the device's name, or NULL. Fills d->impl, describe, prefers_bf16.
+     */
+    bool (*open)(struct dev *d, const char *arg, struct err *e);
+    void (*close)(struct dev *d);
+    /* At least `bytes`, aligned to 64 or more. */
+    void *(*alloc)(struct dev *d, size_t bytes, struct err *e);
+    void (*release)(struct dev *d, void *mem, size_t bytes);
+    /* p points into memory of alloc; ordered after the calls submitted before. */
+    bool (*upload)(struct dev *d, void *p, const void *host, size_t bytes, struct err *e);
+    bool (*download)(struct dev *d, const void *p, void *host, size_t bytes, struct err *e);
+    bool (*submit)(struct dev *d, const struct dev_call *c, struct err *e);
+    bool (*sync)(struct dev *d, struct err *e);
+};
+
+struct dev {
+    const struct dev_ops *ops;
+    void *impl;
+    int threads;
+    bool prefers_bf16;
+    char name[32];
+    char describe[160];
+    size_t bytes_live, bytes_peak;
+};
+
+struct dev_buf {
+    struct dev *d;
+    unsigned char *mem; /* device address */
+    size_t bytes;
+};
+
+/* Address of the first element of a view; of row r. */
+static inline void *dev_mat_ptr(struct dev_mat m)
+{
+    return m.buf->mem + m.offset * dev_dtype_bytes(m.dtype);
+}
+static inline void *dev_mat_row(struct dev_mat m, size_t r)
+{
+    return m.buf->mem + (m.offset + r * m.ld) * dev_dtype_bytes(m.dtype);
+}
+
+extern const struct dev_ops cpu_dev_ops, strict_dev_ops;
