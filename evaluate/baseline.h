@@ -1,0 +1,13 @@
+/*
+ * evaluate/baseline - answers that need no model: what a score must be compared with.
+ *
+ *     constant   one sentence, "No acute cardiopulmonary abnormality."
+ *     lead2      the first two sentences of the findings
+ */
+#pragma once
+#include "base/str.h"
+
+extern const struct str baseline_constant;
+/* The first `sentences` sentences, a view into text. One ends at '.', '!' or '?' before white space
+ * or the end; a list mark ("1.") ends none. */
+struct str baseline_lead(struct str text, size_t sentences);

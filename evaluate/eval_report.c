@@ -1,0 +1,240 @@
+#include "evaluate/eval_report.h"
+
+#include "base/fs.h"
+#include "base/hash.h"
+#include "base/json.h"
+
+enum {
+    MD_MAX_BYTES = 1 << 20,
+    ROW_MAX_BYTES = 8 << 20, /* a row holds an id, which a pairs file may make long */
+};
+
+/* ---- per_pair.jsonl */
+
+static bool put_row(struct sbuf *b, const struct pair *p, const struct rouge_scores *s,
+                    struct err *e)
+{
+    const char *sep = "{";
+    if (p->id.n > 0) {
+        if (!sbuf_put(b, STR("{\"id\": "), e) || !json_put_str(b, p->id, false, e)) return false;
+        sep = ", ";
+    }
+    for (int k = 0; k < ROUGE_KINDS; k++) {
+        const struct rouge_prf *v = &s->v[k];
+        if (!sbuf_printf(b, e, "%s\"%s\": {\"p\": %.17g, \"r\": %.17g, \"f\": %.17g}", sep,
+                         rouge_names[k], v->p, v->r, v->f))
+            return false;
+        sep = ", ";
+    }
+    return sbuf_put(b, STR("}\n"), e);
+}
+
+static bool write_rows(const char *path, const struct pair *pairs,
+                       const struct rouge_scores *scores, size_t n, struct err *e)
+{
+    struct fs_writer *w = NULL;
+    struct sbuf b;
+    sbuf_init(&b, ROW_MAX_BYTES);
+    bool ok = fs_writer_open(path, &w, e);
+    for (size_t i = 0; ok && i < n; i++) {
+        sbuf_clear(&b);
+        ok = put_row(&b, &pairs[i], &scores[i], e) && fs_writer_put(w, b.p, b.n, e);
+    }
+    if (ok) ok = fs_writer_commit(w, e);
+    fs_writer_close(w);
+    sbuf_free(&b);
+    return ok;
+}
+
+/* ---- report.json */
+
+static json_t *ci_json(const struct boot_ci *c)
+{
+    return json_pack("{s:f, s:f, s:f}", "mean", c->mean, "lo", c->lo, "hi", c->hi);
+}
+
+static json_t *metrics_json(const struct evaluate_metric m[ROUGE_KINDS])
+{
+    json_t *all = json_object();
+    for (int k = 0; k < ROUGE_KINDS; k++)
+        json_object_set_new(all, rouge_names[k],
+                            json_pack("{s:o, s:o, s:o}", "p", ci_json(&m[k].p), "r",
+                                      ci_json(&m[k].r), "f", ci_json(&m[k].f)));
+    return all;
+}
+
+static json_t *compared_json(const struct evaluate_compared *v)
+{
+    json_t *delta = json_object();
+    for (int k = 0; k < ROUGE_KINDS; k++) {
+        json_t *d = ci_json(&v->delta[k].ci);
+        json_object_set_new(d, "p", json_real(v->delta[k].p));
+        json_object_set_new(delta, rouge_names[k], d);
+    }
+    return json_pack("{s:s, s:s, s:I, s:o, s:o}", "name", v->name, "kind",
+                     v->baseline ? "baseline" : "system", "pairs", (json_int_t)v->pairs, "metrics",
+                     metrics_json(v->m), "f_difference", delta);
+}
+
+static json_t *stratum_json(const struct evaluate_stratum *v)
+{
+    json_t *f = json_object(), *constant = json_object();
+    for (int k = 0; k < ROUGE_KINDS; k++) {
+        json_object_set_new(f, rouge_names[k], ci_json(&v->f[k]));
+        json_object_set_new(constant, rouge_names[k], json_real(v->constant_f[k]));
+    }
+    json_t *o = json_pack("{s:s, s:s, s:I, s:o}", "by", v->by, "value", v->value, "pairs",
+                          (json_int_t)v->pairs, "f", f);
+    if (v->has_constant) json_object_set(o, "constant_f", constant);
+    json_decref(constant);
+    return o;
+}
+
+static json_t *report_json(const struct evaluate_opts *o, const char *pairs_path,
+                           const char *digest, const struct evaluate_summary *s)
+{
+    json_t *compared = json_array(), *strata = json_array();
+    for (size_t i = 0; i < s->ncompared; i++)
+        json_array_append_new(compared, compared_json(&s->compared[i]));
+    for (size_t i = 0; i < s->nstrata; i++)
+        json_array_append_new(strata, stratum_json(&s->strata[i]));
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:b, s:I, s:I, s:s, s:o, s:o, s:o}", "format",
+                     "radmill.evaluation/1", "pairs_file", pairs_path, "pairs_sha256", digest,
+                     "signature", s->signature, "pairs", (json_int_t)s->pairs, "groups",
+                     (json_int_t)s->groups, "clustered", (int)s->clustered, "bootstrap",
+                     (json_int_t)o->bootstrap, "seed", (json_int_t)o->seed, "interval",
+                     "percentile bootstrap, 95 %", "metrics", metrics_json(s->m), "compared",
+                     compared, "strata", strata);
+}
+
+static bool write_json(const char *path, const struct evaluate_opts *o, const char *pairs_path,
+                       const struct evaluate_summary *s, struct err *e)
+{
+    uint8_t digest[32];
+    char hex[65];
+    if (!sha256_file(pairs_path, digest, e)) return false;
+    hash_hex(digest, sizeof digest, hex);
+    json_t *j = report_json(o, pairs_path, hex, s);
+    if (!j)
+        return err_set(e, ERR_NOMEM, "cannot compose %s: no memory, or a path that is not UTF-8",
+                       path);
+    bool ok = json_write_file(path, j, e);
+    json_decref(j);
+    return ok;
+}
+
+/* ---- report.md, x 100 */
+
+static bool md_ci(struct sbuf *b, const struct boot_ci *c, struct err *e)
+{
+    return sbuf_printf(b, e, "| %.1f (%.1f to %.1f) ", 100 * c->mean, 100 * c->lo, 100 * c->hi);
+}
+
+static bool md_main(struct sbuf *b, const struct evaluate_summary *s, struct err *e)
+{
+    if (!sbuf_put(b, STR("| metric | precision | recall | F |\n| --- | --- | --- | --- |\n"), e))
+        return false;
+    for (int k = 0; k < ROUGE_KINDS; k++) {
+        if (!sbuf_printf(b, e, "| %s ", rouge_names[k]) || !md_ci(b, &s->m[k].p, e) ||
+            !md_ci(b, &s->m[k].r, e) || !md_ci(b, &s->m[k].f, e) || !sbuf_put(b, STR("|\n"), e))
+            return false;
+    }
+    return true;
+}
+
+static bool md_compared(struct sbuf *b, const struct evaluate_summary *s, struct err *e)
+{
+    if (s->ncompared == 0) return true;
+    if (!sbuf_put(
+            b,
+            STR("\n## Compared, F\n\nDifference: this system minus the other, pair by pair; p of "
+                "the two-sided sign-flip test, not corrected for the number of tests.\n\n"
+                "| other | pairs | metric | other's F | difference | p |\n"
+                "| --- | --- | --- | --- | --- | --- |\n"),
+            e))
+        return false;
+    for (size_t i = 0; i < s->ncompared; i++) {
+        const struct evaluate_compared *v = &s->compared[i];
+        for (int k = 0; k < ROUGE_KINDS; k++) {
+            if (!sbuf_printf(b, e, "| %s%s | %zu | %s ", v->name, v->baseline ? " (baseline)" : "",
+                             v->pairs, rouge_names[k]) ||
+                !md_ci(b, &v->m[k].f, e) || !md_ci(b, &v->delta[k].ci, e) ||
+                !sbuf_printf(b, e, "| %.4f |\n", v->delta[k].p))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool md_strata(struct sbuf *b, const struct evaluate_summary *s, struct err *e)
+{
+    if (s->nstrata == 0) return true;
+    if (!sbuf_put(b,
+                  STR("\n## By kind of report, F\n\nNormal: a rule on the words of the reference. "
+                      "Constant: the constant sentence's rougeL on the same pairs.\n\n"
+                      "| by | value | pairs | rouge1 | rouge2 | rougeL | rougeLsum | constant |\n"
+                      "| --- | --- | --- | --- | --- | --- | --- | --- |\n"),
+                  e))
+        return false;
+    for (size_t i = 0; i < s->nstrata; i++) {
+        const struct evaluate_stratum *v = &s->strata[i];
+        if (!sbuf_printf(b, e, "| %s | %s | %zu ", v->by, v->value, v->pairs)) return false;
+        for (int k = 0; k < ROUGE_KINDS; k++)
+            if (!md_ci(b, &v->f[k], e)) return false;
+        bool ok = v->has_constant ? sbuf_printf(b, e, "| %.1f |\n", 100 * v->constant_f[ROUGE_L])
+                                  : sbuf_put(b, STR("| |\n"), e);
+        if (!ok) return false;
+    }
+    return true;
+}
+
+static bool write_md(const char *path, const struct evaluate_opts *o,
+                     const struct evaluate_summary *s, struct err *e)
+{
+    struct sbuf b;
+    sbuf_init(&b, MD_MAX_BYTES);
+    bool ok = sbuf_printf(&b, e,
+                          "# Evaluation\n\n%zu pairs; `%s`; scores x 100: plain means over pairs, "
+                          "with 95 %% percentile intervals of %u bootstrap replicates",
+                          s->pairs, s->signature, o->bootstrap);
+    if (ok && s->clustered) ok = sbuf_printf(&b, e, " over %zu patients", s->groups);
+    if (ok)
+        ok = sbuf_put(&b, STR(".\nA mean of F is not the F of the means.\n\n"), e) &&
+             md_main(&b, s, e) && md_compared(&b, s, e) && md_strata(&b, s, e) &&
+             fs_replace(path, sbuf_str(&b), e);
+    sbuf_free(&b);
+    return ok;
+}
+
+/* ---- all */
+
+struct paths {
+    const char *rows, *md, *json;
+};
+
+static bool paths_of(const struct evaluate_opts *o, struct arena *a, struct paths *p, struct err *e)
+{
+    *p = (struct paths){.rows = o->per_pair, .json = o->report};
+    if (!o->dir) return true;
+    if (!fs_mkdirs(o->dir, e)) return false;
+    if (!p->rows && !fs_join(a, o->dir, "per_pair.jsonl", &p->rows, e)) return false;
+    if (!p->json && !fs_join(a, o->dir, "report.json", &p->json, e)) return false;
+    return fs_join(a, o->dir, "report.md", &p->md, e);
+}
+
+bool eval_report_write(const struct evaluate_opts *o, const char *pairs_path,
+                       const struct pair *pairs, const struct rouge_scores *scores, size_t n,
+                       const struct evaluate_summary *s, struct err *e)
+{
+    struct arena a;
+    struct paths p;
+    arena_init(&a, 1 << 16);
+    bool ok = paths_of(o, &a, &p, e);
+    if (ok && p.json) ok = fs_remove(p.json, e); /* the marker goes first and comes last */
+    if (ok && p.rows) ok = write_rows(p.rows, pairs, scores, n, e);
+    if (ok && p.md) ok = write_md(p.md, o, s, e);
+    if (ok && p.json) ok = write_json(p.json, o, pairs_path, s, e);
+    arena_free(&a);
+    if (!ok) err_wrap(e, "write the report");
+    return ok;
+}
