@@ -1,0 +1,41 @@
+#include "train/evaluate_dev.h"
+
+#include <math.h>
+
+#include "train/loss_sum.h"
+
+static bool add_bins(struct decoder_work *w, struct loader *l, uint64_t begin, uint64_t end,
+                     struct loss_sum *sum, struct err *e)
+{
+    for (uint64_t bin = begin; bin < end; bin++) {
+        struct decoder_batch b;
+        double loss;
+        if (!loader_get(l, bin, &b, e)) return false;
+        if (b.nrows == 0) continue;
+        if (!decoder_loss(w, &b, &loss, NULL, e)) return false;
+        loss_sum_add(sum, loss);
+    }
+    return true;
+}
+
+double dev_loss_mean(const struct dev_loss *d)
+{
+    return loss_sum_value(&(struct loss_sum){.fixed = d->fixed}) / (double)d->rows;
+}
+
+bool evaluate_dev(struct decoder_work *w, struct loader *l, struct comm *c, struct dev_loss *out,
+                  struct err *e)
+{
+    struct loss_sum sum = {0};
+    uint64_t begin, end;
+
+    CHECK(l->plan->nsteps == 1);
+    plan_rank_bins(l->plan, 0, comm_rank(c), comm_size(c), &begin, &end);
+    bool ok = add_bins(w, l, begin, end, &sum, e);
+    if (!comm_agree(c, ok, e)) return err_wrap(e, "evaluation on the dev split");
+    loss_sum_ranks(&sum, c);
+    out->rows = loader_rows(l, 0, l->plan->nbins);
+    out->fixed = sum.fixed;
+    out->mean = sum.bad || out->rows == 0 ? (double)NAN : dev_loss_mean(out);
+    return true;
+}

@@ -1,0 +1,34 @@
+/*
+ * train/loader - a bin of the plan -> the host arrays of one decoder_batch.
+ *
+ * Samples of the bin are laid end to end; which positions bear loss follows from the sample's own
+ * target index (or all positions but the first, loss_on all). No padding, no mask: a position whose
+ * next token is in the loss is a row, its next token the label. The end mark of a sample is its last
+ * token, so it is always in the loss; a sample's first token is never predicted from its neighbour.
+ *
+ * No prefetch thread: tokens are memory-mapped and a bin of 8,192 tokens takes microseconds to lay
+ * out, against milliseconds and more to compute. Not thread-safe.
+ */
+#pragma once
+#include "model/decoder.h"
+#include "shard/plan.h"
+
+struct loader {
+    struct shard_set *set;   /* borrowed */
+    const struct plan *plan; /* borrowed; loader_plan changes it */
+    bool all;                /* loss on all tokens */
+    uint32_t max_tokens;
+    uint32_t *tokens, *cu, *rows, *labels; /* room for max_tokens each, cu one more */
+};
+
+/* max_tokens: no bin is longer. */
+MUST_CHECK bool loader_init(struct loader *l, struct shard_set *set, bool all, uint32_t max_tokens,
+                            struct err *e);
+void loader_free(struct loader *l);
+void loader_plan(struct loader *l, const struct plan *p);
+/* Lay out a bin; *out is borrowed until the next call. */
+MUST_CHECK bool loader_get(struct loader *l, uint64_t bin, struct decoder_batch *out,
+                           struct err *e);
+/* Loss-bearing positions of bins [begin, end): what the sum is divided by. From the set's index
+ * arrays, the same on every rank. */
+uint64_t loader_rows(const struct loader *l, uint64_t begin, uint64_t end);

@@ -1,0 +1,30 @@
+#include "train/memory_plan.h"
+
+#include "base/log.h"
+
+const char *const memory_part_names[] = {"weights", "adapter", "optimizer", "activations", NULL};
+
+static const double gib = 1024.0 * 1024.0 * 1024.0;
+
+uint64_t memory_plan_total(const struct memory_plan *p)
+{
+    uint64_t total = 0;
+    for (int i = 0; i < MEMORY_PARTS; i++)
+        total += p->bytes[i];
+    return total;
+}
+
+bool memory_plan_check(const struct memory_plan *p, double limit_gib, struct err *e)
+{
+    double total = (double)memory_plan_total(p) / gib;
+
+    for (int i = 0; i < MEMORY_PARTS; i++)
+        log_info("memory", "part=%s gib=%.3f", memory_part_names[i], (double)p->bytes[i] / gib);
+    log_info("memory", "part=total gib=%.3f", total);
+    if (limit_gib <= 0 || total <= limit_gib) return true;
+    return err_set(e, ERR_LIMIT,
+                   "training needs %.3f GiB on the device of each rank (%.3f of it activations), "
+                   "train.memory_gib allows %.3f; lower train.bin_tokens or lora.rank, or take "
+                   "model.dtype bf16",
+                   total, (double)p->bytes[MEMORY_ACTIVATIONS] / gib, limit_gib);
+}

@@ -1,0 +1,24 @@
+/*
+ * train/memory_plan - what one rank takes on its device, known before the first step.
+ *
+ * All of it is allocated at the start for the largest bin of the whole run, so that training does not
+ * run out of memory in the middle: either the table fits, or the run does not start.
+ */
+#pragma once
+#include "model/decoder.h"
+
+enum memory_part {
+    MEMORY_WEIGHTS,     /* frozen base */
+    MEMORY_ADAPTER,     /* masters and working copies */
+    MEMORY_OPTIMIZER,   /* gradient, moments, exact sum */
+    MEMORY_ACTIVATIONS, /* forward, backward, loss, for the largest bin */
+    MEMORY_PARTS
+};
+extern const char *const memory_part_names[MEMORY_PARTS + 1];
+
+struct memory_plan {
+    uint64_t bytes[MEMORY_PARTS];
+};
+uint64_t memory_plan_total(const struct memory_plan *p);
+/* Log the table; above limit_gib (0: none) is ERR_LIMIT with what to change. */
+MUST_CHECK bool memory_plan_check(const struct memory_plan *p, double limit_gib, struct err *e);

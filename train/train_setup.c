@@ -1,0 +1,297 @@
+/* Opening a run. */
+#include <inttypes.h>
+#include <math.h>
+
+#include "base/fs.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "train/train_run.h"
+
+enum { ARENA_BYTES = 1 << 20, CONFIG_BYTES = 1 << 20 };
+
+/* What may change when a run is continued: where things lie, and what leaves the bits alone. */
+static const char *const free_keys[] = {
+    "train.dir",  "train.keep", "train.save_every", "train.memory_gib", "train.verify_tokens",
+
+    "model.base", "model.name", "model.threads",    "shards.dir",       "train.stop_after_steps",
+    NULL};
+
+/* ---- options */
+static bool check_every(const char *key, struct opt_every v, struct err *e)
+{
+    if (v.unit == OPT_NEVER || (v.unit == OPT_STEPS ? v.n >= 1 : v.n > 0)) return true;
+    return err_set(e, ERR_CONFIG, "train.%s: %g is not a distance; give at least 1 step, or never",
+                   key, v.n);
+}
+
+bool train_run_check(const struct train_job *j, struct err *e)
+{
+    const struct train_opts *o = j->train;
+
+    if (!o->dir && !j->dry_run) return err_set(e, ERR_CONFIG, "train.dir is not set");
+    if (!j->model->base) return err_set(e, ERR_CONFIG, "model.base is not set");
+    if (!j->shards_dir) return err_set(e, ERR_CONFIG, "shards.dir is not set");
+    if (o->tokens_per_step % o->bin_tokens != 0)
+        return err_set(
+            e, ERR_CONFIG,
+            "train.tokens_per_step %u is not a multiple of train.bin_tokens %u: a bin is "
+            "the unit of work; %u or %u would be",
+            o->tokens_per_step, o->bin_tokens, o->tokens_per_step / o->bin_tokens * o->bin_tokens,
+            (o->tokens_per_step / o->bin_tokens + 1) * o->bin_tokens);
+    if (!check_every("eval_every", o->eval_every, e)) return false;
+    if (!check_every("save_every", o->save_every, e)) return false;
+    bool best = o->export == TRAIN_EXPORT_BEST;
+    if (o->eval_every.unit == OPT_NEVER && (o->patience > 0 || best))
+        return err_set(e, ERR_CONFIG, "%s needs train.eval_every",
+                       best ? "train.export: best" : "train.patience");
+    if (o->eval_every.unit == OPT_MINUTES && (o->patience > 0 || best))
+        return err_set(e, ERR_CONFIG,
+                       "%s with train.eval_every in minutes would make the adapter depend on the "
+                       "clock; give steps or epochs",
+                       best ? "train.export: best" : "train.patience");
+    return true;
+}
+
+bool train_run_wants_best(const struct train_run *r)
+{
+    if (r->o->export != TRAIN_EXPORT_AUTO) return r->o->export == TRAIN_EXPORT_BEST;
+    return r->o->eval_every.unit == OPT_STEPS || r->o->eval_every.unit == OPT_EPOCHS;
+}
+
+struct shards_part {
+    const char *dir;
+    struct opt_strs modality;
+};
+static const struct opt shards_part_table[] = {
+    OPT_PATH(struct shards_part, dir, NULL, "shards"),
+    OPT_STRS(struct shards_part, modality, NULL, "modalities; all when empty"),
+    OPT_END,
+};
+
+static bool dump_config(struct train_run *r, struct err *e)
+{
+    struct shards_part shards = {r->j->shards_dir, r->j->modalities};
+
+    sbuf_init(&r->config, CONFIG_BYTES);
+    if (!opt_dump("shards", shards_part_table, &shards, &r->config, e) ||
+        !opt_dump("model", model_table, r->j->model, &r->config, e) ||
+        !opt_dump("lora", lora_table, r->j->lora, &r->config, e) ||
+        !opt_dump("train", train_table, r->o, &r->config, e))
+        return false;
+    sha256_of(sbuf_str(&r->config), r->id.config);
+    return true;
+}
+
+/* ---- folder */
+static bool make_paths(struct train_run *r, struct err *e)
+{
+    struct train_paths *p = &r->paths;
+    struct arena *a = &r->arena;
+
+    return fs_join(a, r->o->dir, "checkpoints", &p->checkpoints, e) &&
+           fs_join(a, r->o->dir, "metrics.jsonl", &p->metrics, e) &&
+           fs_join(a, r->o->dir, "tensorboard", &p->tensorboard, e) &&
+           fs_join(a, p->tensorboard, "events.out.tfevents.radmill", &p->events, e) &&
+           fs_join(a, r->o->dir, "adapter", &p->adapter, e) &&
+           fs_join(a, p->adapter, "radmill.json", &p->provenance, e) &&
+           fs_join(a, r->o->dir, "summary.json", &p->summary, e);
+}
+
+static bool open_rundir(struct train_run *r, struct err *e)
+{
+    r->dir_open = rundir_open(r->o->dir, "train", sbuf_str(&r->config), free_keys, comm_rank(r->c),
+                              &r->dir, e);
+    return r->dir_open;
+}
+
+/* Rank 0 makes and locks the folder, then the others use it. */
+static bool open_folder(struct train_run *r, struct err *e)
+{
+    bool first = comm_rank(r->c) == 0;
+    bool ok = dump_config(r, e) && make_paths(r, e);
+
+    if (ok && first) ok = open_rundir(r, e) && fs_mkdirs(r->paths.tensorboard, e);
+    if (!comm_agree(r->c, ok, e)) return false;
+    ok = first || open_rundir(r, e);
+    return comm_agree(r->c, ok, e);
+}
+
+/* ---- data */
+static bool check_tokenizer(const struct train_run *r, const struct shard_info *i, struct err *e)
+{
+    char then[65], now[65];
+
+    if (!r->j->tokenizer_digest || memcmp(r->j->tokenizer_digest, i->tokenizer_digest, 32) == 0)
+        return true;
+    hash_hex(i->tokenizer_digest, 32, then);
+    hash_hex(r->j->tokenizer_digest, 32, now);
+    return err_set(e, ERR_CONFIG,
+                   "%s was made with tokenizer %.12s, %s has %.12s; run `radmill shard` with this "
+                   "model's tokenizer",
+                   r->j->shards_dir, then, r->j->model->base, now);
+}
+
+static bool open_set(struct train_run *r, enum shard_split split, struct shard_set **out,
+                     struct err *e)
+{
+    const struct opt_strs *m = &r->j->modalities;
+    return shard_set_open(r->j->shards_dir, split, m->v, m->n, r->o->verify_tokens, out, e);
+}
+
+static uint32_t bins_per_step(const struct train_run *r)
+{
+    return r->o->tokens_per_step / r->o->bin_tokens;
+}
+
+static bool open_train_split(struct train_run *r, struct err *e)
+{
+    const struct train_opts *o = r->o;
+    struct course_opts q = {.epochs = o->epochs,
+                            .max_steps = o->max_steps,
+                            .seed = o->seed,
+                            .bin_tokens = o->bin_tokens,
+                            .bins_per_step = bins_per_step(r),
+                            .loss_on_all = o->loss_on == TRAIN_LOSS_ALL};
+
+    if (!open_set(r, SHARD_TRAIN, &r->set, e)) return false;
+    const struct shard_info *i = shard_set_info(r->set);
+    if (!check_tokenizer(r, i, e)) return false;
+    if (!course_init(&r->course, r->set, &q, e)) return false;
+    memcpy(r->id.dataset, i->dataset_digest, 32);
+    memcpy(r->id.plan, r->course.digest, 32);
+    return schedule_init(&r->schedule, (enum schedule_kind)o->schedule, o->lr, o->min_lr, o->warmup,
+                         r->course.total, e);
+}
+
+static bool open_dev_split(struct train_run *r, struct err *e)
+{
+    /* All bins in one step: ranks share them by plan_rank_bins. */
+    struct plan_params q = {.bin_tokens = r->o->bin_tokens, .bins_per_step = UINT32_MAX};
+
+    if (r->o->eval_every.unit == OPT_NEVER) return true;
+    if (!open_set(r, SHARD_DEV, &r->dev_set, e))
+        return err_wrap(e, "train.eval_every needs a dev split (or set it to never)");
+    if (!plan_init(&r->dev_plan, r->dev_set, &q, e)) return err_wrap(e, "plan of the dev split");
+    return true;
+}
+
+/* ---- model and memory */
+static bool open_model(struct train_run *r, struct err *e)
+{
+    const struct model_opts *o = r->j->model;
+    uint32_t vocab = shard_set_info(r->set)->vocab_size;
+
+    if (!dev_open(o->device, (int)o->threads, &r->dev, e)) return false;
+    r->id.describe = dev_describe(r->dev);
+    if (!model_open(r->dev, o->base, model_opts_dtype(o, r->dev), &r->model, e)) return false;
+    model_digest(r->model, r->id.base);
+    if (vocab > model_get_spec(r->model)->vocab)
+        return err_set(e, ERR_CONFIG, "%s has %u token ids, the model %s only %u", r->j->shards_dir,
+                       vocab, o->base, model_get_spec(r->model)->vocab);
+    r->memory.bytes[MEMORY_WEIGHTS] = dev_bytes_live(r->dev);
+    if (!lora_open(r->model, r->j->lora, r->o->seed, &r->lora, e)) return false;
+    r->memory.bytes[MEMORY_ADAPTER] = dev_bytes_live(r->dev) - r->memory.bytes[MEMORY_WEIGHTS];
+    return true;
+}
+
+/* The largest bin of training and evaluation. */
+static void largest_bin(const struct train_run *r, uint32_t *tokens, uint32_t *rows)
+{
+    *tokens = r->course.max_tokens;
+    *rows = r->course.max_rows;
+    for (size_t i = 0; r->dev_set && i < r->dev_plan.nbins; i++) {
+        const struct plan_bin *b = &r->dev_plan.bins[i];
+        uint32_t n = r->o->loss_on == TRAIN_LOSS_ALL ? b->tokens : b->targets;
+        if (b->tokens > *tokens) *tokens = b->tokens;
+        if (n > *rows) *rows = n;
+    }
+}
+
+static bool take_memory(struct train_run *r, struct err *e)
+{
+    const struct train_opts *o = r->o;
+    bool all = o->loss_on == TRAIN_LOSS_ALL;
+    struct step_opts q = {.beta1 = o->beta1,
+                          .beta2 = o->beta2,
+                          .eps = o->eps,
+                          .weight_decay = o->weight_decay,
+                          .clip = o->clip,
+                          .seed = o->seed,
+                          .bins_per_step = bins_per_step(r),
+                          .decay_vectors = r->j->lora->method == LORA_LORA};
+    uint32_t tokens, rows;
+
+    largest_bin(r, &tokens, &rows);
+    r->memory.bytes[MEMORY_OPTIMIZER] = step_bytes(lora_count(r->lora));
+    r->memory.bytes[MEMORY_ACTIVATIONS] = decoder_work_bytes(
+        model_get_spec(r->model), model_dtype(r->model), r->j->lora, tokens, rows, true);
+    if (!memory_plan_check(&r->memory, o->memory_gib, e)) return false;
+    if (r->j->dry_run) return true;
+    if (!decoder_work_open(r->model, r->lora, tokens, rows, true, &r->work, e)) return false;
+    if (!step_init(&r->step, &q, r->model, r->lora, r->work, r->c, e)) return false;
+    if (!loader_init(&r->loader, r->set, all, tokens, e)) return false;
+    if (!r->dev_set) return true;
+    if (!loader_init(&r->dev_loader, r->dev_set, all, tokens, e)) return false;
+    loader_plan(&r->dev_loader, &r->dev_plan);
+    return true;
+}
+
+static void log_plan(const struct train_run *r)
+{
+    char digest[65];
+
+    hash_hex(r->course.digest, 32, digest);
+    log_info("plan",
+             "samples=%zu steps=%" PRIu64 " epochs=%u bins_per_step=%u largest_bin=%u plan=%.12s "
+             "trained=%" PRIu64 " ranks=%d device=\"%s\"",
+             shard_set_count(r->set), r->course.total, r->course.nepochs, bins_per_step(r),
+             r->course.max_tokens, digest, lora_count(r->lora), comm_size(r->c), r->id.describe);
+}
+
+/* Ranks on unlike devices compute unlike bits; their states would drift apart until the next
+ * checkpoint notices. */
+static void compare_devices(const struct train_run *r)
+{
+    uint64_t h = hash_xxh64(r->id.describe, strlen(r->id.describe), 0);
+    double v[2] = {(double)(h >> 12), -(double)(h >> 12)};
+
+    comm_max_f64(r->c, v, 2);
+    if (v[0] != -v[1])
+        log_warn("devices_differ", "what=\"ranks do not run on the same kind of device\"");
+}
+
+bool train_run_open(struct train_run *r, const struct train_job *j, struct comm *c, struct err *e)
+{
+    *r = (struct train_run){.j = j, .o = j->train, .c = c};
+    arena_init(&r->arena, ARENA_BYTES);
+    if (!comm_agree(c, train_run_check(j, e), e)) return false;
+    if (!j->dry_run && !open_folder(r, e)) return false;
+
+    bool ok = open_train_split(r, e) && open_dev_split(r, e) && open_model(r, e);
+    if (ok) log_plan(r);
+    ok = ok && take_memory(r, e);
+    if (!comm_agree(c, ok, e)) return false;
+    compare_devices(r);
+    return true;
+}
+
+void train_run_close(struct train_run *r)
+{
+    metrics_log_close(&r->metrics);
+    loader_free(&r->dev_loader);
+    loader_free(&r->loader);
+    step_free(&r->step);
+    decoder_work_close(r->work);
+    lora_close(r->lora);
+    model_close(r->model);
+    dev_close(r->dev);
+    if (r->plan_open) plan_free(&r->plan);
+    plan_free(&r->dev_plan);
+    course_free(&r->course);
+    shard_set_close(r->dev_set);
+    shard_set_close(r->set);
+    if (r->dir_open) rundir_close(&r->dir);
+    sbuf_free(&r->config);
+    arena_free(&r->arena);
+    *r = (struct train_run){0};
+}
