@@ -8,7 +8,8 @@
  *     .lock          held while a job runs
  *
  * The same configuration continues the folder's run. A changed one is ERR_CONFIG naming the keys;
- * keys listed in `free_keys` (paths of logs, save_every, ...) may change.
+ * keys listed in `free_keys` (paths of logs, save_every, ...; a key stands for all below it) may
+ * change, and run.yaml then holds the new values.
  */
 #pragma once
 #include "base/arena.h"
