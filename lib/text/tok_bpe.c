@@ -1,0 +1,168 @@
+/*
+ * Byte-pair merging inside one word: always the pair of lowest rank, the leftmost of equals
+ * (huggingface/tokenizers src/models/bpe/word.rs). Short words scan their pairs; long ones keep a
+ * heap of (rank, place), so that a megabyte without a boundary costs n log n.
+ */
+#include "base/mem.h"
+#include "text/tok_impl.h"
+
+#define SHORT_WORD 32
+
+void tok_bpe_free(struct tok_bpe *b)
+{
+    mem_free(b->sym);
+    mem_free(b->heap);
+    *b = (struct tok_bpe){0};
+}
+
+/* Ids of the single bytes. A byte without a piece is the unknown token, or nothing. */
+static size_t byte_symbols(const struct tokenizer *t, const char *p, size_t n, uint32_t *sym)
+{
+    size_t k = 0;
+    bool was_unk = false;
+
+    for (size_t i = 0; i < n; i++) {
+        uint32_t id = t->byte_id[(uint8_t)p[i]];
+        bool unk = id == TOK_NO_ID;
+        if (unk && (t->model_unk < 0 || (was_unk && t->fuse_unk))) continue;
+        sym[k++] = unk ? (uint32_t)t->model_unk : id;
+        was_unk = unk;
+    }
+    return k;
+}
+
+static uint32_t pair_rank(const struct tokenizer *t, uint32_t a, uint32_t b, uint32_t *product)
+{
+    const struct tok_pair *p = tok_find_pair(t, a, b);
+
+    if (!p) return UINT32_MAX;
+    *product = p->product;
+    return p->rank;
+}
+
+static size_t merge_short(const struct tokenizer *t, uint32_t *id, size_t n)
+{
+    uint32_t rank[SHORT_WORD], product[SHORT_WORD];
+
+    for (size_t i = 0; i + 1 < n; i++)
+        rank[i] = pair_rank(t, id[i], id[i + 1], &product[i]);
+    while (n > 1) {
+        size_t at = 0;
+        for (size_t i = 1; i + 1 < n; i++)
+            if (rank[i] < rank[at]) at = i;
+        if (rank[at] == UINT32_MAX) break;
+        id[at] = product[at];
+        n--;
+        memmove(id + at + 1, id + at + 2, (n - at - 1) * sizeof(*id));
+        memmove(rank + at, rank + at + 1, (n - 1 - at) * sizeof(*rank));
+        memmove(product + at, product + at + 1, (n - 1 - at) * sizeof(*product));
+        if (at > 0) rank[at - 1] = pair_rank(t, id[at - 1], id[at], &product[at - 1]);
+        if (at + 1 < n) rank[at] = pair_rank(t, id[at], id[at + 1], &product[at]);
+    }
+    return n;
+}
+
+/* ---- long words: symbols in a list, pairs in a binary heap */
+struct links {
+    uint32_t *id, *prev, *next; /* next == n: the last; id == TOK_NO_ID: merged away */
+    uint32_t n;
+};
+
+static void heap_push(uint64_t *h, size_t *n, uint64_t v)
+{
+    size_t i = (*n)++;
+
+    for (; i > 0 && h[(i - 1) / 2] > v; i = (i - 1) / 2)
+        h[i] = h[(i - 1) / 2];
+    h[i] = v;
+}
+
+static uint64_t heap_pop(uint64_t *h, size_t *n)
+{
+    uint64_t top = h[0], v = h[--*n];
+    size_t i = 0;
+
+    for (size_t c; (c = 2 * i + 1) < *n; i = c) {
+        if (c + 1 < *n && h[c + 1] < h[c]) c++;
+        if (h[c] >= v) break;
+        h[i] = h[c];
+    }
+    h[i] = v;
+    return top;
+}
+
+static void push_pair(const struct tokenizer *t, const struct links *l, uint32_t at, uint64_t *heap,
+                      size_t *nheap)
+{
+    uint32_t product;
+
+    if (l->next[at] == l->n) return;
+    uint32_t rank = pair_rank(t, l->id[at], l->id[l->next[at]], &product);
+    if (rank != UINT32_MAX) heap_push(heap, nheap, (uint64_t)rank << 32 | at);
+}
+
+/* Ids of the merged word stay in place; returns how many. */
+static size_t merge_long(const struct tokenizer *t, const struct links *l, uint64_t *heap)
+{
+    size_t nheap = 0, k = 0;
+    uint32_t product;
+
+    for (uint32_t i = 0; i < l->n; i++) {
+        l->prev[i] = i - 1; /* of the first: never looked at */
+        l->next[i] = i + 1;
+    }
+    for (uint32_t i = 0; i < l->n; i++)
+        push_pair(t, l, i, heap, &nheap);
+    while (nheap > 0) {
+        uint64_t top = heap_pop(heap, &nheap);
+        uint32_t at = (uint32_t)top, right;
+        if (l->id[at] == TOK_NO_ID || (right = l->next[at]) == l->n) continue;
+        /* A neighbour may have merged meanwhile: the pair must still have the rank it had. */
+        if (pair_rank(t, l->id[at], l->id[right], &product) != (uint32_t)(top >> 32)) continue;
+        l->id[at] = product;
+        l->id[right] = TOK_NO_ID;
+        l->next[at] = l->next[right];
+        if (l->next[at] != l->n) l->prev[l->next[at]] = at;
+        if (at > 0) push_pair(t, l, l->prev[at], heap, &nheap);
+        push_pair(t, l, at, heap, &nheap);
+    }
+    for (uint32_t i = 0; i < l->n; i++)
+        if (l->id[i] != TOK_NO_ID) l->id[k++] = l->id[i];
+    return k;
+}
+
+/* Room for n symbols; a heap never holds more than first pairs and one more a merge. */
+static bool reserve(struct tok_bpe *b, size_t n, struct err *e)
+{
+    return mem_grow((void **)&b->sym, &b->sym_cap, 3 * n, sizeof(*b->sym), e) &&
+           mem_grow((void **)&b->heap, &b->heap_cap, 2 * n, sizeof(*b->heap), e);
+}
+
+bool tok_bpe_word(const struct tokenizer *t, struct tok_bpe *b, const char *p, size_t n,
+                  struct tok_ids *out, struct err *e)
+{
+    uint32_t few[SHORT_WORD], *id = few;
+    size_t k;
+
+    if (t->ignore_merges) {
+        uint32_t whole = tok_find_bytes(t, p, n);
+        /* a special token is never made from text */
+        if (whole != TOK_NO_ID && !(t->piece[whole].flags & TOK_P_SPECIAL))
+            return tok_ids_put(out, whole, e);
+    }
+    if (n > SHORT_WORD) {
+        if (!reserve(b, n, e)) return false;
+        id = b->sym;
+    }
+    k = byte_symbols(t, p, n, id);
+    if (k <= SHORT_WORD) {
+        k = merge_short(t, id, k);
+    } else {
+        struct links l = {id, id + n, id + 2 * n, (uint32_t)k};
+        k = merge_long(t, &l, b->heap);
+    }
+    if (!tok_ids_reserve(out, k, e)) return false;
+    if (k > 0) memcpy(out->ids + out->n, id, k * sizeof(*id));
+    out->n += k;
+    return true;
+}

@@ -1,0 +1,303 @@
+/*
+ * From text to ids: added tokens, words, the cache of words, and the merge engine for what the
+ * cache does not hold. Reports repeat themselves: 98 % of their words are in the cache.
+ *
+ * The cache never changes a result; it is per thread and bounded:
+ *   short words (up to 15 bytes and 3 ids): one 32-byte slot, two slots a cache line; a newcomer
+ *     pushes the first one to the second place.
+ *   longer ones (up to 255 bytes): one slot and a place in a common block; when the block is full
+ *     all of them are forgotten.
+ */
+#include "base/hash.h"
+#include "base/mem.h"
+#include "text/tok_impl.h"
+#include "text/utf8.h"
+
+#define SHORT_KEY   15
+#define SHORT_IDS   3
+#define SHORT_LINES (1u << 15)
+#define LONG_KEY    255
+#define LONG_SLOTS  (1u << 12)
+#define LONG_BLOCK  (1u << 20)
+#define BATCH       64
+#define KEEP_BYTES  (1u << 20) /* scratch larger than this is given back after each text */
+
+/* Bytes in order, zeros, and the length in the last byte: never all zero. */
+struct short_key {
+    uint64_t lo, hi;
+};
+struct short_slot {
+    struct short_key key;
+    uint32_t ids[SHORT_IDS];
+    uint32_t n;
+};
+struct short_line {
+    struct short_slot way[2];
+};
+struct long_slot {
+    uint64_t hash;
+    uint32_t at; /* in the block: key, then ids */
+    uint16_t nkey, nids;
+};
+
+struct tok_cache {
+    const struct tokenizer *t;
+    struct short_line *lines;
+    struct long_slot *longs;
+    uint8_t *block;
+    uint32_t block_used;
+    struct tok_bpe bpe;
+    struct sbuf repaired; /* ill-formed input, mended */
+    struct sbuf prefixed; /* a stretch with a blank in front */
+};
+
+void tok_cache_close(struct tok_cache *c)
+{
+    if (!c) return;
+    mem_free(c->lines);
+    mem_free(c->longs);
+    mem_free(c->block);
+    tok_bpe_free(&c->bpe);
+    sbuf_free(&c->repaired);
+    sbuf_free(&c->prefixed);
+    mem_free(c);
+}
+
+bool tok_cache_open(const struct tokenizer *t, struct tok_cache **out, struct err *e)
+{
+    struct tok_cache *c = mem_calloc(1, sizeof(*c), e);
+
+    *out = NULL;
+    if (!c) return false;
+    c->t = t;
+    sbuf_init(&c->repaired, 3 * (size_t)TOK_MAX_TEXT);
+    sbuf_init(&c->prefixed, 3 * (size_t)TOK_MAX_TEXT + 1);
+    c->lines = mem_aligned(64, SHORT_LINES * sizeof(*c->lines), e);
+    if (c->lines) c->longs = mem_calloc(LONG_SLOTS, sizeof(*c->longs), e);
+    if (c->longs) c->block = mem_alloc(LONG_BLOCK, e);
+    if (!c->block) {
+        tok_cache_close(c);
+        return false;
+    }
+    memset(c->lines, 0, SHORT_LINES * sizeof(*c->lines));
+    *out = c;
+    return true;
+}
+
+/* ---- id lists */
+void tok_ids_free(struct tok_ids *v)
+{
+    mem_free(v->ids);
+    *v = (struct tok_ids){0};
+}
+
+bool tok_ids_reserve(struct tok_ids *v, size_t more, struct err *e)
+{
+    return v->cap - v->n >= more ||
+           mem_grow((void **)&v->ids, &v->cap, v->n + more, sizeof(*v->ids), e);
+}
+
+bool tok_ids_put(struct tok_ids *v, uint32_t id, struct err *e)
+{
+    if (!tok_ids_reserve(v, 1, e)) return false;
+    v->ids[v->n++] = id;
+    return true;
+}
+
+static bool put_all(struct tok_ids *v, const uint32_t *ids, size_t n, struct err *e)
+{
+    if (!tok_ids_reserve(v, n, e)) return false;
+    if (n > 0) memcpy(v->ids + v->n, ids, n * sizeof(*ids));
+    v->n += n;
+    return true;
+}
+
+/* ---- longer words */
+static bool long_word(struct tok_cache *c, const char *p, size_t n, struct tok_ids *out,
+                      struct err *e)
+{
+    size_t first = out->n, nids;
+    uint64_t hash = hash_xxh64(p, n, 0);
+    struct long_slot *s = &c->longs[hash % LONG_SLOTS];
+
+    if (s->nkey == n && s->hash == hash && memcmp(c->block + s->at, p, n) == 0) {
+        if (!tok_ids_reserve(out, s->nids, e)) return false;
+        memcpy(out->ids + out->n, c->block + s->at + n, s->nids * sizeof(*out->ids));
+        out->n += s->nids;
+        return true;
+    }
+    if (!tok_bpe_word(c->t, &c->bpe, p, n, out, e)) return false;
+    nids = out->n - first;
+    if (n <= SHORT_KEY && nids <= SHORT_IDS) return true; /* the caller keeps those */
+    size_t need = n + nids * sizeof(*out->ids);
+    if (c->block_used + need > LONG_BLOCK) {
+        memset(c->longs, 0, LONG_SLOTS * sizeof(*c->longs));
+        c->block_used = 0;
+    }
+    *s = (struct long_slot){hash, c->block_used, (uint16_t)n, (uint16_t)nids};
+    memcpy(c->block + s->at, p, n);
+    if (nids > 0) memcpy(c->block + s->at + n, out->ids + first, nids * sizeof(*out->ids));
+    c->block_used += (uint32_t)need;
+    return true;
+}
+
+/* ---- short words */
+static inline uint64_t low_bytes(size_t n)
+{
+    return n >= 8 ? UINT64_MAX : ((uint64_t)1 << 8 * n) - 1;
+}
+
+/* n <= SHORT_KEY bytes at p; `room` bytes may be read there. */
+static inline struct short_key key_of(const char *p, size_t n, size_t room)
+{
+    uint64_t w[2] = {0, 0};
+
+    if (room >= 16)
+        memcpy(w, p, 16);
+    else
+        memcpy(w, p, n);
+    w[0] &= low_bytes(n);
+    w[1] &= n > 8 ? low_bytes(n - 8) : 0;
+    return (struct short_key){w[0], w[1] | (uint64_t)n << 56};
+}
+
+static inline uint32_t key_line(struct short_key k)
+{
+    uint64_t h = (k.lo ^ k.hi * 0x9E3779B97F4A7C15u) * 0xD6E8FEB86659FD93u;
+
+    return (uint32_t)((h ^ h >> 29) * 0xFF51AFD7ED558CCDu >> 49);
+}
+
+/* A short word that is not in its line: from the merge engine, and into the line if it fits. */
+static bool short_miss(struct tok_cache *c, const char *p, size_t n, struct short_key key,
+                       struct short_line *line, struct tok_ids *out, struct err *e)
+{
+    size_t first = out->n;
+
+    if (!long_word(c, p, n, out, e)) return false;
+    if (out->n - first > SHORT_IDS) return true; /* stays with the longer ones */
+    line->way[1] = line->way[0];
+    line->way[0] = (struct short_slot){.key = key, .n = (uint32_t)(out->n - first)};
+    memcpy(line->way[0].ids, out->ids + first, (out->n - first) * sizeof(*out->ids));
+    return true;
+}
+
+struct probe {
+    struct short_key key;
+    uint32_t line;
+};
+
+static inline bool put_word(struct tok_cache *c, const struct probe *pr, const char *p, size_t n,
+                            struct tok_ids *out, struct err *e)
+{
+    if (n > LONG_KEY) return tok_bpe_word(c->t, &c->bpe, p, n, out, e);
+    if (n > SHORT_KEY) return long_word(c, p, n, out, e);
+    struct short_line *line = &c->lines[pr->line];
+    const struct short_slot *s = line->way;
+    if (s->key.lo != pr->key.lo || s->key.hi != pr->key.hi) s++;
+    if (s->key.lo != pr->key.lo || s->key.hi != pr->key.hi)
+        return short_miss(c, p, n, pr->key, line, out, e);
+    if (out->cap - out->n < SHORT_IDS && !tok_ids_reserve(out, SHORT_IDS, e)) return false;
+    memcpy(out->ids + out->n, s->ids, sizeof(s->ids));
+    out->n += s->n;
+    return true;
+}
+
+/* A stretch of text without added tokens, well-formed. Words come in batches, so that their cache
+ * lines are on the way before they are looked at. */
+static bool encode_words(struct tok_cache *c, struct str text, struct tok_ids *out, struct err *e)
+{
+    uint32_t ends[BATCH];
+    struct probe probe[BATCH];
+    size_t at = 0, k;
+
+    while ((k = tok_split_words(c->t, text.p, text.n, at, ends, BATCH)) > 0) {
+        size_t from = at;
+        for (size_t i = 0; i < k; from = ends[i++]) {
+            size_t n = ends[i] - from;
+            if (n > SHORT_KEY) continue;
+            probe[i].key = key_of(text.p + from, n, text.n - from);
+            probe[i].line = key_line(probe[i].key);
+            __builtin_prefetch(&c->lines[probe[i].line]);
+        }
+        for (size_t i = 0; i < k; at = ends[i++])
+            if (!put_word(c, &probe[i], text.p + at, ends[i] - at, out, e)) return false;
+    }
+    CHECK(at == text.n);
+    return true;
+}
+
+static bool encode_stretch(struct tok_cache *c, struct str text, struct tok_ids *out, struct err *e)
+{
+    if (!c->t->prefix_space || text.n == 0 || text.p[0] == ' ')
+        return encode_words(c, text, out, e);
+    sbuf_clear(&c->prefixed);
+    return sbuf_putc(&c->prefixed, ' ', e) && sbuf_put(&c->prefixed, text, e) &&
+           encode_words(c, sbuf_str(&c->prefixed), out, e);
+}
+
+/* Text between the matches of one pass goes to the next pass, and in the end to the words. */
+static bool encode_normalised(struct tok_cache *c, struct str text, bool plain, struct tok_ids *out,
+                              struct err *e)
+{
+    size_t at = 0, floor = 0;
+    struct tok_hit hit;
+
+    while (tok_added_next(c->t, 1, text, plain, floor, &at, &hit)) {
+        if (!encode_stretch(c, str_sub(text, floor, hit.from), out, e)) return false;
+        if (!tok_ids_put(out, hit.id, e)) return false;
+        floor = hit.to;
+    }
+    return encode_stretch(c, str_sub(text, floor, text.n), out, e);
+}
+
+static bool encode_raw(struct tok_cache *c, struct str text, bool plain, struct tok_ids *out,
+                       struct err *e)
+{
+    size_t at = 0, floor = 0;
+    struct tok_hit hit;
+
+    while (tok_added_next(c->t, 0, text, plain, floor, &at, &hit)) {
+        if (!encode_normalised(c, str_sub(text, floor, hit.from), plain, out, e)) return false;
+        if (!tok_ids_put(out, hit.id, e)) return false;
+        floor = hit.to;
+    }
+    return encode_normalised(c, str_sub(text, floor, text.n), plain, out, e);
+}
+
+static void shrink(struct sbuf *b)
+{
+    size_t max = b->max_bytes;
+
+    if (b->cap <= KEEP_BYTES) return;
+    sbuf_free(b);
+    sbuf_init(b, max);
+}
+
+bool tokenizer_encode(struct tok_cache *c, struct str text, enum tok_mode mode, struct tok_ids *out,
+                      struct err *e)
+{
+    const struct tokenizer *t = c->t;
+    size_t first = out->n;
+    uint64_t bad = 0;
+    bool ok = false;
+
+    if (text.n > TOK_MAX_TEXT)
+        return err_set(e, ERR_LIMIT, "a text of %zu bytes, at most %u are encoded", text.n,
+                       TOK_MAX_TEXT);
+    if (!utf8_valid(text)) {
+        sbuf_clear(&c->repaired);
+        if (!utf8_repair(text, &c->repaired, &bad, e)) return false;
+        text = sbuf_str(&c->repaired);
+    }
+    if (mode == TOK_FULL && !put_all(out, t->prefix, t->nprefix, e)) goto out;
+    if (!encode_raw(c, text, mode == TOK_PLAIN, out, e)) goto out;
+    if (mode == TOK_FULL && !put_all(out, t->suffix, t->nsuffix, e)) goto out;
+    ok = true;
+out:
+    if (!ok) out->n = first;
+    shrink(&c->repaired);
+    shrink(&c->prefixed);
+    if (c->bpe.sym_cap * sizeof(*c->bpe.sym) > KEEP_BYTES) tok_bpe_free(&c->bpe);
+    return ok;
+}
