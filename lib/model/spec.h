@@ -20,10 +20,14 @@ struct model_spec {
 };
 /* transformers 4 and 5 forms. Unknown architecture or activation: ERR_FORMAT naming it. */
 MUST_CHECK bool model_spec_read(const char *config_json, struct model_spec *out, struct err *e);
+/* The same from text; `what` names it in errors. */
+MUST_CHECK bool model_spec_parse(struct str text, const char *what, struct model_spec *out,
+                                 struct err *e);
 /* config.json as transformers writes and reads it; dtype "bfloat16", "float32". */
 MUST_CHECK bool model_spec_write(const struct model_spec *s, const char *dtype,
                                  const char *config_json, struct err *e);
 /* Rotary inverse frequencies, hd/2 values, with scaling applied. */
 void model_spec_inv_freq(const struct model_spec *s, float *out);
-/* Parameters in all and in the linears. */
+/* Parameters in all, and those of the blocks' linear layers alone (what a token's FLOPs follow). */
 uint64_t model_spec_params(const struct model_spec *s);
+uint64_t model_spec_linear_params(const struct model_spec *s);

@@ -1,0 +1,126 @@
+#include "model/decoder_parts.h"
+
+struct dev_mat rows_of(struct dev_mat m, uint32_t n)
+{
+    return dev_mat_part(m, 0, n, 0, m.cols);
+}
+
+struct dev_mat shape_of(struct dev_mat m, uint32_t rows, uint32_t cols)
+{
+    CHECK((uint64_t)rows * cols <= (uint64_t)m.rows * m.cols);
+    return dev_mat_of(m.buf, m.offset, m.dtype, rows, cols);
+}
+
+static const struct dev_gemm NN = {false, false, 1, 0};
+static const struct dev_gemm NN_ADD = {false, false, 1, 1};
+static const struct dev_gemm NT_ADD = {false, true, 1, 1};
+static const struct dev_gemm TN = {true, false, 1, 0};
+
+/* Dropout masks are a function of (key, linear, element): forward and backward agree, and the q, k
+ * and v of a block share one mask (PEFT draws one for each: same distribution, other draws). */
+static bool mask_input(struct dev *d, const struct lora *l, const struct lin_call *c,
+                       struct dev_mat *x, struct err *e)
+{
+    struct dev_mat to = shape_of(c->drop, c->x.rows, c->x.cols);
+    uint64_t base = (uint64_t)(c->layer * LINEARS + c->lin) << 40;
+    if (!dev_dropout(d, *x, (float)l->dropout, c->dropout_key, base, to, e)) return false;
+    *x = to;
+    return true;
+}
+
+/* out = s * in * (rows or columns of the parts): one product when all parts share their scale. */
+static bool scaled_parts(struct dev *d, const struct lora_group *g, struct dev_gemm how,
+                         struct dev_mat in, struct dev_mat f, struct dev_mat out, struct err *e)
+{
+    bool ok = true;
+    if (g->even) {
+        for (uint32_t p = 0; p < MAX_PARTS; p++) {
+            if (g->part[p].rank) how.alpha = g->part[p].scale;
+        }
+        return dev_gemm(d, how, in, f, out, e);
+    }
+    if (out.cols > g->rank_sum) ok = dev_zero(d, out, e);
+    for (uint32_t p = 0; p < MAX_PARTS && ok; p++) {
+        const struct lora_part *t = &g->part[p];
+        struct dev_mat fp = how.trans_b ? dev_mat_part(f, t->col, t->rank, 0, f.cols)
+                                        : dev_mat_part(f, 0, f.rows, t->col, t->rank);
+        if (!t->rank) continue;
+        how.alpha = t->scale;
+        ok = dev_gemm(d, how, in, fp, dev_mat_part(out, 0, out.rows, t->col, t->rank), e);
+    }
+    return ok;
+}
+
+bool lin_fwd(const struct model *m, const struct lora *l, const struct lin_call *c, float beta,
+             struct dev_mat y, struct err *e)
+{
+    const struct lora_group *g = lora_group_of(l, c->layer, c->lin);
+    struct dev_mat x = c->x, w = m->layers[c->layer].w[c->lin];
+    struct dev_gemm base = {false, true, 1, beta}, nt = {false, true, 1, 0};
+
+    if (!dev_gemm(m->dev, base, x, w, y, e)) return false;
+    if (!g) return true;
+    if (c->masked && !mask_input(m->dev, l, c, &x, e)) return false;
+    return scaled_parts(m->dev, g, nt, x, g->a, c->h, e) &&
+           dev_gemm(m->dev, NT_ADD, c->h, g->b, y, e);
+}
+
+/* dB of each part = dy_p^T h_p; dA of all parts = dh^T x. */
+static bool grad_factors(const struct model *m, const struct lora_group *g,
+                         const struct lin_call *c, struct dev_mat x, struct dev_mat dy,
+                         struct dev_mat dh, struct dev_buf *grad, struct err *e)
+{
+    struct linear_shape sh = linear_shape(&m->spec, c->lin);
+    uint32_t row = 0;
+    for (uint32_t p = 0; p < sh.nparts; p++) {
+        const struct lora_part *t = &g->part[p];
+        struct dev_mat to = dev_mat_of(grad, t->b_at, DEV_F32, sh.rows[p], t->rank);
+        if (t->rank && !dev_gemm(m->dev, TN, dev_mat_part(dy, 0, dy.rows, row, sh.rows[p]),
+                                 dev_mat_part(c->h, 0, dy.rows, t->col, t->rank), to, e))
+            return false;
+        row += sh.rows[p];
+    }
+    return dev_gemm(m->dev, TN, dev_mat_part(dh, 0, dh.rows, 0, g->rank_sum), x,
+                    dev_mat_of(grad, g->a_at, DEV_F32, g->rank_sum, sh.in), e);
+}
+
+/* Method full: dW of all parts at once, they lie one under the other in the flat block, too. */
+static bool grad_full(const struct model *m, const struct lora *l, const struct lin_call *c,
+                      struct dev_mat dy, struct dev_buf *grad, struct err *e)
+{
+    struct linear_shape sh = linear_shape(&m->spec, c->lin);
+    const struct lora_tensor *t = &l->tensors[model_tensor_index(&m->spec, c->layer, c->lin)];
+    return dev_gemm(m->dev, TN, dy, c->x, dev_mat_of(grad, t->offset, DEV_F32, sh.out, sh.in), e);
+}
+
+/* dx = mask(dh a) + dy W: the adapter's part first, so that its mask does not touch the base's. */
+static bool grad_masked_input(const struct model *m, const struct lora *l,
+                              const struct lora_group *g, const struct lin_call *c,
+                              struct dev_mat dy, struct dev_mat dh, struct dev_mat dx,
+                              struct err *e)
+{
+    uint64_t base = (uint64_t)(c->layer * LINEARS + c->lin) << 40;
+    return dev_gemm(m->dev, NN, dh, g->a, dx, e) &&
+           dev_dropout(m->dev, dx, (float)l->dropout, c->dropout_key, base, dx, e) &&
+           dev_gemm(m->dev, NN_ADD, dy, m->layers[c->layer].w[c->lin], dx, e);
+}
+
+bool lin_bwd(const struct model *m, const struct lora *l, const struct lin_call *c,
+             struct dev_mat dy, struct dev_mat dh, struct dev_buf *grad, struct dev_mat dx,
+             struct err *e)
+{
+    const struct lora_group *g = lora_group_of(l, c->layer, c->lin);
+    struct dev_mat x = c->x;
+
+    if (l->method == LORA_FULL && !grad_full(m, l, c, dy, grad, e)) return false;
+    if (g) {
+        dh = shape_of(dh, dy.rows, g->width);
+        if (c->masked && !mask_input(m->dev, l, c, &x, e)) return false;
+        if (!scaled_parts(m->dev, g, NN, dy, g->b, dh, e)) return false;
+        if (!grad_factors(m, g, c, x, dy, dh, grad, e)) return false;
+    }
+    if (!dx.buf) return true;
+    if (g && c->masked) return grad_masked_input(m, l, g, c, dy, dh, dx, e);
+    if (!dev_gemm(m->dev, NN, dy, m->layers[c->layer].w[c->lin], dx, e)) return false;
+    return !g || dev_gemm(m->dev, NN_ADD, dh, g->a, dx, e);
+}

@@ -1,0 +1,273 @@
+/* PEFT's folder: adapter_config.json and adapter_model.safetensors. Which modules are adapted, and
+ * with what rank, is read from the tensors: target_modules may be a regular expression, the tensors
+ * cannot lie. Only the old stable keys are written, which every PEFT knows (spec/models.md 3.1). */
+#include <math.h>
+#include <stdio.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "model/parts.h"
+
+#define MAX_CONFIG_BYTES (1u << 20)
+
+/* ---- reading */
+
+/* Null, false, "none", empty: the feature is off. */
+static bool is_off(const json_t *v)
+{
+    if (!v || json_is_null(v) || json_is_false(v)) return true;
+    if (json_is_string(v)) return strcmp(json_string_value(v), "none") == 0;
+    return (json_is_array(v) && json_array_size(v) == 0) ||
+           (json_is_object(v) && json_object_size(v) == 0);
+}
+
+/* What would change the arithmetic and is not implemented must not be passed over in silence. */
+static bool check_features(const json_t *j, struct err *e)
+{
+    static const char *const unknown[] = {
+        "use_dora",
+        "bias",
+        "lora_bias",
+        "modules_to_save",
+        "fan_in_fan_out",
+        "layer_replication",
+        "trainable_token_indices",
+        "use_qalora",
+        "use_bdlora",
+        "target_parameters",
+        "alora_invocation_tokens",
+        "monteclora_config",
+        "kasa_config",
+        "velora_config",
+        "arrow_config",
+    };
+    const json_t *type = json_object_get(j, "peft_type");
+    if (!type || !json_is_string(type) || strcmp(json_string_value(type), "LORA") != 0)
+        return err_set(e, ERR_FORMAT, "peft_type is not LORA");
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+        if (!is_off(json_object_get(j, unknown[i])))
+            return err_set(e, ERR_FORMAT, "the adapter uses %s, which is not supported",
+                           unknown[i]);
+    }
+    return true;
+}
+
+static bool get_number(const json_t *j, const char *key, double low, double high, double *out,
+                       struct err *e)
+{
+    const json_t *v = json_object_get(j, key);
+    if (!v) return true;
+    if (!json_is_number(v) || !(json_number_value(v) >= low && json_number_value(v) <= high))
+        return err_set(e, ERR_FORMAT, "%s is not a number from %g to %g", key, low, high);
+    *out = json_number_value(v);
+    return true;
+}
+
+/* Ranks from the shapes of lora_A; every tensor of the file must be one of ours. */
+static bool read_ranks(struct lora *l, const struct safetensors *files, struct err *e)
+{
+    const struct model_spec *s = &l->m->spec;
+    char name[TENSOR_NAME];
+    size_t have, used = 0;
+
+    safetensors_list(files, &have);
+    for (uint32_t i = 0; i < s->layers * BLOCK_MODULES; i++) {
+        const struct safetensor *t;
+        snprintf(name, sizeof name, "base_model.model.model.layers.%u.%s.lora_A.weight",
+                 i / BLOCK_MODULES, lora_module_path(i % BLOCK_MODULES));
+        t = safetensors_find(files, name);
+        if (!t) continue;
+        if (t->ndims != 2 || t->dims[0] == 0 || t->dims[0] > 4096)
+            return err_set(e, ERR_FORMAT, "tensor %s has no rank from 1 to 4096", name);
+        l->ranks[i] = (uint32_t)t->dims[0];
+        used += 2;
+    }
+    if (used != have)
+        return err_set(
+            e, ERR_FORMAT,
+            "%zu tensors, but only %zu belong to LoRA pairs of this model's linear layers", have,
+            used);
+    return true;
+}
+
+/* PEFT matches a key of alpha_pattern as (.*\.)?KEY$ against the module's name; regular expressions
+ * beyond a plain name are refused. */
+static bool key_matches(const char *key, uint32_t layer, uint32_t module, bool *match,
+                        struct err *e)
+{
+    char name[TENSOR_NAME];
+    size_t n, k = strlen(key);
+    if (strpbrk(key, "^$*+?()[]{}|\\"))
+        return err_set(e, ERR_FORMAT, "alpha_pattern with regular expressions is not supported");
+    snprintf(name, sizeof name, "model.layers.%u.%s", layer, lora_module_path(module));
+    n = strlen(name);
+    *match = k <= n && strcmp(name + n - k, key) == 0 && (k == n || name[n - k - 1] == '.');
+    return true;
+}
+
+static bool read_alphas(struct lora *l, const json_t *j, struct err *e)
+{
+    json_t *pattern = json_object_get(j, "alpha_pattern"), *v;
+    const char *key;
+    for (uint32_t i = 0; i < l->m->spec.layers * BLOCK_MODULES; i++) {
+        l->alphas[i] = l->alpha;
+        if (!json_is_object(pattern)) continue;
+        json_object_foreach(pattern, key, v)
+        {
+            bool match = false;
+            if (!key_matches(key, i / BLOCK_MODULES, i % BLOCK_MODULES, &match, e)) return false;
+            if (!match) continue;
+            if (!json_is_number(v)) return err_set(e, ERR_FORMAT, "alpha_pattern holds no number");
+            l->alphas[i] = json_number_value(v);
+            break;
+        }
+    }
+    return true;
+}
+
+static bool read_config(struct lora *l, const json_t *j, struct err *e)
+{
+    double rank = 8;
+    l->alpha = 8; /* PEFT's defaults */
+    if (!check_features(j, e)) return false;
+    if (!get_number(j, "r", 1, 4096, &rank, e) ||
+        !get_number(j, "lora_alpha", 1e-6, 1e6, &l->alpha, e) ||
+        !get_number(j, "lora_dropout", 0, 0.99, &l->dropout, e))
+        return false;
+    l->rank = (uint32_t)rank;
+    l->rslora = json_is_true(json_object_get(j, "use_rslora"));
+    return read_alphas(l, j, e);
+}
+
+bool lora_peft_load(struct model *m, const char *dir, struct lora **out, struct err *e)
+{
+    struct safetensors *files = NULL;
+    struct lora *l = NULL;
+    json_t *j = NULL;
+    char path[4096];
+    bool ok = false;
+    int n = snprintf(path, sizeof path, "%s/adapter_model.safetensors", dir);
+
+    if (n < 0 || (size_t)n >= sizeof path) return err_set(e, ERR_LIMIT, "path too long");
+    if (!lora_new(m, LORA_LORA, &l, e)) goto out;
+    if (!safetensors_open(path, &files, e)) goto out;
+    snprintf(path, sizeof path, "%s/adapter_config.json", dir);
+    if (!json_read_file(path, MAX_CONFIG_BYTES, &j, e)) goto out;
+    if (!read_config(l, j, e)) {
+        err_wrap(e, "adapter_config.json");
+        goto out;
+    }
+    if (!read_ranks(l, files, e) || !lora_lay(l, e) || !lora_fill(l, files, e)) goto out;
+    *out = l;
+    ok = true;
+out:
+    json_decref(j);
+    safetensors_close(files);
+    if (!ok) lora_close(l);
+    return ok;
+}
+
+/* ---- writing */
+
+static void module_name(uint32_t i, char *out, size_t n)
+{
+    snprintf(out, n, "model.layers.%u.%s", i / BLOCK_MODULES, lora_module_path(i % BLOCK_MODULES));
+}
+
+/* Short names when a module is adapted in every block, full names otherwise. */
+static json_t *targets_json(const struct lora *l)
+{
+    json_t *list = json_array();
+    char name[TENSOR_NAME];
+    int bad = !list;
+    for (uint32_t k = 0; k < BLOCK_MODULES; k++) {
+        uint32_t n = 0, layers = l->m->spec.layers;
+        for (uint32_t i = 0; i < layers; i++)
+            n += l->ranks[i * BLOCK_MODULES + k] != 0;
+        if (n == layers) {
+            bad |= json_array_append_new(list, json_string(lora_module_names[k]));
+            continue;
+        }
+        for (uint32_t i = 0; i < layers; i++) {
+            if (!l->ranks[i * BLOCK_MODULES + k]) continue;
+            module_name(i * BLOCK_MODULES + k, name, sizeof name);
+            bad |= json_array_append_new(list, json_string(name));
+        }
+    }
+    if (!bad) return list;
+    json_decref(list);
+    return NULL;
+}
+
+/* {module: value} where it differs from the configuration's own. */
+static json_t *pattern_json(const struct lora *l, bool alphas)
+{
+    json_t *map = json_object();
+    char name[TENSOR_NAME];
+    int bad = !map;
+    for (uint32_t i = 0; i < l->m->spec.layers * BLOCK_MODULES; i++) {
+        if (!l->ranks[i]) continue;
+        if (alphas ? l->alphas[i] == l->alpha : l->ranks[i] == l->rank) continue;
+        module_name(i, name, sizeof name);
+        bad |= json_object_set_new(map, name,
+                                   alphas ? json_real(l->alphas[i]) : json_integer(l->ranks[i]));
+    }
+    if (!bad) return map;
+    json_decref(map);
+    return NULL;
+}
+
+/* PEFT declares lora_alpha an integer; a whole number is written as one. */
+static json_t *number_json(double v)
+{
+    return v == floor(v) && fabs(v) < 1e9 ? json_integer((json_int_t)v) : json_real(v);
+}
+
+static json_t *config_json(const struct lora *l, const char *base_name)
+{
+    json_t *j = json_object();
+    int bad = !j;
+    bad |= json_object_set_new(j, "peft_type", json_string("LORA"));
+    bad |= json_object_set_new(j, "task_type", json_string("CAUSAL_LM"));
+    bad |= json_object_set_new(j, "base_model_name_or_path",
+                               base_name ? json_string(base_name) : json_null());
+    bad |= json_object_set_new(j, "revision", json_null());
+    bad |= json_object_set_new(j, "inference_mode", json_true());
+    bad |= json_object_set_new(j, "r", json_integer(l->rank));
+    bad |= json_object_set_new(j, "lora_alpha", number_json(l->alpha));
+    bad |= json_object_set_new(j, "lora_dropout", json_real(l->dropout));
+    bad |= json_object_set_new(j, "bias", json_string("none"));
+    bad |= json_object_set_new(j, "fan_in_fan_out", json_false());
+    bad |= json_object_set_new(j, "target_modules", targets_json(l));
+    bad |= json_object_set_new(j, "modules_to_save", json_null());
+    bad |= json_object_set_new(j, "init_lora_weights", json_true());
+    bad |= json_object_set_new(j, "layers_to_transform", json_null());
+    bad |= json_object_set_new(j, "layers_pattern", json_null());
+    bad |= json_object_set_new(j, "rank_pattern", pattern_json(l, false));
+    bad |= json_object_set_new(j, "alpha_pattern", pattern_json(l, true));
+    bad |= json_object_set_new(j, "use_rslora", json_boolean(l->rslora));
+    bad |= json_object_set_new(j, "use_dora", json_false());
+    if (!bad) return j;
+    json_decref(j);
+    return NULL;
+}
+
+/* The config last: a folder that has it is whole. */
+bool lora_peft_save(struct lora *l, const char *dir, const char *base_name, struct err *e)
+{
+    json_t *j = NULL;
+    char path[4096];
+    bool ok = false;
+    int n = snprintf(path, sizeof path, "%s/adapter_model.safetensors", dir);
+
+    if (n < 0 || (size_t)n >= sizeof path) return err_set(e, ERR_LIMIT, "path too long");
+    j = config_json(l, base_name);
+    if (!j) return err_set(e, ERR_NOMEM, "adapter_config.json");
+    if (!lora_write(l, path, e)) goto out;
+    snprintf(path, sizeof path, "%s/adapter_config.json", dir);
+    ok = json_write_file(path, j, e);
+out:
+    json_decref(j);
+    return ok;
+}

@@ -1,0 +1,122 @@
+/*
+ * model/parts - the inside of lib/model: what the files of this folder share, and no one else
+ * includes.
+ *
+ * A block has four merged linears: qkv, o, gate_up, down. Each is one row-major matrix [out, in]
+ * whose rows are its parts (q, k, v; o; gate, up; down) one under the other. An adapted linear
+ * ("group") keeps, beside the masters, working copies in the device dtype:
+ *
+ *     a [width, in]    rows: A of the first part, A of the second, ..., zeros up to width
+ *     b [out, width]   block-diagonal: B of part p stands in part p's rows and in p's columns
+ *
+ * so that for a whole group   h = s x a^T   and   y += h b^T   are one product each. width is the
+ * sum of the ranks, rounded up to a multiple of 32: bf16 units take K in steps of 32
+ * (spec/compute.md); the zeros cost next to nothing and stay zero.
+ */
+#pragma once
+#include "base/arena.h"
+#include "model/dtype.h"
+#include "model/lora.h"
+#include "model/model.h"
+#include "model/safetensors.h"
+
+enum linear { LIN_QKV, LIN_O, LIN_GU, LIN_DOWN, LINEARS };
+enum { MAX_PARTS = 3, BLOCK_MODULES = 7, TENSOR_NAME = 128 };
+
+struct linear_shape {
+    uint32_t in, out, nparts;
+    uint32_t rows[MAX_PARTS];     /* of each part */
+    const char *names[MAX_PARTS]; /* "self_attn.q_proj" */
+    uint32_t module[MAX_PARTS];   /* number within the block, 0..6 */
+};
+struct linear_shape linear_shape(const struct model_spec *s, enum linear lin);
+
+/* ---- the tensors of an HF checkpoint, in the order of the flat block of method full: embedding,
+ * then block by block input norm, q, k, v, o, post norm, gate, up, down, then norm and head. */
+struct model_tensor {
+    char name[TENSOR_NAME];
+    uint32_t rows, cols; /* a norm is [1, d] here and [d] in files */
+    bool norm;
+};
+uint32_t model_ntensors(const struct model_spec *s);
+void model_tensor_at(const struct model_spec *s, uint32_t i, struct model_tensor *out);
+
+struct model_layer {
+    struct dev_mat norm1, norm2, w[LINEARS];
+};
+struct model {
+    struct dev *dev;
+    struct model_spec spec;
+    enum dev_dtype dtype;
+    struct dev_buf *weights; /* embedding, linears, head: dtype */
+    struct dev_buf *vectors; /* norms, inverse frequencies: f32 */
+    struct dev_mat embed, head, norm, inv_freq;
+    struct model_layer *layers;
+    char *dir;
+    uint8_t digest[32];
+};
+/* Number of the first part of a linear among the tensors. */
+uint32_t model_tensor_index(const struct model_spec *s, uint32_t layer, enum linear lin);
+/* Where tensor i lives on the device. */
+struct dev_mat model_tensor_mat(const struct model *m, uint32_t i);
+
+/* Copy count elements of a weight dtype into b at an element offset, converting to the device
+ * dtype; scratch is a host buffer of UPLOAD_SCRATCH_BYTES. */
+enum { UPLOAD_PIECE = 1 << 16, UPLOAD_SCRATCH_BYTES = UPLOAD_PIECE * 8 };
+MUST_CHECK bool model_upload(struct dev *d, const struct safetensor *t, enum dev_dtype dtype,
+                             struct dev_buf *b, uint64_t offset, void *scratch, struct err *e);
+
+/* ---- adapters */
+
+struct lora_part {
+    uint32_t rank; /* 0: not adapted */
+    uint32_t col;  /* its first column in the group's h */
+    float scale;   /* alpha / rank */
+    uint64_t b_at; /* master B, elements into the flat block */
+};
+struct lora_group {
+    uint32_t rank_sum, width; /* 0: not adapted */
+    bool even;                /* all adapted parts have one scale: h is one product */
+    uint64_t a_at;            /* masters A of all parts, one under the other: [rank_sum, in] */
+    struct lora_part part[MAX_PARTS];
+    struct dev_mat a, b; /* working copies */
+};
+struct lora {
+    struct model *m;
+    enum lora_method method;
+    uint32_t rank; /* of the configuration; a module's own is in ranks */
+    double alpha, dropout;
+    bool rslora;               /* scale = alpha / sqrt(rank) */
+    uint32_t *ranks;           /* [layers * BLOCK_MODULES], 0: not adapted */
+    double *alphas;            /* likewise */
+    struct lora_group *groups; /* [layers * LINEARS]; NULL for method full */
+    struct lora_tensor *tensors;
+    size_t ntensors;
+    uint64_t count;
+    struct arena names;
+    struct dev_buf *masters, *work;
+};
+/* The group of a linear, or NULL when it is not adapted (or l is NULL or full). */
+const struct lora_group *lora_group_of(const struct lora *l, uint32_t layer, enum linear lin);
+/* Rounded-up width of a group of these opts; 0 when none of the linear's parts is a target. */
+uint32_t lora_width(const struct model_spec *s, const struct lora_opts *o, enum linear lin);
+/* First linear (layer * LINEARS + lin) with an adapter: nothing below it needs a gradient. */
+uint32_t lora_lowest(const struct lora *l);
+
+/* "q_proj", ... by module number; "self_attn.q_proj" is module_path. */
+extern const char *const lora_module_names[BLOCK_MODULES];
+const char *lora_module_path(uint32_t module);
+/* An adapter without ranks yet; lora_close releases it. */
+MUST_CHECK bool lora_new(struct model *m, enum lora_method method, struct lora **out,
+                         struct err *e);
+/* After ranks, alphas (or method full) are set: lay the block out and open the device memory. The
+ * masters are undefined until filled and refreshed. */
+MUST_CHECK bool lora_lay(struct lora *l, struct err *e);
+/* Fill all masters from tensors of the same names. */
+MUST_CHECK bool lora_fill(struct lora *l, const struct safetensors *files, struct err *e);
+/* Write all masters in f32 under their names. */
+MUST_CHECK bool lora_write(struct lora *l, const char *path, struct err *e);
+/* PEFT's two files. */
+MUST_CHECK bool lora_peft_load(struct model *m, const char *dir, struct lora **out, struct err *e);
+MUST_CHECK bool lora_peft_save(struct lora *l, const char *dir, const char *base_name,
+                               struct err *e);
