@@ -29,7 +29,7 @@ static void append(struct err *e, const char *sep, const char *text)
     if (n >= (int)(sizeof e->text - at)) mark_cut(e->text, sizeof e->text);
 }
 
-bool err_set(struct err *e, enum err_code code, const char *fmt, ...)
+bool(err_set)(struct err *e, enum err_code code, const char *fmt, ...)
 {
     CHECK(e->code == ERR_NONE);
     CHECK(code != ERR_NONE);
@@ -41,7 +41,7 @@ bool err_set(struct err *e, enum err_code code, const char *fmt, ...)
     return false;
 }
 
-bool err_sys(struct err *e, const char *fmt, ...)
+bool(err_sys)(struct err *e, const char *fmt, ...)
 {
     int no = errno;
     CHECK(e->code == ERR_NONE);
@@ -55,7 +55,7 @@ bool err_sys(struct err *e, const char *fmt, ...)
     return false;
 }
 
-bool err_wrap(struct err *e, const char *fmt, ...)
+bool(err_wrap)(struct err *e, const char *fmt, ...)
 {
     CHECK(e->code != ERR_NONE);
     char old[sizeof e->text];

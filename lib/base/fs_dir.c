@@ -210,11 +210,10 @@ bool fs_join(struct arena *a, const char *dir, const char *name, const char **ou
     while (nd > 1 && dir[nd - 1] == '/')
         nd--;
     bool slash = nd > 0 && dir[nd - 1] != '/';
-    char *p = arena_alloc(a, nd + slash + nn + 1, e);
+    size_t size = nd + slash + nn + 1;
+    char *p = arena_alloc(a, size, e);
     if (!p) return false;
-    memcpy(p, dir, nd);
-    if (slash) p[nd] = '/';
-    memcpy(p + nd + slash, name, nn);
+    snprintf(p, size, "%.*s%s%s", (int)nd, dir, slash ? "/" : "", name);
     *out = p;
     return true;
 }

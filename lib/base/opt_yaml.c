@@ -294,7 +294,7 @@ out:
 bool opt_value_parse(struct opt_load *l, struct str text, const char *file, struct opt_node **out,
                      struct err *e)
 {
-    if (text.n > 0 && memchr("[{\"'", text.p[0], 4)) {
+    if (text.n > 0 && text.p[0] != 0 && strchr("[{\"'", text.p[0])) {
         if (!opt_yaml_parse(l, text, file ? file : OPT_SET_NAME, out, e)) return false;
         CHECK(*out != NULL);
         return true;

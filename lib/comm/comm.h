@@ -15,8 +15,11 @@
 
 struct comm;
 
-/* Start (argc, argv as main's). Singletons work without a launcher. SLURM_NTASKS > 1 with one MPI
- * rank is ERR_CONFIG with the cure. Collective. */
+/* Start (argc, argv as main's), once in a process. Works without a launcher too, as one rank; but
+ * SLURM_NTASKS > 1 without one (srun without PMIx, or a batch script that forgot srun) is ERR_CONFIG
+ * with the cure. These few launcher variables are read here, and the one that lets Open MPI 4 start
+ * alone is set, although getenv belongs to cli: they are MPI's business and no option of ours.
+ * Collective. */
 MUST_CHECK bool comm_open(int *argc, char ***argv, struct comm **out, struct err *e);
 void comm_close(struct comm *c); /* Collective */
 /* A communicator of this process alone (tests, tools). */
@@ -48,10 +51,20 @@ void comm_bcast(struct comm *c, void *p, size_t n, int root); /* Collective */
 void comm_sum_i64(struct comm *c, int64_t *v, size_t n);
 void comm_sum_u64(struct comm *c, uint64_t *v, size_t n);
 void comm_max_i64(struct comm *c, int64_t *v, size_t n);
-void comm_max_f64(struct comm *c, double *v, size_t n);
+void comm_max_f64(struct comm *c, double *v, size_t n); /* no NaN: it would depend on the order */
 /* Every rank's n bytes, in rank order, into out[size * n]. Collective. */
 void comm_allgather(struct comm *c, const void *in, size_t n, void *out);
 /* Every rank's own number of bytes, joined in rank order. *out is mem_alloc'ed (the caller frees it
  * with mem_free), counts[size] may be NULL. Collective. */
 MUST_CHECK bool comm_allgatherv(struct comm *c, const void *in, size_t n, void **out, size_t *total,
                                 size_t *counts, struct err *e);
+
+#ifdef __clang_analyzer__
+/* The analyser does not look into comm.c: it would follow paths on which our own failure is agreed to
+ * be none. */
+static inline bool comm_agree_seen(struct comm *c, bool ok, struct err *e)
+{
+    return (comm_agree)(c, ok, e) && ok;
+}
+#define comm_agree(c, ok, e) comm_agree_seen(c, ok, e)
+#endif

@@ -1,0 +1,219 @@
+#include "comm/comm.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "comm/comm_impl.h"
+
+__extension__ typedef unsigned __int128 u128; /* the one typedef: ISO C has no name for it */
+
+size_t comm_chunk = (size_t)1 << 30;
+
+bool comm_open_self(struct comm **out, struct err *e)
+{
+    *out = NULL;
+    struct comm *c = mem_calloc(1, sizeof *c, e);
+    if (!c) return false;
+    c->size = c->local_size = 1;
+    *out = c;
+    return true;
+}
+
+void comm_close(struct comm *c)
+{
+    if (!c) return;
+    if (c->ops) c->ops->close(c);
+    mem_free(c);
+}
+
+void comm_abort(struct comm *c, int exit_code)
+{
+    if (c && c->ops) c->ops->abort(c, exit_code);
+    _exit(exit_code);
+}
+
+int comm_rank(const struct comm *c)
+{
+    return c->rank;
+}
+
+int comm_size(const struct comm *c)
+{
+    return c->size;
+}
+
+int comm_local_rank(const struct comm *c)
+{
+    return c->local_rank;
+}
+
+int comm_local_size(const struct comm *c)
+{
+    return c->local_size;
+}
+
+struct comm_range comm_share(const struct comm *c, uint64_t n)
+{
+    uint64_t size = (uint64_t)c->size, rank = (uint64_t)c->rank, each = n / size, more = n % size;
+    uint64_t begin = rank * each + (rank < more ? rank : more);
+    return (struct comm_range){begin, begin + each + (rank < more)};
+}
+
+/* An item belongs to the rank in whose equal slice of the total cost its middle lies. Whole numbers
+ * only, so every rank computes the same cut. */
+struct comm_range comm_share_cost(const struct comm *c, const uint64_t *cost, uint64_t n)
+{
+    uint64_t size = (uint64_t)c->size, rank = (uint64_t)c->rank, total = 0, before = 0;
+    for (uint64_t i = 0; i < n; i++)
+        CHECK(!__builtin_add_overflow(total, cost[i], &total));
+    if (total == 0) return comm_share(c, n);
+    struct comm_range r = {n, n};
+    for (uint64_t i = 0; i < n; i++) {
+        u128 twice_middle = (u128)before * 2 + cost[i];
+        uint64_t owner = (uint64_t)(twice_middle * size / ((u128)total * 2));
+        if (owner >= size) owner = size - 1; /* items without cost at the end */
+        before += cost[i];
+        if (owner < rank) continue;
+        if (r.begin == n) r.begin = i;
+        if (owner == rank) continue;
+        r.end = i;
+        break;
+    }
+    return r;
+}
+
+bool(comm_agree)(struct comm *c, bool ok, struct err *e)
+{
+    CHECK(ok == (e->code == ERR_NONE));
+    if (!ok) e->rank = c->rank;
+    if (c->size == 1) return ok;
+    int failed = c->ops->first_failed(c, !ok);
+    if (failed < 0) return ok;
+    c->ops->bcast(c, e, sizeof *e, failed);
+    return false;
+}
+
+void comm_barrier(struct comm *c)
+{
+    if (c->size > 1) c->ops->barrier(c);
+}
+
+void comm_bcast(struct comm *c, void *p, size_t n, int root)
+{
+    CHECK(root >= 0 && root < c->size);
+    if (c->size == 1) return;
+    for (size_t at = 0; at < n; at += comm_chunk)
+        c->ops->bcast(c, (char *)p + at, n - at < comm_chunk ? n - at : comm_chunk, root);
+}
+
+static void reduce(struct comm *c, void *v, size_t n, enum comm_reduction op)
+{
+    if (c->size == 1) return;
+    for (size_t at = 0; at < n; at += comm_chunk)
+        c->ops->reduce(c, (char *)v + at * 8, n - at < comm_chunk ? n - at : comm_chunk, op);
+}
+
+void comm_sum_i64(struct comm *c, int64_t *v, size_t n)
+{
+    reduce(c, v, n, COMM_SUM_U64); /* two's complement: the same bits as a signed sum that wraps */
+}
+
+void comm_sum_u64(struct comm *c, uint64_t *v, size_t n)
+{
+    reduce(c, v, n, COMM_SUM_U64);
+}
+
+void comm_max_i64(struct comm *c, int64_t *v, size_t n)
+{
+    reduce(c, v, n, COMM_MAX_I64);
+}
+
+void comm_max_f64(struct comm *c, double *v, size_t n)
+{
+    reduce(c, v, n, COMM_MAX_F64);
+}
+
+void comm_allgather(struct comm *c, const void *in, size_t n, void *out)
+{
+    char *to = out;
+    if (n == 0) return;
+    if (c->size == 1) {
+        memcpy(out, in, n);
+    } else if (n <= comm_chunk) {
+        c->ops->allgather(c, in, n, out);
+    } else {
+        memcpy(to + (size_t)c->rank * n, in, n);
+        for (int r = 0; r < c->size; r++)
+            comm_bcast(c, to + (size_t)r * n, n, r);
+    }
+}
+
+struct gather {
+    size_t *counts;
+    int *small, *at; /* counts and places as MPI wants them */
+    size_t total;
+    char *out;
+};
+
+/* Everything that may fail on one rank alone. */
+static bool gather_alloc(struct gather *g, size_t size, struct err *e)
+{
+    g->total = 0;
+    for (size_t r = 0; r < size; r++)
+        if (__builtin_add_overflow(g->total, g->counts[r], &g->total))
+            return err_set(e, ERR_LIMIT, "too many bytes to gather");
+    g->small = mem_calloc(size, sizeof *g->small, e);
+    if (!g->small) return false;
+    g->at = mem_calloc(size, sizeof *g->at, e);
+    if (!g->at) return false;
+    g->out = mem_alloc(g->total, e);
+    return g->out != NULL;
+}
+
+static void gather_bytes(struct comm *c, const void *in, struct gather *g)
+{
+    size_t n = g->counts[c->rank], at = 0;
+    if (g->total > comm_chunk) {
+        for (int r = 0; r < c->size; r++) {
+            if (r == c->rank && n > 0) memcpy(g->out + at, in, n);
+            comm_bcast(c, g->out + at, g->counts[r], r);
+            at += g->counts[r];
+        }
+        return;
+    }
+    for (int r = 0; r < c->size; r++) {
+        g->small[r] = (int)g->counts[r];
+        g->at[r] = (int)at;
+        at += g->counts[r];
+    }
+    if (c->size > 1)
+        c->ops->allgatherv(c, in, g->small, g->at, g->out);
+    else if (n > 0)
+        memcpy(g->out, in, n);
+}
+
+bool comm_allgatherv(struct comm *c, const void *in, size_t n, void **out, size_t *total,
+                     size_t *counts, struct err *e)
+{
+    struct gather g = {0};
+    size_t size = (size_t)c->size;
+    *out = NULL;
+    g.counts = mem_calloc(size, sizeof *g.counts, e);
+    bool ok = comm_agree(c, g.counts != NULL, e);
+    if (!ok) goto out;
+    comm_allgather(c, &n, sizeof n, g.counts);
+    ok = comm_agree(c, gather_alloc(&g, size, e), e);
+    if (!ok) goto out;
+    gather_bytes(c, in, &g);
+    if (counts) memcpy(counts, g.counts, size * sizeof *counts);
+    *total = g.total;
+    *out = g.out;
+    g.out = NULL;
+out:
+    mem_free(g.out);
+    mem_free(g.at);
+    mem_free(g.small);
+    mem_free(g.counts);
+    return ok;
+}

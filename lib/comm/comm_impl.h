@@ -1,0 +1,28 @@
+/*
+ * comm/comm_impl - shared by comm.c and comm_mpi.c; tests may look in.
+ */
+#pragma once
+#include "comm/comm.h"
+
+enum comm_reduction { COMM_SUM_U64, COMM_MAX_I64, COMM_MAX_F64 };
+
+/* What takes more than one rank; comm.c deals with one rank itself and splits large counts. */
+struct comm_ops {
+    void (*barrier)(struct comm *c);
+    void (*bcast)(struct comm *c, void *p, size_t n, int root);
+    void (*reduce)(struct comm *c, void *v, size_t n, enum comm_reduction op);
+    /* Lowest rank with failed != 0, or -1. */
+    int (*first_failed)(struct comm *c, bool failed);
+    void (*allgather)(struct comm *c, const void *in, size_t n, void *out);
+    void (*allgatherv)(struct comm *c, const void *in, const int *counts, const int *at, void *out);
+    void (*abort)(struct comm *c, int exit_code);
+    void (*close)(struct comm *c);
+};
+
+struct comm {
+    const struct comm_ops *ops; /* NULL: one rank without MPI */
+    int rank, size, local_rank, local_size;
+};
+
+/* Bytes or elements given to one MPI call; MPI's counts are int. Tests make it small. */
+extern size_t comm_chunk;

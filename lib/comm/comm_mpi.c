@@ -1,0 +1,143 @@
+/* The only file that includes mpi.h. Errors keep MPI's default handler, which ends the job. */
+#include <mpi.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "comm/comm_impl.h"
+
+/* ---- more than one rank */
+
+static void mpi_barrier(struct comm *c)
+{
+    (void)c;
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
+static void mpi_bcast(struct comm *c, void *p, size_t n, int root)
+{
+    (void)c;
+    MPI_Bcast(p, (int)n, MPI_BYTE, root, MPI_COMM_WORLD);
+}
+
+static void mpi_reduce(struct comm *c, void *v, size_t n, enum comm_reduction op)
+{
+    (void)c;
+    MPI_Datatype type = op == COMM_SUM_U64   ? MPI_UINT64_T
+                        : op == COMM_MAX_I64 ? MPI_INT64_T
+                                             : MPI_DOUBLE;
+    MPI_Allreduce(MPI_IN_PLACE, v, (int)n, type, op == COMM_SUM_U64 ? MPI_SUM : MPI_MAX,
+                  MPI_COMM_WORLD);
+}
+
+static int mpi_first_failed(struct comm *c, bool failed)
+{
+    struct {
+        int ok, rank;
+    } v = {!failed, c->rank};
+    MPI_Allreduce(MPI_IN_PLACE, &v, 1, MPI_2INT, MPI_MINLOC, MPI_COMM_WORLD);
+    return v.ok ? -1 : v.rank;
+}
+
+static void mpi_allgather(struct comm *c, const void *in, size_t n, void *out)
+{
+    (void)c;
+    MPI_Allgather(in, (int)n, MPI_BYTE, out, (int)n, MPI_BYTE, MPI_COMM_WORLD);
+}
+
+static void mpi_allgatherv(struct comm *c, const void *in, const int *counts, const int *at,
+                           void *out)
+{
+    MPI_Allgatherv(in, counts[c->rank], MPI_BYTE, out, counts, at, MPI_BYTE, MPI_COMM_WORLD);
+}
+
+static void mpi_abort(struct comm *c, int exit_code)
+{
+    (void)c;
+    MPI_Abort(MPI_COMM_WORLD, exit_code);
+}
+
+static void mpi_close(struct comm *c)
+{
+    (void)c;
+    MPI_Finalize();
+}
+
+static const struct comm_ops mpi_ops = {
+    .barrier = mpi_barrier,
+    .bcast = mpi_bcast,
+    .reduce = mpi_reduce,
+    .first_failed = mpi_first_failed,
+    .allgather = mpi_allgather,
+    .allgatherv = mpi_allgatherv,
+    .abort = mpi_abort,
+    .close = mpi_close,
+};
+
+/* ---- start */
+
+/* Did mpirun, or srun with PMIx, start us? */
+static bool has_launcher(void)
+{
+    return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK") || getenv("PMI_RANK");
+}
+
+/* srun that offers no PMI starts N processes of which each would think itself alone. */
+static bool refuse_lonely_tasks(struct err *e)
+{
+    struct err bad = {0};
+    uint64_t tasks = 0;
+    const char *ntasks = getenv("SLURM_NTASKS");
+    if (!ntasks || !parse_u64(str_of(ntasks), &tasks, &bad) || tasks <= 1) return true;
+    return err_set(e, ERR_CONFIG,
+                   "SLURM_NTASKS is %llu, but MPI would see one rank; start with 'srun -K1 "
+                   "--mpi=pmix radmill ...' or 'mpirun radmill ...', or ask for one task",
+                   (unsigned long long)tasks);
+}
+
+/* Place among the ranks of this node: MPI's shared-memory split, since OMPI_COMM_WORLD_LOCAL_RANK is
+ * unset under srun and SLURM_LOCALID is 0 in every rank under mpirun (spec/slurm.md). */
+static void find_local(struct comm *c)
+{
+    MPI_Comm node;
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+    MPI_Comm_rank(node, &c->local_rank);
+    MPI_Comm_size(node, &c->local_size);
+    MPI_Comm_free(&node);
+}
+
+bool comm_open(int *argc, char ***argv, struct comm **out, struct err *e)
+{
+    int begun = 0, ended = 0, provided = 0;
+    struct comm *c = NULL;
+    *out = NULL;
+    MPI_Initialized(&begun);
+    MPI_Finalized(&ended);
+    if (begun || ended) return err_set(e, ERR_LIB, "MPI can be started only once in a process");
+    if (!has_launcher()) {
+        if (!refuse_lonely_tasks(e)) return false;
+        /* Without it MPI_Init of Open MPI 4 looks for its daemon, and aborts where there is none. */
+        setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+    }
+    if (!comm_open_self(&c, e)) return false;
+    MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+    c->ops = &mpi_ops;
+    MPI_Comm_rank(MPI_COMM_WORLD, &c->rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &c->size);
+    find_local(c);
+    if (provided < MPI_THREAD_FUNNELED) {
+        comm_close(c);
+        return err_set(e, ERR_LIB, "this MPI allows no threads besides the one that calls it");
+    }
+    *out = c;
+    return true;
+}
+
+const char *comm_library(void)
+{
+    static char text[MPI_MAX_LIBRARY_VERSION_STRING]; /* the same on every call */
+    int n = 0;
+    if (!text[0]) MPI_Get_library_version(text, &n);
+    return text;
+}
