@@ -15,19 +15,19 @@ enum { CMD_MAX_POS = 4, CMD_MAX_ARGS = 16, CMD_MAX_SETS = 64 };
 
 /* One option of a subcommand. meta NULL: a flag. set: the option is an alias of a configuration key. */
 struct cmd_arg {
-    const char *name; /* "--format" */
+    const char *name;  /* "--format" */
     const char *brief; /* "-o" or NULL */
-    const char *meta; /* "FILE" or NULL */
-    const char *set;  /* "shards.modality" or NULL */
+    const char *meta;  /* "FILE" or NULL */
+    const char *set;   /* "shards.modality" or NULL */
     const char *help;
 };
 
 struct cmd_call;
 struct cmd {
     const char *name;
-    const char *synopsis; /* behind "radmill NAME " */
-    const char *summary;  /* one line */
-    const struct cmd_arg *args; /* ends with name NULL; may be NULL */
+    const char *synopsis;        /* behind "radmill NAME " */
+    const char *summary;         /* one line */
+    const struct cmd_arg *args;  /* ends with name NULL; may be NULL */
     const char *const *sections; /* of the configuration, for help; NULL-terminated; may be NULL */
     int min_pos, max_pos;
     bool config; /* the first positional is CONFIG.yaml; --set and --dry-run are understood */

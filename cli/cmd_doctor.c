@@ -13,7 +13,8 @@ static void print_ranks(struct cmd_call *call)
     cmd_print(call, "  ranks        %d (%d on this node), MPI library: %s\n", comm_size(call->comm),
               comm_local_size(call->comm), comm_library());
     cmd_print(call, "  built with   MPI: %s\n", build_info_mpi);
-    cmd_print(call, "  SLURM        %s%s\n", getenv("SLURM_JOB_ID") ? "inside a job, tasks " : "not inside a job",
+    cmd_print(call, "  SLURM        %s%s\n",
+              getenv("SLURM_JOB_ID") ? "inside a job, tasks " : "not inside a job",
               getenv("SLURM_JOB_ID") && ntasks ? ntasks : "");
 }
 
@@ -31,7 +32,8 @@ bool cmd_doctor(struct cmd_call *call)
     struct dev *d = NULL;
     struct err e = {0};
 
-    cmd_print(call, "radmill %s (%s), %s\n\n", build_info_version, build_info_commit, build_info_compiler);
+    cmd_print(call, "radmill %s (%s), %s\n\n", build_info_version, build_info_commit,
+              build_info_compiler);
     cmd_print(call, "  processors   %ld online, %.1f GiB memory\n", sysconf(_SC_NPROCESSORS_ONLN),
               (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE) / 1073741824.0);
     print_ranks(call);

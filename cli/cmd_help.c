@@ -3,18 +3,23 @@
 
 static void print_overview(const struct cmd_call *call)
 {
-    cmd_print(call, "radmill: radiology reports to a fine-tuned model that writes the Impression.\n\n");
+    cmd_print(call,
+              "radmill: radiology reports to a fine-tuned model that writes the Impression.\n\n");
     for (const struct cmd *c = cmd_list; c->name; c++)
         cmd_print(call, "  %-10s %s\n", c->name, c->summary);
-    cmd_print(call, "\nradmill help COMMAND shows its options. Under mpirun or srun a stage uses all ranks.\n"
-                    "Exit codes: 0 done, 1 failed, 2 usage or options, 75 stopped and saved.\n");
+    cmd_print(
+        call,
+        "\nradmill help COMMAND shows its options. Under mpirun or srun a stage uses all ranks.\n"
+        "Exit codes: 0 done, 1 failed, 2 usage or options, 75 stopped and saved.\n");
 }
 
 static void print_args(const struct cmd_call *call, const struct cmd *c)
 {
     if (c->config) {
-        cmd_print(call, "\n  --set KEY.PATH=VALUE\n      put a value on top of the file; may be repeated\n"
-                        "  --dry-run\n      print the complete configuration and stop\n");
+        cmd_print(
+            call,
+            "\n  --set KEY.PATH=VALUE\n      put a value on top of the file; may be repeated\n"
+            "  --dry-run\n      print the complete configuration and stop\n");
     }
     for (const struct cmd_arg *a = c->args; a && a->name; a++)
         cmd_print(call, "  %s%s%s%s%s\n      %s\n", a->name, a->brief ? ", " : "",
@@ -43,7 +48,9 @@ bool cmd_help(struct cmd_call *call)
         return true;
     }
     const struct cmd *c = cmd_find(call->pos[0]);
-    if (!c) return err_set(&call->err, ERR_CONFIG, "no command %s; radmill help lists them", call->pos[0]);
+    if (!c)
+        return err_set(&call->err, ERR_CONFIG, "no command %s; radmill help lists them",
+                       call->pos[0]);
     cmd_print(call, "radmill %s %s\n\n%s\n", c->name, c->synopsis, c->summary);
     print_args(call, c);
     for (size_t i = 0; c->sections && c->sections[i]; i++)

@@ -60,8 +60,8 @@ static bool decode_line(struct job *j, const json_t *in, struct err *e)
         if (!tok_ids_put(&j->ids, (uint32_t)id, e)) goto out;
     }
     ok = tokenizer_decode(j->tok, j->ids.ids, j->ids.n, false, &out, e) &&
-         sbuf_put(&j->text, STR("{\"text\": "), e) && json_put_str(&j->text, sbuf_str(&out), true, e) &&
-         sbuf_putc(&j->text, '}', e);
+         sbuf_put(&j->text, STR("{\"text\": "), e) &&
+         json_put_str(&j->text, sbuf_str(&out), true, e) && sbuf_putc(&j->text, '}', e);
 out:
     sbuf_free(&out);
     return ok;

@@ -43,10 +43,14 @@ static bool set_locale(struct err *e)
 static int exit_code(const struct err *e)
 {
     switch (e->code) {
-    case ERR_NONE: return EXIT_DONE;
-    case ERR_CONFIG: return EXIT_USAGE;
-    case ERR_STOPPED: return EXIT_REQUEUE;
-    default: return EXIT_FAILED;
+    case ERR_NONE:
+        return EXIT_DONE;
+    case ERR_CONFIG:
+        return EXIT_USAGE;
+    case ERR_STOPPED:
+        return EXIT_REQUEUE;
+    default:
+        return EXIT_FAILED;
     }
 }
 

@@ -1,0 +1,141 @@
+/*
+ * bench_step - one LoRA optimizer step on packed report-like samples, as bench/peers/torch_lora_step.py
+ * does it: SmolLM2-135M's shape (or a model folder), random token ids, the last quarter of each
+ * sample bears loss.
+ *
+ *     bench_step MODEL_DIR bf16|f32 [tokens 1024] [steps 6] [rank 16] [threads 1]
+ *
+ * Prints tokens/s by wall and by CPU time, the best step, the achieved FLOP/s counted as the peer
+ * counts them, and the peak resident set.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "train/step.h"
+
+enum { SAMPLE_MEAN = 256, WARMUP = 2, PACKS = 4 };
+
+struct pack {
+    uint32_t *tokens, *cu, *rows, *labels;
+    struct decoder_batch b;
+    double attention; /* sum of squared lengths / 2 */
+};
+
+static void die(const struct err *e)
+{
+    fprintf(stderr, "bench_step: %s\n", e->text);
+    exit(1);
+}
+
+/* Lengths are log-normal around the mean, cut to [32, n]; the last sample takes what is left. */
+static void fill(struct pack *p, uint32_t n, uint32_t vocab, uint64_t seed)
+{
+    struct rng_key k = rng_key(seed, RNG_TEST, 0);
+    uint32_t at = 0, nseq = 0, nrows = 0;
+
+    p->tokens = calloc(n, 4), p->cu = calloc(n + 1, 4), p->rows = calloc(n, 4), p->labels = calloc(n, 4);
+    for (uint32_t i = 0; i < n; i++)
+        p->tokens[i] = (uint32_t)rng_below(k, i, vocab);
+    while (at < n) {
+        double len = exp(log(SAMPLE_MEAN) - 0.08 + 0.4 * rng_normal(k, (1 << 20) + nseq));
+        uint32_t end = at + (uint32_t)fmax(32, fmin(n, len));
+        if (end > n || n - end < 32) end = n;
+        uint32_t loss = (uint32_t)fmax(1, 0.25 * (end - at));
+        for (uint32_t r = end - 1 - loss; r < end - 1; r++) {
+            p->rows[nrows] = r;
+            p->labels[nrows++] = p->tokens[r + 1];
+        }
+        p->attention += (double)(end - at) * (end - at) / 2;
+        p->cu[++nseq] = at = end;
+    }
+    p->b = (struct decoder_batch){p->tokens, n, p->cu, nseq, p->rows, p->labels, nrows};
+}
+
+static bool get(void *ctx, uint64_t bin, struct decoder_batch *out, struct err *e)
+{
+    (void)e;
+    *out = ((struct pack *)ctx)[bin % PACKS].b;
+    return true;
+}
+
+static double flops(const struct model_spec *s, const struct pack *p, double r)
+{
+    double h = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim, d = s->d, f = s->ff;
+    double out[7] = {h, kv, kv, d, f, f, d}, in[7] = {d, d, d, h, d, d, f}, per = 0;
+    for (int i = 0; i < 7; i++)
+        per += 4 * out[i] * in[i] + 6 * r * (out[i] + in[i]);
+    return s->layers * (per * p->b.ntokens + 12 * p->attention * h) + 4.0 * p->b.nrows * s->vocab * d;
+}
+
+int main(int argc, char **argv)
+{
+    struct err e = {0};
+    struct comm *c = NULL;
+    struct dev *d = NULL;
+    struct model *m = NULL;
+    struct lora *l = NULL;
+    struct decoder_work *w = NULL;
+    struct step st = {0};
+    struct pack packs[PACKS] = {{0}};
+    struct lora_opts lo = {.method = LORA_LORA, .rank = 16, .alpha = 32};
+    const char *all = "all-linear";
+
+    if (argc < 3) {
+        fprintf(stderr, "usage: bench_step MODEL_DIR bf16|f32 [tokens] [steps] [rank] [threads]\n");
+        return 2;
+    }
+    enum dev_dtype dtype = strcmp(argv[2], "f32") == 0 ? DEV_F32 : DEV_BF16;
+    uint32_t n = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 1024;
+    int steps = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 6;
+    if (argc > 5) lo.rank = (uint32_t)strtoul(argv[5], NULL, 10);
+    int threads = argc > 6 ? (int)strtol(argv[6], NULL, 10) : 1;
+    lo.alpha = 2 * lo.rank;
+    lo.targets = (struct opt_strs){&all, 1};
+
+    if (!comm_open_self(&c, &e) || !dev_open("cpu", threads, &d, &e)) die(&e);
+    if (!model_open(d, argv[1], dtype, &m, &e)) die(&e);
+    const struct model_spec *spec = model_get_spec(m);
+    uint32_t max_rows = 0;
+    for (int i = 0; i < PACKS; i++) {
+        fill(&packs[i], n, spec->vocab, 1 + i);
+        if (packs[i].b.nrows > max_rows) max_rows = packs[i].b.nrows;
+    }
+    if (!lora_open(m, &lo, 1, &l, &e)) die(&e);
+    if (!decoder_work_open(m, l, n, max_rows, true, &w, &e)) die(&e);
+    struct step_opts so = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .clip = 1.0, .bins_per_step = 1};
+    if (!step_init(&st, &so, m, l, w, c, &e)) die(&e);
+
+    struct step_source src = {packs, get};
+    struct step_flags flags = {0};
+    struct step_result r = {0};
+    double best = 1e30, wall = 0, cpu = 0, work = 0;
+    for (int i = 0; i < WARMUP + steps; i++) {
+        struct step_job j = {.number = i + 1, .first = i, .begin = i, .end = i + 1,
+                             .rows = packs[i % PACKS].b.nrows, .lr = 2e-4};
+        double t0 = clock_mono_s(), c0 = clock_cpu_s();
+        if (!step_run(&st, &src, &j, &flags, &r, &e)) die(&e);
+        double dt = clock_mono_s() - t0;
+        if (i < WARMUP) continue;
+        wall += dt, cpu += clock_cpu_s() - c0, work += flops(spec, &packs[i % PACKS], lo.rank);
+        if (dt < best) best = dt;
+    }
+    printf("device %s\n", dev_describe(d));
+    printf("dtype %s tokens %u loss_rows %u rank %u threads %d steps %d\n", argv[2], n, max_rows, lo.rank,
+           threads, steps);
+    printf("tokens_per_s %.1f cpu_tokens_per_s %.1f best_ms %.1f ms_per_step %.1f gflops %.1f\n",
+           n * steps / wall, n * steps / cpu, best * 1e3, wall / steps * 1e3, work / wall / 1e9);
+    printf("loss %.4f device_mib %.1f peak_rss_gib %.3f\n", r.loss, dev_bytes_peak(d) / 1048576.0,
+           mem_peak_rss_bytes() / 1073741824.0);
+    step_free(&st);
+    decoder_work_close(w);
+    lora_close(l);
+    model_close(m);
+    dev_close(d);
+    comm_close(c);
+    return 0;
+}

@@ -1,0 +1,48 @@
+/* radmill synth: a synthetic corpus, or with --model a tiny random model to train from scratch. */
+#include "base/fs.h"
+#include "cli/cmd.h"
+#include "cli/tiny_model.h"
+#include "synth/synth.h"
+
+static bool count_of(const struct cmd_call *call, const char *name, uint64_t *out, struct err *e)
+{
+    const char *value = cmd_value(call, name);
+    if (!value) return true;
+    return parse_u64(str_of(value), out, e) || err_wrap(e, "%s", name);
+}
+
+static bool corpus(struct cmd_call *call, const char *dir)
+{
+    struct synth_summary s = {0};
+    struct synth_opts o;
+    struct err *e = &call->err;
+
+    if (!opt_defaults(synth_table, &call->arena, &o, e)) return false;
+    o.dir = dir;
+    if (!count_of(call, "--reports", &o.reports, e) || !count_of(call, "--seed", &o.seed, e))
+        return false;
+    if (cmd_value(call, "--reports")) o.institution = o.reports;
+    if (!count_of(call, "--dump-reports", &o.institution, e)) return false;
+    if (!synth_run(&o, &s, e)) return false;
+    cmd_print(call,
+              "%s: %llu reports of %llu patients in mimic-cxr-reports.zip (%.1f MB), "
+              "%llu rows in institution.tar.gz (%.1f MB)\n",
+              dir, (unsigned long long)s.reports, (unsigned long long)s.patients,
+              (double)s.zip_bytes / 1e6, (unsigned long long)s.rows, (double)s.tar_bytes / 1e6);
+    return true;
+}
+
+bool cmd_synth(struct cmd_call *call)
+{
+    const char *model = cmd_value(call, "--model"), *dir = cmd_value(call, "--output");
+    uint64_t seed = 1;
+
+    if (model) {
+        if (!count_of(call, "--seed", &seed, &call->err)) return false;
+        if (!tiny_model_make(model, seed, &call->err)) return false;
+        cmd_print(call, "%s: a tiny model of random weights\n", model);
+        return true;
+    }
+    if (!dir) return err_set(&call->err, ERR_CONFIG, "synth needs -o DIR (or --model DIR)");
+    return corpus(call, dir);
+}
