@@ -58,6 +58,8 @@ static void set_tensor(struct model_tensor *t, uint32_t rows, uint32_t cols, boo
     t->rows = rows;
     t->cols = cols;
     t->norm = norm;
+    t->layer = 0;
+    t->module = NULL;
     snprintf(t->name, sizeof t->name, "%s", name);
 }
 
@@ -79,8 +81,9 @@ void model_tensor_at(const struct model_spec *s, uint32_t i, struct model_tensor
         out->rows = sh.rows[block_tensors[k].part];
         out->cols = sh.in;
         out->norm = norm;
-        snprintf(out->name, sizeof out->name, "model.layers.%u.%s.weight", layer,
-                 norm ? block_tensors[k].norm : sh.names[block_tensors[k].part]);
+        out->layer = layer;
+        out->module = norm ? block_tensors[k].norm : sh.names[block_tensors[k].part];
+        snprintf(out->name, sizeof out->name, "model.layers.%u.%s.weight", layer, out->module);
     }
 }
 
@@ -107,6 +110,27 @@ struct dev_mat model_tensor_mat(const struct model *m, uint32_t i)
     for (uint32_t p = 0; p < block_tensors[k].part; p++)
         row += sh.rows[p];
     return dev_mat_part(l->w[lin], row, sh.rows[block_tensors[k].part], 0, sh.in);
+}
+
+bool model_list(const struct model_spec *s, enum dtype t, struct model_tensor **tensors,
+                struct safetensor **list, struct err *e)
+{
+    uint32_t n = model_ntensors(s);
+    *tensors = mem_calloc(n, sizeof **tensors, e);
+    if (!*tensors) return false;
+    *list = mem_calloc(n, sizeof **list, e);
+    if (!*list) return false;
+    for (uint32_t i = 0; i < n; i++) {
+        struct model_tensor *m = &(*tensors)[i];
+        model_tensor_at(s, i, m);
+        (*list)[i] = (struct safetensor){
+            .name = m->name, .dtype = t, .ndims = 2, .dims = {m->rows, m->cols}};
+        if (m->norm) {
+            (*list)[i].ndims = 1;
+            (*list)[i].dims[0] = m->cols;
+        }
+    }
+    return true;
 }
 
 /* ---- where it is kept */

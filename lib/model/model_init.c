@@ -20,28 +20,6 @@ static bool put_tensor(struct safetensors_writer *w, const struct model_tensor *
     return true;
 }
 
-/* The names live in *tensors, so both go together. */
-static bool list_tensors(const struct model_spec *s, struct model_tensor **tensors,
-                         struct safetensor **list, struct err *e)
-{
-    uint32_t n = model_ntensors(s);
-    *tensors = mem_calloc(n, sizeof **tensors, e);
-    if (!*tensors) return false;
-    *list = mem_calloc(n, sizeof **list, e);
-    if (!*list) return false;
-    for (uint32_t i = 0; i < n; i++) {
-        struct model_tensor *t = &(*tensors)[i];
-        model_tensor_at(s, i, t);
-        (*list)[i] = (struct safetensor){
-            .name = t->name, .dtype = DTYPE_F32, .ndims = 2, .dims = {t->rows, t->cols}};
-        if (t->norm) {
-            (*list)[i].ndims = 1;
-            (*list)[i].dims[0] = t->cols;
-        }
-    }
-    return true;
-}
-
 bool model_init_random(const struct model_spec *s, uint64_t seed, const char *dir, struct err *e)
 {
     struct model_tensor *tensors = NULL;
@@ -55,7 +33,7 @@ bool model_init_random(const struct model_spec *s, uint64_t seed, const char *di
         err_set(e, ERR_LIMIT, "path too long");
         goto out;
     }
-    if (!fs_mkdirs(dir, e) || !list_tensors(s, &tensors, &list, e)) goto out;
+    if (!fs_mkdirs(dir, e) || !model_list(s, DTYPE_F32, &tensors, &list, e)) goto out;
     row = mem_alloc(
         (s->d > s->ff ? s->d : s->ff) * sizeof *row + s->heads * s->head_dim * sizeof *row, e);
     if (!row) goto out;

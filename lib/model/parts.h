@@ -35,6 +35,8 @@ struct linear_shape linear_shape(const struct model_spec *s, enum linear lin);
  * then block by block input norm, q, k, v, o, post norm, gate, up, down, then norm and head. */
 struct model_tensor {
     char name[TENSOR_NAME];
+    const char *module; /* "self_attn.q_proj", "input_layernorm"; NULL outside the blocks */
+    uint32_t layer;
     uint32_t rows, cols; /* a norm is [1, d] here and [d] in files */
     bool norm;
 };
@@ -55,6 +57,10 @@ struct model {
     char *dir;
     uint8_t digest[32];
 };
+/* The whole checkpoint as a safetensors list of one dtype. The names live in *tensors: both are
+ * mem_free'd together, also on failure. */
+MUST_CHECK bool model_list(const struct model_spec *s, enum dtype t, struct model_tensor **tensors,
+                           struct safetensor **list, struct err *e);
 /* Number of the first part of a linear among the tensors. */
 uint32_t model_tensor_index(const struct model_spec *s, uint32_t layer, enum linear lin);
 /* Where tensor i lives on the device. */

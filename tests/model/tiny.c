@@ -1,0 +1,175 @@
+#include "tiny.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "model/safetensors.h"
+#include "support/testdir.h"
+
+enum { RANK = 4, MODULES = 7 };
+#define ALPHA 6.0
+
+void tiny_hash(uint64_t tag, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t x = (uint32_t)(i * 2654435761U + tag * 97 + 1);
+        x ^= x >> 16;
+        x *= 2246822519U;
+        x ^= x >> 13;
+        x *= 3266489917U;
+        x ^= x >> 16;
+        out[i] = (float)((double)(x >> 8) / 16777216.0 - 0.5);
+    }
+}
+
+const char *const tiny_names[TINY_CASES] = {"llama", "mistral", "llama3"};
+
+struct model_spec tiny_spec(enum tiny_case c)
+{
+    struct model_spec s = {.arch = "llama", .layers = 2, .d = 64, .ff = 96, .heads = 4, .kv_heads = 2,
+                           .head_dim = 16, .vocab = 128, .max_positions = 64, .rms_eps = 1e-5F,
+                           .rope_theta = 1e4, .rope_factor = 1, .tied = c == TINY_LLAMA, .bos = 1,
+                           .eos = {2}, .pad = -1, .neos = 1};
+    if (c == TINY_MISTRAL) {
+        strcpy(s.arch, "mistral");
+        s.head_dim = 24;
+        s.window = 5;
+        s.rope_theta = 1e6;
+    }
+    if (c == TINY_LLAMA3) {
+        s.rope = ROPE_LLAMA3;
+        s.rope_theta = 500;
+        s.rope_factor = 8;
+        s.rope_low = 1;
+        s.rope_high = 4;
+        s.rope_original = 32;
+    }
+    return s;
+}
+
+/* model_init_random writes names and shapes; the values are then the hash's. */
+const char *tiny_write(enum tiny_case c)
+{
+    struct model_spec s = tiny_spec(c);
+    struct safetensors *fresh = NULL;
+    struct safetensors_writer *w = NULL;
+    static char dir[TINY_CASES][600];
+    char path[700];
+    size_t n;
+
+    snprintf(dir[c], sizeof dir[c], "%s", testdir_path(tiny_names[c]));
+    snprintf(path, sizeof path, "%s/model.safetensors", dir[c]);
+    OK(model_init_random(&s, 1, dir[c], e));
+    OK(safetensors_open(path, &fresh, e));
+    const struct safetensor *by_name = safetensors_list(fresh, &n);
+    /* tags follow the order of the file, which the list (by name) has lost: take it from the data */
+    struct safetensor *list = calloc(n, sizeof *list);
+    for (size_t i = 0; i < n; i++) {
+        size_t at = 0;
+        for (size_t k = 0; k < n; k++) at += by_name[k].data < by_name[i].data;
+        list[at] = by_name[i];
+    }
+    OK(safetensors_writer_open(path, list, n, &w, e));
+    for (size_t i = 0; i < n; i++) {
+        float *f = malloc(list[i].bytes);
+        tiny_hash(i, list[i].count, f);
+        for (size_t k = 0; k < list[i].count; k++)
+            f[k] = list[i].ndims == 1 ? 1 + 0.5F * f[k] : 0.4F * f[k];
+        OK(safetensors_writer_put(w, f, list[i].bytes, e));
+        free(f);
+    }
+    OK(safetensors_writer_commit(w, e));
+    safetensors_writer_close(w);
+    safetensors_close(fresh);
+    free(list);
+    return dir[c];
+}
+
+static uint64_t factor_tag(const char *name)
+{
+    static const char *const modules[MODULES] = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                                                 "gate_proj", "up_proj", "down_proj"};
+    uint64_t layer = strtoul(strstr(name, "layers.") + 7, NULL, 10);
+    for (uint64_t k = 0; k < MODULES; k++) {
+        if (strstr(name, modules[k])) return (layer * MODULES + k) * 2 + (strstr(name, "lora_B") != NULL);
+    }
+    fail_msg("%s", name);
+    return 0;
+}
+
+struct lora *tiny_lora(struct model *m, double dropout)
+{
+    static const char *const all[] = {"all-linear"};
+    struct lora_opts o = {.method = LORA_LORA, .rank = RANK, .alpha = ALPHA, .dropout = dropout,
+                          .targets = {all, 1}};
+    struct lora *l = NULL;
+    size_t n;
+
+    OK(lora_open(m, &o, 1, &l, e));
+    const struct lora_tensor *t = lora_tensors(l, &n);
+    for (size_t i = 0; i < n; i++) {
+        size_t count = (size_t)t[i].rows * t[i].cols;
+        float *f = malloc(count * sizeof *f);
+        tiny_hash(2000 + factor_tag(t[i].name), count, f);
+        for (size_t k = 0; k < count; k++) f[k] *= 0.5F;
+        OK(dev_upload(model_dev(m), lora_params(l), t[i].offset * 4, f, count * 4, e));
+        free(f);
+    }
+    OK(lora_refresh(l, e));
+    return l;
+}
+
+void tiny_batch(struct tiny_batch *t)
+{
+    static const uint32_t lengths[TINY_SEQS] = {11, 2, 19, 7}, prompts[TINY_SEQS] = {4, 1, 15, 2};
+    float f[TINY_TOKENS];
+    uint32_t row = 0;
+
+    tiny_hash(1000, TINY_TOKENS, f);
+    for (uint32_t i = 0; i < TINY_TOKENS; i++) t->tokens[i] = (uint32_t)((f[i] + 0.5F) * 128);
+    t->cu[0] = 0;
+    for (uint32_t s = 0; s < TINY_SEQS; s++) {
+        t->cu[s + 1] = t->cu[s] + lengths[s];
+        for (uint32_t i = t->cu[s] + prompts[s] - 1; i + 1 < t->cu[s + 1]; i++) {
+            t->rows[row] = i;
+            t->labels[row++] = t->tokens[i + 1];
+        }
+    }
+    assert_int_equal(row, TINY_ROWS);
+    t->b = (struct decoder_batch){t->tokens, TINY_TOKENS, t->cu, TINY_SEQS, t->rows, t->labels, row};
+}
+
+void tiny_single(const struct tiny_batch *t, uint32_t i, struct tiny_batch *out)
+{
+    uint32_t from = t->cu[i], to = t->cu[i + 1], n = 0;
+    memcpy(out->tokens, t->tokens + from, (to - from) * sizeof *t->tokens);
+    out->cu[0] = 0;
+    out->cu[1] = to - from;
+    for (uint32_t k = 0; k < TINY_ROWS; k++) {
+        if (t->rows[k] < from || t->rows[k] >= to) continue;
+        out->rows[n] = t->rows[k] - from;
+        out->labels[n++] = t->labels[k];
+    }
+    out->b = (struct decoder_batch){out->tokens, to - from, out->cu, 1, out->rows, out->labels, n};
+}
+
+json_t *tiny_golden(enum tiny_case c, json_t **root)
+{
+    OK(json_read_file(RADMILL_SOURCE "/tests/model/golden/tiny.json", 1 << 20, root, e));
+    json_t *j = json_object_get(json_object_get(*root, "cases"), tiny_names[c]);
+    assert_non_null(j);
+    return j;
+}
+
+double rel_rms(const float *a, const float *b, size_t n)
+{
+    double d = 0, s = 0;
+    for (size_t i = 0; i < n; i++) {
+        d += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+        s += (double)b[i] * b[i];
+    }
+    return sqrt(d / s);
+}

@@ -1,0 +1,48 @@
+/*
+ * tests/model/tiny - the tiny models of golden/tiny.json, from the same counter hash as
+ * tests/support/golden/model_tiny.py.
+ */
+#pragma once
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include "base/json.h"
+#include "model/decoder.h"
+
+/* Calls that must succeed; print the error otherwise. */
+#define OK(call)                                                                                   \
+    do {                                                                                           \
+        struct err e_ = {0};                                                                       \
+        struct err *e = &e_;                                                                       \
+        if (!(call)) fail_msg("%s", e_.text);                                                      \
+    } while (0)
+
+/* n values in [-0.5, 0.5). */
+void tiny_hash(uint64_t tag, size_t n, float *out);
+
+enum tiny_case { TINY_LLAMA, TINY_MISTRAL, TINY_LLAMA3, TINY_CASES };
+extern const char *const tiny_names[TINY_CASES];
+struct model_spec tiny_spec(enum tiny_case c);
+/* An HF folder below the test folder; returns its path. */
+const char *tiny_write(enum tiny_case c);
+/* A LoRA of the golden's rank and alpha with the golden's values, B included. */
+struct lora *tiny_lora(struct model *m, double dropout);
+
+/* The golden's four packed samples. */
+enum { TINY_TOKENS = 39, TINY_SEQS = 4, TINY_ROWS = 17 };
+struct tiny_batch {
+    uint32_t tokens[TINY_TOKENS], cu[TINY_SEQS + 1], rows[TINY_ROWS], labels[TINY_ROWS];
+    struct decoder_batch b;
+};
+void tiny_batch(struct tiny_batch *t);
+/* Sample i alone. */
+void tiny_single(const struct tiny_batch *t, uint32_t i, struct tiny_batch *out);
+
+/* golden/tiny.json: cases.<name>; borrowed from *root, which the caller releases. */
+json_t *tiny_golden(enum tiny_case c, json_t **root);
+/* sqrt(mean((a-b)^2) / mean(b^2)) */
+double rel_rms(const float *a, const float *b, size_t n);
