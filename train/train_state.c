@@ -73,7 +73,7 @@ static bool get_score(const json_t *j, const char *key, struct dev_loss *d, uint
                       struct err *e)
 {
     json_t *o;
-    bool finite;
+    bool finite = false;
 
     if (!json_get_obj(j, key, &o, e) || !json_get_u64(o, "step", step, e) ||
         !json_get_u64(o, "rows", &d->rows, e) || !get_bool(o, "finite", &finite, e))
