@@ -145,7 +145,7 @@ static const char *const lspine_normals[] = {
      .kind = "right paracentral|left paracentral|central|left foraminal|right foraminal",          \
      .trend = true,                                                                                \
      .find = "[" level ": There is a {sev} {kind} disc protrusion [with narrowing of the lateral " \
-                       "recess|contacting the traversing nerve root|]{chg}.|At " level             \
+             "recess|contacting the traversing nerve root|]{chg}.|At " level                       \
              ", a {sev} {kind} disc herniation is [seen|present]{chg}.]",                          \
      .imp = "[{sev} {kind} disc protrusion at " level "{chgi}.|" level                             \
             " {kind} disc protrusion, {sev}{chgi}.]"},                                             \
@@ -156,7 +156,7 @@ static const char *const lspine_normals[] = {
          .kind = "right|left|bilateral",                                                           \
          .trend = true,                                                                            \
          .find = "[" level ": Disc bulge and facet hypertrophy cause {sev} {kind} foraminal "      \
-                           "narrowing{chg}.|At " level " there is {sev} {kind} neural foraminal "  \
+                 "narrowing{chg}.|At " level " there is {sev} {kind} neural foraminal "            \
                  "narrowing{chg}.]",                                                               \
          .imp = "[{sev} {kind} foraminal narrowing at " level "{chgi}.|" level                     \
                 " {sev} {kind} foraminal narrowing{chgi}.]"},                                      \
@@ -164,7 +164,7 @@ static const char *const lspine_normals[] = {
         .organ = (o), .acuity = 2, .word = level, .sev = "mild|moderate|severe", .trend = true,    \
         .find =                                                                                    \
             "[" level ": There is {sev} central canal stenosis from disc bulge and ligamentum "    \
-                      "flavum thickening{chg}.|At " level ", {sev} canal stenosis is "             \
+            "flavum thickening{chg}.|At " level ", {sev} canal stenosis is "                       \
             "[seen|present]{chg}.]",                                                               \
         .imp = "[{sev} central canal stenosis at " level "{chgi}.|" level                          \
                " {sev} canal stenosis{chgi}.]"                                                     \

@@ -182,7 +182,8 @@ static bool write_findings(struct story *s, const struct draw *d, size_t n, stru
                 return false;
         }
     }
-    return true;
+    if (s->findings.n) return true; /* a study has findings, whatever the dice say */
+    return put_sentence(rng, s->exam->normals[0], NULL, 0, &s->findings, ' ', e);
 }
 
 enum { FIRST_PERCENT = 70 };
