@@ -140,6 +140,8 @@ static inline const struct tok_pair *tok_find_pair(const struct tokenizer *t, ui
 }
 
 /* ---- tok_split.c: where words end */
+/* The pattern of TOK_SPLIT_LLAMA3 as files write it. */
+extern const char tok_llama3_regex[];
 /* Ends of up to max words of text[from, n), valid UTF-8; the last one is where to go on. */
 size_t tok_split_words(const struct tokenizer *t, const char *text, size_t n, size_t from,
                        uint32_t *ends, size_t max);

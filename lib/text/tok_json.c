@@ -7,7 +7,7 @@
 #include "text/tok_impl.h"
 
 /* Llama 3, 3.1, 3.2, 3.3; recognised by this exact string, done by hand in tok_split.c. */
-static const char llama3_regex[] =
+const char tok_llama3_regex[] =
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
@@ -166,7 +166,7 @@ static bool read_split(struct tokenizer *t, const json_t *j, struct err *e)
     bool invert;
 
     if (!get_flag(j, "invert", false, &invert, e)) return false;
-    if (!regex || strcmp(regex, llama3_regex) != 0)
+    if (!regex || strcmp(regex, tok_llama3_regex) != 0)
         return err_set(e, ERR_FORMAT,
                        "the pre-tokenizer's Split pattern is not one that is known "
                        "(Llama-3's)");
