@@ -126,8 +126,8 @@ static bool old_mark(const struct ckpt_paths *p, uint64_t step, struct ckpt_mark
     return ok;
 }
 
-/* Write arrays and marker so that at every moment the step's folder holds no checkpoint, the old one
- * or the new one. */
+/* Write arrays and marker so that at every moment the step's folder holds no checkpoint, the old
+ * one or the new one. */
 static bool write_step(const struct ckpt_paths *p, uint64_t step, struct str head,
                        const struct ckpt_item *items, size_t n, uint64_t file_bytes, struct err *e)
 {

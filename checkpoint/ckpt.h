@@ -26,17 +26,20 @@ struct ckpt_item {
     void *data; /* read on save, filled on load */
 };
 
-/* Save as step `step`, then drop the oldest so that `keep` remain; steps listed in pinned[] (the
- * best one) always stay. Collective. */
+/* Save as step `step`, then drop the oldest so that `keep` (1 or more) remain; steps listed in
+ * pinned[] (the best one) stay besides. Later steps than this one, unless pinned, belong to a run
+ * that was set back, and go too. Saving a step over itself is safe: at every moment the old or the
+ * new one loads. If only the dropping fails, the save stands and the error says so. Collective. */
 MUST_CHECK bool ckpt_save(struct comm *c, const char *dir, uint64_t step,
                           const struct ckpt_item *items, size_t nitems, struct str meta_json,
                           uint32_t keep, const uint64_t *pinned, size_t npinned, struct err *e);
-/* Newest complete checkpoint whose checksums hold (all of it is read), or *found = false. A damaged one
- * is a warning in the log and an older one is taken; a disk that cannot be read is an error. Collective (rank 0 looks, all agree). */
+/* Newest complete checkpoint whose checksums hold (all of it is read), or *found = false. A damaged
+ * one is a warning in the log and an older one is taken; a disk that cannot be read is an error.
+ * Collective (rank 0 looks, all agree). */
 MUST_CHECK bool ckpt_find(struct comm *c, const char *dir, uint64_t *step, bool *found,
                           struct err *e);
 /* Load step into items: names, dtypes and counts must match exactly, and the error names the first
- * difference. After a failure the items' memory is half filled. meta_json lives in the arena. Rank 0
- * reads, the others get copies. Collective. */
+ * difference. After a failure the items' memory is half filled. meta_json lives in the arena. Rank
+ * 0 reads, the others get copies. Collective. */
 MUST_CHECK bool ckpt_load(struct comm *c, const char *dir, uint64_t step, struct ckpt_item *items,
                           size_t nitems, struct arena *a, struct str *meta_json, struct err *e);

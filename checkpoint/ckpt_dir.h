@@ -3,8 +3,8 @@
  * One rank only; private to checkpoint/.
  *
  * COMPLETE holds one line "rmck SIZE DIGEST" for the arrays file beside it. While a step is saved
- * over itself it holds two, the old file's and the new one's, so that at every moment the file that is
- * there is one of them.
+ * over itself it holds two, the old file's and the new one's, so that at every moment the file that
+ * is there is one of them.
  */
 #pragma once
 #include "checkpoint/ckpt_format.h"

@@ -7,29 +7,55 @@
 #include "base/fs.h"
 #include "base/json.h"
 
+#define NOTE_MAX_BYTES 8192
+#define LOCK_TRIES     200 /* of 10 ms */
+
+static bool build(struct sbuf *b, const char *action, const char *what, struct err *e)
+{
+    char now[21];
+    clock_iso8601(clock_wall_s(), now);
+    return sbuf_printf(b, e, "{\"time\": \"%s\", \"uid\": %lu, \"action\": ", now,
+                       (unsigned long)getuid()) &&
+           json_put_str(b, str_of(action), true, e) && sbuf_put(b, STR(", \"what\": "), e) &&
+           json_put_str(b, str_of(what), true, e) && sbuf_putc(b, '}', e);
+}
+
+/* Opening cuts off a torn last line, so two processes must not open at once. */
+static bool lock_soon(const char *path, int *handle, struct err *e)
+{
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (fs_lock(path, handle, e)) return true;
+        if (e->code != ERR_CONFIG) return false;
+        err_clear(e);
+        usleep(10000);
+    }
+    return err_set(e, ERR_IO, "%s stays locked", path);
+}
+
+static bool append(const char *path, struct str line, struct err *e)
+{
+    struct fs_append *f = NULL;
+    bool ok = fs_append_open(path, &f, e) && fs_append_line(f, line, e) && fs_append_sync(f, e);
+    fs_append_close(f);
+    return ok;
+}
+
 bool audit_note(const char *dir, const char *action, const char *what, struct err *e)
 {
-    struct fs_append *log = NULL;
     struct arena a;
     struct sbuf b;
-    const char *path;
-    char when[21];
+    const char *path, *lock;
+    int handle = -1;
     bool ok = false;
-
-    arena_init(&a, 8192);
-    sbuf_init(&b, 4096);
-    clock_iso8601(clock_wall_s(), when);
-    if (!sbuf_printf(&b, e, "{\"time\": \"%s\", \"uid\": %u, \"action\": \"%s\", \"what\": ", when,
-                     (unsigned)getuid(), action))
+    arena_init(&a, 16384);
+    sbuf_init(&b, NOTE_MAX_BYTES);
+    if (!fs_join(&a, dir, "audit.jsonl", &path, e) || !fs_join(&a, dir, ".audit.lock", &lock, e))
         goto out;
-    if (!json_put_str(&b, str_of(what), false, e) || !sbuf_putc(&b, '}', e)) goto out;
-    if (!fs_join(&a, dir, "audit.jsonl", &path, e)) goto out;
-    if (!fs_append_open(path, &log, e)) goto out;
-    ok = fs_append_line(log, sbuf_str(&b), e) && fs_append_sync(log, e);
+    if (!build(&b, action, what, e) || !fs_mkdirs(dir, e) || !lock_soon(lock, &handle, e)) goto out;
+    ok = append(path, sbuf_str(&b), e);
 out:
-    fs_append_close(log);
+    fs_unlock(handle);
     sbuf_free(&b);
     arena_free(&a);
-    if (!ok) err_wrap(e, "audit log of %s", dir);
-    return ok;
+    return ok || err_wrap(e, "audit log of %s", dir);
 }

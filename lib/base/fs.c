@@ -15,6 +15,16 @@
 
 #define BUFFER_BYTES ((size_t)1 << 20)
 
+int fs_sys_open(const char *path, int flags, mode_t mode)
+{
+    if (fault_hit(FAULT_OPEN)) return -1;
+    int fd;
+    do
+        fd = open(path, flags | O_CLOEXEC, mode);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
 bool fs_read_file(const char *path, size_t max_bytes, struct arena *a, struct str *out,
                   struct err *e)
 {

@@ -28,16 +28,6 @@ mode_t fs_sys_dir_mode(void)
     return atomic_load(&access_mode) == FS_GROUP_READ ? 0750 : 0700;
 }
 
-int fs_sys_open(const char *path, int flags, mode_t mode)
-{
-    if (fault_hit(FAULT_OPEN)) return -1;
-    int fd;
-    do
-        fd = open(path, flags | O_CLOEXEC, mode);
-    while (fd < 0 && errno == EINTR);
-    return fd;
-}
-
 int fs_sys_write_all(int fd, const void *p, size_t n)
 {
     const char *at = p;

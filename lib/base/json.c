@@ -201,17 +201,13 @@ bool json_put_str(struct sbuf *b, struct str s, bool ascii, struct err *e)
     return sbuf_put(b, str_sub(s, done, s.n), e) && sbuf_putc(b, '"', e);
 }
 
-/* The shortest decimal that reads back as v, with a point or exponent so that it stays a real. */
+/* With a point or an exponent, so that it stays a real. */
 static bool put_real(struct sbuf *b, double v, struct err *e)
 {
-    char text[40];
+    size_t start = b->n;
     if (!isfinite(v)) return err_set(e, ERR_FORMAT, "JSON has no way to write %f", v);
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, v);
-        if (strtod(text, NULL) == v) break;
-    }
-    if (!strpbrk(text, ".e")) return sbuf_printf(b, e, "%s.0", text);
-    return sbuf_put(b, str_of(text), e);
+    if (!sbuf_put_f64(b, v, e)) return false;
+    return strpbrk(b->p + start, ".e") || sbuf_put(b, STR(".0"), e);
 }
 
 struct style {

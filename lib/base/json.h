@@ -25,8 +25,8 @@ MUST_CHECK bool json_get_f64(const json_t *obj, const char *key, double *out, st
 MUST_CHECK bool json_get_obj(const json_t *obj, const char *key, json_t **out, struct err *e);
 MUST_CHECK bool json_get_arr(const json_t *obj, const char *key, json_t **out, struct err *e);
 /* Append s as a JSON string with quotes. ascii: \uXXXX (lower-case hex, surrogate pairs) for all
- * above 0x7e (so DEL too), the bytes of Python's json.dumps(ensure_ascii=True); else raw UTF-8. Input
- * that is not UTF-8 is ERR_FORMAT with the byte's position. */
+ * above 0x7e (so DEL too), the bytes of Python's json.dumps(ensure_ascii=True); else raw UTF-8.
+ * Input that is not UTF-8 is ERR_FORMAT with the byte's position. */
 MUST_CHECK bool json_put_str(struct sbuf *b, struct str s, bool ascii, struct err *e);
 /* Compact one-line form of j, keys in insertion order, appended to b. */
 MUST_CHECK bool json_put(struct sbuf *b, const json_t *j, struct err *e);

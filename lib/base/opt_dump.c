@@ -1,6 +1,5 @@
 /* From options back to text: the dumped run.yaml, --help, and what differs between two dumps. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/opt_impl.h"
 
@@ -88,16 +87,6 @@ static bool put_text(struct sbuf *b, struct str s, struct err *e)
     return is_word(s) ? sbuf_put(b, s, e) : put_quoted(b, s, e);
 }
 
-static bool put_f64(struct sbuf *b, double v, struct err *e)
-{
-    char text[40];
-    for (int digits = 6; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, v);
-        if (strtod(text, NULL) == v) break;
-    }
-    return sbuf_put(b, str_of(text), e);
-}
-
 static bool put_strs(struct sbuf *b, const struct opt_strs *s, struct err *e)
 {
     if (!sbuf_putc(b, '[', e)) return false;
@@ -112,7 +101,7 @@ static bool put_every(struct sbuf *b, const struct opt_every *v, struct err *e)
 {
     static const char *const units[] = {"", " steps", " epoch", " min"};
     if (v->unit == OPT_NEVER) return sbuf_put(b, STR("never"), e);
-    return put_f64(b, v->n, e) && sbuf_put(b, str_of(units[v->unit]), e);
+    return sbuf_put_f64(b, v->n, e) && sbuf_put(b, str_of(units[v->unit]), e);
 }
 
 /* In flow style, on one line. */
@@ -146,7 +135,7 @@ static bool put_scalar(struct sbuf *b, const struct opt *o, const void *p, struc
     case OPT_T_U64:
         return sbuf_printf(b, e, "%llu", (unsigned long long)*(const uint64_t *)p);
     case OPT_T_F64:
-        return put_f64(b, *(const double *)p, e);
+        return sbuf_put_f64(b, *(const double *)p, e);
     case OPT_T_STR:
     case OPT_T_PATH: {
         const char *s = *(const char *const *)p;

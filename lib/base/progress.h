@@ -2,8 +2,8 @@
  * base/progress - how far a long stage is: a live line on a terminal, a log line every 30 s
  * otherwise, and status.json in the run folder for `radmill status`.
  *
- * Only rank 0 shows anything; on other ranks every call is cheap and silent. Nothing here can fail: a
- * status.json that cannot be written is a warning in the log. Not thread-safe.
+ * Only rank 0 shows anything; on other ranks every call is cheap and silent. Nothing here can fail:
+ * a status.json that cannot be written is a warning in the log. Not thread-safe.
  */
 #pragma once
 #include <stdbool.h>
@@ -30,8 +30,8 @@ struct progress {
 /* run_dir may be NULL (no status.json). */
 void progress_start(struct progress *p, int rank, const char *stage, const char *unit,
                     uint64_t total, const char *run_dir);
-/* Set the count; detail ("loss=1.23") may be NULL. Shows at most ten times a second. The first count
- * is where the rate is measured from, so a resumed run reports it before it works on. */
+/* Set the count; detail ("loss=1.23") may be NULL. Shows at most ten times a second. The first
+ * count is where the rate is measured from, so a resumed run reports it before it works on. */
 void progress_update(struct progress *p, uint64_t done, const char *detail);
 /* Last line and status; state is "done", "stopped" or "failed". */
 void progress_end(struct progress *p, const char *state);

@@ -1,5 +1,6 @@
 #include "base/str.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,8 +158,7 @@ bool parse_f64(struct str s, double *out, struct err *e)
     memcpy(buf, s.p, s.n);
     buf[s.n] = 0;
     double v = strtod(buf, NULL); /* LC_NUMERIC stays "C": cli sets only LC_CTYPE */
-    if (v > 1.7976931348623157e308 || v < -1.7976931348623157e308)
-        return err_set(e, ERR_FORMAT, "number out of range");
+    if (!isfinite(v)) return err_set(e, ERR_FORMAT, "number out of range");
     *out = v;
     return true;
 }
@@ -219,6 +219,17 @@ bool sbuf_printf(struct sbuf *b, struct err *e, const char *fmt, ...)
     va_end(ap);
     b->n += (size_t)n;
     return true;
+}
+
+bool sbuf_put_f64(struct sbuf *b, double v, struct err *e)
+{
+    char text[40];
+    CHECK(isfinite(v));
+    for (int digits = 15; digits <= 17; digits++) { /* fewer: %g drops the zeros behind */
+        snprintf(text, sizeof text, "%.*g", digits, v);
+        if (strtod(text, NULL) == v) break;
+    }
+    return sbuf_put(b, str_of(text), e);
 }
 
 struct str sbuf_str(const struct sbuf *b)

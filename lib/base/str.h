@@ -57,6 +57,8 @@ void sbuf_clear(struct sbuf *b);
 MUST_CHECK bool sbuf_put(struct sbuf *b, struct str s, struct err *e);
 MUST_CHECK bool sbuf_putc(struct sbuf *b, char c, struct err *e);
 MUST_CHECK bool sbuf_printf(struct sbuf *b, struct err *e, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* The shortest decimal that parse_f64 reads back as v, which must be finite. */
+MUST_CHECK bool sbuf_put_f64(struct sbuf *b, double v, struct err *e);
 struct str sbuf_str(const struct sbuf *b);
 
 /* Edit distance, for "did you mean". Inputs up to 64 bytes; longer count as 64. */

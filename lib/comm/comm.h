@@ -16,7 +16,7 @@
 struct comm;
 
 /* Start (argc, argv as main's), once in a process. Works without a launcher too, as one rank; but
- * SLURM_NTASKS > 1 without one (srun without PMIx, or a batch script that forgot srun) is ERR_CONFIG
+ * SLURM_NTASKS > 1 without one (srun without PMIx, a batch script that forgot srun) is ERR_CONFIG
  * with the cure. These few launcher variables are read here, and the one that lets Open MPI 4 start
  * alone is set, although getenv belongs to cli: they are MPI's business and no option of ours.
  * Collective. */
@@ -60,8 +60,8 @@ MUST_CHECK bool comm_allgatherv(struct comm *c, const void *in, size_t n, void *
                                 size_t *counts, struct err *e);
 
 #ifdef __clang_analyzer__
-/* The analyser does not look into comm.c: it would follow paths on which our own failure is agreed to
- * be none. */
+/* The analyser does not look into comm.c: it would follow paths on which our own failure is agreed
+ * to be none. */
 static inline bool comm_agree_seen(struct comm *c, bool ok, struct err *e)
 {
     return (comm_agree)(c, ok, e) && ok;

@@ -96,7 +96,7 @@ static bool refuse_lonely_tasks(struct err *e)
                    (unsigned long long)tasks);
 }
 
-/* Place among the ranks of this node: MPI's shared-memory split, since OMPI_COMM_WORLD_LOCAL_RANK is
+/* Place among the ranks of this node: MPI's shared-memory split, as OMPI_COMM_WORLD_LOCAL_RANK is
  * unset under srun and SLURM_LOCALID is 0 in every rank under mpirun (spec/slurm.md). */
 static void find_local(struct comm *c)
 {
@@ -117,7 +117,7 @@ bool comm_open(int *argc, char ***argv, struct comm **out, struct err *e)
     if (begun || ended) return err_set(e, ERR_LIB, "MPI can be started only once in a process");
     if (!has_launcher()) {
         if (!refuse_lonely_tasks(e)) return false;
-        /* Without it MPI_Init of Open MPI 4 looks for its daemon, and aborts where there is none. */
+        /* Without it MPI_Init of Open MPI 4 looks for its daemon, and aborts if there is none. */
         setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
     }
     if (!comm_open_self(&c, e)) return false;
