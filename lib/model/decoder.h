@@ -53,6 +53,7 @@ MUST_CHECK bool decoder_cache_open(struct model *m, struct lora *l, uint32_t slo
                                    uint32_t max_len, uint32_t max_rows, struct decoder_cache **out,
                                    struct err *e);
 void decoder_cache_close(struct decoder_cache *c);
+/* Device bytes that decoder_cache_open takes, but for the narrow scratch of an adapter. */
 uint64_t decoder_cache_bytes(const struct model_spec *s, enum dev_dtype dtype, uint32_t slots,
                              uint32_t max_len, uint32_t max_rows);
 /* Push n rows (tokens[i] at position pos[i] of sequence slot[i]; a sequence's rows in order, each

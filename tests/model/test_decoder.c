@@ -61,7 +61,8 @@ static double number(const json_t *j, const char *key)
 
 static void assert_near(double got, double want, double tol, const char *what)
 {
-    if (!(fabs(got - want) <= tol)) fail_msg("%s: %.9g, golden %.9g, tolerance %.3g", what, got, want, tol);
+    if (!(fabs(got - want) <= tol))
+        fail_msg("%s: %.9g, golden %.9g, tolerance %.3g", what, got, want, tol);
 }
 
 /* Norm, projection on a hash vector, single entries; tol is relative to the tensor's norm. */
@@ -100,7 +101,8 @@ static void golden_lora(const char *device, enum tiny_case c)
     rig_open(&r, device, c, DEV_F32, false, 0);
     tiny_batch(&t);
     OK(decoder_logits(r.w, &t.b, logits, e));
-    assert_summary(logits, TINY_ROWS * 128, 900, json_object_get(gold, "logits"), F32_TOL, "logits");
+    assert_summary(logits, TINY_ROWS * 128, 900, json_object_get(gold, "logits"), F32_TOL,
+                   "logits");
     for (size_t i = 0; i < 128; i++)
         want[i] = (float)json_number_value(json_array_get(json_object_get(gold, "logits_last"), i));
     assert_true(rel_rms(logits + (size_t)(TINY_ROWS - 1) * 128, want, 128) < F32_TOL);
@@ -132,13 +134,15 @@ static void golden_lora(const char *device, enum tiny_case c)
 static void test_golden_lora(void **state)
 {
     (void)state;
-    for (enum tiny_case c = 0; c < TINY_CASES; c++) golden_lora("cpu", c);
+    for (enum tiny_case c = 0; c < TINY_CASES; c++)
+        golden_lora("cpu", c);
 }
 
 static void test_golden_lora_strict(void **state)
 {
     (void)state;
-    for (enum tiny_case c = 0; c < TINY_CASES; c++) golden_lora("strict", c);
+    for (enum tiny_case c = 0; c < TINY_CASES; c++)
+        golden_lora("strict", c);
 }
 
 static void test_golden_full(void **state)
@@ -181,9 +185,10 @@ static void test_bf16(void **state)
         OK(decoder_logits(b.w, &t.b, lb, e));
         double l0 = grad_of(&a, &t.b), l1 = grad_of(&b, &t.b);
         double dl = rel_rms(lb, la, TINY_ROWS * 128), dg = rel_rms(b.host, a.host, lora_count(a.l));
-        print_message("%s bf16: logits %.4f (reference %.4f), gradient %.4f (%.4f), loss %.2e (%.2e)\n",
-                      tiny_names[c], dl, number(gap, "logits"), dg, number(gap, "grad"),
-                      fabs(l1 - l0) / l0, number(gap, "loss"));
+        print_message(
+            "%s bf16: logits %.4f (reference %.4f), gradient %.4f (%.4f), loss %.2e (%.2e)\n",
+            tiny_names[c], dl, number(gap, "logits"), dg, number(gap, "grad"), fabs(l1 - l0) / l0,
+            number(gap, "loss"));
         assert_true(dl > 0 && dl <= 2 * number(gap, "logits"));
         assert_true(dg > 0 && dg <= 2 * number(gap, "grad"));
         assert_near(l1, l0, 3e-3 * l0, "loss in bf16");
@@ -260,7 +265,8 @@ static void test_packed_is_sum(void **state)
     for (uint32_t i = 0; i < TINY_SEQS; i++) {
         tiny_single(&t, i, &one);
         sum += grad_of(&r, &one.b);
-        for (size_t k = 0; k < n; k++) g[k] += r.host[k];
+        for (size_t k = 0; k < n; k++)
+            g[k] += r.host[k];
     }
     loss = grad_of(&r, &t.b);
     assert_near(loss, sum, 1e-6 * loss, "loss");
@@ -288,7 +294,8 @@ static void test_no_rows(void **state)
     t.b.nrows = 0;
     loss = grad_of(&r, &t.b);
     assert_true(loss == 0);
-    for (size_t k = 0; k < lora_count(r.l); k++) assert_true(r.host[k] == 0);
+    for (size_t k = 0; k < lora_count(r.l); k++)
+        assert_true(r.host[k] == 0);
     rig_close(&r);
 }
 
@@ -359,8 +366,11 @@ static void test_work_bytes(void **state)
     static const char *const some[] = {"q_proj", "v_proj", "down_proj"};
     const char *dir = tiny_write(TINY_MISTRAL);
     for (int v = 0; v < 16; v++) {
-        struct lora_opts o = {.method = v & 8 ? LORA_FULL : LORA_LORA, .rank = 40, .alpha = 8,
-                              .dropout = v & 4 ? 0.1 : 0, .targets = {some, 3}};
+        struct lora_opts o = {.method = v & 8 ? LORA_FULL : LORA_LORA,
+                              .rank = 40,
+                              .alpha = 8,
+                              .dropout = v & 4 ? 0.1 : 0,
+                              .targets = {some, 3}};
         bool train = v & 2;
         enum dev_dtype t = v & 1 ? DEV_BF16 : DEV_F32;
         struct dev *d = NULL;

@@ -29,10 +29,23 @@ const char *const tiny_names[TINY_CASES] = {"llama", "mistral", "llama3"};
 
 struct model_spec tiny_spec(enum tiny_case c)
 {
-    struct model_spec s = {.arch = "llama", .layers = 2, .d = 64, .ff = 96, .heads = 4, .kv_heads = 2,
-                           .head_dim = 16, .vocab = 128, .max_positions = 64, .rms_eps = 1e-5F,
-                           .rope_theta = 1e4, .rope_factor = 1, .tied = c == TINY_LLAMA, .bos = 1,
-                           .eos = {2}, .pad = -1, .neos = 1};
+    struct model_spec s = {.arch = "llama",
+                           .layers = 2,
+                           .d = 64,
+                           .ff = 96,
+                           .heads = 4,
+                           .kv_heads = 2,
+                           .head_dim = 16,
+                           .vocab = 128,
+                           .max_positions = 64,
+                           .rms_eps = 1e-5F,
+                           .rope_theta = 1e4,
+                           .rope_factor = 1,
+                           .tied = c == TINY_LLAMA,
+                           .bos = 1,
+                           .eos = {2},
+                           .pad = -1,
+                           .neos = 1};
     if (c == TINY_MISTRAL) {
         strcpy(s.arch, "mistral");
         s.head_dim = 24;
@@ -69,7 +82,8 @@ const char *tiny_write(enum tiny_case c)
     struct safetensor *list = calloc(n, sizeof *list);
     for (size_t i = 0; i < n; i++) {
         size_t at = 0;
-        for (size_t k = 0; k < n; k++) at += by_name[k].data < by_name[i].data;
+        for (size_t k = 0; k < n; k++)
+            at += by_name[k].data < by_name[i].data;
         list[at] = by_name[i];
     }
     OK(safetensors_writer_open(path, list, n, &w, e));
@@ -94,7 +108,8 @@ static uint64_t factor_tag(const char *name)
                                                  "gate_proj", "up_proj", "down_proj"};
     uint64_t layer = strtoul(strstr(name, "layers.") + 7, NULL, 10);
     for (uint64_t k = 0; k < MODULES; k++) {
-        if (strstr(name, modules[k])) return (layer * MODULES + k) * 2 + (strstr(name, "lora_B") != NULL);
+        if (strstr(name, modules[k]))
+            return (layer * MODULES + k) * 2 + (strstr(name, "lora_B") != NULL);
     }
     fail_msg("%s", name);
     return 0;
@@ -103,8 +118,8 @@ static uint64_t factor_tag(const char *name)
 struct lora *tiny_lora(struct model *m, double dropout)
 {
     static const char *const all[] = {"all-linear"};
-    struct lora_opts o = {.method = LORA_LORA, .rank = RANK, .alpha = ALPHA, .dropout = dropout,
-                          .targets = {all, 1}};
+    struct lora_opts o = {
+        .method = LORA_LORA, .rank = RANK, .alpha = ALPHA, .dropout = dropout, .targets = {all, 1}};
     struct lora *l = NULL;
     size_t n;
 
@@ -114,7 +129,8 @@ struct lora *tiny_lora(struct model *m, double dropout)
         size_t count = (size_t)t[i].rows * t[i].cols;
         float *f = malloc(count * sizeof *f);
         tiny_hash(2000 + factor_tag(t[i].name), count, f);
-        for (size_t k = 0; k < count; k++) f[k] *= 0.5F;
+        for (size_t k = 0; k < count; k++)
+            f[k] *= 0.5F;
         OK(dev_upload(model_dev(m), lora_params(l), t[i].offset * 4, f, count * 4, e));
         free(f);
     }
@@ -129,7 +145,8 @@ void tiny_batch(struct tiny_batch *t)
     uint32_t row = 0;
 
     tiny_hash(1000, TINY_TOKENS, f);
-    for (uint32_t i = 0; i < TINY_TOKENS; i++) t->tokens[i] = (uint32_t)((f[i] + 0.5F) * 128);
+    for (uint32_t i = 0; i < TINY_TOKENS; i++)
+        t->tokens[i] = (uint32_t)((f[i] + 0.5F) * 128);
     t->cu[0] = 0;
     for (uint32_t s = 0; s < TINY_SEQS; s++) {
         t->cu[s + 1] = t->cu[s] + lengths[s];
@@ -139,7 +156,8 @@ void tiny_batch(struct tiny_batch *t)
         }
     }
     assert_int_equal(row, TINY_ROWS);
-    t->b = (struct decoder_batch){t->tokens, TINY_TOKENS, t->cu, TINY_SEQS, t->rows, t->labels, row};
+    t->b =
+        (struct decoder_batch){t->tokens, TINY_TOKENS, t->cu, TINY_SEQS, t->rows, t->labels, row};
 }
 
 void tiny_single(const struct tiny_batch *t, uint32_t i, struct tiny_batch *out)

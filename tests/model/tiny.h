@@ -3,10 +3,10 @@
  * tests/support/golden/model_tiny.py.
  */
 #pragma once
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
 
 #include <cmocka.h>
 

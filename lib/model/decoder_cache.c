@@ -1,0 +1,263 @@
+/* Decoding: the tokens of prompts and answers go the same way, row by row, independent of each
+ * other. */
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/decoder_parts.h"
+
+/* How the terms of a product are added up may depend on its number of rows (spec/compute.md, batch
+ * invariance). Where it does, every product of a step has one fixed number of rows, a tile, and what
+ * is over is padding. Large on a GPU, where up to some 200 rows cost as much as one. */
+enum { CPU_TILE = 16, GPU_TILE = 128, PAD_ROWS = 128, HEAD_ROWS = 32, ALIGN_BYTES = 256 };
+
+struct decoder_cache {
+    struct model *m;
+    struct lora *l;
+    uint32_t slots, max_len, max_rows;
+    uint32_t tile;                             /* rows of one product; 0: any number */
+    struct dev_buf *buf, *hbuf;                /* hbuf: h, when there is an adapter */
+    struct dev_mat ids, pos, at, want, next;   /* I32 [1, rows] */
+    struct dev_mat x, xw;                      /* f32 [rows, d], [HEAD_ROWS, d] */
+    struct dev_mat n, nw, qkv, ao, gu, act, h; /* dtype; nw is n of xw */
+    struct dev_mat logits;                     /* f32 [HEAD_ROWS, V] */
+    struct dev_mat kv;                         /* dtype [layers * 2 * slots * max_len, kv] */
+    uint32_t *host;                            /* [max_rows] */
+};
+
+/* ---- memory */
+
+static struct dev_mat take(struct dev_buf *b, uint64_t *at, enum dev_dtype t, uint64_t rows,
+                           uint64_t cols)
+{
+    struct dev_mat m = dev_mat_of(b, *at / dev_dtype_bytes(t), t, (uint32_t)rows, (uint32_t)cols);
+    uint64_t bytes = rows * cols * dev_dtype_bytes(t);
+    CHECK(rows <= UINT32_MAX && cols <= UINT32_MAX);
+    *at += (bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
+    return m;
+}
+
+static uint64_t lay_out(struct decoder_cache *c, const struct model_spec *s, enum dev_dtype t)
+{
+    uint64_t at = 0, rows = ((uint64_t)c->max_rows + PAD_ROWS - 1) / PAD_ROWS * PAD_ROWS;
+    uint32_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
+    struct dev_buf *b = c->buf;
+    c->ids = take(b, &at, DEV_I32, 1, rows);
+    c->pos = take(b, &at, DEV_I32, 1, rows);
+    c->at = take(b, &at, DEV_I32, 1, rows);
+    c->want = take(b, &at, DEV_I32, 1, rows);
+    c->next = take(b, &at, DEV_I32, 1, rows);
+    c->x = take(b, &at, DEV_F32, rows, s->d);
+    c->xw = take(b, &at, DEV_F32, HEAD_ROWS, s->d);
+    c->n = take(b, &at, t, rows, s->d);
+    c->nw = take(b, &at, t, HEAD_ROWS, s->d);
+    c->qkv = take(b, &at, t, rows, q + 2 * kv);
+    c->ao = take(b, &at, t, rows, q);
+    c->gu = take(b, &at, t, rows, 2 * (uint64_t)s->ff);
+    c->act = take(b, &at, t, rows, s->ff);
+    c->logits = take(b, &at, DEV_F32, HEAD_ROWS, s->vocab);
+    c->kv = take(b, &at, t, (uint64_t)s->layers * 2 * c->slots * c->max_len, kv);
+    return at;
+}
+
+uint64_t decoder_cache_bytes(const struct model_spec *s, enum dev_dtype dtype, uint32_t slots,
+                             uint32_t max_len, uint32_t max_rows)
+{
+    struct decoder_cache c = {.slots = slots, .max_len = max_len, .max_rows = max_rows};
+    return lay_out(&c, s, dtype);
+}
+
+static bool open_h(struct decoder_cache *c, struct err *e)
+{
+    uint32_t widest = 0, rows = (c->max_rows + PAD_ROWS - 1) / PAD_ROWS * PAD_ROWS;
+    for (uint32_t i = 0; i < c->m->spec.layers * LINEARS; i++) {
+        const struct lora_group *g = lora_group_of(c->l, i / LINEARS, i % LINEARS);
+        if (g && g->width > widest) widest = g->width;
+    }
+    if (!widest) return true;
+    if (!dev_buf_open(c->m->dev, (size_t)rows * widest * dev_dtype_bytes(c->m->dtype), &c->hbuf, e))
+        return false;
+    c->h = dev_mat_of(c->hbuf, 0, c->m->dtype, rows, widest);
+    return true;
+}
+
+/* Padding rows are multiplied, too: whatever is in them must at least be numbers. */
+static bool zero_all(struct decoder_cache *c, struct err *e)
+{
+    struct dev_mat all[] = {c->x, c->xw, c->n, c->nw, c->qkv, c->ao, c->gu, c->act};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (!dev_zero(c->m->dev, all[i], e)) return false;
+    }
+    return true;
+}
+
+/* f32 products on the CPU have one order of terms whatever the number of rows: tests/model holds it. */
+static uint32_t tile_of(const struct model *m)
+{
+    if (strncmp(dev_name(m->dev), "cuda", 4) == 0) return GPU_TILE;
+    return m->dtype == DEV_F32 ? 0 : CPU_TILE;
+}
+
+bool decoder_cache_open(struct model *m, struct lora *l, uint32_t slots, uint32_t max_len,
+                        uint32_t max_rows, struct decoder_cache **out, struct err *e)
+{
+    struct decoder_cache *c = mem_calloc(1, sizeof *c, e);
+    bool ok = false;
+
+    CHECK(slots > 0 && max_len > 0 && max_rows > 0);
+    if (!c) return false;
+    c->m = m;
+    c->l = l;
+    c->slots = slots;
+    c->max_len = max_len;
+    c->max_rows = max_rows;
+    c->tile = tile_of(m);
+    c->host = mem_calloc(max_rows, sizeof *c->host, e);
+    if (!c->host) goto out;
+    if (!dev_buf_open(m->dev, lay_out(c, &m->spec, m->dtype), &c->buf, e)) goto out;
+    lay_out(c, &m->spec, m->dtype);
+    if (!open_h(c, e) || !zero_all(c, e)) goto out;
+    *out = c;
+    ok = true;
+out:
+    if (!ok) {
+        decoder_cache_close(c);
+        err_wrap(e, "cache of %u sequences", slots);
+    }
+    return ok;
+}
+
+void decoder_cache_close(struct decoder_cache *c)
+{
+    if (!c) return;
+    dev_buf_close(c->hbuf);
+    dev_buf_close(c->buf);
+    mem_free(c->host);
+    mem_free(c);
+}
+
+/* ---- one step */
+
+static bool upload_u32(struct decoder_cache *c, struct dev_mat *m, const uint32_t *v, uint32_t n,
+                       struct err *e)
+{
+    m->cols = m->ld = n;
+    return dev_upload(c->m->dev, m->buf, m->offset * sizeof *v, v, n * sizeof *v, e);
+}
+
+static bool begin(struct decoder_cache *c, const uint32_t *tokens, const uint32_t *slot,
+                  const uint32_t *pos, uint32_t n, struct err *e)
+{
+    CHECK(n > 0 && n <= c->max_rows);
+    for (uint32_t i = 0; i < n; i++) {
+        CHECK(slot[i] < c->slots && pos[i] < c->max_len);
+        if (tokens[i] >= c->m->spec.vocab)
+            return err_set(e, ERR_FORMAT, "token %u is not in the model's vocabulary of %u",
+                           tokens[i], c->m->spec.vocab);
+        c->host[i] = slot[i] * c->max_len + pos[i];
+    }
+    return upload_u32(c, &c->ids, tokens, n, e) && upload_u32(c, &c->pos, pos, n, e) &&
+           upload_u32(c, &c->at, c->host, n, e) &&
+           dev_gather_rows(c->m->dev, c->m->embed, c->ids, rows_of(c->x, n), e);
+}
+
+/* A linear in tiles, one after the other over the same weights while they are in the cache. */
+static bool tiled(struct decoder_cache *c, uint32_t layer, enum linear lin, struct dev_mat x,
+                  float beta, struct dev_mat y, uint32_t n, struct err *e)
+{
+    const struct lora_group *g = lora_group_of(c->l, layer, lin);
+    uint32_t step = c->tile ? c->tile : n;
+    for (uint32_t r = 0; r < n; r += step) {
+        struct lin_call call = {
+            .layer = layer, .lin = lin, .x = dev_mat_part(x, r, step, 0, x.cols)};
+        if (g) call.h = shape_of(c->h, step, g->width);
+        if (!lin_fwd(c->m, c->l, &call, beta, dev_mat_part(y, r, step, 0, y.cols), e)) return false;
+    }
+    return true;
+}
+
+static bool attention(struct decoder_cache *c, uint32_t layer, const uint32_t *slot,
+                      const uint32_t *pos, uint32_t n, struct err *e)
+{
+    const struct model_spec *s = &c->m->spec;
+    struct dev *d = c->m->dev;
+    uint32_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim,
+             per = c->slots * c->max_len;
+    struct dev_mat qkv = rows_of(c->qkv, n);
+    struct dev_mat k = dev_mat_part(c->kv, 2 * layer * per, per, 0, kv);
+    struct dev_mat v = dev_mat_part(c->kv, (2 * layer + 1) * per, per, 0, kv);
+    struct dev_attn a = {.heads = s->heads,
+                         .kv_heads = s->kv_heads,
+                         .head_dim = s->head_dim,
+                         .scale = 1.0F / sqrtf((float)s->head_dim),
+                         .window = s->window};
+
+    return dev_rope(d, dev_mat_part(qkv, 0, n, 0, q + kv), s->heads + s->kv_heads, c->pos,
+                    c->m->inv_freq, false, e) &&
+           dev_scatter_rows(d, dev_mat_part(qkv, 0, n, q, kv), c->at, k, e) &&
+           dev_scatter_rows(d, dev_mat_part(qkv, 0, n, q + kv, kv), c->at, v, e) &&
+           dev_attn_cached(d, &a, dev_mat_part(qkv, 0, n, 0, q), k, v, c->max_len, slot, pos,
+                           rows_of(c->ao, n), e);
+}
+
+static bool block(struct decoder_cache *c, uint32_t layer, const uint32_t *slot,
+                  const uint32_t *pos, uint32_t n, struct err *e)
+{
+    const struct model_spec *s = &c->m->spec;
+    const struct model_layer *ml = &c->m->layers[layer];
+    struct dev *d = c->m->dev;
+    struct dev_mat x = rows_of(c->x, n), none = {0};
+
+    return dev_rmsnorm(d, x, ml->norm1, s->rms_eps, rows_of(c->n, n), none, e) &&
+           tiled(c, layer, LIN_QKV, c->n, 0, c->qkv, n, e) &&
+           attention(c, layer, slot, pos, n, e) && tiled(c, layer, LIN_O, c->ao, 1, c->x, n, e) &&
+           dev_rmsnorm(d, x, ml->norm2, s->rms_eps, rows_of(c->n, n), none, e) &&
+           tiled(c, layer, LIN_GU, c->n, 0, c->gu, n, e) &&
+           dev_swiglu(d, rows_of(c->gu, n), rows_of(c->act, n), e) &&
+           tiled(c, layer, LIN_DOWN, c->act, 1, c->x, n, e);
+}
+
+/* Rows [at, at + n) of want: their logits, next tokens, and on request the logits to the host. */
+static bool head(struct decoder_cache *c, uint32_t at, uint32_t n, float *logits, struct err *e)
+{
+    const struct model_spec *s = &c->m->spec;
+    struct dev *d = c->m->dev;
+    struct dev_gemm nt = {false, true, 1, 0};
+    uint32_t step = c->tile && c->tile < HEAD_ROWS ? c->tile : c->tile ? HEAD_ROWS : n;
+    struct dev_mat none = {0};
+
+    if (!dev_gather_rows(d, c->x, dev_mat_part(c->want, 0, 1, at, n), rows_of(c->xw, n), e) ||
+        !dev_rmsnorm(d, rows_of(c->xw, n), c->m->norm, s->rms_eps, rows_of(c->nw, n), none, e))
+        return false;
+    for (uint32_t r = 0; r < n; r += step) {
+        if (!dev_gemm(d, nt, dev_mat_part(c->nw, r, step, 0, s->d), c->m->head,
+                      dev_mat_part(c->logits, r, step, 0, s->vocab), e))
+            return false;
+    }
+    if (!dev_argmax(d, rows_of(c->logits, n), dev_mat_part(c->next, 0, 1, at, n), e)) return false;
+    return !logits || dev_download(d, c->logits.buf, c->logits.offset * sizeof *logits, logits,
+                                   (size_t)n * s->vocab * sizeof *logits, e);
+}
+
+bool decoder_step(struct decoder_cache *c, const uint32_t *tokens, const uint32_t *slot,
+                  const uint32_t *pos, uint32_t n, const uint32_t *want, uint32_t nwant,
+                  uint32_t *next, float *logits, struct err *e)
+{
+    size_t vocab = c->m->spec.vocab;
+    if (!begin(c, tokens, slot, pos, n, e)) return false;
+    for (uint32_t i = 0; i < c->m->spec.layers; i++) {
+        if (!block(c, i, slot, pos, n, e)) return false;
+    }
+    if (nwant == 0) return true;
+    CHECK(nwant <= n);
+    for (uint32_t i = 0; i < nwant; i++)
+        CHECK(want[i] < n);
+    if (!upload_u32(c, &c->want, want, nwant, e)) return false;
+    c->next.cols = c->next.ld = nwant;
+    for (uint32_t at = 0; at < nwant; at += HEAD_ROWS) {
+        uint32_t m = nwant - at < HEAD_ROWS ? nwant - at : HEAD_ROWS;
+        if (!head(c, at, m, logits ? logits + at * vocab : NULL, e)) return false;
+    }
+    return dev_download(c->m->dev, c->next.buf, c->next.offset * sizeof *next, next,
+                        nwant * sizeof *next, e);
+}
