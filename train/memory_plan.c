@@ -4,7 +4,7 @@
 
 const char *const memory_part_names[] = {"weights", "adapter", "optimizer", "activations", NULL};
 
-static const double gib = 1024.0 * 1024.0 * 1024.0;
+static const double mib = 1024.0 * 1024.0, gib = 1024.0 * 1024.0 * 1024.0;
 
 uint64_t memory_plan_total(const struct memory_plan *p)
 {
@@ -19,8 +19,8 @@ bool memory_plan_check(const struct memory_plan *p, double limit_gib, struct err
     double total = (double)memory_plan_total(p) / gib;
 
     for (int i = 0; i < MEMORY_PARTS; i++)
-        log_info("memory", "part=%s gib=%.3f", memory_part_names[i], (double)p->bytes[i] / gib);
-    log_info("memory", "part=total gib=%.3f", total);
+        log_info("memory", "part=%s mib=%.1f", memory_part_names[i], (double)p->bytes[i] / mib);
+    log_info("memory", "part=total mib=%.1f", (double)memory_plan_total(p) / mib);
     if (limit_gib <= 0 || total <= limit_gib) return true;
     return err_set(e, ERR_LIMIT,
                    "training needs %.3f GiB on the device of each rank (%.3f of it activations), "

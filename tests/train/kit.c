@@ -14,7 +14,7 @@ void kit_die(const char *what, const struct err *e)
     abort();
 }
 
-static void make_model(const char *dir, const struct kit_shape *s)
+void kit_model(const char *dir, const struct kit_shape *s)
 {
     struct err e = {0};
     struct model_spec spec = {.arch = "llama",
@@ -33,6 +33,10 @@ static void make_model(const char *dir, const struct kit_shape *s)
                               .eos = {2},
                               .pad = -1,
                               .neos = 1};
+    char config[1024];
+
+    snprintf(config, sizeof config, "%s/config.json", dir);
+    if (fs_exists(config)) return;
     if (!model_init_random(&spec, 7, dir, &e)) kit_die("model", &e);
 }
 
@@ -40,10 +44,8 @@ void kit_open(struct kit *k, const char *dir, const char *device, const struct k
               const struct lora_opts *o, uint32_t max_tokens)
 {
     struct err e = {0};
-    char config[1024];
 
-    snprintf(config, sizeof config, "%s/config.json", dir);
-    if (!fs_exists(config)) make_model(dir, shape);
+    kit_model(dir, shape);
     *k = (struct kit){0};
     if (!dev_open(device, 1, &k->d, &e)) kit_die("device", &e);
     if (!model_open(k->d, dir, DEV_F32, &k->m, &e)) kit_die("model", &e);

@@ -19,7 +19,9 @@ struct kit {
     struct lora *l;
     struct decoder_work *w;
 };
-/* A model of this shape in dir (made when missing), an adapter on it, room for max_tokens. */
+/* A model of this shape in dir, unless there is one. */
+void kit_model(const char *dir, const struct kit_shape *shape);
+/* The model (made when missing), an adapter on it, room for max_tokens. */
 void kit_open(struct kit *k, const char *dir, const char *device, const struct kit_shape *shape,
               const struct lora_opts *o, uint32_t max_tokens);
 void kit_close(struct kit *k);
