@@ -1,7 +1,20 @@
 #include "base/hash.h"
 
+#include <stdatomic.h>
 #include <string.h>
 #include <xxhash.h>
+
+static atomic_bool plain;
+
+void hash_use_plain(bool on)
+{
+    atomic_store(&plain, on);
+}
+
+bool hash_is_plain(void)
+{
+    return atomic_load_explicit(&plain, memory_order_relaxed);
+}
 
 struct hash128 hash_xxh128(const void *p, size_t n)
 {
@@ -54,7 +67,7 @@ __attribute__((target("sse4.2"))) static uint32_t crc_sse42(uint32_t crc, const 
 uint32_t hash_crc32c(uint32_t crc, const void *p, size_t n)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("sse4.2")) return ~crc_sse42(~crc, p, n);
+    if (!hash_is_plain() && __builtin_cpu_supports("sse4.2")) return ~crc_sse42(~crc, p, n);
 #endif
     return ~crc_plain(~crc, p, n);
 }

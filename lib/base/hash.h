@@ -33,6 +33,10 @@ struct hash128 hash_xxh128(const void *p, size_t n);
 uint64_t hash_xxh64(const void *p, size_t n, uint64_t seed);
 uint32_t hash_crc32c(uint32_t crc, const void *p, size_t n); /* start with 0 */
 
+/* Tests: do without the processor's own SHA-256 and CRC instructions; both ways must agree. */
+void hash_use_plain(bool on);
+bool hash_is_plain(void);
+
 /* Lower-case hexadecimal with NUL: out holds 2 n + 1. */
 void hash_hex(const uint8_t *p, size_t n, char *out);
 /* Exactly n bytes from 2 n hexadecimal digits. */

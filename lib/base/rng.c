@@ -22,8 +22,9 @@ struct rng_key rng_key(uint64_t seed, enum rng_stream stream, uint64_t sub)
     return (struct rng_key){{(uint32_t)k, (uint32_t)(k >> 32)}};
 }
 
-static void philox(struct rng_key k, uint32_t c[4])
+void rng_philox(struct rng_key k, const uint32_t counter[4], uint32_t out[4])
 {
+    uint32_t c[4] = {counter[0], counter[1], counter[2], counter[3]};
     uint32_t k0 = k.k[0], k1 = k.k[1];
     for (int round = 0; round < 10; round++) {
         uint64_t a = (uint64_t)0xd2511f53u * c[0], b = (uint64_t)0xcd9e8d57u * c[2];
@@ -35,14 +36,13 @@ static void philox(struct rng_key k, uint32_t c[4])
         k0 += 0x9e3779b9u;
         k1 += 0xbb67ae85u;
     }
+    memcpy(out, c, sizeof c);
 }
 
 void rng_block(struct rng_key k, uint64_t index, uint32_t out[4])
 {
-    out[0] = (uint32_t)index;
-    out[1] = (uint32_t)(index >> 32);
-    out[2] = out[3] = 0;
-    philox(k, out);
+    const uint32_t counter[4] = {(uint32_t)index, (uint32_t)(index >> 32), 0, 0};
+    rng_philox(k, counter, out);
 }
 
 uint64_t rng_u64(struct rng_key k, uint64_t index)
@@ -126,9 +126,10 @@ double rng_normal(struct rng_key k, uint64_t index)
 /* One round: the half `from` mixes into a value that is XORed on the other half. */
 static uint64_t feistel(struct rng_key k, uint64_t half, uint32_t round)
 {
-    uint32_t c[4] = {(uint32_t)half, (uint32_t)(half >> 32), round, 1};
-    philox(k, c);
-    return c[0] | (uint64_t)c[1] << 32;
+    const uint32_t counter[4] = {(uint32_t)half, (uint32_t)(half >> 32), round, 1};
+    uint32_t w[4];
+    rng_philox(k, counter, w);
+    return w[0] | (uint64_t)w[1] << 32;
 }
 
 uint64_t rng_permute(struct rng_key k, uint64_t index, uint64_t n)

@@ -25,7 +25,9 @@ struct rng_key {
 };
 /* `sub` tells apart uses inside one stream (tensor number, epoch, ...). */
 struct rng_key rng_key(uint64_t seed, enum rng_stream stream, uint64_t sub);
-/* Four words for counter `index`. */
+/* The bare generator: four words for a key and a counter of four words. */
+void rng_philox(struct rng_key k, const uint32_t counter[4], uint32_t out[4]);
+/* Four words for the counter {index, 0}. */
 void rng_block(struct rng_key k, uint64_t index, uint32_t out[4]);
 uint64_t rng_u64(struct rng_key k, uint64_t index);
 double rng_unit(struct rng_key k, uint64_t index);                /* [0, 1), 53 bits */

@@ -1,4 +1,5 @@
 /* SHA-256 (FIPS 180-4) of base/hash, with the processor's own instructions where it has them. */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/fs.h"
@@ -100,13 +101,13 @@ __attribute__((target("sha,sse4.1"))) static void blocks_ni(uint32_t h[8], const
 static void blocks(uint32_t h[8], const uint8_t *p, size_t count)
 {
 #if defined(__x86_64__)
-    static int ni = -1; /* every thread computes the same value */
-    int use = __atomic_load_n(&ni, __ATOMIC_RELAXED);
+    static atomic_int ni = -1; /* every thread computes the same value */
+    int use = atomic_load_explicit(&ni, memory_order_relaxed);
     if (use < 0) {
         use = has_sha_ni();
-        __atomic_store_n(&ni, use, __ATOMIC_RELAXED);
+        atomic_store_explicit(&ni, use, memory_order_relaxed);
     }
-    if (use) {
+    if (use && !hash_is_plain()) {
         blocks_ni(h, p, count);
         return;
     }
