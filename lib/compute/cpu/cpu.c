@@ -30,6 +30,8 @@ enum cpu_isa cpu_isa_detect(void)
         !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
         return CPU_AVX2;
     (void)amx_allowed;
+    /* Intel's AVX512-BF16 is slower than f32; where it has AMX, that is the way */
+    if (__builtin_cpu_is("amd") && __builtin_cpu_supports("avx512bf16")) return CPU_AVX512_BF16;
     return CPU_AVX512;
 }
 
@@ -88,14 +90,22 @@ void cpu_describe(const struct cpu *c, char *out, size_t size)
              c->threads);
 }
 
+bool cpu_grow(void **p, size_t *bytes, size_t need, struct err *e)
+{
+    if (need <= *bytes) return true;
+    mem_free(*p);
+    *bytes = 0;
+    *p = mem_aligned(64, need, e);
+    if (*p) *bytes = need;
+    return *p != NULL;
+}
+
 bool cpu_scratch(struct cpu *c, size_t bytes, struct err *e)
 {
     size_t need = (bytes + 63) / 64 * 64;
     if (need <= c->scratch_bytes) return true;
-    mem_free(c->scratch);
     c->scratch_bytes = 0;
-    c->scratch = mem_aligned(64, need * (size_t)c->threads, e);
-    if (!c->scratch) return false;
+    if (!cpu_grow(&c->scratch, &c->scratch_all, need * (size_t)c->threads, e)) return false;
     c->scratch_bytes = need;
     return true;
 }
@@ -116,7 +126,7 @@ bool cpu_rows(struct cpu *c, cpu_rows_fn *fn, const struct dev_call *call, uint3
         return true;
     }
 #endif
-    fn(c, call, 0, rows, (float *)c->scratch);
+    fn(c, call, 0, rows, c->scratch);
     return true;
 }
 

@@ -22,15 +22,18 @@ struct cpu {
     int threads;
     struct gemm *gemm;
     /* Scratch of the op that runs now: `threads` pieces of scratch_bytes each. */
-    unsigned char *scratch;
-    size_t scratch_bytes;
+    void *scratch;
+    size_t scratch_bytes, scratch_all;
 };
+
+/* Make *p hold at least `need` bytes, aligned to 64; the contents are lost. */
+MUST_CHECK bool cpu_grow(void **p, size_t *bytes, size_t need, struct err *e);
 
 /* Piece of scratch for a thread, at least `bytes` long, aligned to 64; contents undefined. */
 MUST_CHECK bool cpu_scratch(struct cpu *c, size_t bytes, struct err *e);
 static inline void *cpu_scratch_of(const struct cpu *c, int thread)
 {
-    return c->scratch + (size_t)thread * c->scratch_bytes;
+    return (unsigned char *)c->scratch + (size_t)thread * c->scratch_bytes;
 }
 
 /* Rows [r0, r1) of a call; tmp holds the floats asked for in cpu_rows. */

@@ -2,34 +2,283 @@
 
 #include "base/mem.h"
 
+#include <stdio.h>
+#include <string.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+/* Bytes of packed panels and of A that should stay in the second-level cache; rows a tile column takes at
+ * a time (tiles). Measured with bench_ops; no result depends on them. */
+enum { B_BLOCK = 256 * 1024, A_BLOCK = 384 * 1024, ROW_TILES = 16 };
+
 struct gemm {
-    int threads;
+    const struct tile *f32, *bf16;
+    void *a; /* packed A */
+    size_t a_bytes;
+    float *sum; /* f32 result before it is rounded to bf16 */
+    size_t sum_bytes;
+    char describe[64];
 };
 
 bool gemm_open(const struct cpu *c, struct gemm **out, struct err *e)
 {
     struct gemm *g = mem_calloc(1, sizeof *g, e);
     if (!g) return false;
-    g->threads = c->threads;
+    g->f32 = c->isa >= CPU_AVX512 ? &tile_avx512 : c->isa == CPU_AVX2 ? &tile_avx2 : &tile_generic;
+    g->bf16 = c->isa == CPU_AVX512_BF16 ? &tile_avx512_bf16 : g->f32;
+    snprintf(g->describe, sizeof g->describe, "%s/%s", g->f32->name, g->bf16->name);
     *out = g;
     return true;
 }
 
 void gemm_close(struct gemm *g)
 {
+    if (!g) return;
+    mem_free(g->a);
+    mem_free(g->sum);
     mem_free(g);
 }
 
 const char *gemm_describe(const struct gemm *g)
 {
-    (void)g;
-    return "naive";
+    return g->describe;
+}
+
+const struct tile *gemm_tile(const struct gemm *g, enum dev_dtype t)
+{
+    return t == DEV_BF16 ? g->bf16 : g->f32;
+}
+
+/* ---- packed operands */
+static size_t max_rows(const struct tile *t)
+{
+    return (size_t)t->mr * ROW_TILES;
+}
+
+/* Sums of a block of rows by one panel, and the same transposed. */
+size_t gemm_multiply_bytes(const struct tile *t)
+{
+    return 2 * max_rows(t) * t->nr * sizeof(float);
+}
+
+static void put(const struct cpu *c, const float *acc, size_t ld, size_t rows, size_t cols,
+                struct gemm_dst o, size_t r, size_t col)
+{
+    size_t i = r * o.ld + col;
+    if (o.t == DEV_F32)
+        c->k->put(acc, ld, rows, cols, o.alpha, o.beta, (float *)o.p + i, o.ld);
+    else
+        c->k->put_bf16(acc, ld, rows, cols, o.alpha, o.beta, (uint16_t *)o.p + i, o.ld);
+}
+
+/* acc [rows, width] holds elements (m0.., n0..). */
+static void put_block(const struct cpu *c, const struct tile *t, float *acc, size_t width,
+                      size_t rows, size_t cols, struct gemm_dst o, size_t m0, size_t n0)
+{
+    if (!o.trans) {
+        put(c, acc, width, rows, cols, o, m0, n0);
+        return;
+    }
+    float *turned = acc + max_rows(t) * t->nr;
+    c->k->transpose((const uint32_t *)(const void *)acc, width, rows, width,
+                    (uint32_t *)(void *)turned, max_rows(t));
+    put(c, turned, max_rows(t), cols, rows, o, n0, m0);
+}
+
+/* Rows [m0, m0 + rows) by one panel of `width` columns. */
+static void multiply_panel(const struct cpu *c, const struct tile *t, const struct gemm_packed *p,
+                           size_t m0, size_t rows, size_t n0, size_t width, float *acc,
+                           struct gemm_dst o)
+{
+    size_t cols = p->n - n0 < width ? p->n - n0 : width;
+    size_t cuts = (p->k + t->kc - 1) / t->kc;
+    size_t kc = cuts ? ((p->k + cuts - 1) / cuts + t->kpad - 1) / t->kpad * t->kpad : 0;
+    const unsigned char *b = (const unsigned char *)p->b + n0 * p->depth * 4;
+    if (p->k == 0) memset(acc, 0, rows * width * sizeof *acc);
+    for (size_t k = 0; k < p->k; k += kc) {
+        struct tile_args a = {.cols = (uint32_t)width,
+                              .k = p->k - k < kc ? p->k - k : kc,
+                              .lda = p->lda,
+                              .b = b + k * width * 4,
+                              .add = k > 0};
+        for (size_t r = 0; r < rows; r += t->mr) {
+            a.rows = (uint32_t)(rows - r < t->mr ? rows - r : t->mr);
+            a.a = (const unsigned char *)p->a + (m0 + r) * p->lda + k * 4;
+            a.acc = acc + r * width;
+            t->run(&a);
+        }
+    }
+    put_block(c, t, acc, width, rows, cols, o, m0, n0);
+}
+
+void gemm_multiply(const struct cpu *c, const struct tile *t, const struct gemm_packed *p,
+                   struct gemm_dst out, void *scratch)
+{
+    size_t fit = A_BLOCK / (p->k * 4 + 1) / t->mr;
+    size_t step = (fit < 1 ? 1 : fit > ROW_TILES ? ROW_TILES : fit) * t->mr;
+    if (t->begin) t->begin();
+    for (size_t m = 0; m < p->m; m += step)
+        for (size_t n = 0; n < p->n; n += t->nr) {
+            size_t rows = p->m - m < step ? p->m - m : step;
+            size_t width = p->n - n <= t->nr / 2 ? t->nr / 2 : t->nr;
+            multiply_panel(c, t, p, m, rows, n, width, scratch, out);
+        }
+    if (t->end) t->end();
+}
+
+/* ---- one product */
+struct job {
+    const struct tile *t;
+    struct gemm_src a, b;
+    struct gemm_dst out;
+    uint32_t m, n, k;
+    bool pack_a;
+};
+
+/* Exchange the roles: C^T = op(B)^T op(A)^T. */
+static void exchange(struct job *j)
+{
+    struct gemm_src a = j->a;
+    uint32_t m = j->m;
+    j->a = j->b;
+    j->b = a;
+    j->m = j->n;
+    j->n = m;
+    j->out.trans = !j->out.trans;
+}
+
+static bool must_pack_a(const struct job *j)
+{
+    const size_t conflict =
+        2048; /* rows this far apart fall into few sets of the first-level cache */
+    size_t bytes = j->a.ld * dev_dtype_bytes(j->a.t);
+    return j->a.trans || (j->a.t == DEV_BF16 && !j->t->bf16) || bytes % conflict == 0 ||
+           gemm_units(j->t, j->k) * (j->t->bf16 ? 2 : 1) != j->k;
+}
+
+/* Elements moved, roughly: transposing costs twice a copy. */
+static uint64_t packing_cost(const struct job *j)
+{
+    uint64_t a = (uint64_t)j->m * j->k, b = (uint64_t)j->n * j->k, c = (uint64_t)j->m * j->n;
+    return (must_pack_a(j) ? (j->a.trans ? 2 * a : a) : 0) + (j->b.trans ? b : 2 * b) +
+           (j->out.trans ? c : 0);
+}
+
+static size_t block_cols(const struct job *j)
+{
+    size_t depth = j->k < GEMM_DEPTH ? j->k : GEMM_DEPTH;
+    size_t panel = gemm_units(j->t, depth) * 4 * j->t->nr;
+    size_t n = panel ? B_BLOCK / panel : 1;
+    return (n ? n : 1) * j->t->nr;
+}
+
+static size_t job_scratch(const struct job *j)
+{
+    size_t depth = j->k < GEMM_DEPTH ? j->k : GEMM_DEPTH;
+    return gemm_b_bytes(j->t, block_cols(j), depth) + GEMM_PACK_TMP * sizeof(float) +
+           gemm_multiply_bytes(j->t);
+}
+
+/* Rows [m0, m1) by columns [n0, n1), k in [k0, k0 + k); a: packed rows of this range of k, or NULL. */
+static void job_part(const struct cpu *c, const struct job *j, const void *a, size_t k0, size_t k,
+                     const size_t range[4], unsigned char *scratch)
+{
+    size_t m0 = range[0], m1 = range[1], step = block_cols(j);
+    float *tmp = (float *)(void *)scratch;
+    unsigned char *multiply = scratch + GEMM_PACK_TMP * sizeof(float);
+    unsigned char *b = multiply + gemm_multiply_bytes(j->t);
+    size_t bytes_a = dev_dtype_bytes(j->a.t), bytes_out = dev_dtype_bytes(j->out.t);
+    struct gemm_packed p = {.b = b, .depth = gemm_units(j->t, k), .k = gemm_units(j->t, k)};
+    struct gemm_src bs = j->b;
+    bs.p = (const unsigned char *)bs.p + k0 * (bs.trans ? bs.ld : 1) * dev_dtype_bytes(bs.t);
+    p.m = (uint32_t)(m1 - m0);
+    p.lda = a ? gemm_a_bytes(j->t, k) : j->a.ld * bytes_a;
+    p.a = a ? (const unsigned char *)a + m0 * p.lda
+            : (const unsigned char *)j->a.p + m0 * p.lda + k0 * bytes_a;
+    for (size_t n = range[2]; n < range[3]; n += step) {
+        struct gemm_dst o = j->out;
+        p.n = (uint32_t)(range[3] - n < step ? range[3] - n : step);
+        gemm_pack_b(c, j->t, bs, n, p.n, k, tmp, b);
+        o.p = (unsigned char *)o.p + (o.trans ? n * o.ld + m0 : m0 * o.ld + n) * bytes_out;
+        if (k0 > 0) o.beta = 1.0f;
+        gemm_multiply(c, j->t, &p, o, multiply);
+    }
+}
+
+/* Share i of n: whole register tiles of rows or of columns, whichever there are more of. */
+static void share(const struct job *j, int i, int n, size_t range[4])
+{
+    bool rows = j->m > j->n;
+    size_t unit = rows ? j->t->mr : j->t->nr, len = rows ? j->m : j->n;
+    size_t units = (len + unit - 1) / unit;
+    size_t from = units * (size_t)i / (size_t)n * unit;
+    size_t to = units * ((size_t)i + 1) / (size_t)n * unit;
+    range[0] = rows ? from : 0;
+    range[1] = rows ? (to < len ? to : len) : j->m;
+    range[2] = rows ? 0 : from;
+    range[3] = rows ? j->n : (to < len ? to : len);
+}
+
+static bool job_run(struct cpu *c, struct gemm *g, const struct job *j, struct err *e)
+{
+    size_t depth = j->k < GEMM_DEPTH ? j->k : GEMM_DEPTH;
+    if (!cpu_scratch(c, job_scratch(j), e)) return false;
+    if (j->pack_a && !cpu_grow(&g->a, &g->a_bytes, j->m * gemm_a_bytes(j->t, depth), e))
+        return false;
+    for (size_t k0 = 0; k0 == 0 || k0 < j->k; k0 += GEMM_DEPTH) {
+        size_t k = j->k - k0 < GEMM_DEPTH ? j->k - k0 : GEMM_DEPTH;
+        struct gemm_src s = j->a;
+        s.p = (const unsigned char *)s.p + k0 * (s.trans ? s.ld : 1) * dev_dtype_bytes(s.t);
+        if (j->pack_a) gemm_pack_a(c, j->t, s, 0, j->m, k, (float *)(void *)c->scratch, g->a);
+        int n = c->threads;
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(n) schedule(static) if (n > 1)
+#endif
+        for (int i = 0; i < n; i++) {
+            size_t range[4];
+            share(j, i, n, range);
+            job_part(c, j, j->pack_a ? g->a : NULL, k0, k, range, cpu_scratch_of(c, i));
+        }
+    }
+    return true;
+}
+
+/* A bf16 result of a deep product is summed in f32 and rounded once. */
+static bool job_deep_bf16(struct cpu *c, struct gemm *g, struct job *j, struct err *e)
+{
+    struct gemm_dst to = j->out;
+    uint32_t rows = to.trans ? j->n : j->m, cols = to.trans ? j->m : j->n;
+    void *sum = g->sum;
+    bool ok = cpu_grow(&sum, &g->sum_bytes, (size_t)rows * cols * sizeof(float), e);
+    g->sum = sum;
+    if (!ok) return false;
+    j->out = (struct gemm_dst){g->sum, DEV_F32, cols, 1.0f, 0.0f, to.trans};
+    if (!job_run(c, g, j, e)) return false;
+    to.trans = false;
+    put(c, g->sum, cols, rows, cols, to, 0, 0);
+    return true;
 }
 
 bool cpu_gemm(struct cpu *c, const struct dev_call *call, struct err *e)
 {
-    (void)c;
-    (void)e;
-    gemm_naive(call->gemm, call->m[0], call->m[1], call->m[2]);
-    return true;
+    struct dev_mat a = call->m[0], b = call->m[1], to = call->m[2];
+    struct dev_gemm g = call->gemm;
+    struct job j = {
+        .t = gemm_tile(c->gemm, a.dtype),
+        .a = {dev_mat_ptr(a), a.dtype, a.ld, g.trans_a},
+        .b = {dev_mat_ptr(b), b.dtype, b.ld, !g.trans_b},
+        .out = {dev_mat_ptr(to), to.dtype, to.ld, g.alpha, g.beta, false},
+        .m = to.rows,
+        .n = to.cols,
+        .k = g.trans_a ? a.rows : a.cols,
+    };
+    if (j.m == 0 || j.n == 0) return true;
+    struct job other = j;
+    exchange(&other);
+    if (packing_cost(&other) < packing_cost(&j)) j = other;
+    j.pack_a = must_pack_a(&j);
+    if (to.dtype == DEV_BF16 && j.k > GEMM_DEPTH) return job_deep_bf16(c, c->gemm, &j, e);
+    return job_run(c, c->gemm, &j, e);
 }

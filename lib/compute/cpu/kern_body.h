@@ -26,6 +26,15 @@ static inline uint32_t bits_of_f32(float f)
     return u;
 }
 
+/* To bf16, nearest even. Rounding the bits of a NaN could make it infinite: keep it, quietly. */
+static inline uint16_t narrow_f32(float x)
+{
+    uint32_t u = bits_of_f32(x);
+    uint32_t r = (u + 0x7FFFu + ((u >> 16) & 1u)) >> 16;
+    uint32_t quiet = (u >> 16) | 0x40u;
+    return (uint16_t)((u & 0x7FFFFFFFu) > 0x7F800000u ? quiet : r);
+}
+
 /* Add up 16 lanes, always in the same order. */
 static inline float lanes_sum(float *s)
 {
@@ -62,12 +71,8 @@ static void kern_widen(const uint16_t *restrict x, float *restrict y, size_t n)
 
 static void kern_narrow(const float *restrict x, uint16_t *restrict y, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t u = bits_of_f32(x[i]);
-        uint32_t r = (u + 0x7FFFu + ((u >> 16) & 1u)) >> 16;
-        uint32_t quiet = (u >> 16) | 0x40u; /* rounding could turn a NaN into infinity */
-        y[i] = (uint16_t)((u & 0x7FFFFFFFu) > 0x7F800000u ? quiet : r);
-    }
+    for (size_t i = 0; i < n; i++)
+        y[i] = narrow_f32(x[i]);
 }
 
 static void kern_scale(float a, const float *restrict x, float *restrict y, size_t n)
@@ -244,6 +249,86 @@ static void kern_dropout(const float *restrict x, uint64_t key, uint64_t base, u
         y[i] = dropout_hash(key, base + i) >= threshold ? x[i] * scale : 0.0f;
 }
 
+#ifdef ZIP_LANES
+/* After log2(lanes) rounds of interleaving vector i with vector i + lanes / 2, rows are columns. */
+static inline __attribute__((always_inline)) void zip_round(const ZIP_VEC *in, ZIP_VEC *out)
+{
+#pragma GCC unroll 8
+    for (int i = 0; i < ZIP_LANES / 2; i++) {
+        out[2 * i] = ZIP_LO(in[i], in[i + ZIP_LANES / 2]);
+        out[2 * i + 1] = ZIP_HI(in[i], in[i + ZIP_LANES / 2]);
+    }
+}
+
+static inline void transpose_block(const uint32_t *src, size_t ld, uint32_t *dst, size_t ld_dst)
+{
+    ZIP_VEC v[ZIP_LANES], w[ZIP_LANES];
+#pragma GCC unroll 16
+    for (int i = 0; i < ZIP_LANES; i++)
+        v[i] = ZIP_LOAD(src + (size_t)i * ld);
+    zip_round(v, w);
+    zip_round(w, v);
+    zip_round(v, w);
+    if (ZIP_LANES == 16) zip_round(w, v);
+    const ZIP_VEC *out = ZIP_LANES == 16 ? v : w;
+#pragma GCC unroll 16
+    for (int i = 0; i < ZIP_LANES; i++)
+        ZIP_STORE(dst + (size_t)i * ld_dst, out[i]);
+}
+#endif
+
+static void kern_transpose(const uint32_t *restrict src, size_t ld, size_t rows, size_t cols,
+                           uint32_t *restrict dst, size_t ld_dst)
+{
+    size_t r = 0, full = 0;
+#ifdef ZIP_LANES
+    full = cols / ZIP_LANES * ZIP_LANES;
+    for (; r + ZIP_LANES <= rows; r += ZIP_LANES)
+        for (size_t c = 0; c < full; c += ZIP_LANES)
+            transpose_block(src + r * ld + c, ld, dst + c * ld_dst + r, ld_dst);
+#endif
+    for (size_t i = 0; i < rows; i++)
+        for (size_t c = i < r ? full : 0; c < cols; c++)
+            dst[c * ld_dst + i] = src[i * ld + c];
+}
+
+static void kern_pair(const uint16_t *restrict src, size_t ld, size_t rows, size_t cols,
+                      uint32_t *restrict dst, size_t ld_dst)
+{
+    for (size_t p = 0; p < rows / 2; p++) {
+        const uint16_t *a = src + 2 * p * ld, *b = a + ld;
+        uint32_t *d = dst + p * ld_dst;
+        for (size_t j = 0; j < cols; j++)
+            d[j] = a[j] | (uint32_t)b[j] << 16;
+    }
+}
+
+static void kern_put(const float *restrict src, size_t ld, size_t rows, size_t cols, float alpha,
+                     float beta, float *restrict dst, size_t ld_dst)
+{
+    for (size_t r = 0; r < rows; r++, src += ld, dst += ld_dst) {
+        if (beta == 0.0f)
+            for (size_t j = 0; j < cols; j++)
+                dst[j] = alpha * src[j];
+        else
+            for (size_t j = 0; j < cols; j++)
+                dst[j] = alpha * src[j] + beta * dst[j];
+    }
+}
+
+static void kern_put_bf16(const float *restrict src, size_t ld, size_t rows, size_t cols,
+                          float alpha, float beta, uint16_t *restrict dst, size_t ld_dst)
+{
+    for (size_t r = 0; r < rows; r++, src += ld, dst += ld_dst) {
+        if (beta == 0.0f)
+            for (size_t j = 0; j < cols; j++)
+                dst[j] = narrow_f32(alpha * src[j]);
+        else
+            for (size_t j = 0; j < cols; j++)
+                dst[j] = narrow_f32(alpha * src[j] + beta * f32_of_bits((uint32_t)dst[j] << 16));
+    }
+}
+
 static void kern_adamw(const struct kern_adamw *o, const float *restrict g, float *restrict p,
                        float *restrict m, float *restrict v, size_t n)
 {
@@ -275,5 +360,9 @@ const struct cpu_kern KERN_TABLE = {
     .swiglu_bwd = kern_swiglu_bwd,
     .softmax_bwd = kern_softmax_bwd,
     .dropout = kern_dropout,
+    .transpose = kern_transpose,
+    .pair = kern_pair,
+    .put = kern_put,
+    .put_bf16 = kern_put_bf16,
     .adamw = kern_adamw,
 };

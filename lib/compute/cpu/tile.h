@@ -1,0 +1,41 @@
+/*
+ * compute/cpu/tile - the innermost product, once for each instruction set.
+ *
+ * Operands are seen as 32-bit units: one f32, or two bf16 neighbours in k. acc[rows, cols] (+)= A[rows, k]
+ * B[k, cols] with
+ *
+ *     A  row-major, `lda` bytes from row to row, units of a row contiguous (an ordinary matrix)
+ *     B  one packed panel: unit (k, j) at k * cols + j, cols = one or two vectors wide
+ *     acc f32, row-major, `cols` from row to row
+ *
+ * Each element is one chain of fused multiply-adds in increasing k, started from acc when add is set:
+ * so its bits depend neither on rows nor on how k is cut into calls.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct tile_args {
+    uint32_t rows; /* 1..mr */
+    uint32_t cols; /* nr or nr / 2 */
+    size_t k;      /* units */
+    const void *a;
+    size_t lda;
+    const void *b;
+    float *acc;
+    bool add;
+};
+
+struct tile {
+    const char *name;
+    bool bf16; /* units are bf16 pairs; else f32 */
+    uint32_t mr, nr;
+    uint32_t kpad; /* k is a multiple of this (units); operands are padded with zeros */
+    uint32_t kc;   /* best k of one call (units): keeps a panel in the first-level cache */
+    void (*run)(const struct tile_args *t);
+    void (*begin)(void); /* around the calls of one thread; may be NULL */
+    void (*end)(void);
+};
+
+extern const struct tile tile_generic, tile_avx2, tile_avx512, tile_avx512_bf16, tile_amx;

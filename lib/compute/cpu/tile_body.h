@@ -1,0 +1,106 @@
+/*
+ * compute/cpu/tile_body - the register tile of tile.h for processors with vector registers.
+ *
+ * Included by kern_<isa>.c after it defined VEC (type), VEC_LOAD, VEC_STORE, VEC_ZERO, TILE_UNIT (f32 or
+ * u32), VEC_SPREAD (unit to all lanes), VEC_FMA(acc, a, b), VEC_LANES, TILE_MR (6 or 14), TILE (name);
+ * TILE_A when VEC_SPREAD gives another type.
+ * A tile is TILE_MR rows by two vectors; all accumulators stay in registers.
+ */
+#include "compute/cpu/tile.h"
+
+#ifndef TILE_A
+#define TILE_A VEC
+#endif
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* The compiler must not see how the strides are related, or it keeps a pointer for each row. */
+#define OPAQUE(x) __asm__("" : "+r"(x))
+
+ALWAYS_INLINE TILE_UNIT tile_unit(const char *p)
+{
+    TILE_UNIT u;
+    __builtin_memcpy(&u, p, sizeof u);
+    return u;
+}
+
+/* rows and vecs are constants where this is inlined: the loops vanish. */
+ALWAYS_INLINE void tile_fixed(const struct tile_args *t, const int rows, const int vecs)
+{
+    VEC acc[TILE_MR][2];
+    const char *p = t->a, *b = t->b;
+    size_t s1 = t->lda, s3 = 3 * s1, s5 = 5 * s1, s7 = 7 * s1;
+    OPAQUE(s3);
+    OPAQUE(s5);
+    OPAQUE(s7);
+    const char *p8 = p + 8 * s1;
+    OPAQUE(p8);
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vecs; v++)
+            acc[r][v] = t->add ? VEC_LOAD(t->acc + (r * vecs + v) * VEC_LANES) : VEC_ZERO();
+    for (size_t k = t->k; k > 0; k--) {
+        const size_t at[8] = {0, s1, 2 * s1, s3, 4 * s1, s5, 2 * s3, s7};
+        VEC bv[2];
+#pragma GCC unroll 2
+        for (int v = 0; v < vecs; v++)
+            bv[v] = VEC_LOAD(b + v * VEC_LANES * 4);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+            TILE_A av = VEC_SPREAD(tile_unit((r < 8 ? p : p8) + at[r % 8]));
+#pragma GCC unroll 2
+            for (int v = 0; v < vecs; v++)
+                acc[r][v] = VEC_FMA(acc[r][v], av, bv[v]);
+        }
+        b += vecs * VEC_LANES * 4;
+        p += 4;
+        p8 += 4;
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vecs; v++)
+            VEC_STORE(t->acc + (r * vecs + v) * VEC_LANES, acc[r][v]);
+}
+
+#define TILE_CASE(n)                                                                               \
+    case n:                                                                                        \
+        if (t->cols > VEC_LANES)                                                                   \
+            tile_fixed(t, n, 2);                                                                   \
+        else                                                                                       \
+            tile_fixed(t, n, 1);                                                                   \
+        break;
+
+static void tile_run(const struct tile_args *t)
+{
+    switch (t->rows) {
+        TILE_CASE(1)
+        TILE_CASE(2)
+        TILE_CASE(3)
+        TILE_CASE(4)
+        TILE_CASE(5)
+        TILE_CASE(6)
+#if TILE_MR > 6
+        TILE_CASE(7)
+        TILE_CASE(8)
+        TILE_CASE(9)
+        TILE_CASE(10)
+        TILE_CASE(11)
+        TILE_CASE(12)
+        TILE_CASE(13)
+        TILE_CASE(14)
+#endif
+    default:
+        break;
+    }
+}
+
+const struct tile TILE = {
+    .name = TILE_NAME,
+    .bf16 = TILE_BF16,
+    .mr = TILE_MR,
+    .nr = 2 * VEC_LANES,
+    .kpad = 1,
+    .kc = TILE_KC,
+    .run = tile_run,
+};
