@@ -48,63 +48,98 @@ static bool write_rows(const char *path, const struct pair *pairs,
 
 /* ---- report.json */
 
-static json_t *ci_json(const struct boot_ci *c)
+/* Builds the tree; an allocation that fails anywhere is remembered, so that no key is silently missing. */
+struct maker {
+    bool failed;
+};
+
+static void set(struct maker *m, json_t *obj, const char *key, json_t *value)
 {
-    return json_pack("{s:f, s:f, s:f}", "mean", c->mean, "lo", c->lo, "hi", c->hi);
+    if (json_object_set_new(obj, key, value) != 0) m->failed = true;
 }
 
-static json_t *metrics_json(const struct evaluate_metric m[ROUGE_KINDS])
+static void append(struct maker *m, json_t *array, json_t *value)
 {
-    json_t *all = json_object();
-    for (int k = 0; k < ROUGE_KINDS; k++)
-        json_object_set_new(all, rouge_names[k],
-                            json_pack("{s:o, s:o, s:o}", "p", ci_json(&m[k].p), "r",
-                                      ci_json(&m[k].r), "f", ci_json(&m[k].f)));
-    return all;
+    if (json_array_append_new(array, value) != 0) m->failed = true;
 }
 
-static json_t *compared_json(const struct evaluate_compared *v)
+static json_t *ci_json(struct maker *m, const struct boot_ci *c)
 {
-    json_t *delta = json_object();
-    for (int k = 0; k < ROUGE_KINDS; k++) {
-        json_t *d = ci_json(&v->delta[k].ci);
-        json_object_set_new(d, "p", json_real(v->delta[k].p));
-        json_object_set_new(delta, rouge_names[k], d);
-    }
-    return json_pack("{s:s, s:s, s:I, s:o, s:o}", "name", v->name, "kind",
-                     v->baseline ? "baseline" : "system", "pairs", (json_int_t)v->pairs, "metrics",
-                     metrics_json(v->m), "f_difference", delta);
-}
-
-static json_t *stratum_json(const struct evaluate_stratum *v)
-{
-    json_t *f = json_object(), *constant = json_object();
-    for (int k = 0; k < ROUGE_KINDS; k++) {
-        json_object_set_new(f, rouge_names[k], ci_json(&v->f[k]));
-        json_object_set_new(constant, rouge_names[k], json_real(v->constant_f[k]));
-    }
-    json_t *o = json_pack("{s:s, s:s, s:I, s:o}", "by", v->by, "value", v->value, "pairs",
-                          (json_int_t)v->pairs, "f", f);
-    if (v->has_constant) json_object_set(o, "constant_f", constant);
-    json_decref(constant);
+    json_t *o = json_object();
+    set(m, o, "mean", json_real(c->mean));
+    set(m, o, "lo", json_real(c->lo));
+    set(m, o, "hi", json_real(c->hi));
     return o;
 }
 
-static json_t *report_json(const struct evaluate_opts *o, const char *pairs_path,
+static json_t *metrics_json(struct maker *m, const struct evaluate_metric v[ROUGE_KINDS])
+{
+    json_t *all = json_object();
+    for (int k = 0; k < ROUGE_KINDS; k++) {
+        json_t *o = json_object();
+        set(m, o, "p", ci_json(m, &v[k].p));
+        set(m, o, "r", ci_json(m, &v[k].r));
+        set(m, o, "f", ci_json(m, &v[k].f));
+        set(m, all, rouge_names[k], o);
+    }
+    return all;
+}
+
+static json_t *compared_json(struct maker *m, const struct evaluate_compared *v)
+{
+    json_t *o = json_object(), *delta = json_object();
+    for (int k = 0; k < ROUGE_KINDS; k++) {
+        json_t *d = ci_json(m, &v->delta[k].ci);
+        set(m, d, "p", json_real(v->delta[k].p));
+        set(m, delta, rouge_names[k], d);
+    }
+    set(m, o, "name", json_string(v->name));
+    set(m, o, "kind", json_string(v->baseline ? "baseline" : "system"));
+    set(m, o, "pairs", json_integer((json_int_t)v->pairs));
+    set(m, o, "metrics", metrics_json(m, v->m));
+    set(m, o, "f_difference", delta);
+    return o;
+}
+
+static json_t *stratum_json(struct maker *m, const struct evaluate_stratum *v)
+{
+    json_t *o = json_object(), *f = json_object();
+    for (int k = 0; k < ROUGE_KINDS; k++)
+        set(m, f, rouge_names[k], ci_json(m, &v->f[k]));
+    set(m, o, "by", json_string(v->by));
+    set(m, o, "value", json_string(v->value));
+    set(m, o, "pairs", json_integer((json_int_t)v->pairs));
+    set(m, o, "f", f);
+    if (!v->has_constant) return o;
+    json_t *constant = json_object();
+    for (int k = 0; k < ROUGE_KINDS; k++)
+        set(m, constant, rouge_names[k], json_real(v->constant_f[k]));
+    set(m, o, "constant_f", constant);
+    return o;
+}
+
+static json_t *report_json(struct maker *m, const struct evaluate_opts *o, const char *pairs_path,
                            const char *digest, const struct evaluate_summary *s)
 {
-    json_t *compared = json_array(), *strata = json_array();
+    json_t *all = json_object(), *compared = json_array(), *strata = json_array();
     for (size_t i = 0; i < s->ncompared; i++)
-        json_array_append_new(compared, compared_json(&s->compared[i]));
+        append(m, compared, compared_json(m, &s->compared[i]));
     for (size_t i = 0; i < s->nstrata; i++)
-        json_array_append_new(strata, stratum_json(&s->strata[i]));
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:b, s:I, s:I, s:s, s:o, s:o, s:o}", "format",
-                     "radmill.evaluation/1", "pairs_file", pairs_path, "pairs_sha256", digest,
-                     "signature", s->signature, "pairs", (json_int_t)s->pairs, "groups",
-                     (json_int_t)s->groups, "clustered", (int)s->clustered, "bootstrap",
-                     (json_int_t)o->bootstrap, "seed", (json_int_t)o->seed, "interval",
-                     "percentile bootstrap, 95 %", "metrics", metrics_json(s->m), "compared",
-                     compared, "strata", strata);
+        append(m, strata, stratum_json(m, &s->strata[i]));
+    set(m, all, "format", json_string("radmill.evaluation/1"));
+    set(m, all, "pairs_file", json_string(pairs_path));
+    set(m, all, "pairs_sha256", json_string(digest));
+    set(m, all, "signature", json_string(s->signature));
+    set(m, all, "pairs", json_integer((json_int_t)s->pairs));
+    set(m, all, "groups", json_integer((json_int_t)s->groups));
+    set(m, all, "clustered", json_boolean(s->clustered));
+    set(m, all, "bootstrap", json_integer((json_int_t)o->bootstrap));
+    set(m, all, "seed", json_integer((json_int_t)o->seed));
+    set(m, all, "interval", json_string("percentile bootstrap, 95 %"));
+    set(m, all, "metrics", metrics_json(m, s->m));
+    set(m, all, "compared", compared);
+    set(m, all, "strata", strata);
+    return all;
 }
 
 static bool write_json(const char *path, const struct evaluate_opts *o, const char *pairs_path,
@@ -114,11 +149,12 @@ static bool write_json(const char *path, const struct evaluate_opts *o, const ch
     char hex[65];
     if (!sha256_file(pairs_path, digest, e)) return false;
     hash_hex(digest, sizeof digest, hex);
-    json_t *j = report_json(o, pairs_path, hex, s);
-    if (!j)
-        return err_set(e, ERR_NOMEM, "cannot compose %s: no memory, or a path that is not UTF-8",
-                       path);
-    bool ok = json_write_file(path, j, e);
+    struct maker m = {false};
+    json_t *j = report_json(&m, o, pairs_path, hex, s);
+    bool ok =
+        !m.failed ||
+        err_set(e, ERR_NOMEM, "cannot compose %s: no memory, or a path that is not UTF-8", path);
+    if (ok) ok = json_write_file(path, j, e);
     json_decref(j);
     return ok;
 }

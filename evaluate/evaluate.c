@@ -184,16 +184,17 @@ static bool own_answers(struct run *r, struct answer **out, struct err *e)
     return r->scores != NULL;
 }
 
-static bool score_own(struct run *r, uint32_t **rows, struct err *e)
+static bool score_own(struct run *r, struct err *e)
 {
     struct answer *v;
+    uint32_t *rows = NULL;
     struct boot_ci ci[COLS];
-    bool ok = own_answers(r, &v, e) && all_rows(r, rows, e);
+    bool ok = own_answers(r, &v, e) && all_rows(r, &rows, e);
     if (!comm_agree(r->comm, ok, e)) return false;
     double t0 = clock_mono_s();
     if (!scores_of(v, r->n, r->o->stem, r->comm, r->scores, e)) return false;
     r->out->score_s = clock_mono_s() - t0;
-    if (!table_ci(r, (const double *)r->scores, COLS, *rows, r->n, ci, NULL, e)) return false;
+    if (!table_ci(r, (const double *)r->scores, COLS, rows, r->n, ci, NULL, e)) return false;
     put_metrics(ci, r->out->m);
     return true;
 }
@@ -430,7 +431,6 @@ bool evaluate_run(const struct evaluate_opts *o, const char *pairs_path,
                   struct evaluate_summary *s, struct err *e)
 {
     struct run r = {.o = o, .comm = c, .out = s};
-    uint32_t *rows;
 
     memset(s, 0, sizeof *s);
     arena_init(&r.arena, ARENA_BYTES);
@@ -440,7 +440,7 @@ bool evaluate_run(const struct evaluate_opts *o, const char *pairs_path,
     s->groups = r.ngroups;
     s->clustered = r.group != NULL;
     s->signature = rouge_signature(o->stem);
-    ok = score_own(&r, &rows, e) && compare_all(&r, others, nothers, e) && strata_run(&r, e) &&
+    ok = score_own(&r, e) && compare_all(&r, others, nothers, e) && strata_run(&r, e) &&
          finish(&r, pairs_path, e);
     if (ok)
         log_info("evaluated", "pairs=%zu rouge1=%.4f rouge2=%.4f rougeL=%.4f rougeLsum=%.4f", r.n,

@@ -103,8 +103,8 @@ static void golden_shared(void **state)
 static void golden_long(void **state)
 {
     (void)state;
-    assert_int_equal(
-        golden_file(RADMILL_SOURCE "/tests/support/golden/rouge_extra.jsonl", true), 64);
+    assert_int_equal(golden_file(RADMILL_SOURCE "/tests/support/golden/rouge_extra.jsonl", true),
+                     64);
 }
 
 /* The plain mean over a corpus is what reports quote. */

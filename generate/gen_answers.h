@@ -1,0 +1,23 @@
+/*
+ * generate/gen_answers - one rank's blocks through the model: prompts in, finished block files out.
+ */
+#pragma once
+#include "base/progress.h"
+#include "generate/decode.h"
+#include "generate/gen_blocks.h"
+#include "generate/gen_inputs.h"
+#include "generate/gen_seen.h"
+
+struct gen_work {
+    const struct generate_opts *opts;
+    const struct gen_inputs *in;
+    const struct gen_blocks *blocks;
+    const struct gen_seen *seen;
+    const uint32_t *todo; /* blocks of this rank, ascending */
+    size_t ntodo;
+    struct progress *progress;
+    struct decode_stats stats; /* added to */
+    uint64_t made, ended;      /* added to: pairs in blocks written */
+};
+/* Answer and write all blocks. When it fails or is stopped, the blocks finished so far stay. */
+MUST_CHECK bool gen_answers(struct gen_work *w, struct err *e);

@@ -1,0 +1,126 @@
+#include "generate/gen_inputs.h"
+
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/hash.h"
+
+static bool open_set(const struct generate_job *j, struct gen_inputs *in, struct err *e)
+{
+    const struct generate_opts *o = j->generate;
+    if (!shard_set_open(j->shards_dir, (enum shard_split)o->split, j->modalities.v, j->modalities.n,
+                        false, &in->set, e))
+        return false;
+    in->n = shard_set_count(in->set);
+    if (o->limit > 0 && o->limit < in->n) in->n = (size_t)o->limit;
+    return true;
+}
+
+static bool open_tokenizer(const struct generate_job *j, struct gen_inputs *in, struct err *e)
+{
+    const char *path = j->tokenizer ? j->tokenizer : j->model->base;
+    if (!tokenizer_open(path, &in->tok, e)) return false;
+    struct tok_info t = tokenizer_info(in->tok);
+    if (memcmp(t.digest, shard_set_info(in->set)->tokenizer_digest, sizeof t.digest) != 0)
+        return err_set(e, ERR_CONFIG,
+                       "the shards in %s were made with another tokenizer than %s: shard again, or "
+                       "name the model they were made for",
+                       j->shards_dir, path);
+    return true;
+}
+
+/* Digest over the names and contents of a folder's files. */
+static bool folder_digest(const char *dir, uint8_t out[32], struct err *e)
+{
+    struct arena a;
+    struct str *names;
+    struct sha256 h;
+    size_t n = 0;
+    arena_init(&a, 1 << 20);
+    sha256_init(&h);
+    bool ok = fs_list(dir, &a, &names, &n, e);
+    for (size_t i = 0; ok && i < n; i++) {
+        const char *path;
+        uint8_t one[32];
+        ok = fs_join(&a, dir, names[i].p, &path, e);
+        if (!ok || fs_is_dir(path)) continue;
+        ok = sha256_file(path, one, e);
+        sha256_put(&h, names[i].p, names[i].n + 1);
+        sha256_put(&h, one, sizeof one);
+    }
+    sha256_end(&h, out);
+    arena_free(&a);
+    return ok;
+}
+
+static bool open_model(const struct generate_job *j, struct gen_inputs *in, struct err *e)
+{
+    const struct model_opts *m = j->model;
+    uint32_t vocab = shard_set_info(in->set)->vocab_size;
+
+    if (!dev_open(m->device, (int)m->threads, &in->dev, e)) return false;
+    if (!model_open(in->dev, m->base, model_opts_dtype(m, in->dev), &in->model, e)) return false;
+    if (vocab > model_get_spec(in->model)->vocab)
+        return err_set(e, ERR_CONFIG, "%s has %u token ids, the model %s only %u", j->shards_dir,
+                       vocab, m->base, model_get_spec(in->model)->vocab);
+    if (!j->adapter) return true;
+    return folder_digest(j->adapter, in->adapter_digest, e) &&
+           lora_load(in->model, j->adapter, &in->lora, e);
+}
+
+/* The cache's length follows from all prompts of the run, so that an answer's room does not depend on who
+ * else is in the batch. */
+static bool find_max_len(const struct generate_job *j, struct gen_inputs *in, struct err *e)
+{
+    const uint32_t *prompt = shard_set_targets(in->set);
+    uint32_t longest = 0, most = model_get_spec(in->model)->max_positions;
+    for (size_t i = 0; i < in->n; i++) {
+        if (prompt[i] == 0) return err_set(e, ERR_FORMAT, "sample %zu has an empty prompt", i);
+        if (prompt[i] > longest) longest = prompt[i];
+    }
+    if (longest >= most)
+        return err_set(
+            e, ERR_CONFIG,
+            "the longest prompt has %u tokens, the model takes %u with the answer; lower "
+            "shards.max_tokens",
+            longest, most);
+    uint32_t room = most - longest, ask = j->generate->max_new_tokens;
+    in->max_len = longest + (ask < room ? ask : room);
+    return true;
+}
+
+bool gen_inputs_open(const struct generate_job *j, struct gen_inputs *in, struct err *e)
+{
+    *in = (struct gen_inputs){0};
+    return open_set(j, in, e) && open_tokenizer(j, in, e) && open_model(j, in, e) &&
+           find_max_len(j, in, e);
+}
+
+void gen_inputs_close(struct gen_inputs *in)
+{
+    lora_close(in->lora);
+    model_close(in->model);
+    dev_close(in->dev);
+    tokenizer_close(in->tok);
+    shard_set_close(in->set);
+    *in = (struct gen_inputs){0};
+}
+
+static json_t *hex_json(const uint8_t digest[32])
+{
+    char hex[65];
+    hash_hex(digest, 32, hex);
+    return json_string(hex);
+}
+
+json_t *gen_inputs_identity(const struct gen_inputs *in)
+{
+    const struct shard_info *s = shard_set_info(in->set);
+    uint8_t weights[32];
+    model_digest(in->model, weights);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:I}", "shards", hex_json(s->dataset_digest),
+                     "tokenizer", hex_json(s->tokenizer_digest), "template",
+                     hex_json(s->template_digest), "base weights", hex_json(weights), "adapter",
+                     in->lora ? hex_json(in->adapter_digest) : json_null(), "dtype",
+                     dev_dtype_names[model_dtype(in->model)], "samples", (json_int_t)in->n);
+}

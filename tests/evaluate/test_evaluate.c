@@ -1,0 +1,356 @@
+/* The whole evaluation on one rank: numbers, files, comparisons, refusals, faults. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fault.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "evaluate/eval_report.h"
+#include "evaluate/evaluate.h"
+#include "evaluate/strata.h"
+#include "support/testdir.h"
+
+static struct comm *self;
+static struct evaluate_summary sum;
+
+static int setup(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    log_setup(LOG_ERROR, 0);
+    testdir_make();
+    return comm_open_self(&self, &e) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    comm_close(self);
+    testdir_remove();
+    return mem_live_blocks() == 0 ? 0 : -1;
+}
+
+static const char small[] =
+    "{\"id\": \"a\", \"prediction\": \"No acute disease.\", \"reference\": \"No acute disease.\", "
+    "\"modality\": \"CR\", \"findings\": \"Lungs clear. Heart normal. Bones intact.\", \"group\": "
+    "\"p1\", \"seen\": true}\n"
+    "{\"id\": \"b\", \"prediction\": \"Edema.\", \"reference\": \"Small right effusion.\", "
+    "\"modality\": \"CT\", \"findings\": \"Effusion on the right.\", \"group\": \"p1\", \"seen\": "
+    "false}\n"
+    "\n"
+    "{\"id\": \"c\", \"prediction\": \"Small effusion\", \"reference\": \"Small left effusion.\", "
+    "\"modality\": \"CT\", \"findings\": \"\", \"group\": \"p2\", \"seen\": false, \"x\": [1]}\n";
+
+static const char *const constant_lead2[] = {"constant", "lead2"};
+static const char *const rouge_only[] = {"rouge"};
+
+static struct evaluate_opts opts(const char *dir)
+{
+    return (struct evaluate_opts){.dir = dir,
+                                  .metrics = {rouge_only, 1},
+                                  .bootstrap = 200,
+                                  .seed = 1,
+                                  .baselines = {constant_lead2, 2},
+                                  .strata = true};
+}
+
+static const char *put(const char *name, const char *text)
+{
+    const char *path = testdir_path(name);
+    testdir_write(path, text, strlen(text));
+    return path;
+}
+
+static void run_ok(const struct evaluate_opts *o, const char *pairs,
+                   const struct evaluate_other *others, size_t n)
+{
+    struct err e = {0};
+    if (!evaluate_run(o, pairs, others, n, self, &sum, &e)) fail_msg("%s", e.text);
+}
+
+static void close_to(double a, double b)
+{
+    if (!(fabs(a - b) <= 1e-12)) fail_msg("%.15f is not %.15f", a, b);
+}
+
+static const struct evaluate_compared *compared(const char *name)
+{
+    for (size_t i = 0; i < sum.ncompared; i++)
+        if (strcmp(sum.compared[i].name, name) == 0) return &sum.compared[i];
+    fail_msg("%s was not compared", name);
+    return NULL;
+}
+
+/* Three pairs whose scores can be counted by hand. */
+static void by_hand(void **state)
+{
+    (void)state;
+    const char *pairs = put("small.jsonl", small);
+    struct evaluate_opts o = opts(testdir_path("small"));
+    run_ok(&o, pairs, NULL, 0);
+    assert_int_equal(sum.pairs, 3);
+    assert_true(sum.clustered && sum.groups == 2);
+    assert_string_equal(sum.signature, "rouge|stem:no|split:newline|v:1");
+    close_to(sum.m[ROUGE_1].p.mean, (1 + 0 + 1) / 3.0);
+    close_to(sum.m[ROUGE_1].r.mean, (1 + 0 + 2 / 3.0) / 3);
+    close_to(sum.m[ROUGE_1].f.mean, (1 + 0 + 0.8) / 3);
+    close_to(sum.m[ROUGE_2].f.mean, 1 / 3.0);
+    assert_int_equal(sum.ncompared, 2);
+    const struct evaluate_compared *c = compared("constant");
+    assert_true(c->baseline && c->pairs == 3);
+    close_to(c->m[ROUGE_1].f.mean, (2 * (2 / 4.0) * (2 / 3.0) / (2 / 4.0 + 2 / 3.0)) / 3);
+    close_to(c->delta[ROUGE_1].ci.mean, sum.m[ROUGE_1].f.mean - c->m[ROUGE_1].f.mean);
+    assert_int_equal(compared("lead2")->pairs, 2); /* the third has no findings */
+    assert_int_equal(sum.nstrata, 6); /* by reference, seen, modality: the lengths are equal */
+    assert_string_equal(sum.strata[0].value, "normal");
+    assert_true(sum.strata[0].pairs == 1 && sum.strata[0].f[ROUGE_1].mean == 1);
+    close_to(sum.strata[1].f[ROUGE_1].mean, 0.4);
+    close_to(sum.strata[0].constant_f[ROUGE_1], c->m[ROUGE_1].f.mean * 3);
+}
+
+static json_t *read_json(const char *path)
+{
+    struct err e = {0};
+    json_t *j;
+    if (!json_read_file(path, 1 << 24, &j, &e)) fail_msg("%s", e.text);
+    return j;
+}
+
+static void files(void **state)
+{
+    (void)state;
+    const char *pairs = put("small.jsonl", small);
+    struct evaluate_opts o = opts(testdir_path("files"));
+    o.cluster = EVALUATE_CLUSTER_NONE;
+    run_ok(&o, pairs, NULL, 0);
+    assert_false(sum.clustered);
+    char *rows = testdir_read(testdir_path("files/per_pair.jsonl"), NULL);
+    assert_non_null(strstr(
+        rows, "{\"id\": \"a\", \"rouge1\": {\"p\": 1, \"r\": 1, \"f\": 1}, \"rouge2\": {\"p\": 1"));
+    char *c = strstr(rows, "{\"id\": \"c\", \"rouge1\": {\"p\": 1, \"r\": 0.66666666666666663");
+    assert_non_null(c);
+    assert_true(strstr(rows, "\"id\": \"b\"") < c);
+    free(rows);
+    json_t *j = read_json(testdir_path("files/report.json"));
+    json_t *m = json_object_get(json_object_get(j, "metrics"), "rouge1");
+    close_to(json_number_value(json_object_get(json_object_get(m, "f"), "mean")),
+             sum.m[ROUGE_1].f.mean);
+    assert_int_equal(json_array_size(json_object_get(j, "strata")), sum.nstrata);
+    assert_int_equal(json_array_size(json_object_get(j, "compared")), 2);
+    assert_string_equal(json_string_value(json_object_get(j, "signature")), sum.signature);
+    json_decref(j);
+    char *md = testdir_read(testdir_path("files/report.md"), NULL);
+    assert_non_null(strstr(md, "| rouge1 | 66.7 ("));
+    assert_non_null(strstr(md, "| reference | normal | 1 | 100.0 (100.0 to 100.0)"));
+    assert_null(strstr(md, "effusion")); /* no report text */
+    free(md);
+    struct stat st;
+    assert_int_equal(stat(testdir_path("files/per_pair.jsonl"), &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    /* without a folder: only what was asked for */
+    struct evaluate_opts bare = opts(NULL);
+    bare.per_pair = testdir_path("alone.jsonl");
+    run_ok(&bare, pairs, NULL, 0);
+    assert_true(fs_exists(bare.per_pair));
+}
+
+/* The project's golden corpus: means, intervals, strata, the comparison with the constant. */
+static void golden(void **state)
+{
+    (void)state;
+    const char *pairs = testdir_shared("data/metrics/corpus_knn.jsonl");
+    if (!pairs) skip();
+    struct evaluate_opts o = opts(testdir_path("golden"));
+    o.bootstrap = 2000;
+    run_ok(&o, pairs, NULL, 0);
+    assert_true(fabs(sum.m[ROUGE_L].f.mean - 0.5995738003103884) < 1e-9);
+    assert_true(fabs(sum.m[ROUGE_L].f.lo - 0.5750589813429422) < 0.004);
+    assert_true(fabs(sum.m[ROUGE_L].f.hi - 0.6238819730865441) < 0.004);
+    const struct evaluate_compared *c = compared("constant");
+    assert_true(fabs(c->m[ROUGE_L].f.mean - 0.476960410977803) < 1e-9);
+    assert_true(fabs(c->delta[ROUGE_L].ci.mean - 0.12261338933258549) < 1e-9);
+    assert_true(c->delta[ROUGE_L].p < 0.001);
+    /* our own lead of two sentences, close to the golden file's */
+    assert_true(fabs(compared("lead2")->m[ROUGE_L].f.mean - 0.11151597516728197) < 0.003);
+    assert_true(sum.strata[0].f[ROUGE_L].mean > 0.82 && sum.strata[1].f[ROUGE_L].mean < 0.28);
+}
+
+static void other_systems(void **state)
+{
+    (void)state;
+    const char *pairs = put("small.jsonl", small);
+    /* other order, one pair missing, one unknown to us */
+    struct evaluate_other o[] = {
+        {"base",
+         put("base.jsonl",
+             "{\"id\": \"c\", \"prediction\": \"x\", \"reference\": \"Small left effusion.\"}\n"
+             "{\"id\": \"z\", \"prediction\": \"x\", \"reference\": \"y\"}\n"
+             "{\"id\": \"a\", \"prediction\": \"No disease\", \"reference\": \"No acute "
+             "disease.\"}\n")},
+        {"lines", put("lines.jsonl",
+                      "{\"prediction\": \"No\", \"reference\": \"No acute disease.\"}\n"
+                      "{\"prediction\": \"No\", \"reference\": \"Small right effusion.\"}\n"
+                      "{\"prediction\": \"No\", \"reference\": \"Small left effusion.\"}\n")}};
+    struct evaluate_opts opt = opts(testdir_path("others"));
+    run_ok(&opt, pairs, o, 2);
+    assert_int_equal(sum.ncompared, 4);
+    const struct evaluate_compared *b = compared("base");
+    assert_true(!b->baseline && b->pairs == 2);
+    close_to(b->m[ROUGE_1].f.mean, 0.8 / 2);
+    close_to(b->delta[ROUGE_1].ci.mean, (0.2 + 0.8) / 2);
+    close_to(compared("lines")->m[ROUGE_1].f.mean, 0.5 / 3);
+}
+
+static void expect_refusal(const struct evaluate_opts *o, const char *pairs, const char *other,
+                           enum err_code code, const char *text)
+{
+    struct err e = {0};
+    struct evaluate_other v = {"other", other};
+    assert_false(evaluate_run(o, pairs, &v, other ? 1 : 0, self, &sum, &e));
+    if (e.code != code || !strstr(e.text, text)) fail_msg("%d: %s", e.code, e.text);
+    assert_null(strstr(e.text, "effusion"));
+}
+
+static void refusals(void **state)
+{
+    (void)state;
+    static const char *const facts[] = {"facts"}, *const twice[] = {"lead2", "lead2"};
+    const char *pairs = put("small.jsonl", small);
+    struct evaluate_opts o = opts(testdir_path("refused"));
+    expect_refusal(&o, pairs,
+                   put("o1.jsonl", "{\"id\": \"a\", \"prediction\": \"\", \"reference\": \"other "
+                                   "effusion\"}\n"),
+                   ERR_FORMAT, "different references");
+    expect_refusal(&o, pairs,
+                   put("o2.jsonl", "{\"id\": \"q\", \"prediction\": \"\", \"reference\": \"\"}\n"),
+                   ERR_FORMAT, "shares no id");
+    expect_refusal(&o, pairs, put("o3.jsonl", "{\"prediction\": \"\", \"reference\": \"\"}\n"),
+                   ERR_FORMAT, "it has 1 pairs, the evaluated file 3");
+    expect_refusal(&o, pairs,
+                   put("o4.jsonl",
+                       "{\"id\": \"a\", \"prediction\": \"\", \"reference\": \"No acute "
+                       "disease.\"}\n{\"id\": \"a\", \"prediction\": \"\", "
+                       "\"reference\": \"No acute disease.\"}\n"),
+                   ERR_FORMAT, "pairs 1 and 2 have the same id");
+    expect_refusal(&o, testdir_path("missing.jsonl"), NULL, ERR_IO, "missing.jsonl");
+    expect_refusal(&o, put("bad.jsonl", "{\"prediction\": \"effusion\"}\n"), NULL, ERR_FORMAT,
+                   "line 1: \"reference\" is missing");
+    o.metrics = (struct opt_strs){facts, 1};
+    expect_refusal(&o, pairs, NULL, ERR_CONFIG, "\"facts\" is unknown; known: rouge");
+    o = opts(testdir_path("refused"));
+    o.baselines = (struct opt_strs){twice, 2};
+    expect_refusal(&o, pairs, NULL, ERR_CONFIG, "twice");
+    o = opts(NULL);
+    expect_refusal(&o, pairs, NULL, ERR_CONFIG, "evaluate.dir is missing");
+    o = opts(testdir_path("refused"));
+    o.cluster = EVALUATE_CLUSTER_PATIENT;
+    expect_refusal(&o, put("nogroup.jsonl", "{\"prediction\": \"\", \"reference\": \"\"}\n"), NULL,
+                   ERR_CONFIG, "1 of 1 pairs have no \"group\"");
+    assert_false(fs_exists(testdir_path("refused/report.json")));
+}
+
+/* What is swept: the whole run, or (allocations) its parts behind jansson's parser, which does not survive a
+ * failing allocation: it loses characters or crashes. */
+static bool swept_run(enum fault_point p, const char *pairs, const struct evaluate_opts *o,
+                      const struct rouge_scores *scores, struct err *e)
+{
+    static const struct pair three[3] = {
+        {.id = STR_INIT("a"),
+         .reference = STR_INIT("No acute disease."),
+         .modality = STR_INIT("CR")},
+        {.id = STR_INIT("b"), .reference = STR_INIT("Small right effusion.")},
+        {.id = STR_INIT("c"), .reference = STR_INIT("Small left effusion."), .seen = 1},
+    };
+    struct stratum s[STRATA_MAX];
+    struct arena a;
+    size_t n;
+    if (p != FAULT_MEM) return evaluate_run(o, pairs, NULL, 0, self, &sum, e);
+    arena_init(&a, 1 << 20);
+    bool ok = strata_make(three, 3, &a, s, &n, e) &&
+              eval_report_write(o, pairs, three, scores, 3, &sum, e);
+    arena_free(&a);
+    return ok;
+}
+
+/* Every failing system call or allocation arrives as an error; the report is there whole or not at all. */
+static void sweep_point(enum fault_point p, const char *pairs, const struct evaluate_opts *o,
+                        const char *want)
+{
+    static const struct rouge_scores scores[3];
+    const char *report = testdir_path("swept/report.json");
+    size_t live = mem_live_blocks();
+    bool done = false;
+    for (uint64_t n = 1; !done; n++) {
+        struct err e = {0};
+        fault_arm(p, n, false);
+        bool ok = swept_run(p, pairs, o, scores, &e);
+        done = !fault_fired();
+        fault_disarm_all();
+        assert_int_equal(mem_live_blocks(), live);
+        if (ok != done) fail_msg("point %d hit %d: %s", (int)p, (int)n, e.text);
+        assert_true(ok || e.code == ERR_NOMEM || e.code == ERR_IO);
+        if (fs_exists(report)) {
+            char *text = testdir_read(report, NULL);
+            assert_string_equal(text, want);
+            free(text);
+        } else {
+            assert_false(ok);
+        }
+        assert_true(n < 5000);
+    }
+}
+
+static void fault_sweep(void **state)
+{
+    (void)state;
+#ifdef RADMILL_FAULTS
+    const char *pairs = put("small.jsonl", small);
+    struct evaluate_opts o = opts(testdir_path("swept"));
+    run_ok(&o, pairs, NULL, 0);
+    char *want = testdir_read(testdir_path("swept/report.json"), NULL);
+    for (int p = 0; p < FAULT_POINTS; p++)
+        sweep_point((enum fault_point)p, pairs, &o, want);
+    free(want);
+#else
+    skip();
+#endif
+}
+
+static void options(void **state)
+{
+    (void)state;
+    struct arena a;
+    struct opt_doc d;
+    struct evaluate_opts o;
+    struct err e = {0};
+    arena_init(&a, 1 << 20);
+    assert_true(opt_doc_parse(STR("evaluate: {dir: r, stem: true, baselines: constant}\n"), "/x/y",
+                              NULL, 0, NULL, &a, &d, &e));
+    assert_true(opt_bind(&d, "evaluate", evaluate_table, &o, &e));
+    assert_true(o.stem && o.strata && o.bootstrap == 10000 && o.metrics.n == 1);
+    assert_int_equal(o.baselines.n, 1);
+    assert_string_equal(o.metrics.v[0], "rouge");
+    assert_int_equal(o.cluster, EVALUATE_CLUSTER_AUTO);
+    arena_free(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(by_hand),       cmocka_unit_test(files),    cmocka_unit_test(golden),
+        cmocka_unit_test(other_systems), cmocka_unit_test(refusals), cmocka_unit_test(fault_sweep),
+        cmocka_unit_test(options),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
