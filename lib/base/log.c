@@ -12,9 +12,11 @@
 
 #define LINE_MAX_BYTES 4096
 #define LIVE_MAX_BYTES 256
-/* Marks put in front of the pieces of a format: what follows "key=" is quoted when need be. */
-#define MARK_PAIR '\1'
-#define MARK_RAW  '\2'
+/* Marks put in front of the pieces of a format: what follows "key=" is quoted when need be. A value
+ * may hold any byte, so the text is made twice with other marks: where the two differ, a piece
+ * begins. */
+static const char marks[2][2] = {{'\1', '\2'}, {'\3', '\4'}};
+enum { MARK_PAIR, MARK_RAW };
 
 static struct {
     pthread_mutex_t lock;
@@ -129,7 +131,7 @@ static void put_raw(struct line *l, struct str v)
 }
 
 /* Copy fmt with each of its pieces (separated by blanks outside quotes) begun by a mark. */
-static void mark_pieces(const char *fmt, char *out, size_t size)
+static void mark_pieces(const char *fmt, const char mark[2], char *out, size_t size)
 {
     size_t n = 0;
     while (*fmt && n + 2 < size) {
@@ -140,7 +142,7 @@ static void mark_pieces(const char *fmt, char *out, size_t size)
             if (fmt[len] == '=') pair = true;
         }
         if (len > size - n - 2) len = size - n - 2;
-        out[n++] = pair ? MARK_PAIR : MARK_RAW;
+        out[n++] = mark[pair ? MARK_PAIR : MARK_RAW];
         memcpy(out + n, fmt, len);
         n += len;
         fmt += len;
@@ -150,37 +152,44 @@ static void mark_pieces(const char *fmt, char *out, size_t size)
     out[n] = 0;
 }
 
-static void put_pieces(struct line *l, const char *text)
+static void put_pieces(struct line *l, const char *text, const char *other)
 {
     while (*text) {
-        char mark = *text++;
-        size_t n = strcspn(text, "\1\2");
-        struct str piece = {text, n};
-        const char *equals = mark == MARK_PAIR ? memchr(text, '=', n) : NULL;
+        bool pair = *text == marks[0][MARK_PAIR];
+        size_t n = 1;
+        while (text[n] && text[n] == other[n])
+            n++;
+        struct str piece = {text + 1, n - 1};
+        size_t equals = pair ? str_find(piece, STR("="), 0) : SIZE_MAX;
         put(l, " ", 1);
-        if (equals) {
-            size_t key = (size_t)(equals - text) + 1;
-            put_raw(l, str_sub(piece, 0, key));
-            put_value(l, str_sub(piece, key, n));
+        if (equals != SIZE_MAX) {
+            put_raw(l, str_sub(piece, 0, equals + 1));
+            put_value(l, str_sub(piece, equals + 1, piece.n));
         } else {
             put_raw(l, piece);
         }
         text += n;
+        other += n;
     }
 }
 
 __attribute__((format(printf, 3, 0))) static void build(struct line *l, const char *event,
                                                         const char *fmt, va_list ap)
 {
-    char marked[1024], text[LINE_MAX_BYTES];
-    mark_pieces(fmt, marked, sizeof marked);
-    /* The attribute above lets the compiler check fmt, of which marked is a copy but for blanks. */
+    char marked[1024], text[2][LINE_MAX_BYTES];
+    for (int i = 0; i < 2; i++) {
+        va_list again;
+        va_copy(again, ap);
+        mark_pieces(fmt, marks[i], marked, sizeof marked);
+        /* The attribute above lets the compiler check fmt, of which marked is a copy but for blanks. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    vsnprintf(text, sizeof text, marked, ap);
+        vsnprintf(text[i], sizeof text[i], marked, again);
 #pragma GCC diagnostic pop
+        va_end(again);
+    }
     put_raw(l, str_of(event));
-    put_pieces(l, text);
+    put_pieces(l, text[0], text[1]);
     l->p[l->n] = 0;
 }
 
