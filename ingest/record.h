@@ -73,13 +73,42 @@ int record_split_of(struct str name);
 enum record_mode { MODE_OWN, MODE_MEDIQA, MODE_MITLCP, MODE_COUNT };
 extern const char *const record_mode_names[MODE_COUNT + 1]; /* "own", "mediqa", "mitlcp" */
 
+/* What the institution said about the report's state. */
+enum record_status {
+    STATUS_UNKNOWN,
+    STATUS_PRELIMINARY,
+    STATUS_FINAL,
+    STATUS_ADDENDUM,
+    STATUS_CORRECTED,
+    STATUS_COUNT
+};
+
+/* Why an entry of the source gave no record. */
+enum record_reject {
+    REJECT_NO_NAME,    /* the member's name cannot be decoded */
+    REJECT_DUPLICATE,  /* a later entry of the archive has the same name */
+    REJECT_ENCRYPTED,  /* needs a password */
+    REJECT_METHOD,     /* compressed in a way we do not read */
+    REJECT_LOCAL,      /* local header missing or of another entry than the directory says */
+    REJECT_TRUNCATED,  /* data ends before the entry does */
+    REJECT_CORRUPT,    /* the compressed data are damaged */
+    REJECT_CRC,        /* checksum of the data does not match */
+    REJECT_SIZE,       /* unpacks to another size than the directory says */
+    REJECT_TOO_LARGE,  /* above max_entry */
+    REJECT_RATIO,      /* above max_ratio: a bomb */
+    REJECT_ROW_FIELDS, /* a table row with another number of cells than the header */
+    REJECT_ROW_QUOTES, /* a table row whose quotes do not balance */
+    REJECT_COUNT
+};
+extern const char *const record_reject_names[REJECT_COUNT + 1]; /* "no-name", ... */
+
 enum record_flag {
     RECORD_NO_FINDINGS = 1u << 0,
     RECORD_NO_IMPRESSION = 1u << 1,
     RECORD_REPAIRED_UTF8 = 1u << 2,
     RECORD_TRUNCATED = 1u << 3,
-    RECORD_DUPLICATE = 1u << 4, /* same normalised text as an earlier record of the corpus */
-    RECORD_SUPERSEDED = 1u << 5,
+    RECORD_DUPLICATE = 1u << 4,  /* same normalised text as an earlier record of the corpus */
+    RECORD_SUPERSEDED = 1u << 5, /* a later or more final report of the same study is there */
     RECORD_SPLIT_WEAK = 1u << 6, /* split by study, no patient id */
 };
 
@@ -93,27 +122,59 @@ struct record {
     struct str patient, study; /* raw ids; empty when unknown. Never in logs, never in shards. */
     uint64_t entry;            /* ordinal in the archive, or row in the table */
     uint64_t offset;           /* byte offset in the archive (local header) or table */
-    uint8_t modality, origin, split, mode;
+    uint8_t modality, origin, split, mode, status;
     uint32_t flags;
     struct hash128 hash_raw;  /* of text */
     struct hash128 hash_norm; /* of lower-cased, blank- and digit-folded findings + impression */
 };
 
 /* ---- one block */
+enum { RECORD_BLOCK_ENTRIES = 4096 };
+
+struct record_block_info {
+    char source[65];           /* name in the configuration */
+    uint64_t first_entry;      /* of the range this block accounts for */
+    uint64_t entries;          /* records + rejects + ignored */
+    uint64_t ignored;          /* folders, litter: nothing was lost */
+    bool last;                 /* no entries of the file come after this block */
+    uint8_t config_sha256[32]; /* of source file and options: what the block was made from */
+};
+struct record_rejected {
+    uint64_t entry, offset;
+    enum record_reject reason;
+};
+
 struct record_writer;
+/* Nothing is written before commit. path and source are copied. */
 MUST_CHECK bool record_writer_open(const char *path, const char *source, uint64_t first_entry,
                                    const uint8_t config_sha256[32], struct record_writer **out,
                                    struct err *e);
+/* r is copied. Its spans must lie within its text. */
 MUST_CHECK bool record_writer_put(struct record_writer *w, const struct record *r, struct err *e);
+MUST_CHECK bool record_writer_reject(struct record_writer *w, uint64_t entry, uint64_t offset,
+                                     enum record_reject reason, struct err *e);
+/* Entries that are no reports and lose nothing: folders, litter. */
+void record_writer_ignore(struct record_writer *w, uint64_t entries);
+/* This is the last block of its file. */
+void record_writer_last(struct record_writer *w);
+/* Build the file in memory and put it in place. */
 MUST_CHECK bool record_writer_commit(struct record_writer *w, struct err *e);
-void record_writer_close(struct record_writer *w); /* drops the file unless committed */
+/* Of the committed file's bytes. */
+void record_writer_sha256(const struct record_writer *w, uint8_t out[32]);
+void record_writer_close(struct record_writer *w); /* drops the block unless committed */
 
 struct record_reader;
-/* Open and check version, schema, checksum. The whole block is read into memory. */
+/* Open and check version, schema, checksum, every offset and code. The whole block is read into
+ * memory. */
 MUST_CHECK bool record_reader_open(const char *path, struct record_reader **out, struct err *e);
+const struct record_block_info *record_reader_info(const struct record_reader *r);
 size_t record_reader_count(const struct record_reader *r);
 /* Views into the reader, valid until close. i < count. */
 void record_reader_get(const struct record_reader *r, size_t i, struct record *out);
+size_t record_reader_rejects(const struct record_reader *r);
+void record_reader_rejected(const struct record_reader *r, size_t i, struct record_rejected *out);
+/* Of the file's bytes. */
+void record_reader_sha256(const struct record_reader *r, uint8_t out[32]);
 void record_reader_close(struct record_reader *r);
 
 /* ---- the corpus: what manifest.json says */

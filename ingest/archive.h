@@ -1,0 +1,39 @@
+/*
+ * ingest/archive - libarchive behind limits: the only file that includes it.
+ *
+ * Two uses. archive_zip_entry decodes one zip entry that the fast path of ingest/zip_read does not
+ * take. archive_stream walks what cannot be split: tar (plain, gzip, bzip2, xz, zstd), 7z, zip, and
+ * single files packed by one of these, or not at all. Only these formats are enabled. Nothing is
+ * ever written to disk; member names are data. Every return code is looked at: libarchive reports
+ * a bad checksum after it has delivered the bytes.
+ */
+#pragma once
+#include "ingest/record.h"
+
+/* Decode the single entry whose local header begins the window, at most max_bytes of it; out is
+ * cleared first. *why: -1 or an enum record_reject. False: no memory. */
+MUST_CHECK bool archive_zip_entry(struct str window, uint64_t max_bytes, struct sbuf *out, int *why,
+                                  struct err *e);
+
+struct archive_limits {
+    uint64_t max_total;   /* bytes unpacked from one file */
+    uint64_t max_members; /* in one file */
+    uint32_t max_ratio;   /* unpacked to packed, once 64 MiB came out */
+};
+struct archive_member {
+    struct str name; /* borrowed until the next member */
+    bool named;      /* false: libarchive cannot read the name in this locale */
+    bool alone;      /* the file is no archive: this is all of it, without a name */
+};
+struct archive_stream;
+
+/* limits are copied. */
+MUST_CHECK bool archive_stream_open(const char *path, const struct archive_limits *limits,
+                                    struct archive_stream **out, struct err *e);
+/* Next regular member; *more false at the end. */
+MUST_CHECK bool archive_stream_next(struct archive_stream *s, struct archive_member *out,
+                                    bool *more, struct err *e);
+/* Up to cap bytes of the present member; *got 0 at its end. */
+MUST_CHECK bool archive_stream_read(struct archive_stream *s, char *buf, size_t cap, size_t *got,
+                                    struct err *e);
+void archive_stream_close(struct archive_stream *s);

@@ -1,0 +1,325 @@
+#include "ingest/block.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "ingest/block_impl.h"
+
+#define LATE_FLAGS (RECORD_DUPLICATE | RECORD_SUPERSEDED)
+
+void block_list_free(struct block_list *l)
+{
+    mem_free(l->facts);
+    mem_free(l->keys);
+    memset(l, 0, sizeof *l);
+}
+
+/* ---- names */
+static void name_prefix(size_t file, uint64_t block, char out[BLOCK_NAME_BYTES])
+{
+    (void)snprintf(out, BLOCK_NAME_BYTES, "b%04zu-%06llu-", file, (unsigned long long)block);
+}
+
+/* flags NULL: none is set. */
+static void block_name(const struct source_file *f, size_t file, uint64_t block,
+                       const uint32_t *flags, size_t n, char out[BLOCK_NAME_BYTES])
+{
+    struct sha256 h;
+    uint8_t digest[32];
+    char key[13];
+
+    sha256_init(&h);
+    sha256_put(&h, f->config, sizeof f->config);
+    for (size_t i = 0; flags && i < n; i++) {
+        uint64_t row[2] = {i, flags[i]};
+        if (flags[i]) sha256_put(&h, row, sizeof row);
+    }
+    sha256_end(&h, digest);
+    hash_hex(digest, 6, key);
+    name_prefix(file, block, out);
+    (void)snprintf(out + strlen(out), BLOCK_NAME_BYTES - strlen(out), "%s.h5", key);
+}
+
+/* ---- facts */
+static uint64_t status_rank(uint8_t status)
+{
+    static const uint64_t rank[STATUS_COUNT] = {
+        [STATUS_PRELIMINARY] = 0, [STATUS_UNKNOWN] = 1,   [STATUS_FINAL] = 1,
+        [STATUS_ADDENDUM] = 2,    [STATUS_CORRECTED] = 2,
+    };
+    return rank[status];
+}
+
+static struct block_key key_of(const struct source *s, const struct record *r)
+{
+    const uint32_t none = RECORD_NO_FINDINGS | RECORD_NO_IMPRESSION;
+    struct block_key k = {.status = status_rank(r->status)};
+
+    if ((r->flags & none) != none) k.norm = r->hash_norm;
+    if (r->study.n > 0) {
+        k.study = hash_xxh128(r->study.p, r->study.n);
+        k.study.lo ^= hash_xxh64(&s->index, sizeof s->index, 1);
+    }
+    return k;
+}
+
+static void count_record(struct block_fact *f, const struct record *r)
+{
+    const uint32_t unfit = RECORD_NO_FINDINGS | RECORD_NO_IMPRESSION | LATE_FLAGS;
+
+    f->records++;
+    f->text_bytes += r->text.n;
+    f->modality[r->modality]++;
+    f->split[r->split]++;
+    f->pairs += (r->flags & unfit) == 0;
+    for (int bit = 0; bit < 8; bit++)
+        f->flags[bit] += r->flags >> bit & 1;
+}
+
+/* Count everything in the reader into the fact, whose place and name stand. */
+static void count_block(const struct record_reader *r, struct block_fact *f)
+{
+    struct record rec;
+    struct record_rejected rej;
+
+    f->first_entry = record_reader_info(r)->first_entry;
+    f->entries = record_reader_info(r)->entries;
+    f->ignored = record_reader_info(r)->ignored;
+    f->records = f->text_bytes = f->pairs = 0;
+    memset(f->rejected, 0, sizeof f->rejected);
+    memset(f->modality, 0, sizeof f->modality);
+    memset(f->split, 0, sizeof f->split);
+    memset(f->flags, 0, sizeof f->flags);
+    for (size_t i = 0; i < record_reader_rejects(r); i++) {
+        record_reader_rejected(r, i, &rej);
+        f->rejected[rej.reason]++;
+    }
+    for (size_t i = 0; i < record_reader_count(r); i++) {
+        record_reader_get(r, i, &rec);
+        count_record(f, &rec);
+    }
+    record_reader_sha256(r, f->sha256);
+}
+
+static bool put_fact(struct block_list *l, const struct block_fact *f, struct err *e)
+{
+    if (!mem_grow((void **)&l->facts, &l->cap, l->n + 1, sizeof *l->facts, e)) return false;
+    l->facts[l->n++] = *f;
+    return true;
+}
+
+static bool put_key(struct block_list *l, const struct source *s, const struct record *r,
+                    struct err *e)
+{
+    if (!mem_grow((void **)&l->keys, &l->keys_cap, l->nkeys + 1, sizeof *l->keys, e)) return false;
+    l->keys[l->nkeys++] = key_of(s, r);
+    return true;
+}
+
+static bool put_keys(struct block_list *l, const struct source *s, const struct record_reader *r,
+                     struct err *e)
+{
+    struct record rec;
+
+    for (size_t i = 0; i < record_reader_count(r); i++) {
+        record_reader_get(r, i, &rec);
+        if (!put_key(l, s, &rec, e)) return false;
+    }
+    return true;
+}
+
+static struct block_fact new_fact(const struct source *s, size_t file, uint64_t block)
+{
+    return (struct block_fact){
+        .source = s->index, .file = (uint32_t)file, .block = (uint32_t)block};
+}
+
+/* ---- found from an earlier run */
+static size_t first_name(const struct source *s, struct str prefix)
+{
+    size_t low = 0, high = s->nfound;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (str_cmp(s->found[mid], prefix) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static bool is_of(const struct record_reader *r, const struct source *s,
+                  const struct source_file *f)
+{
+    const struct record_block_info *info = record_reader_info(r);
+
+    return memcmp(info->config_sha256, f->config, sizeof f->config) == 0 &&
+           strcmp(info->source, s->o->name) == 0;
+}
+
+/* *out NULL: there is none that is whole. A damaged block is not an error: it is made again. */
+static bool find_block(const struct source *s, size_t file, uint64_t block,
+                       struct record_reader **out, struct block_fact *fact, struct err *e)
+{
+    char prefix[BLOCK_NAME_BYTES], path[PATH_MAX];
+
+    *out = NULL;
+    name_prefix(file, block, prefix);
+    for (size_t i = first_name(s, str_of(prefix)); i < s->nfound; i++) {
+        struct str name = s->found[i];
+        struct err damaged = {0};
+        if (!str_starts(name, str_of(prefix))) break;
+        if (name.n >= BLOCK_NAME_BYTES || strlen(s->dir) + name.n + 2 > sizeof path) continue;
+        (void)snprintf(path, sizeof path, "%s/%s", s->dir, name.p);
+        if (!record_reader_open(path, out, &damaged)) {
+            if (damaged.code != ERR_NOMEM) continue;
+            *e = damaged;
+            return false;
+        }
+        if (is_of(*out, s, &s->files[file])) {
+            memcpy(fact->name, name.p, name.n + 1);
+            return true;
+        }
+        record_reader_close(*out);
+        *out = NULL;
+    }
+    return true;
+}
+
+bool block_reuse(const struct source *s, size_t file, uint64_t block, struct block_list *l,
+                 bool *found, bool *last, struct err *e)
+{
+    struct block_fact fact = new_fact(s, file, block);
+    struct record_reader *r;
+    bool ok;
+
+    if (!find_block(s, file, block, &r, &fact, e)) return false;
+    *found = r != NULL;
+    if (!r) return true;
+    *last = record_reader_info(r)->last;
+    count_block(r, &fact);
+    ok = put_keys(l, s, r, e) && put_fact(l, &fact, e);
+    record_reader_close(r);
+    return ok;
+}
+
+/* ---- making one */
+bool block_maker_open(const struct source *s, size_t file, uint64_t block, uint64_t first_entry,
+                      struct block_maker *m, struct err *e)
+{
+    const struct source_file *f = &s->files[file];
+    const char *path;
+    struct arena a;
+    bool ok;
+
+    memset(m, 0, sizeof *m);
+    m->source = s;
+    m->fact = new_fact(s, file, block);
+    m->fact.made = 1;
+    m->fact.first_entry = first_entry;
+    block_name(f, file, block, NULL, 0, m->fact.name);
+    arena_init(&a, 64 << 10);
+    ok = fs_join(&a, s->dir, m->fact.name, &path, e) &&
+         record_writer_open(path, s->o->name, first_entry, f->config, &m->writer, e);
+    arena_free(&a);
+    return ok;
+}
+
+bool block_maker_put(struct block_maker *m, struct block_list *l, const struct record *r,
+                     struct err *e)
+{
+    if (!record_writer_put(m->writer, r, e)) return false;
+    m->fact.entries++;
+    count_record(&m->fact, r);
+    return put_key(l, m->source, r, e);
+}
+
+bool block_maker_reject(struct block_maker *m, uint64_t entry, uint64_t offset,
+                        enum record_reject reason, struct err *e)
+{
+    m->fact.entries++;
+    m->fact.rejected[reason]++;
+    return record_writer_reject(m->writer, entry, offset, reason, e);
+}
+
+void block_maker_ignore(struct block_maker *m, uint64_t entries)
+{
+    m->fact.entries += entries;
+    m->fact.ignored += entries;
+    record_writer_ignore(m->writer, entries);
+}
+
+bool block_maker_commit(struct block_maker *m, bool last, struct block_list *l, struct err *e)
+{
+    if (last) record_writer_last(m->writer);
+    if (!record_writer_commit(m->writer, e)) return false;
+    record_writer_sha256(m->writer, m->fact.sha256);
+    return put_fact(l, &m->fact, e);
+}
+
+void block_maker_close(struct block_maker *m)
+{
+    record_writer_close(m->writer);
+    m->writer = NULL;
+}
+
+/* ---- the two late flags */
+static bool copy_block(const struct record_reader *r, const char *path, const uint32_t *flags,
+                       struct err *e)
+{
+    const struct record_block_info *info = record_reader_info(r);
+    struct record_writer *w = NULL;
+    struct record rec;
+    struct record_rejected rej;
+    bool ok = false;
+
+    if (!record_writer_open(path, info->source, info->first_entry, info->config_sha256, &w, e))
+        goto out;
+    for (size_t i = 0; i < record_reader_count(r); i++) {
+        record_reader_get(r, i, &rec);
+        rec.flags = (rec.flags & ~(uint32_t)LATE_FLAGS) | flags[i];
+        if (!record_writer_put(w, &rec, e)) goto out;
+    }
+    for (size_t i = 0; i < record_reader_rejects(r); i++) {
+        record_reader_rejected(r, i, &rej);
+        if (!record_writer_reject(w, rej.entry, rej.offset, rej.reason, e)) goto out;
+    }
+    record_writer_ignore(w, info->ignored);
+    if (info->last) record_writer_last(w);
+    ok = record_writer_commit(w, e);
+out:
+    record_writer_close(w);
+    return ok;
+}
+
+bool block_set_flags(const struct source *s, struct block_fact *fact, const uint32_t *flags,
+                     struct err *e)
+{
+    char name[BLOCK_NAME_BYTES];
+    const char *from, *to;
+    struct record_reader *r = NULL;
+    struct arena a;
+    bool ok = false;
+
+    arena_init(&a, 64 << 10);
+    block_name(&s->files[fact->file], fact->file, fact->block, flags, fact->records, name);
+    if (strcmp(name, fact->name) == 0) {
+        ok = true;
+        goto out;
+    }
+    if (!fs_join(&a, s->dir, fact->name, &from, e)) goto out;
+    if (!fs_join(&a, s->dir, name, &to, e)) goto out;
+    if (!record_reader_open(from, &r, e)) goto out;
+    if (!copy_block(r, to, flags, e)) goto out;
+    record_reader_close(r);
+    if (!record_reader_open(to, &r, e)) goto out;
+    count_block(r, fact);
+    memcpy(fact->name, name, sizeof name);
+    ok = true;
+out:
+    record_reader_close(r);
+    arena_free(&a);
+    return ok;
+}

@@ -1,0 +1,52 @@
+/*
+ * ingest/block - make the record blocks of a file, or find them whole from an earlier run.
+ *
+ * A block's name is b<file>-<block>-<key>.h5; the key is a digest of the file, the options and of
+ * which of its records are duplicates or superseded. So what another configuration or an earlier
+ * corpus made is never overwritten, and what is there need not be made again.
+ *
+ * First every block is made without these two flags, which need a look at the whole corpus; then
+ * ingest/dedup finds them, and the blocks they touch are written again under their own name.
+ */
+#pragma once
+#include "ingest/source.h"
+
+enum { BLOCK_NAME_BYTES = 48 };
+
+/* What the other ranks and the manifest must know of a block. Plain bytes: it is sent as it is. */
+struct block_fact {
+    uint32_t source, file, block;
+    uint32_t made; /* not found whole from an earlier run */
+    uint64_t first_entry, entries, ignored, records;
+    uint64_t text_bytes, pairs;
+    uint64_t rejected[REJECT_COUNT];
+    uint64_t modality[MOD_COUNT];
+    uint64_t split[SPLIT_COUNT];
+    uint64_t flags[8];
+    uint8_t sha256[32];
+    char name[BLOCK_NAME_BYTES];
+};
+/* What tells duplicates and superseded reports, one a record, in corpus order. */
+struct block_key {
+    struct hash128 norm;  /* 0, 0: has neither findings nor impression */
+    struct hash128 study; /* of source and study id; 0, 0: unknown */
+    uint64_t status;      /* higher supersedes lower */
+};
+struct block_list {
+    struct block_fact *facts;
+    size_t n, cap;
+    struct block_key *keys; /* of all records of all facts, in order */
+    size_t nkeys, keys_cap;
+};
+void block_list_free(struct block_list *l);
+
+/* Block number `block` of a zip: appended to l. */
+MUST_CHECK bool block_of_zip(const struct source_set *set, const struct source *s, size_t file,
+                             uint64_t block, struct block_list *l, struct err *e);
+/* All blocks of a stream: a table, or reports in a tar. */
+MUST_CHECK bool block_of_stream(const struct source_set *set, const struct source *s, size_t file,
+                                struct block_list *l, struct err *e);
+/* Give the block's records these bits (flags[records], of RECORD_DUPLICATE and RECORD_SUPERSEDED);
+ * written again if they differ. The fact is brought up to date. */
+MUST_CHECK bool block_set_flags(const struct source *s, struct block_fact *fact,
+                                const uint32_t *flags, struct err *e);

@@ -1,0 +1,27 @@
+/*
+ * ingest/block_impl - what the makers of blocks (block_zip.c, block_stream.c) share. Only they and
+ * block.c include it.
+ */
+#pragma once
+#include "ingest/block.h"
+
+/* Is block number `block` there from an earlier run? Then it is in l. */
+MUST_CHECK bool block_reuse(const struct source *s, size_t file, uint64_t block,
+                            struct block_list *l, bool *found, bool *last, struct err *e);
+
+/* A block being made; its keys go into l at once, its fact at commit. */
+struct block_maker {
+    const struct source *source;
+    struct record_writer *writer;
+    struct block_fact fact;
+};
+MUST_CHECK bool block_maker_open(const struct source *s, size_t file, uint64_t block,
+                                 uint64_t first_entry, struct block_maker *m, struct err *e);
+MUST_CHECK bool block_maker_put(struct block_maker *m, struct block_list *l, const struct record *r,
+                                struct err *e);
+MUST_CHECK bool block_maker_reject(struct block_maker *m, uint64_t entry, uint64_t offset,
+                                   enum record_reject reason, struct err *e);
+void block_maker_ignore(struct block_maker *m, uint64_t entries);
+MUST_CHECK bool block_maker_commit(struct block_maker *m, bool last, struct block_list *l,
+                                   struct err *e);
+void block_maker_close(struct block_maker *m);

@@ -1,0 +1,122 @@
+#include "ingest/dedup.h"
+
+#include "base/mem.h"
+
+/* Open addressing over record numbers + 1. */
+struct index {
+    uint64_t *slot;
+    size_t mask;
+};
+
+static bool index_init(struct index *x, size_t n, struct err *e)
+{
+    size_t size = 16;
+
+    while (size < 2 * n)
+        size *= 2;
+    x->mask = size - 1;
+    x->slot = mem_calloc(size, sizeof *x->slot, e);
+    return x->slot != NULL;
+}
+
+static bool is_none(struct hash128 h)
+{
+    return h.lo == 0 && h.hi == 0;
+}
+
+static bool same(struct hash128 a, struct hash128 b)
+{
+    return a.lo == b.lo && a.hi == b.hi;
+}
+
+static uint64_t *study_slot(const struct index *x, const struct block_key *all, struct hash128 h)
+{
+    size_t at = h.lo & x->mask;
+
+    while (x->slot[at] && !same(all[x->slot[at] - 1].study, h))
+        at = (at + 1) & x->mask;
+    return &x->slot[at];
+}
+
+static uint64_t *norm_slot(const struct index *x, const struct block_key *all, struct hash128 h)
+{
+    size_t at = h.lo & x->mask;
+
+    while (x->slot[at] && !same(all[x->slot[at] - 1].norm, h))
+        at = (at + 1) & x->mask;
+    return &x->slot[at];
+}
+
+static void mark_superseded(const struct index *x, const struct block_key *all, size_t n,
+                            uint8_t *superseded)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint64_t *slot, other;
+        if (is_none(all[i].study)) continue;
+        slot = study_slot(x, all, all[i].study);
+        other = *slot;
+        if (other && all[other - 1].status > all[i].status) {
+            superseded[i] = 1;
+            continue;
+        }
+        if (other) superseded[other - 1] = 1;
+        *slot = i + 1;
+    }
+}
+
+static bool find_all(const struct block_key *all, size_t n, size_t begin, size_t end,
+                     uint32_t *flags, struct err *e)
+{
+    struct index studies = {0}, norms = {0};
+    uint8_t *superseded = NULL;
+    bool ok = false;
+
+    if (!index_init(&studies, n, e)) goto out;
+    if (!index_init(&norms, n, e)) goto out;
+    superseded = mem_calloc(n + 1, 1, e);
+    if (!superseded) goto out;
+    mark_superseded(&studies, all, n, superseded);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t flag = superseded[i] ? RECORD_SUPERSEDED : 0;
+        if (!superseded[i] && !is_none(all[i].norm)) {
+            uint64_t *slot = norm_slot(&norms, all, all[i].norm);
+            if (*slot)
+                flag = RECORD_DUPLICATE;
+            else
+                *slot = i + 1;
+        }
+        if (i >= begin && i < end) flags[i - begin] = flag;
+    }
+    ok = true;
+out:
+    mem_free(superseded);
+    mem_free(norms.slot);
+    mem_free(studies.slot);
+    return ok;
+}
+
+bool dedup_flags(struct comm *c, const struct block_list *l, uint32_t **out, struct err *e)
+{
+    size_t ranks = (size_t)comm_size(c), total, begin = 0;
+    size_t *counts = mem_calloc(ranks, sizeof *counts, e);
+    uint32_t *flags = counts ? mem_calloc(l->nkeys + 1, sizeof *flags, e) : NULL;
+    void *all = NULL;
+    bool ok = comm_agree(c, flags != NULL, e);
+
+    *out = NULL;
+    if (!ok) goto out;
+    ok = comm_allgatherv(c, l->keys, l->nkeys * sizeof *l->keys, &all, &total, counts, e);
+    if (!ok) goto out;
+    for (int r = 0; r < comm_rank(c); r++)
+        begin += counts[r] / sizeof *l->keys;
+    ok = find_all(all, total / sizeof *l->keys, begin, begin + l->nkeys, flags, e);
+    ok = comm_agree(c, ok, e);
+out:
+    mem_free(all);
+    mem_free(counts);
+    if (ok)
+        *out = flags;
+    else
+        mem_free(flags);
+    return ok;
+}

@@ -1,0 +1,16 @@
+/*
+ * ingest/dedup - which records repeat an earlier one, and which a later one supersedes.
+ *
+ * Needs all keys of the corpus in its order: 40 bytes a record on every rank while it runs. Of the
+ * reports of one study in one source the most final and then the latest counts, the others are
+ * superseded. Of records with the same normalised findings and impression the first that is not
+ * superseded counts, the others are duplicates.
+ */
+#pragma once
+#include "comm/comm.h"
+#include "ingest/block.h"
+
+/* flags[l->nkeys] for this rank's records, in order; the ranks' lists joined are in corpus order.
+ * *out is mem_alloc'ed. Collective. */
+MUST_CHECK bool dedup_flags(struct comm *c, const struct block_list *l, uint32_t **out,
+                            struct err *e);

@@ -1,0 +1,290 @@
+#include "ingest/ingest.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/progress.h"
+#include "base/stop.h"
+#include "ingest/block.h"
+#include "ingest/dedup.h"
+#include "ingest/manifest.h"
+
+/* A unit of work: one block of a zip, or one whole stream. */
+struct task {
+    uint32_t source, file;
+    uint64_t block;
+};
+struct task_list {
+    struct task *v;
+    uint64_t *cost;
+    size_t n, cap, cost_cap;
+};
+struct run {
+    const struct ingest_opts *o;
+    struct comm *c;
+    struct source_set set;
+    struct task_list tasks;
+    struct block_list mine;
+    struct block_fact *facts; /* of all ranks, in corpus order */
+    size_t nfacts;
+};
+
+/* ---- tasks */
+static bool put_task(struct task_list *l, struct task t, uint64_t cost, struct err *e)
+{
+    if (!mem_grow((void **)&l->v, &l->cap, l->n + 1, sizeof *l->v, e)) return false;
+    if (!mem_grow((void **)&l->cost, &l->cost_cap, l->n + 1, sizeof *l->cost, e)) return false;
+    l->v[l->n] = t;
+    l->cost[l->n++] = cost;
+    return true;
+}
+
+/* Reading costs by the packed byte, and something by the entry. */
+static uint64_t zip_cost(const struct source_file *f, uint64_t block)
+{
+    uint64_t begin = block * RECORD_BLOCK_ENTRIES, end = begin + RECORD_BLOCK_ENTRIES;
+    uint64_t cost = 0;
+
+    if (end > f->dir.n) end = f->dir.n;
+    for (uint64_t i = begin; i < end; i++) {
+        uint64_t packed = f->dir.v[i].packed_bytes;
+        cost += 64 + (packed < f->bytes ? packed : f->bytes);
+    }
+    return cost;
+}
+
+static bool put_file_tasks(struct task_list *l, const struct source *s, uint32_t file,
+                           struct err *e)
+{
+    const struct source_file *f = &s->files[file];
+
+    if (!f->zip) return put_task(l, (struct task){s->index, file, 0}, f->bytes + 1, e);
+    for (uint64_t b = 0; b < f->blocks; b++) {
+        if (!put_task(l, (struct task){s->index, file, b}, zip_cost(f, b), e)) return false;
+    }
+    return true;
+}
+
+static bool plan_tasks(struct run *r, struct err *e)
+{
+    for (size_t i = 0; i < r->set.n; i++) {
+        for (size_t k = 0; k < r->set.v[i].nfiles; k++) {
+            if (!put_file_tasks(&r->tasks, &r->set.v[i], (uint32_t)k, e)) return false;
+        }
+    }
+    return true;
+}
+
+/* ---- blocks */
+static bool do_task(struct run *r, const struct task *t, struct err *e)
+{
+    const struct source *s = &r->set.v[t->source];
+
+    if (stop_requested())
+        return err_set(e, ERR_STOPPED, "stopped as asked; finished blocks are kept");
+    if (s->files[t->file].zip) return block_of_zip(&r->set, s, t->file, t->block, &r->mine, e);
+    return block_of_stream(&r->set, s, t->file, &r->mine, e);
+}
+
+static bool make_blocks(struct run *r, struct err *e)
+{
+    struct comm_range share = comm_share_cost(r->c, r->tasks.cost, r->tasks.n);
+    struct progress p;
+    bool ok = true;
+
+    progress_start(&p, comm_rank(r->c), "ingest", "blocks", share.end - share.begin, r->o->dir);
+    for (uint64_t i = share.begin; ok && i < share.end; i++) {
+        ok = do_task(r, &r->tasks.v[i], e);
+        progress_update(&p, i + 1 - share.begin, NULL);
+    }
+    progress_end(&p, ok ? "done" : e->code == ERR_STOPPED ? "stopped" : "failed");
+    return ok;
+}
+
+/* Duplicates and superseded reports, now that all keys are known. Collective. */
+static bool finish_blocks(struct run *r, struct err *e)
+{
+    uint32_t *flags = NULL;
+    size_t at = 0;
+    bool ok = true;
+
+    if (!dedup_flags(r->c, &r->mine, &flags, e)) return false;
+    for (size_t i = 0; ok && i < r->mine.n; i++) {
+        struct block_fact *f = &r->mine.facts[i];
+        ok = block_set_flags(&r->set.v[f->source], f, flags + at, e);
+        at += f->records;
+    }
+    mem_free(flags);
+    return comm_agree(r->c, ok, e);
+}
+
+/* ---- the corpus */
+static bool read_rejects(struct run *r, struct manifest_reject **out, size_t *n, struct err *e)
+{
+    size_t cap = 0;
+
+    for (size_t i = 0; i < r->mine.n; i++) {
+        const struct block_fact *f = &r->mine.facts[i];
+        struct record_reader *reader;
+        struct record_rejected rej;
+        char path[PATH_MAX];
+        bool ok = true;
+        uint64_t count = f->entries - f->ignored - f->records;
+        if (count == 0) continue;
+        (void)snprintf(path, sizeof path, "%s/%s", r->set.v[f->source].dir, f->name);
+        if (!record_reader_open(path, &reader, e)) return false;
+        for (size_t k = 0; ok && k < record_reader_rejects(reader); k++) {
+            record_reader_rejected(reader, k, &rej);
+            ok = mem_grow((void **)out, &cap, *n + 1, sizeof **out, e);
+            if (ok)
+                (*out)[(*n)++] = (struct manifest_reject){
+                    f->source, f->file, rej.entry, rej.offset, (uint32_t)rej.reason, 0};
+        }
+        record_reader_close(reader);
+        if (!ok) return false;
+    }
+    return true;
+}
+
+/* Every rank learns all facts; rank 0 writes what was left out. Collective. */
+static bool gather(struct run *r, struct err *e)
+{
+    struct manifest_reject *mine = NULL;
+    void *facts = NULL, *rejects = NULL;
+    size_t n = 0, bytes;
+    bool ok = comm_agree(r->c, read_rejects(r, &mine, &n, e), e);
+
+    if (!ok) goto out;
+    ok = comm_allgatherv(r->c, r->mine.facts, r->mine.n * sizeof *r->mine.facts, &facts, &bytes,
+                         NULL, e);
+    if (!ok) goto out;
+    r->facts = facts;
+    r->nfacts = bytes / sizeof *r->facts;
+    ok = comm_allgatherv(r->c, mine, n * sizeof *mine, &rejects, &bytes, NULL, e);
+    if (!ok) goto out;
+    if (comm_rank(r->c) == 0) ok = manifest_quarantine(&r->set, rejects, bytes / sizeof *mine, e);
+    ok = comm_agree(r->c, ok, e);
+out:
+    mem_free(rejects);
+    mem_free(mine);
+    return ok;
+}
+
+static bool check_bad(const struct run *r, struct err *e)
+{
+    for (size_t i = 0; i < r->set.n; i++) {
+        uint64_t good = 0, bad = 0;
+        for (size_t k = 0; k < r->nfacts; k++) {
+            const struct block_fact *f = &r->facts[k];
+            if (f->source != i) continue;
+            good += f->records;
+            bad += f->entries - f->ignored - f->records;
+        }
+        if ((double)bad > r->o->max_bad * (double)(good + bad))
+            return err_set(e, ERR_LIMIT,
+                           "source %s: %llu of %llu reports cannot be read, more than "
+                           "corpus.max_bad = %g; see %s/quarantine/%s.jsonl",
+                           r->set.v[i].o->name, (unsigned long long)bad,
+                           (unsigned long long)(good + bad), r->o->max_bad, r->o->dir,
+                           r->set.v[i].o->name);
+    }
+    return true;
+}
+
+static void sum_up(const struct run *r, struct ingest_summary *s)
+{
+    for (size_t k = 0; k < r->nfacts; k++) {
+        const struct block_fact *f = &r->facts[k];
+        s->reports += f->records;
+        s->entries += f->entries;
+        s->ignored += f->ignored;
+        s->pairs += f->pairs;
+        s->text_bytes += f->text_bytes;
+        s->blocks_made += f->made;
+        for (int i = 0; i < REJECT_COUNT; i++)
+            s->rejected[i] += f->rejected[i];
+        for (int i = 0; i < SPLIT_COUNT; i++)
+            s->split[i] += f->split[i];
+        for (int i = 0; i < MOD_COUNT; i++)
+            s->modality[i] += f->modality[i];
+        for (int i = 0; i < 8; i++)
+            s->flags[i] += f->flags[i];
+    }
+    s->blocks = r->nfacts;
+    for (size_t i = 0; i < r->set.n; i++) {
+        for (size_t k = 0; k < r->set.v[i].nfiles; k++)
+            s->source_bytes += r->set.v[i].files[k].bytes;
+    }
+}
+
+static bool make_folders(struct run *r, struct err *e)
+{
+    for (size_t i = 0; i < r->set.n; i++) {
+        if (!fs_mkdirs(r->set.v[i].dir, e)) return false;
+    }
+    return true;
+}
+
+/* All steps between the lock and the summary. Collective. */
+static bool build(struct run *r, struct err *e)
+{
+    bool first = comm_rank(r->c) == 0, ok;
+
+    if (!source_set_open(r->o, r->c, &r->set, e)) return false;
+    ok = (!first || make_folders(r, e)) && plan_tasks(r, e);
+    if (!comm_agree(r->c, ok, e)) return false;
+    if (!comm_agree(r->c, make_blocks(r, e), e)) return false;
+    if (!finish_blocks(r, e)) return false;
+    if (!gather(r, e)) return false;
+    if (!check_bad(r, e)) return false; /* the same on every rank */
+    if (first)
+        ok = manifest_write(&r->set, r->facts, r->nfacts, e) &&
+             manifest_sweep(&r->set, r->facts, r->nfacts, e);
+    return comm_agree(r->c, ok, e);
+}
+
+static bool take_lock(const struct ingest_opts *o, int *handle, struct err *e)
+{
+    const char *path;
+    struct arena a;
+    bool ok;
+
+    arena_init(&a, 64 << 10);
+    ok = fs_mkdirs(o->dir, e) && fs_join(&a, o->dir, ".ingest.lock", &path, e) &&
+         fs_lock(path, handle, e);
+    arena_free(&a);
+    return ok;
+}
+
+bool ingest_run(const struct ingest_opts *o, struct comm *c, struct ingest_summary *out,
+                struct err *e)
+{
+    struct run r = {.o = o, .c = c};
+    double start = clock_mono_s();
+    bool first = comm_rank(c) == 0, locked = false, ok;
+    int lock = -1;
+
+    memset(out, 0, sizeof *out);
+    ok = source_check_opts(o, e);
+    if (ok && first) ok = locked = take_lock(o, &lock, e);
+    ok = comm_agree(c, ok, e) && build(&r, e);
+    if (ok) {
+        sum_up(&r, out);
+        out->seconds = clock_mono_s() - start;
+        log_info("ingest", "reports=%llu pairs=%llu blocks=%llu made=%llu seconds=%.2f",
+                 (unsigned long long)out->reports, (unsigned long long)out->pairs,
+                 (unsigned long long)out->blocks, (unsigned long long)out->blocks_made,
+                 out->seconds);
+    }
+    mem_free(r.facts);
+    block_list_free(&r.mine);
+    mem_free(r.tasks.v);
+    mem_free(r.tasks.cost);
+    source_set_close(&r.set);
+    if (locked) fs_unlock(lock);
+    return ok;
+}

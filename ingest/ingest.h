@@ -1,0 +1,95 @@
+/*
+ * ingest/ingest - the first stage: archives and dumps -> record blocks. Its driver and its options.
+ *
+ *     sources -> files -> blocks of 4,096 entries -> records/<source>/... -> manifest.json
+ *
+ * Zip entries are dealt over the ranks in fixed blocks; what cannot be split (tar, packed or plain
+ * tables) goes to one rank a file. Blocks hold what came of a fixed range of entries, and the order
+ * of records is that of the configuration, so the corpus has the same bytes for any number of
+ * ranks.
+ *
+ * A report that cannot be read is counted by its reason and listed, without its text, in
+ * quarantine/<source>.jsonl; it does not stop the run unless more than max_bad of them are bad.
+ * Blocks are named by what they were made from, the manifest is replaced last: until then the old
+ * corpus is untouched. A rerun makes only what is missing, damaged or changed.
+ *
+ * Raw patient and study ids stand in the record blocks (exports need them) and nowhere else.
+ */
+#pragma once
+#include "base/opt.h"
+#include "comm/comm.h"
+#include "ingest/record.h"
+
+enum ingest_format { FORMAT_MIMIC_CXR, FORMAT_CSV };
+enum ingest_split {
+    INGEST_SPLIT_LIST,
+    INGEST_SPLIT_HASH,
+    INGEST_SPLIT_TRAIN,
+    INGEST_SPLIT_DEV,
+    INGEST_SPLIT_TEST
+};
+enum ingest_unlisted { UNLISTED_AUTO, UNLISTED_HASH, UNLISTED_NONE };
+
+/* What a table's column holds. */
+enum ingest_role {
+    ROLE_ID, /* of the report */
+    ROLE_PATIENT,
+    ROLE_STUDY, /* accession; the report's id when there is none */
+    ROLE_STATUS,
+    ROLE_MODALITY,
+    ROLE_CODE, /* procedure code */
+    ROLE_DESCRIPTION,
+    ROLE_SPLIT,
+    ROLE_TEXT, /* the whole report */
+    ROLE_FINDINGS,
+    ROLE_IMPRESSION,
+    ROLE_CLINICAL,
+    ROLE_EXAMINATION,
+    ROLE_TECHNIQUE,
+    ROLE_COMPARISON,
+    ROLE_COUNT
+};
+struct ingest_columns {
+    struct opt_strs role[ROLE_COUNT]; /* names of columns; several are joined; none: guessed */
+};
+struct ingest_source_opts {
+    const char *name; /* letters, digits, _ and -: it names files */
+    int format;
+    const char *path; /* a file or a pattern */
+    int split;
+    const char *split_list;
+    int unlisted;
+    int sections;             /* enum record_mode */
+    const char *custom_rules; /* mitlcp: the per-study overrides */
+    const char *modality;     /* of every report of the source; a column or the text go first */
+    struct ingest_columns columns;
+};
+struct ingest_opts {
+    const char *dir;
+    int ids;
+    uint64_t limit;
+    const char *modality_map; /* CSV: code, modality; wins over the rules */
+    double max_bad;
+    uint64_t max_entry, max_total, max_entries;
+    uint32_t max_ratio;
+    double split_dev, split_test;
+    const char *split_salt;
+    struct opt_list sources; /* of struct ingest_source_opts */
+};
+/* Section "corpus". */
+extern const struct opt ingest_table[];
+
+struct ingest_summary {
+    uint64_t reports, entries, ignored;
+    uint64_t rejected[REJECT_COUNT];
+    uint64_t split[SPLIT_COUNT];
+    uint64_t modality[MOD_COUNT];
+    uint64_t pairs;    /* with findings and impression, not duplicate, not superseded */
+    uint64_t flags[8]; /* by bit of enum record_flag */
+    uint64_t text_bytes, source_bytes;
+    uint64_t blocks, blocks_made; /* made: not found whole from an earlier run */
+    double seconds;
+};
+/* Collective; every rank gets the summary. ERR_STOPPED after stop_request: finished blocks stay. */
+MUST_CHECK bool ingest_run(const struct ingest_opts *o, struct comm *c, struct ingest_summary *out,
+                           struct err *e);

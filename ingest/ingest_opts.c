@@ -1,0 +1,73 @@
+#include "ingest/ingest.h"
+
+static const char *const format_names[] = {"mimic-cxr", "csv", NULL};
+static const char *const split_names[] = {"list", "hash", "train", "dev", "test", NULL};
+static const char *const unlisted_names[] = {"auto", "hash", "none", NULL};
+static const char *const id_names[] = {"keep", "hash", NULL};
+
+#define ROLE(k, r, h)                                                                              \
+    {                                                                                              \
+        .key = k, .type = OPT_T_STRS,                                                              \
+        .offset = offsetof(struct ingest_columns, role) + (r) * sizeof(struct opt_strs), .help = h \
+    }
+
+static const struct opt column_table[] = {
+    ROLE("id", ROLE_ID, "the report's id"),
+    ROLE("patient", ROLE_PATIENT, "patient id: splits are by patient"),
+    ROLE("study", ROLE_STUDY, "study or accession number"),
+    ROLE("status", ROLE_STATUS, "preliminary, final, corrected"),
+    ROLE("modality", ROLE_MODALITY, "DICOM code or word"),
+    ROLE("code", ROLE_CODE, "procedure code"),
+    ROLE("description", ROLE_DESCRIPTION, "exam or procedure description"),
+    ROLE("split", ROLE_SPLIT, "train, dev or test; wins over the source's split"),
+    ROLE("text", ROLE_TEXT, "the whole report in one cell"),
+    ROLE("findings", ROLE_FINDINGS, "findings section"),
+    ROLE("impression", ROLE_IMPRESSION, "impression section"),
+    ROLE("clinical", ROLE_CLINICAL, "indication, history, clinical information"),
+    ROLE("examination", ROLE_EXAMINATION, "examination section"),
+    ROLE("technique", ROLE_TECHNIQUE, "technique section"),
+    ROLE("comparison", ROLE_COMPARISON, "comparison section"),
+    OPT_END,
+};
+
+#define S struct ingest_source_opts
+static const struct opt source_table[] = {
+    OPT_STRING(S, name, NULL, "name of the source: letters, digits, _ and -"),
+    OPT_ENUM(
+        S, format, "mimic-cxr", format_names,
+        "mimic-cxr: files/pNN/pPATIENT/sSTUDY.txt in a zip or tar; csv: a table with a header"),
+    OPT_PATH(S, path, NULL, "archive, file or pattern; tables may be packed or inside archives"),
+    OPT_ENUM(S, split, "hash", split_names,
+             "list: by split_list; hash: by patient; or one split for the whole source"),
+    OPT_PATH(S, split_list, NULL, "CSV with study_id, subject_id, split"),
+    OPT_ENUM(S, unlisted, "auto", unlisted_names,
+             "studies not in the list, of patients not in it: hash, or none (no split); auto: none "
+             "for the published section modes"),
+    OPT_ENUM(S, sections, "own", record_mode_names,
+             "own: radmill's section finder; mediqa, mitlcp: exactly as the published scripts"),
+    OPT_PATH(S, custom_rules, NULL, "mitlcp: CSV of per-study overrides"),
+    OPT_STRING(S, modality, NULL, "modality of reports that do not tell; mimic-cxr: CR"),
+    OPT_MAP(S, columns, struct ingest_columns, column_table,
+            "columns of a table by what they hold"),
+    OPT_END,
+};
+#undef S
+
+#define S struct ingest_opts
+const struct opt ingest_table[] = {
+    OPT_PATH(S, dir, "work/corpus", "folder of the records"),
+    OPT_ENUM(S, ids, "keep", id_names, "raw ids in the record blocks"),
+    OPT_U64(S, limit, 0, 0, 1e15, "a trial on about this many reports, whole patients; 0: all"),
+    OPT_PATH(S, modality_map, NULL, "CSV of the site's procedure codes: code, modality"),
+    OPT_F64(S, max_bad, 0.001, 0.0, 1.0, "share of unreadable reports that a source may have"),
+    OPT_U64(S, max_entry, 1048576, 1, 67108864, "bytes of one report"),
+    OPT_U64(S, max_total, 1099511627776, 1, 1e18, "bytes that one file may unpack to"),
+    OPT_U64(S, max_entries, 200000000, 1, 4e9, "entries of one file"),
+    OPT_U32(S, max_ratio, 200, 1, 100000, "unpacked to packed bytes of an entry or stream"),
+    OPT_F64(S, split_dev, 0.05, 0.0, 1.0, "share of patients in dev, where split is by hash"),
+    OPT_F64(S, split_test, 0.05, 0.0, 1.0, "share of patients in test, where split is by hash"),
+    OPT_STRING(S, split_salt, "radmill", "changes which patients are where"),
+    OPT_LIST(S, sources, struct ingest_source_opts, source_table, "where reports come from"),
+    OPT_END,
+};
+#undef S

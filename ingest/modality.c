@@ -1,0 +1,366 @@
+#include "ingest/modality.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "ingest/csv_read.h"
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+/* ---- words */
+struct phrase {
+    const char *words; /* lower case, one blank between */
+    enum record_modality code;
+    bool capitals; /* only as written in capitals: "us", "mr" are words of their own */
+};
+static const struct phrase phrases[] = {
+    {"pet", MOD_PT, false},
+    {"pet ct", MOD_PT, false},
+    {"positron emission", MOD_PT, false},
+    {"fdg", MOD_PT, false},
+    {"pt ct", MOD_PT, true},
+    {"mammogram", MOD_MG, false},
+    {"mammograms", MOD_MG, false},
+    {"mammography", MOD_MG, false},
+    {"mammographic", MOD_MG, false},
+    {"mammo", MOD_MG, false},
+    {"tomosynthesis", MOD_MG, false},
+    {"spect", MOD_NM, false},
+    {"nuclear", MOD_NM, false},
+    {"scintigraphy", MOD_NM, false},
+    {"scintigram", MOD_NM, false},
+    {"lymphoscintigraphy", MOD_NM, false},
+    {"radionuclide", MOD_NM, false},
+    {"bone scan", MOD_NM, false},
+    {"hida", MOD_NM, false},
+    {"hepatobiliary scan", MOD_NM, false},
+    {"ventilation perfusion", MOD_NM, false},
+    {"lung scan", MOD_NM, false},
+    {"thallium", MOD_NM, false},
+    {"technetium", MOD_NM, false},
+    {"tc 99m", MOD_NM, false},
+    {"tc99m", MOD_NM, false},
+    {"sestamibi", MOD_NM, false},
+    {"cardiolite", MOD_NM, false},
+    {"myoview", MOD_NM, false},
+    {"tetrofosmin", MOD_NM, false},
+    {"muga", MOD_NM, false},
+    {"nm", MOD_NM, true},
+    {"ct", MOD_CT, false},
+    {"cta", MOD_CT, false},
+    {"hrct", MOD_CT, false},
+    {"cat scan", MOD_CT, false},
+    {"computed tomography", MOD_CT, false},
+    {"computed tomographic", MOD_CT, false},
+    {"computerized tomography", MOD_CT, false},
+    {"mri", MOD_MR, false},
+    {"mra", MOD_MR, false},
+    {"mrv", MOD_MR, false},
+    {"mrcp", MOD_MR, false},
+    {"mr", MOD_MR, true},
+    {"magnetic resonance", MOD_MR, false},
+    {"angiogram", MOD_XA, false},
+    {"angiography", MOD_XA, false},
+    {"arteriogram", MOD_XA, false},
+    {"arteriography", MOD_XA, false},
+    {"aortogram", MOD_XA, false},
+    {"venogram", MOD_XA, false},
+    {"venography", MOD_XA, false},
+    {"catheterization", MOD_XA, false},
+    {"embolization", MOD_XA, false},
+    {"fluoroscopy", MOD_RF, false},
+    {"fluoroscopic", MOD_RF, false},
+    {"videofluoroscopic", MOD_RF, false},
+    {"barium", MOD_RF, false},
+    {"esophagram", MOD_RF, false},
+    {"esophagogram", MOD_RF, false},
+    {"upper gi", MOD_RF, false},
+    {"small bowel follow through", MOD_RF, false},
+    {"cystogram", MOD_RF, false},
+    {"cystourethrogram", MOD_RF, false},
+    {"vcug", MOD_RF, false},
+    {"hysterosalpingogram", MOD_RF, false},
+    {"swallow study", MOD_RF, false},
+    {"ultrasound", MOD_US, false},
+    {"ultrasonography", MOD_US, false},
+    {"ultrasonographic", MOD_US, false},
+    {"sonogram", MOD_US, false},
+    {"sonography", MOD_US, false},
+    {"sonographic", MOD_US, false},
+    {"doppler", MOD_US, false},
+    {"duplex", MOD_US, false},
+    {"echocardiogram", MOD_US, false},
+    {"transvaginal", MOD_US, false},
+    {"us", MOD_US, true},
+    {"x ray", MOD_CR, false},
+    {"x rays", MOD_CR, false},
+    {"xray", MOD_CR, false},
+    {"xrays", MOD_CR, false},
+    {"xr", MOD_CR, true},
+    {"cr", MOD_CR, true},
+    {"dx", MOD_CR, true},
+    {"cxr", MOD_CR, false},
+    {"kub", MOD_CR, false},
+    {"radiograph", MOD_CR, false},
+    {"radiographs", MOD_CR, false},
+    {"radiographic", MOD_CR, false},
+    {"radiography", MOD_CR, false},
+    {"plain film", MOD_CR, false},
+    {"plain films", MOD_CR, false},
+    {"pa and lateral", MOD_CR, false},
+    {"ap and lateral", MOD_CR, false},
+    {"frontal and lateral", MOD_CR, false},
+    {"ap view", MOD_CR, false},
+    {"pa view", MOD_CR, false},
+    {"two views", MOD_CR, false},
+    {"three views", MOD_CR, false},
+    {"2 views", MOD_CR, false},
+    {"3 views", MOD_CR, false},
+    {"views", MOD_CR, false},
+    {"portable chest", MOD_CR, false},
+};
+
+struct token {
+    char text[24]; /* lower case; longer words are cut, none of ours is so long */
+    bool capitals;
+    bool stop; /* a full stop follows: "MR. SMITH" */
+};
+
+/* Next word of letters and digits at or after *at. */
+static bool next_token(struct str s, size_t *at, struct token *t)
+{
+    size_t n = 0;
+
+    while (*at < s.n && !isalnum((unsigned char)s.p[*at]))
+        (*at)++;
+    if (*at == s.n) return false;
+    t->capitals = true;
+    for (; *at < s.n && isalnum((unsigned char)s.p[*at]); (*at)++) {
+        unsigned char c = (unsigned char)s.p[*at];
+        t->capitals = t->capitals && !islower(c);
+        if (n + 1 < sizeof t->text) t->text[n++] = (char)tolower(c);
+    }
+    t->text[n] = 0;
+    t->stop = *at < s.n && s.p[*at] == '.';
+    return true;
+}
+
+/* Does the phrase's rest (behind its first word) follow at `at`? */
+static bool rest_follows(struct str s, size_t at, const char *words)
+{
+    const char *rest = strchr(words, ' ');
+    struct token t;
+
+    while (rest) {
+        const char *word = rest + 1;
+        size_t n = strcspn(word, " ");
+        if (!next_token(s, &at, &t)) return false;
+        if (strlen(t.text) != n || strncmp(t.text, word, n) != 0) return false;
+        rest = strchr(word, ' ');
+    }
+    return true;
+}
+
+static bool matches(struct str s, size_t behind, const struct token *t, const struct phrase *p)
+{
+    size_t n = strcspn(p->words, " ");
+
+    if (strlen(t->text) != n || strncmp(t->text, p->words, n) != 0) return false;
+    if (p->capitals && (!t->capitals || t->stop)) return false;
+    return rest_follows(s, behind, p->words);
+}
+
+enum record_modality modality_by_words(struct str text)
+{
+    /* A guided procedure or a combined examination is what stands first here. */
+    static const enum record_modality order[] = {MOD_PT, MOD_MG, MOD_NM, MOD_CT, MOD_MR,
+                                                 MOD_XA, MOD_RF, MOD_US, MOD_CR};
+    bool seen[MOD_COUNT] = {false};
+    struct token t;
+
+    for (size_t at = 0; next_token(text, &at, &t);) {
+        for (size_t i = 0; i < COUNT(phrases); i++) {
+            if (!seen[phrases[i].code] && matches(text, at, &t, &phrases[i]))
+                seen[phrases[i].code] = true;
+        }
+    }
+    for (size_t i = 0; i < COUNT(order); i++) {
+        if (seen[order[i]]) return order[i];
+    }
+    return MOD_UNKNOWN;
+}
+
+/* ---- procedure codes */
+/* Families of CPT codes; the first range that holds the code decides. */
+static const struct {
+    uint32_t first, last;
+    enum record_modality code;
+} cpt[] = {
+    {70010, 70015, MOD_RF}, {70336, 70336, MOD_MR}, {70450, 70498, MOD_CT}, {70540, 70559, MOD_MR},
+    {71250, 71275, MOD_CT}, {71550, 71555, MOD_MR}, {72125, 72133, MOD_CT}, {72141, 72159, MOD_MR},
+    {72191, 72194, MOD_CT}, {72195, 72198, MOD_MR}, {73200, 73206, MOD_CT}, {73218, 73225, MOD_MR},
+    {73700, 73706, MOD_CT}, {73718, 73725, MOD_MR}, {74150, 74178, MOD_CT}, {74181, 74185, MOD_MR},
+    {74210, 74283, MOD_RF}, {74261, 74263, MOD_CT}, {74400, 74485, MOD_RF}, {74712, 74713, MOD_MR},
+    {75557, 75565, MOD_MR}, {75571, 75574, MOD_CT}, {75635, 75635, MOD_CT}, {75600, 75989, MOD_XA},
+    {76000, 76001, MOD_RF}, {76380, 76380, MOD_CT}, {76390, 76391, MOD_MR}, {76506, 76999, MOD_US},
+    {77001, 77003, MOD_RF}, {77011, 77014, MOD_CT}, {77021, 77022, MOD_MR}, {77046, 77049, MOD_MR},
+    {77051, 77067, MOD_MG}, {77078, 77086, MOD_OT}, {78459, 78459, MOD_PT}, {78491, 78492, MOD_PT},
+    {78608, 78609, MOD_PT}, {78811, 78816, MOD_PT}, {78012, 78999, MOD_NM}, {93880, 93998, MOD_US},
+    {70030, 77077, MOD_CR},
+};
+
+enum record_modality modality_by_code(struct str code)
+{
+    struct err ignored = {0};
+    uint64_t n;
+
+    code = str_trim(code);
+    if (code.n > 5 && code.p[5] != '-') return MOD_UNKNOWN; /* "71046-26": a modifier */
+    if (code.n < 5 || !parse_u64(str_sub(code, 0, 5), &n, &ignored)) return MOD_UNKNOWN;
+    for (size_t i = 0; i < COUNT(cpt); i++) {
+        if (n >= cpt[i].first && n <= cpt[i].last) return cpt[i].code;
+    }
+    return MOD_UNKNOWN;
+}
+
+/* ---- the site's codes */
+enum { MAX_MAP_BYTES = 16 << 20 };
+
+struct site_code {
+    struct str code;
+    enum record_modality modality;
+};
+struct modality_map {
+    struct site_code *v;
+    size_t n, cap;
+    struct arena arena;
+    uint8_t digest[32];
+};
+
+static bool fill_from_text(void *ctx, char *buf, size_t cap, size_t *got, struct err *e)
+{
+    struct str *rest = ctx;
+    (void)e;
+    *got = rest->n < cap ? rest->n : cap;
+    memcpy(buf, rest->p, *got);
+    *rest = str_sub(*rest, *got, rest->n);
+    return true;
+}
+
+static bool put_code(struct modality_map *m, const struct csv_row *row, size_t code_at,
+                     size_t modality_at, struct err *e)
+{
+    struct site_code c;
+    int code = row->fault == CSV_ROW_WHOLE ? record_modality_of(row->cells[modality_at]) : -1;
+
+    if (code < 0)
+        return err_set(e, ERR_FORMAT,
+                       "line %llu: no modality (CR, CT, MR, US, NM, PT, XA, MG, RF, OT)",
+                       (unsigned long long)row->line);
+    c.modality = (enum record_modality)code;
+    if (!arena_str(&m->arena, str_trim(row->cells[code_at]), &c.code, e)) return false;
+    if (!mem_grow((void **)&m->v, &m->cap, m->n + 1, sizeof *m->v, e)) return false;
+    m->v[m->n++] = c;
+    return true;
+}
+
+static int compare_codes(const void *a, const void *b)
+{
+    const struct site_code *x = a, *y = b;
+    return str_cmp(x->code, y->code);
+}
+
+static bool read_map(struct modality_map *m, struct str text, struct err *e)
+{
+    struct csv_limits limits = {64 << 10, 64};
+    struct csv_reader *csv = NULL;
+    struct csv_row row;
+    size_t n, code, modality;
+    const struct str *header;
+    bool more = true, ok = false;
+
+    if (!csv_reader_open(fill_from_text, &text, &limits, &csv, e)) goto out;
+    header = csv_reader_header(csv, &n);
+    code = csv_column(header, n, STR("code"));
+    modality = csv_column(header, n, STR("modality"));
+    if (code == SIZE_MAX || modality == SIZE_MAX) {
+        err_set(e, ERR_FORMAT, "the header must name code and modality");
+        goto out;
+    }
+    for (;;) {
+        if (!csv_reader_next(csv, &row, &more, e)) goto out;
+        if (!more) break;
+        if (!put_code(m, &row, code, modality, e)) goto out;
+    }
+    qsort(m->v, m->n, sizeof *m->v, compare_codes);
+    ok = true;
+out:
+    csv_reader_close(csv);
+    return ok;
+}
+
+bool modality_map_open(const char *path, struct modality_map **out, struct err *e)
+{
+    struct modality_map *m = mem_calloc(1, sizeof *m, e);
+    struct str text;
+    bool ok = false;
+
+    *out = NULL;
+    if (!m) return false;
+    arena_init(&m->arena, (size_t)4 * MAX_MAP_BYTES);
+    if (!fs_read_file(path, MAX_MAP_BYTES, &m->arena, &text, e)) goto out;
+    sha256_of(text, m->digest);
+    ok = read_map(m, text, e) || err_wrap(e, "%s", path);
+out:
+    if (ok)
+        *out = m;
+    else
+        modality_map_close(m);
+    return ok;
+}
+
+void modality_map_digest(const struct modality_map *m, uint8_t out[32])
+{
+    memcpy(out, m->digest, 32);
+}
+
+void modality_map_close(struct modality_map *m)
+{
+    if (!m) return;
+    mem_free(m->v);
+    arena_free(&m->arena);
+    mem_free(m);
+}
+
+static enum record_modality by_site(const struct modality_map *m, struct str code)
+{
+    struct site_code key = {str_trim(code), MOD_UNKNOWN}, *hit = NULL;
+
+    if (m && key.code.n > 0) hit = bsearch(&key, m->v, m->n, sizeof *m->v, compare_codes);
+    return hit ? hit->modality : MOD_UNKNOWN;
+}
+
+/* ---- all of it */
+struct modality_answer modality_of(const struct modality_map *map, const struct modality_input *in)
+{
+    struct modality_answer a = {by_site(map, in->code), ORIGIN_SITE};
+    int column;
+
+    if (a.code != MOD_UNKNOWN) return a;
+    column = in->column.n ? record_modality_of(in->column) : -1;
+    if (column > MOD_UNKNOWN)
+        return (struct modality_answer){(enum record_modality)column, ORIGIN_COLUMN};
+    a = (struct modality_answer){modality_by_code(in->code), ORIGIN_CODE};
+    if (a.code != MOD_UNKNOWN) return a;
+    a = (struct modality_answer){modality_by_words(in->description), ORIGIN_DESCRIPTION};
+    if (a.code != MOD_UNKNOWN) return a;
+    /* Who configured the source knows better than its text. */
+    if (in->fallback != MOD_UNKNOWN) return (struct modality_answer){in->fallback, ORIGIN_SOURCE};
+    a = (struct modality_answer){modality_by_words(in->examination), ORIGIN_TEXT};
+    if (a.code == MOD_UNKNOWN) a.code = modality_by_words(in->technique);
+    if (a.code == MOD_UNKNOWN) a.code = modality_by_words(in->text);
+    if (a.code == MOD_UNKNOWN) a.origin = ORIGIN_NONE;
+    return a;
+}

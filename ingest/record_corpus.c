@@ -1,0 +1,94 @@
+#include "base/fs.h"
+#include "base/json.h"
+#include "ingest/record.h"
+
+enum { MAX_MANIFEST_BYTES = 256 << 20 };
+
+static bool bad(const char *what, struct err *e)
+{
+    return err_set(e, ERR_FORMAT, "%s; run radmill ingest again", what);
+}
+
+static bool get_digest(const json_t *obj, const char *key, uint8_t out[32], struct err *e)
+{
+    struct str hex;
+    return json_get_str(obj, key, &hex, e) && hash_unhex(hex, out, 32, e);
+}
+
+/* A path that leaves the corpus is no path of ours. */
+static bool inside(struct str path)
+{
+    return str_starts(path, STR("records/")) && str_find(path, STR(".."), 0) == SIZE_MAX &&
+           !memchr(path.p, 0, path.n);
+}
+
+static bool read_block(const char *dir, const json_t *j, const json_t *sources, struct arena *a,
+                       struct record_block *out, struct err *e)
+{
+    struct str path, name, copy;
+    uint64_t source;
+
+    if (!json_get_str(j, "path", &path, e) || !json_get_u64(j, "source", &source, e) ||
+        !json_get_u64(j, "records", &out->records, e) || !get_digest(j, "sha256", out->sha256, e))
+        return false;
+    if (!inside(path) || source >= json_array_size(sources))
+        return bad("a block has a wrong path or source", e);
+    out->source_index = (uint32_t)source;
+    if (!json_get_str(json_array_get(sources, source), "name", &name, e)) return false;
+    if (!arena_str(a, name, &copy, e)) return false;
+    out->source = copy.p;
+    if (!arena_str(a, path, &copy, e)) return false;
+    return fs_join(a, dir, copy.p, &out->path, e);
+}
+
+static bool read_blocks(const char *dir, const json_t *root, struct arena *a,
+                        struct record_corpus *out, struct err *e)
+{
+    json_t *sources, *blocks;
+    struct sha256 h;
+    uint8_t digest[32];
+    uint32_t number = 0;
+
+    if (!json_get_arr(root, "sources", &sources, e) || !json_get_arr(root, "blocks", &blocks, e))
+        return false;
+    out->nblocks = json_array_size(blocks);
+    out->blocks = arena_alloc(a, out->nblocks * sizeof *out->blocks, e);
+    if (!out->blocks) return false;
+    sha256_init(&h);
+    for (size_t i = 0; i < out->nblocks; i++) {
+        struct record_block *b = &out->blocks[i];
+        if (!read_block(dir, json_array_get(blocks, i), sources, a, b, e))
+            return err_wrap(e, "blocks[%zu]", i);
+        if (i > 0 && b->source_index < b[-1].source_index) return bad("blocks are out of order", e);
+        number = i > 0 && b->source_index == b[-1].source_index ? number + 1 : 0;
+        b->block_index = number;
+        sha256_put(&h, b->sha256, 32);
+    }
+    sha256_end(&h, digest);
+    if (!get_digest(root, "digest", out->digest, e)) return false;
+    return memcmp(digest, out->digest, 32) == 0 || bad("the digest is not that of the blocks", e);
+}
+
+bool record_corpus_open(const char *dir, struct arena *a, struct record_corpus *out, struct err *e)
+{
+    json_t *root = NULL;
+    const char *path;
+    struct str schema;
+    bool ok = false;
+
+    memset(out, 0, sizeof *out);
+    if (!fs_join(a, dir, "manifest.json", &path, e)) return false;
+    if (!fs_exists(path))
+        return err_set(e, ERR_CONFIG, "%s is not there: run radmill ingest first", path);
+    if (!json_read_file(path, MAX_MANIFEST_BYTES, &root, e)) return false;
+    if (!json_get_str(root, "schema", &schema, e)) goto out;
+    if (!str_eqz(schema, "corpus/v1")) {
+        bad("schema is not corpus/v1", e);
+        goto out;
+    }
+    ok = read_blocks(dir, root, a, out, e);
+out:
+    json_decref(root);
+    if (!ok) err_wrap(e, "%s", path);
+    return ok;
+}

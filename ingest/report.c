@@ -1,0 +1,269 @@
+#include "ingest/report.h"
+
+#include <strings.h>
+
+#include "base/mem.h"
+#include "ingest/sections.h"
+#include "ingest/sections_own.h"
+#include "text/clean.h"
+#include "text/utf8.h"
+
+struct report_builder {
+    struct sbuf text;  /* decoded, when the input could not be taken as it is */
+    struct sbuf lines; /* mitlcp: with line ends translated */
+    struct sbuf cells; /* a table's text and sections put together */
+    struct sbuf norm;
+    struct arena scratch;
+    struct section_list sections;
+    struct arena_mark empty;
+};
+
+bool report_builder_open(uint64_t max_entry, struct report_builder **out, struct err *e)
+{
+    struct report_builder *b = mem_calloc(1, sizeof *b, e);
+
+    *out = b;
+    if (!b) return false;
+    sbuf_init(&b->text, 3 * max_entry + 64); /* one bad byte becomes three */
+    sbuf_init(&b->cells, 4 * max_entry + 64);
+    sbuf_init(&b->lines, 3 * max_entry + 64);
+    sbuf_init(&b->norm, 4 * max_entry + 64);
+    arena_init(&b->scratch, 16 * max_entry + (1 << 20));
+    b->empty = arena_mark(&b->scratch);
+    return true;
+}
+
+void report_builder_close(struct report_builder *b)
+{
+    if (!b) return;
+    sbuf_free(&b->text);
+    sbuf_free(&b->cells);
+    sbuf_free(&b->lines);
+    sbuf_free(&b->norm);
+    arena_free(&b->scratch);
+    section_list_free(&b->sections);
+    mem_free(b);
+}
+
+/* ---- names */
+static bool id_between(struct str name, char letter, struct str *out)
+{
+    *out = split_digits(name, letter);
+    return out->n + 1 == name.n && out->n <= 32;
+}
+
+bool report_member(struct str name, struct str *patient, struct str *study)
+{
+    struct str part, last = {"", 0}, before = {"", 0};
+
+    while (str_split(&name, '/', &part)) {
+        before = last;
+        last = part;
+    }
+    if (!str_ends(last, STR(".txt"))) return false;
+    return id_between(str_sub(last, 0, last.n - 4), 's', study) && id_between(before, 'p', patient);
+}
+
+enum record_status report_status(struct str cell)
+{
+    static const struct {
+        const char *prefix;
+        enum record_status status;
+    } words[] = {
+        {"prelim", STATUS_PRELIMINARY}, {"draft", STATUS_PRELIMINARY}, {"addend", STATUS_ADDENDUM},
+        {"amend", STATUS_CORRECTED},    {"correct", STATUS_CORRECTED}, {"final", STATUS_FINAL},
+    };
+
+    cell = str_trim(cell);
+    if (cell.n == 1) {
+        switch (cell.p[0] | 0x20) {
+        case 'p':
+            return STATUS_PRELIMINARY;
+        case 'f':
+            return STATUS_FINAL;
+        case 'a':
+            return STATUS_ADDENDUM;
+        case 'c':
+            return STATUS_CORRECTED;
+        default:
+            return STATUS_UNKNOWN;
+        }
+    }
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t n = strlen(words[i].prefix);
+        if (cell.n >= n && strncasecmp(cell.p, words[i].prefix, n) == 0) return words[i].status;
+    }
+    return STATUS_UNKNOWN;
+}
+
+/* ---- text */
+/* Well-formed UTF-8: borrowed; else repaired into buf. */
+static bool decode(struct str in, struct sbuf *buf, struct str *out, uint32_t *flags, struct err *e)
+{
+    uint64_t bad = 0;
+    size_t at = buf->n;
+
+    *out = in;
+    if (utf8_valid(in)) return true;
+    if (!utf8_repair(in, buf, &bad, e)) return false;
+    *out = str_sub(sbuf_str(buf), at, buf->n);
+    *flags |= RECORD_REPAIRED_UTF8;
+    return true;
+}
+
+static bool find_sections(struct report_builder *b, const struct report_rules *rules,
+                          struct str study, struct record *r, struct err *e)
+{
+    if (rules->mode == MODE_OWN) return sections_own(r->text, &b->sections, r->section, e);
+    if (!sections_published(r->text, &b->scratch, &b->sections, e)) return false;
+    sections_to_spans(r->text, &b->sections, rules->mode, r->section);
+    if (rules->mode == MODE_MITLCP)
+        (void)mitlcp_override(rules->custom, study, r->text, &b->sections, r->section);
+    return true;
+}
+
+static bool has_cells(const struct report_input *in)
+{
+    for (int i = 0; i < SEC_COUNT; i++) {
+        if (in->section[i].n > 0) return true;
+    }
+    return false;
+}
+
+/* Cells of sections stand behind the text, one a line, where the text itself has no such section. */
+static bool add_cells(struct report_builder *b, const struct report_input *in, struct record *r,
+                      struct err *e)
+{
+    struct record_span found[SEC_COUNT];
+
+    sbuf_clear(&b->cells);
+    if (!sbuf_put(&b->cells, r->text, e)) return false;
+    memcpy(found, r->section, sizeof found);
+    for (int i = 0; i < SEC_COUNT; i++) {
+        struct str cell;
+        size_t begin;
+        if (in->section[i].n == 0 || found[i].length > 0) continue;
+        if (b->cells.n > 0 && !sbuf_putc(&b->cells, '\n', e)) return false;
+        sbuf_clear(&b->text);
+        if (!decode(in->section[i], &b->text, &cell, &r->flags, e)) return false;
+        begin = b->cells.n;
+        if (!sbuf_put(&b->cells, cell, e)) return false;
+        found[i] = section_span(sbuf_str(&b->cells), begin, b->cells.n);
+    }
+    r->text = sbuf_str(&b->cells);
+    memcpy(r->section, found, sizeof found);
+    return true;
+}
+
+static bool make_text(struct report_builder *b, const struct report_rules *rules,
+                      const struct report_input *in, struct record *r, struct err *e)
+{
+    sbuf_clear(&b->text);
+    if (!decode(in->text, &b->text, &r->text, &r->flags, e)) return false;
+    if (rules->mode == MODE_MITLCP && memchr(r->text.p, '\r', r->text.n)) {
+        sbuf_clear(&b->lines);
+        if (!mitlcp_newlines(r->text, &b->lines, e)) return false;
+        r->text = sbuf_str(&b->lines);
+    }
+    if (r->text.n > 0 && !find_sections(b, rules, in->study, r, e)) return false;
+    return !has_cells(in) || add_cells(b, in, r, e);
+}
+
+/* ---- hashes */
+/* Lower case, runs of white space as one blank, every digit as 0; in pieces, for speed. */
+static bool put_folded(struct sbuf *out, struct str s, struct err *e)
+{
+    char piece[512];
+    size_t n = 0, len;
+    bool space = false;
+
+    for (size_t at = 0; at < s.n; at += len) {
+        uint32_t c = (uint8_t)s.p[at];
+        len = 1;
+        if (c >= 0x80) c = utf8_decode(str_sub(s, at, s.n), &len);
+        if (clean_is_space(c)) {
+            space = true;
+            continue;
+        }
+        if (n + 5 > sizeof piece) {
+            if (!sbuf_put(out, (struct str){piece, n}, e)) return false;
+            n = 0;
+        }
+        if (space) piece[n++] = ' ';
+        space = false;
+        if (c >= 0x80)
+            n += utf8_encode(utf8_lower(c), piece + n);
+        else if (c >= '0' && c <= '9')
+            piece[n++] = '0';
+        else
+            piece[n++] = (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+    }
+    return n == 0 || sbuf_put(out, (struct str){piece, n}, e);
+}
+
+static struct str span_text(const struct record *r, enum record_section s)
+{
+    return (struct str){r->text.p + r->section[s].offset, r->section[s].length};
+}
+
+static bool make_hashes(struct report_builder *b, struct record *r, struct err *e)
+{
+    sbuf_clear(&b->norm);
+    if (!put_folded(&b->norm, span_text(r, SEC_FINDINGS), e)) return false;
+    if (!sbuf_putc(&b->norm, '\n', e)) return false;
+    if (!put_folded(&b->norm, span_text(r, SEC_IMPRESSION), e)) return false;
+    r->hash_raw = hash_xxh128(r->text.p, r->text.n);
+    r->hash_norm = hash_xxh128(b->norm.p, b->norm.n);
+    return true;
+}
+
+/* ---- all of it */
+static void set_split(const struct report_rules *rules, const struct report_input *in,
+                      struct record *r)
+{
+    bool weak = false;
+
+    if (in->split >= 0)
+        r->split = (uint8_t)in->split;
+    else
+        r->split = (uint8_t)split_of(rules->split, in->patient, in->study, &weak);
+    if (weak) r->flags |= RECORD_SPLIT_WEAK;
+}
+
+static void set_modality(const struct report_rules *rules, const struct report_input *in,
+                         struct record *r)
+{
+    struct modality_input m = {
+        .column = in->column,
+        .code = in->code,
+        .description = in->description,
+        .examination = span_text(r, SEC_EXAMINATION),
+        .technique = span_text(r, SEC_TECHNIQUE),
+        .text = in->text.n ? r->text : (struct str){"", 0},
+        .fallback = rules->modality,
+    };
+    struct modality_answer a = modality_of(rules->map, &m);
+
+    r->modality = (uint8_t)a.code;
+    r->origin = (uint8_t)a.origin;
+}
+
+bool report_build(struct report_builder *b, const struct report_rules *rules,
+                  const struct report_input *in, struct record *out, struct err *e)
+{
+    memset(out, 0, sizeof *out);
+    arena_reset(&b->scratch, b->empty);
+    out->patient = in->patient;
+    out->study = in->study;
+    out->entry = in->entry;
+    out->offset = in->offset;
+    out->mode = (uint8_t)rules->mode;
+    out->status = (uint8_t)in->status;
+    if (!make_text(b, rules, in, out, e)) return false;
+    if (out->section[SEC_FINDINGS].length == 0) out->flags |= RECORD_NO_FINDINGS;
+    if (out->section[SEC_IMPRESSION].length == 0) out->flags |= RECORD_NO_IMPRESSION;
+    if (!make_hashes(b, out, e)) return false;
+    set_modality(rules, in, out);
+    set_split(rules, in, out);
+    return true;
+}

@@ -1,0 +1,306 @@
+#include "ingest/source.h"
+
+#include <ctype.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { MAX_NAME = 64, ARENA_BYTES = 256 << 20 };
+/* Goes into every block's digest: a change of what ingest makes of a text makes new blocks. */
+#define CLEANER_VERSION 1u
+
+/* ---- options */
+static bool check_name(const char *name, size_t index, struct err *e)
+{
+    size_t n = name ? strlen(name) : 0;
+
+    if (n == 0 || n > MAX_NAME)
+        return err_set(e, ERR_CONFIG, "corpus.sources[%zu].name must have 1 to %d characters",
+                       index, MAX_NAME);
+    for (size_t i = 0; i < n; i++) {
+        if (!isalnum((unsigned char)name[i]) && name[i] != '_' && name[i] != '-')
+            return err_set(e, ERR_CONFIG, "corpus.sources[%zu].name: only letters, digits, _ and -",
+                           index);
+    }
+    return true;
+}
+
+static bool check_source(const struct ingest_opts *o, size_t i, struct err *e)
+{
+    const struct ingest_source_opts *all = o->sources.items, *s = &all[i];
+
+    if (!check_name(s->name, i, e)) return false;
+    for (size_t k = 0; k < i; k++) {
+        if (strcmp(all[k].name, s->name) == 0)
+            return err_set(e, ERR_CONFIG, "corpus.sources: two are named %s", s->name);
+    }
+    if (!s->path) return err_set(e, ERR_CONFIG, "source %s: path is missing", s->name);
+    if ((s->split == INGEST_SPLIT_LIST) != (s->split_list != NULL))
+        return err_set(e, ERR_CONFIG, "source %s: split: list and split_list go together", s->name);
+    if (s->modality && record_modality_of(str_of(s->modality)) < 0)
+        return err_set(e, ERR_CONFIG,
+                       "source %s: modality is not CR, CT, MR, US, NM, PT, XA, MG, RF "
+                       "or OT",
+                       s->name);
+    if (s->custom_rules && s->sections != MODE_MITLCP)
+        return err_set(e, ERR_CONFIG, "source %s: custom_rules belong to sections: mitlcp",
+                       s->name);
+    return true;
+}
+
+bool source_check_opts(const struct ingest_opts *o, struct err *e)
+{
+    if (!o->dir || !*o->dir) return err_set(e, ERR_CONFIG, "corpus.dir is missing");
+    if (o->ids != 0)
+        return err_set(e, ERR_CONFIG, "corpus.ids: hash is not available yet; use keep");
+    if (o->limit) return err_set(e, ERR_CONFIG, "corpus.limit is not available yet; leave it at 0");
+    if (o->split_dev + o->split_test > 1.0)
+        return err_set(e, ERR_CONFIG, "corpus.split_dev and split_test are together above 1");
+    if (o->sources.n == 0)
+        return err_set(e, ERR_CONFIG, "corpus.sources is empty: name at least one source");
+    for (size_t i = 0; i < o->sources.n; i++) {
+        if (!check_source(o, i, e)) return false;
+    }
+    return true;
+}
+
+struct split_rules source_split_rules(const struct ingest_opts *o,
+                                      const struct ingest_source_opts *s)
+{
+    static const enum split_kind kinds[] = {SPLIT_BY_LIST, SPLIT_BY_HASH, SPLIT_ALL_TRAIN,
+                                            SPLIT_ALL_DEV, SPLIT_ALL_TEST};
+    return (struct split_rules){
+        .kind = kinds[s->split],
+        .list_path = s->split_list,
+        .unlisted_none = s->unlisted == UNLISTED_NONE ||
+                         (s->unlisted == UNLISTED_AUTO && s->sections != MODE_OWN),
+        .mimic_ids = s->format == FORMAT_MIMIC_CXR,
+        .dev = o->split_dev,
+        .test = o->split_test,
+        .salt = o->split_salt,
+    };
+}
+
+/* ---- files */
+static bool list_files(struct source_set *set, struct source *s, struct err *e)
+{
+    struct str *paths;
+
+    if (!fs_glob(s->o->path, &set->arena, &paths, &s->nfiles, e)) return false;
+    s->files = arena_alloc(&set->arena, s->nfiles * sizeof *s->files, e);
+    if (!s->files) return false;
+    for (size_t i = 0; i < s->nfiles; i++) {
+        struct source_file *f = &s->files[i];
+        f->path = paths[i].p;
+        if (!fs_size(f->path, &f->bytes, e)) return false;
+    }
+    return true;
+}
+
+/* A file that says it is a zip is one, or damaged; no other reader guesses at it. */
+static bool looks_like_zip(const struct source_file *f)
+{
+    struct str path = str_of(f->path), head = {(const char *)f->map.p, f->map.n};
+
+    return str_ends(path, STR(".zip")) || str_starts(head, STR("PK\x03\x04")) ||
+           str_starts(head, STR("PK\x05\x06"));
+}
+
+/* Entries whose name comes again later: as every unzip program has it, the last one counts. */
+static bool find_shadowed(struct source_file *f, struct err *e)
+{
+    size_t size = 16, mask;
+    uint32_t *slot;
+
+    while (size < 2 * f->dir.n)
+        size *= 2;
+    mask = size - 1;
+    slot = mem_calloc(size, sizeof *slot, e);
+    f->shadowed = mem_calloc(f->dir.n + 1, 1, e);
+    if (!slot || !f->shadowed) {
+        mem_free(slot);
+        return false;
+    }
+    for (size_t i = 0; i < f->dir.n; i++) {
+        struct str name = f->dir.v[i].name;
+        size_t at = hash_xxh64(name.p, name.n, 0) & mask;
+        while (slot[at] && !str_eq(f->dir.v[slot[at] - 1].name, name))
+            at = (at + 1) & mask;
+        if (slot[at]) f->shadowed[slot[at] - 1] = 1;
+        slot[at] = (uint32_t)i + 1;
+    }
+    mem_free(slot);
+    return true;
+}
+
+static bool open_file(const struct ingest_opts *o, struct source *s, struct source_file *f,
+                      struct err *e)
+{
+    struct str bytes;
+
+    if (s->o->format != FORMAT_MIMIC_CXR) return true;
+    if (!fs_map_open(f->path, &f->map, e)) return false;
+    if (!looks_like_zip(f)) {
+        fs_map_close(&f->map);
+        return true;
+    }
+    f->zip = true;
+    bytes = (struct str){(const char *)f->map.p, f->map.n};
+    if (!zip_dir_read(bytes, o->max_entries, &f->dir, e)) return false;
+    if (f->dir.size_bytes > o->max_total)
+        return err_set(e, ERR_LIMIT, "unpacks to %llu bytes, more than corpus.max_total = %llu",
+                       (unsigned long long)f->dir.size_bytes, (unsigned long long)o->max_total);
+    f->blocks = (f->dir.n + RECORD_BLOCK_ENTRIES - 1) / RECORD_BLOCK_ENTRIES;
+    return find_shadowed(f, e);
+}
+
+static void put_text(struct sha256 *h, const char *s)
+{
+    uint64_t n = s ? strlen(s) : UINT64_MAX;
+
+    sha256_put(h, &n, sizeof n);
+    if (s) sha256_put(h, s, strlen(s));
+}
+
+/* Everything but the file that a block's bytes depend on. */
+static void source_digest(const struct source_set *set, const struct source *s, struct sha256 *h)
+{
+    const struct ingest_source_opts *o = s->o;
+    uint64_t numbers[] = {CLEANER_VERSION,       RECORD_BLOCK_ENTRIES,        (uint64_t)o->format,
+                          (uint64_t)o->sections, (uint64_t)s->rules.modality, set->o->max_entry,
+                          set->o->max_ratio};
+    uint8_t part[32];
+
+    sha256_put(h, numbers, sizeof numbers);
+    put_text(h, o->name);
+    split_digest(s->split, part);
+    sha256_put(h, part, sizeof part);
+    if (s->map) {
+        modality_map_digest(s->map, part);
+        sha256_put(h, part, sizeof part);
+    }
+    if (s->custom) {
+        mitlcp_rules_digest(s->custom, part);
+        sha256_put(h, part, sizeof part);
+    }
+    for (int r = 0; r < ROLE_COUNT; r++) {
+        uint64_t n = o->columns.role[r].n;
+        sha256_put(h, &n, sizeof n);
+        for (size_t i = 0; i < n; i++)
+            put_text(h, o->columns.role[r].v[i]);
+    }
+}
+
+static void file_digests(const struct source_set *set, struct source *s)
+{
+    for (size_t i = 0; i < s->nfiles; i++) {
+        struct sha256 h;
+        sha256_init(&h);
+        source_digest(set, s, &h);
+        sha256_put(&h, s->files[i].sha256, 32);
+        sha256_end(&h, s->files[i].config);
+    }
+}
+
+static enum record_modality default_modality(const struct ingest_source_opts *o)
+{
+    if (o->modality) return (enum record_modality)record_modality_of(str_of(o->modality));
+    return o->format == FORMAT_MIMIC_CXR ? MOD_CR : MOD_UNKNOWN;
+}
+
+static bool open_source(struct source_set *set, size_t i, struct err *e)
+{
+    const struct ingest_source_opts *all = set->o->sources.items;
+    struct source *s = &set->v[i];
+    struct split_rules split;
+    const char *records;
+
+    s->o = &all[i];
+    s->index = (uint32_t)i;
+    split = source_split_rules(set->o, s->o);
+    if (!fs_join(&set->arena, set->o->dir, "records", &records, e)) return false;
+    if (!fs_join(&set->arena, records, s->o->name, &s->dir, e)) return false;
+    if (!split_open(&split, &s->split, e)) return false;
+    if (set->o->modality_map && !modality_map_open(set->o->modality_map, &s->map, e)) return false;
+    if (s->o->custom_rules && !mitlcp_rules_open(s->o->custom_rules, &s->custom, e)) return false;
+    s->rules = (struct report_rules){
+        .mode = (enum record_mode)s->o->sections,
+        .modality = default_modality(s->o),
+        .map = s->map,
+        .split = s->split,
+        .custom = s->custom,
+    };
+    if (fs_is_dir(s->dir) && !fs_list(s->dir, &set->arena, &s->found, &s->nfound, e)) return false;
+    if (!list_files(set, s, e)) return false;
+    for (size_t k = 0; k < s->nfiles; k++) {
+        if (!open_file(set->o, s, &s->files[k], e)) return err_wrap(e, "%s", s->files[k].path);
+    }
+    return true;
+}
+
+static bool open_local(const struct ingest_opts *o, struct source_set *set, struct err *e)
+{
+    set->v = arena_alloc(&set->arena, o->sources.n * sizeof *set->v, e);
+    if (!set->v) return false;
+    set->n = o->sources.n;
+    for (size_t i = 0; i < set->n; i++) {
+        if (!open_source(set, i, e)) return err_wrap(e, "source %s", set->v[i].o->name);
+    }
+    return true;
+}
+
+/* Files in turn over the ranks; a sum of digests and zeros is the digest. */
+static bool hash_files(struct source_set *set, struct comm *c, struct err *e)
+{
+    size_t turn = 0;
+    bool ok = true;
+
+    for (size_t i = 0; i < set->n; i++) {
+        for (size_t k = 0; k < set->v[i].nfiles; k++, turn++) {
+            struct source_file *f = &set->v[i].files[k];
+            bool mine = turn % (size_t)comm_size(c) == (size_t)comm_rank(c);
+            if (mine && ok) ok = sha256_file(f->path, f->sha256, e);
+        }
+    }
+    if (!comm_agree(c, ok, e)) return false;
+    for (size_t i = 0; i < set->n; i++) {
+        for (size_t k = 0; k < set->v[i].nfiles; k++) {
+            uint64_t words[4];
+            memcpy(words, set->v[i].files[k].sha256, sizeof words);
+            comm_sum_u64(c, words, 4);
+            memcpy(set->v[i].files[k].sha256, words, sizeof words);
+        }
+        file_digests(set, &set->v[i]);
+    }
+    return true;
+}
+
+bool source_set_open(const struct ingest_opts *o, struct comm *c, struct source_set *out,
+                     struct err *e)
+{
+    bool ok;
+
+    memset(out, 0, sizeof *out);
+    arena_init(&out->arena, ARENA_BYTES);
+    out->o = o;
+    ok = comm_agree(c, open_local(o, out, e), e) && hash_files(out, c, e);
+    if (!ok) source_set_close(out);
+    return ok;
+}
+
+void source_set_close(struct source_set *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct source *src = &s->v[i];
+        for (size_t k = 0; k < src->nfiles; k++) {
+            zip_dir_free(&src->files[k].dir);
+            mem_free(src->files[k].shadowed);
+            fs_map_close(&src->files[k].map);
+        }
+        split_close(src->split);
+        modality_map_close(src->map);
+        mitlcp_rules_close(src->custom);
+    }
+    arena_free(&s->arena);
+    memset(s, 0, sizeof *s);
+}

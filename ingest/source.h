@@ -1,0 +1,50 @@
+/*
+ * ingest/source - the sources of a configuration, opened: files, digests, zip directories, splits.
+ */
+#pragma once
+#include "base/fs.h"
+#include "comm/comm.h"
+#include "ingest/ingest.h"
+#include "ingest/report.h"
+#include "ingest/zip_read.h"
+
+struct source_file {
+    const char *path;
+    uint64_t bytes;
+    uint8_t sha256[32]; /* of the file */
+    uint8_t config[32]; /* of file, options and schema: what its blocks are made from */
+    bool zip;           /* split over ranks by entry */
+    struct fs_map map;
+    struct zip_dir dir;
+    uint8_t *shadowed; /* per zip entry: a later one has the same name */
+    uint64_t blocks;   /* of a zip; a stream's are known after reading it */
+};
+struct source {
+    const struct ingest_source_opts *o;
+    uint32_t index;
+    const char *dir; /* corpus.dir/records/<name> */
+    struct report_rules rules;
+    struct split *split;
+    struct modality_map *map;
+    struct mitlcp_rules *custom;
+    struct source_file *files;
+    size_t nfiles;
+    struct str *found; /* names in dir when we began, sorted: blocks of earlier runs */
+    size_t nfound;
+};
+struct source_set {
+    const struct ingest_opts *o;
+    struct source *v;
+    size_t n;
+    struct arena arena;
+};
+
+/* Names, modes, lists: wrong options are ERR_CONFIG before any file is read. */
+MUST_CHECK bool source_check_opts(const struct ingest_opts *o, struct err *e);
+/* Open all sources on every rank; files are hashed by the ranks in turn. Collective. */
+MUST_CHECK bool source_set_open(const struct ingest_opts *o, struct comm *c, struct source_set *out,
+                                struct err *e);
+void source_set_close(struct source_set *s);
+/* The split rules that the options ask for (also for exports). */
+struct split_rules source_split_rules(const struct ingest_opts *o,
+                                      const struct ingest_source_opts *s);
