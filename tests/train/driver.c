@@ -1,8 +1,8 @@
 /*
- * tests/train/driver - trains a tiny random model on a shards folder, for scripts that stop, kill and
- * resume it: driver MODEL_DIR SHARDS_DIR RUN_DIR [key=value ...]
+ * tests/train/driver - trains a tiny random model on the kit's samples, for scripts that stop, kill
+ * and resume it: driver MODEL_DIR SHARDS_DIR RUN_DIR [SECTION.KEY=VALUE ...]
  *
- * Keys are those of `train:`; exit codes as radmill's: 0, 1, 2, 75. SIGTERM asks to stop.
+ * Model and shards are made when missing. Exit codes as radmill's: 0, 1, 2, 75. SIGTERM asks to stop.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -65,7 +65,10 @@ int main(int argc, char **argv)
     arena_init(&a, 1 << 20);
     bool ok = bind(argv, argc, &a, &t, &l, &m, &e);
     if (ok) {
-        if (comm_rank(c) == 0) kit_model(argv[1], &kit_small);
+        if (comm_rank(c) == 0) {
+            kit_model(argv[1], &kit_small);
+            kit_shards(argv[2]);
+        }
         comm_barrier(c);
         t.dir = argv[3];
         m.base = argv[1];

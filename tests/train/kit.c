@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/fs.h"
 
-const struct kit_shape kit_small = {2, 32, 48, 4, 2, 64};
+const struct kit_shape kit_small = {2, 32, 48, 4, 2, 64, 7};
 
 void kit_die(const char *what, const struct err *e)
 {
@@ -37,7 +38,7 @@ void kit_model(const char *dir, const struct kit_shape *s)
 
     snprintf(config, sizeof config, "%s/config.json", dir);
     if (fs_exists(config)) return;
-    if (!model_init_random(&spec, 7, dir, &e)) kit_die("model", &e);
+    if (!model_init_random(&spec, s->seed, dir, &e)) kit_die("model", &e);
 }
 
 void kit_open(struct kit *k, const char *dir, const char *device, const struct kit_shape *shape,
@@ -113,4 +114,29 @@ bool kit_get(void *ctx, uint64_t bin, struct decoder_batch *out, struct err *e)
     b->cu[nseq] = at;
     *out = (struct decoder_batch){b->tokens, at, b->cu, nseq, b->rows, b->labels, nrows};
     return true;
+}
+
+struct train_opts kit_train(const char *dir)
+{
+    struct arena a;
+    struct train_opts t;
+    struct err e = {0};
+
+    arena_init(&a, 1 << 16);
+    if (!opt_defaults(train_table, &a, &t, &e)) kit_die("defaults", &e);
+    arena_free(&a); /* no default of the table is text */
+    t.dir = dir;
+    t.bin_tokens = 64;
+    t.tokens_per_step = 256;
+    t.lr = 0.01;
+    t.max_steps = 6;
+    t.eval_every = (struct opt_every){2, OPT_STEPS};
+    t.save_every = (struct opt_every){3, OPT_STEPS};
+    return t;
+}
+
+struct model_opts kit_model_opts(const char *base)
+{
+    return (struct model_opts){
+        .base = base, .name = "tiny", .device = "cpu", .dtype = MODEL_DTYPE_F32, .threads = 1};
 }

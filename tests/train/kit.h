@@ -7,9 +7,10 @@
 #include "comm/comm.h"
 #include "model/decoder.h"
 #include "train/step.h"
+#include "train/train.h"
 
 struct kit_shape {
-    uint32_t layers, d, ff, heads, kv_heads, vocab;
+    uint32_t layers, d, ff, heads, kv_heads, vocab, seed;
 };
 extern const struct kit_shape kit_small; /* 2 layers, d 32, vocab 64 */
 
@@ -28,6 +29,13 @@ void kit_close(struct kit *k);
 /* LoRA of rank 4 on all linears. */
 struct lora_opts kit_lora(void);
 void kit_die(const char *what, const struct err *e) __attribute__((noreturn));
+
+/* The training options of tests: bins of 64 tokens, 4 a step, a dev score every half epoch. */
+/* A shards folder of KIT_SAMPLES * 5 training, 30 dev and 10 test samples of kit_sample. */
+void kit_shards(const char *dir);
+void kit_shards_of(const char *dir, uint32_t ntrain);
+struct train_opts kit_train(const char *dir);
+struct model_opts kit_model_opts(const char *base);
 
 /* Samples of 6..17 tokens whose target repeats the prompt, so there is something to learn; sample i is a function
  * of i. Bins are made of runs of samples. */

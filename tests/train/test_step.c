@@ -309,7 +309,7 @@ static void dropout_changes_with_the_step_and_not_with_the_rank(void **state)
 }
 
 /* ---- AdamW against torch (golden_adamw.txt, tests/support/golden/adamw_torch.py) */
-static const struct kit_shape golden_shape = {1, 16, 16, 2, 1, 64};
+static const struct kit_shape golden_shape = {1, 16, 16, 2, 1, 64, 7};
 
 static void golden_gradient(struct fixture *f, int t)
 {

@@ -1,0 +1,46 @@
+#!/bin/sh
+# kill -9 all ranks at random moments, start again on another number of ranks, until the run ends: the
+# adapter must be that of a run left alone.
+#     kill_resume.sh DRIVER MPIRUN
+set -u
+driver=$1 mpirun=$2
+dir=$(mktemp -d "${TMPDIR:-/tmp}/radmill-kill-XXXXXX") || exit 1
+trap 'rm -rf "$dir"' EXIT
+options="train.bin_tokens=64 train.tokens_per_step=256 train.lr=0.01 train.epochs=8"
+
+# run RANKS FOLDER
+run() {
+    # shellcheck disable=SC2086
+    "$mpirun" -n "$1" "$driver" "$dir/model" "$dir/shards" "$dir/$2" $options \
+        'train.save_every=1 steps' 'train.eval_every=0.3 epoch' >"$dir/out" 2>&1
+}
+digest() { sha256sum <"$dir/$1/adapter/adapter_model.safetensors"; }
+random() { od -An -N2 -tu2 /dev/urandom | tr -d ' '; }
+
+run 1 whole || { cat "$dir/out"; exit 1; }
+want=$(digest whole)
+kills=0
+for round in 1 2; do
+    tries=0
+    while :; do
+        tries=$((tries + 1))
+        [ $tries -le 40 ] || { echo "round $round does not end"; exit 1; }
+        run $(($(random) % 3 + 1)) "run$round" &
+        pid=$!
+        # Later tries get more time, so that the run ends.
+        sleep "$(awk "BEGIN { print 0.2 + 0.15 * $tries * $(random) / 65536 }")"
+        if kill -0 $pid 2>/dev/null; then
+            for mpi in $(pgrep -P $pid); do
+                # shellcheck disable=SC2046
+                kill -9 $(pgrep -P "$mpi") "$mpi" 2>/dev/null && kills=$((kills + 1))
+            done
+        fi
+        wait $pid 2>/dev/null
+        code=$?
+        [ $code -eq 0 ] && break
+        [ $code -gt 128 ] || [ $code -eq 1 ] || { cat "$dir/out"; exit 1; }
+    done
+    [ "$(digest "run$round")" = "$want" ] || { echo "round $round: another adapter"; exit 1; }
+done
+[ $kills -ge 2 ] || { echo "only $kills runs were killed: the test shows nothing"; exit 1; }
+echo "$kills runs killed, 2 adapters as if never"

@@ -1,0 +1,311 @@
+/* The whole run in one process: going on, refusing, pausing, ending early, failing anywhere. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/stop.h"
+#include "support/testdir.h"
+#include "train/trial.h"
+
+static size_t lines(const struct trial *x, const char *with)
+{
+    size_t n, count = 0;
+    char *text = testdir_read(trial_file(x, "metrics.jsonl"), &n);
+    for (char *p = text; (p = strstr(p, with)); p++)
+        count++;
+    free(text);
+    return count;
+}
+
+/* The run that others are compared with. */
+static struct trial whole;
+
+static void a_run_leaves_what_it_promises(void **state)
+{
+    struct err e = {0};
+    json_t *j, *part;
+    struct str s;
+    uint64_t n;
+
+    (void)state;
+    trial_init(&whole, "whole");
+    trial_must(&whole);
+    assert_true(whole.s.finished && !whole.s.paused && !whole.s.early_stopped);
+    assert_int_equal(whole.s.steps, 6);
+    assert_int_equal(whole.s.total_steps, 6);
+    assert_int_equal(whole.s.samples, 200);
+    assert_true(whole.s.dev_loss > 1 && whole.s.best_dev_loss <= whole.s.dev_loss);
+    assert_int_equal(lines(&whole, "\"train\""), 6);
+    assert_int_equal(lines(&whole, "\"dev\""), 3);
+    assert_true(fs_exists(trial_file(&whole, "tensorboard/events.out.tfevents.radmill")));
+    assert_true(fs_exists(trial_file(&whole, "summary.json")));
+    assert_true(fs_exists(trial_file(&whole, "adapter/adapter_config.json")));
+    assert_true(json_read_file(trial_file(&whole, "adapter/radmill.json"), 1 << 20, &j, &e));
+    assert_true(json_get_str(j, "commit", &s, &e) && str_eqz(s, "abc"));
+    assert_true(json_get_str(j, "config", &s, &e) && str_find(s, STR("seed: 1"), 0) < s.n);
+    assert_true(json_get_obj(j, "training", &part, &e) && json_get_u64(part, "step", &n, &e));
+    assert_int_equal(n, whole.s.best_step);
+    json_decref(j);
+}
+
+static void a_finished_run_says_so_again(void **state)
+{
+    struct trial x = whole;
+    struct err e = {0};
+
+    (void)state;
+    x.job.train = &x.t;
+    x.t.dir = x.dir;
+    assert_true(fs_remove_tree(trial_file(&x, "adapter"), &e));
+    trial_must(&x);
+    assert_true(x.s.finished);
+    assert_int_equal(x.s.steps, 6);
+    assert_int_equal(lines(&x, "\"train\""), 6);
+    assert_true(fs_exists(trial_file(&x, "adapter/adapter_model.safetensors")));
+}
+
+static void stopping_anywhere_changes_nothing(void **state)
+{
+    (void)state;
+    for (uint64_t k = 1; k < 6; k += 2) {
+        struct trial x;
+        char name[32];
+        snprintf(name, sizeof name, "stop%d", (int)k);
+        trial_init(&x, name);
+        trial_stop_after(&x, k);
+        assert_int_equal(x.s.steps, k);
+        trial_must(&x);
+        assert_true(x.s.finished);
+        assert_int_equal(lines(&x, "\"train\""), 6);
+        assert_int_equal(lines(&x, "\"dev\""), 3);
+        trial_same(&x, &whole);
+    }
+}
+
+static void a_request_to_stop_ends_at_the_next_step(void **state)
+{
+    struct trial x;
+
+    (void)state;
+    trial_init(&x, "asked");
+    stop_request();
+    trial_refused(&x, ERR_STOPPED, "step 1 of 6");
+    stop_reset();
+    trial_must(&x);
+    trial_same(&x, &whole);
+}
+
+static void a_pause_scores_and_leaves_no_trace(void **state)
+{
+    struct trial x;
+
+    (void)state;
+    trial_init(&x, "pause");
+    x.job.pause_at_step = 3; /* between two evaluations */
+    trial_must(&x);
+    assert_true(x.s.paused && !x.s.finished);
+    assert_int_equal(x.s.steps, 3);
+    double at3 = x.s.dev_loss;
+    assert_true(isfinite(at3) && at3 != x.s.best_dev_loss);
+    trial_must(&x); /* again at the same place: the same score, no step */
+    assert_true(x.s.paused && x.s.dev_loss == at3);
+    x.job.pause_at_step = 4;
+    trial_must(&x);
+    assert_int_equal(x.s.steps, 4);
+    x.job.pause_at_step = 0;
+    trial_must(&x);
+    assert_true(x.s.finished);
+    assert_int_equal(lines(&x, "\"dev\""), 3);
+    trial_same(&x, &whole);
+}
+
+/* A rate far too high: soon no evaluation is better than the best. */
+static void init_early(struct trial *x, const char *name)
+{
+    trial_init(x, name);
+    x->t.lr = 0.9;
+    x->t.max_steps = 200;
+    x->t.epochs = 100;
+    x->t.patience = 2;
+}
+
+static void early_stopping_keeps_the_best(void **state)
+{
+    struct trial x, y, z;
+    struct err e = {0};
+    json_t *j, *part;
+    uint64_t n;
+    size_t nx, nz;
+
+    (void)state;
+    init_early(&x, "early");
+    trial_must(&x);
+    assert_true(x.s.finished && x.s.early_stopped);
+    assert_true(x.s.steps < 200);
+    assert_int_equal(x.s.steps, x.s.best_step + 4); /* two evaluations of two steps */
+    assert_true(json_read_file(trial_file(&x, "adapter/radmill.json"), 1 << 20, &j, &e));
+    assert_true(json_get_obj(j, "training", &part, &e) && json_get_u64(part, "step", &n, &e));
+    assert_int_equal(n, x.s.best_step);
+    json_decref(j);
+
+    y = x; /* a run that stopped early stays so */
+    y.job.train = &y.t;
+    y.t.dir = y.dir;
+    trial_must(&y);
+    assert_true(y.s.early_stopped && y.s.steps == x.s.steps);
+
+    init_early(&z, "early-last");
+    z.t.export = TRAIN_EXPORT_LAST;
+    trial_must(&z);
+    assert_int_equal(z.s.steps, x.s.steps);
+    char *best = testdir_read(trial_file(&x, "adapter/adapter_model.safetensors"), &nx);
+    char *last = testdir_read(trial_file(&z, "adapter/adapter_model.safetensors"), &nz);
+    assert_true(nx == nz && memcmp(best, last, nx) != 0);
+    free(last);
+    free(best);
+}
+
+static void contradictions_are_refused_before_any_work(void **state)
+{
+    struct trial x;
+
+    (void)state;
+    trial_init(&x, "never");
+    x.t.tokens_per_step = 100;
+    trial_refused(&x, ERR_CONFIG, "64 or 128 would be");
+    trial_init(&x, "never");
+    x.t.eval_every = (struct opt_every){5, OPT_MINUTES};
+    x.t.patience = 1;
+    trial_refused(&x, ERR_CONFIG, "clock");
+    x.t.patience = 0;
+    x.t.export = TRAIN_EXPORT_BEST;
+    trial_refused(&x, ERR_CONFIG, "clock");
+    x.t.eval_every = (struct opt_every){0, OPT_NEVER};
+    trial_refused(&x, ERR_CONFIG, "train.export: best needs train.eval_every");
+    trial_init(&x, "never");
+    x.t.dir = NULL;
+    trial_refused(&x, ERR_CONFIG, "train.dir");
+    assert_false(fs_exists(testdir_path("never")));
+}
+
+static void a_dry_run_plans_and_writes_nothing(void **state)
+{
+    struct trial x;
+
+    (void)state;
+    trial_init(&x, "dry");
+    x.job.dry_run = true;
+    trial_must(&x);
+    assert_int_equal(x.s.total_steps, 6);
+    assert_int_equal(x.s.steps, 0);
+    assert_true(x.s.memory_bytes > 100000);
+    assert_false(fs_exists(x.dir));
+    x.t.memory_gib = 1e-5;
+    trial_refused(&x, ERR_LIMIT, "train.memory_gib");
+}
+
+static void another_configuration_or_base_is_refused(void **state)
+{
+    struct trial x;
+    char other[700];
+
+    (void)state;
+    trial_init(&x, "other");
+    trial_stop_after(&x, 2);
+    x.t.lr = 0.02;
+    trial_refused(&x, ERR_CONFIG, "train.lr");
+    x.t.lr = 0.01;
+    x.t.keep = 5; /* free to change */
+    snprintf(other, sizeof other, "%s-other", trial_model);
+    kit_model(other, &(struct kit_shape){2, 32, 48, 4, 2, 64, 8});
+    x.m.base = other;
+    trial_refused(&x, ERR_CONFIG, "another base model");
+    x.m.base = trial_model;
+    trial_must(&x);
+    trial_same(&x, &whole);
+}
+
+static void another_dataset_is_refused(void **state)
+{
+    struct trial x;
+    char other[700];
+
+    (void)state;
+    trial_init(&x, "dataset");
+    trial_stop_after(&x, 2);
+    snprintf(other, sizeof other, "%s-other", trial_shards);
+    kit_shards_of(other, 180);
+    x.job.shards_dir = other;
+    trial_refused(&x, ERR_CONFIG, "another dataset");
+}
+
+static void another_tokenizer_is_refused(void **state)
+{
+    struct trial x;
+    const uint8_t digest[32] = {1, 2, 3};
+
+    (void)state;
+    trial_init(&x, "tokenizer");
+    x.job.tokenizer_digest = digest;
+    trial_refused(&x, ERR_CONFIG, "tokenizer");
+}
+
+static void a_second_job_is_refused(void **state)
+{
+    struct trial x;
+    struct err e = {0};
+    int lock;
+
+    (void)state;
+    trial_init(&x, "busy");
+    trial_stop_after(&x, 1);
+    assert_true(fs_lock(trial_file(&x, ".lock"), &lock, &e));
+    trial_refused(&x, ERR_CONFIG, "another job is using");
+    fs_unlock(lock);
+    trial_must(&x);
+    trial_same(&x, &whole);
+}
+
+static void divergence_leaves_the_checkpoints(void **state)
+{
+    struct trial x;
+
+    (void)state;
+    trial_init(&x, "diverged");
+    x.l.alpha = 1e25; /* once B is not zero, products of queries and keys overflow */
+    x.t.save_every = (struct opt_every){1, OPT_STEPS};
+    x.t.eval_every = (struct opt_every){0, OPT_NEVER};
+    trial_refused(&x, ERR_LIB, "not a finite number");
+    assert_non_null(strstr(x.e.text, "step 2"));
+    assert_true(fs_exists(trial_file(&x, "checkpoints/step-00000001/COMPLETE")));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_run_leaves_what_it_promises),
+        cmocka_unit_test(a_finished_run_says_so_again),
+        cmocka_unit_test(stopping_anywhere_changes_nothing),
+        cmocka_unit_test(a_request_to_stop_ends_at_the_next_step),
+        cmocka_unit_test(a_pause_scores_and_leaves_no_trace),
+        cmocka_unit_test(early_stopping_keeps_the_best),
+        cmocka_unit_test(contradictions_are_refused_before_any_work),
+        cmocka_unit_test(a_dry_run_plans_and_writes_nothing),
+        cmocka_unit_test(another_configuration_or_base_is_refused),
+        cmocka_unit_test(another_dataset_is_refused),
+        cmocka_unit_test(another_tokenizer_is_refused),
+        cmocka_unit_test(a_second_job_is_refused),
+        cmocka_unit_test(divergence_leaves_the_checkpoints),
+    };
+    return cmocka_run_group_tests(tests, trial_setup, trial_teardown);
+}
