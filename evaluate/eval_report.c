@@ -48,7 +48,8 @@ static bool write_rows(const char *path, const struct pair *pairs,
 
 /* ---- report.json */
 
-/* Builds the tree; an allocation that fails anywhere is remembered, so that no key is silently missing. */
+/* Builds the tree; an allocation that fails anywhere is remembered, so that no key is silently
+ * missing. */
 struct maker {
     bool failed;
 };

@@ -92,7 +92,8 @@ static void refill(struct decoding *d)
     }
 }
 
-/* One new token for each sequence that answers; then prompt tokens, as many as one step may take. */
+/* One new token for each sequence that answers; then prompt tokens, as many as one step may take.
+ */
 static void fill_rows(struct decoding *d)
 {
     d->rows = d->prompt_rows = d->nwant = 0;
@@ -110,8 +111,7 @@ static void fill_rows(struct decoding *d)
             put_row(d, s, p->ids[q->pos]);
             d->prompt_rows++;
         }
-        /* A whole prompt asks for its first answer token, unless it was waiting for rows. */
-        if (q->pos == p->n && d->rows > 0 && d->slot[d->rows - 1] == s) ask_last_row(d, s);
+        if (q->pos == p->n) ask_last_row(d, s); /* a whole prompt asks for its first answer token */
     }
 }
 

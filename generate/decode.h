@@ -34,9 +34,9 @@ struct decode_stats {
 /* Called when answer i is complete (in any order); false with *e set ends the run. */
 typedef bool (*decode_done_fn)(void *ctx, size_t i, const struct decode_answer *a, struct err *e);
 
-/* Decode all prompts; `done` sees every answer once. An answer ends at an EOS, after max_new_tokens, or where
- * prompt and answer fill max_len. A prompt that is empty or leaves no room for an answer is ERR_LIMIT before any work. stats are
- * added to. l may be NULL. */
+/* Decode all prompts; `done` sees every answer once. An answer ends at an EOS, after
+ * max_new_tokens, or where prompt and answer fill max_len. A prompt that is empty or leaves no room
+ * for an answer is ERR_LIMIT before any work. stats are added to. l may be NULL. */
 MUST_CHECK bool decode_run(struct model *m, struct lora *l, const struct decode_opts *o,
                            const struct decode_prompt *prompts, size_t n, decode_done_fn done,
                            void *ctx, struct decode_stats *stats, struct err *e);

@@ -27,7 +27,8 @@ struct wave {
 
 static size_t sample_of(const struct wave *v, size_t prompt)
 {
-    /* Every block but the split's last holds GEN_BLOCK samples, and that one comes last in a wave. */
+    /* Every block but the split's last holds GEN_BLOCK samples, and that one comes last in a wave.
+     */
     return (size_t)v->w->todo[v->first + prompt / GEN_BLOCK] * GEN_BLOCK + prompt % GEN_BLOCK;
 }
 

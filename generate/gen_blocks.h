@@ -32,7 +32,7 @@ MUST_CHECK bool gen_blocks_write(const struct gen_blocks *b, size_t k, struct st
 MUST_CHECK bool gen_blocks_join(const struct gen_blocks *b, const char *path, struct err *e);
 /* Drop the folder. */
 MUST_CHECK bool gen_blocks_drop(const struct gen_blocks *b, struct err *e);
-/* Which keys differ between two identities, as "adapter, shards"; false with ERR_CONFIG naming them and
- * `what` when any does. */
+/* Which keys differ between two identities, as "adapter, shards"; false with ERR_CONFIG naming them
+ * and `what` when any does. */
 MUST_CHECK bool gen_identity_same(const json_t *before, const json_t *now, const char *what,
                                   struct err *e);

@@ -68,8 +68,8 @@ static bool open_model(const struct generate_job *j, struct gen_inputs *in, stru
            lora_load(in->model, j->adapter, &in->lora, e);
 }
 
-/* The cache's length follows from all prompts of the run, so that an answer's room does not depend on who
- * else is in the batch. */
+/* The cache's length follows from all prompts of the run, so that an answer's room does not depend
+ * on who else is in the batch. */
 static bool find_max_len(const struct generate_job *j, struct gen_inputs *in, struct err *e)
 {
     const uint32_t *prompt = shard_set_targets(in->set);

@@ -23,5 +23,6 @@ struct gen_inputs {
 /* On failure call close all the same. */
 MUST_CHECK bool gen_inputs_open(const struct generate_job *j, struct gen_inputs *in, struct err *e);
 void gen_inputs_close(struct gen_inputs *in);
-/* What the answers are a function of, as names and digests: {"adapter": hex, ...}. NULL: no memory. */
+/* What the answers are a function of, as names and digests: {"adapter": hex, ...}. NULL: no memory.
+ */
 json_t *gen_inputs_identity(const struct gen_inputs *in);

@@ -1,6 +1,6 @@
 /*
- * generate/gen_seen - does a reference's text occur among the training targets? Scores are shown with
- * and without such pairs.
+ * generate/gen_seen - does a reference's text occur among the training targets? Scores are shown
+ * with and without such pairs.
  */
 #pragma once
 #include "base/hash.h"

@@ -1,19 +1,20 @@
 /*
- * generate/generate - shards + base model + adapter -> the pairs file: what the model writes for each
- * report of a split, beside what the radiologist wrote.
+ * generate/generate - shards + base model + adapter -> the pairs file: what the model writes for
+ * each report of a split, beside what the radiologist wrote.
  *
  *     generate.dir/run.yaml, log/, status.json, .lock   base/rundir: one job, one configuration
- *     generate.dir/parts/                               finished blocks; gone when the file is whole
- *     generate.dir/pairs.jsonl                          generate/pairs, in sample order
- *     generate.dir/pairs.meta.json                      provenance and timings; written last
+ *     generate.dir/parts/             finished blocks; gone when the file is whole
+ *     generate.dir/pairs.jsonl        generate/pairs, in sample order
+ *     generate.dir/pairs.meta.json    provenance and timings; written last
  *
- * The main idea: prompts are dealt to the ranks in blocks of 32 by sample number, and a finished block
- * is a file. So a killed run goes on where it was, on any number of ranks, and pairs.jsonl has the same
- * bytes for any number of ranks and any `slots` (on one kind of device, build and thread count). What
- * changed below the folder - shards, tokenizer, weights, adapter - is refused by name, not mixed in.
+ * The main idea: prompts are dealt to the ranks in blocks of 32 by sample number, and a finished
+ * block is a file. So a killed run goes on where it was, on any number of ranks, and pairs.jsonl
+ * has the same bytes for any number of ranks and any `slots` (on one kind of device, build and
+ * thread count). What changed below the folder - shards, tokenizer, weights, adapter - is refused
+ * by name, not mixed in.
  *
- * Greedy decoding only. A prompt has exactly the ids the shard holds: nothing is tokenized here. Findings
- * are not written into the pairs: shards keep the prompt, not its fields.
+ * Greedy decoding only. A prompt has exactly the ids the shard holds: nothing is tokenized here.
+ * Findings are not written into the pairs: shards keep the prompt, not its fields.
  */
 #pragma once
 #include "base/opt.h"
@@ -51,7 +52,7 @@ struct generate_summary {
     char pairs_path[512];
 };
 
-/* Generate, or go on generating, until the pairs file is whole; a whole one is left as it is. Stopped
- * (base/stop): finished blocks are kept and the error is ERR_STOPPED. Collective. */
+/* Generate, or go on generating, until the pairs file is whole; a whole one is left as it is.
+ * Stopped (base/stop): finished blocks are kept and the error is ERR_STOPPED. Collective. */
 MUST_CHECK bool generate_run(const struct generate_job *j, struct comm *c,
                              struct generate_summary *out, struct err *e);

@@ -113,17 +113,23 @@ static bool parse_all(struct str text, struct arena *a, struct pair **out, size_
     return true;
 }
 
+bool pairs_parse(struct str text, const char *name, struct arena *a, struct pair **out, size_t *n,
+                 struct err *e)
+{
+    *out = NULL;
+    *n = 0;
+    if (str_starts(text, STR("\xef\xbb\xbf"))) text = str_sub(text, 3, text.n);
+    return parse_all(text, a, out, n, e) || err_wrap(e, "%s", name);
+}
+
 bool pairs_read(const char *path, struct arena *a, struct pair **out, size_t *n, struct err *e)
 {
     struct fs_map map;
     *out = NULL;
     *n = 0;
     if (!fs_map_open(path, &map, e)) return false;
-    struct str text = {(const char *)map.p, map.n};
-    if (str_starts(text, STR("\xef\xbb\xbf"))) text = str_sub(text, 3, text.n);
-    bool ok = parse_all(text, a, out, n, e);
+    bool ok = pairs_parse((struct str){(const char *)map.p, map.n}, path, a, out, n, e);
     fs_map_close(&map);
-    if (!ok) err_wrap(e, "%s", path);
     return ok;
 }
 

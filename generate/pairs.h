@@ -25,5 +25,8 @@ struct pair {
  * text. */
 MUST_CHECK bool pairs_read(const char *path, struct arena *a, struct pair **out, size_t *n,
                            struct err *e);
+/* The same from text; `name` stands for the file in errors. */
+MUST_CHECK bool pairs_parse(struct str text, const char *name, struct arena *a, struct pair **out,
+                            size_t *n, struct err *e);
 /* One line without newline, appended to b. */
 MUST_CHECK bool pairs_put(struct sbuf *b, const struct pair *p, struct err *e);

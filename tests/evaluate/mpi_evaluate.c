@@ -1,5 +1,5 @@
-/* The report's bytes are the same on 1, 2, 3 and 4 ranks: each count writes its own and all compare with
- * what one rank alone writes; an error on the reading side reaches every rank. */
+/* The report's bytes are the same on 1, 2, 3 and 4 ranks: each count writes its own and all compare
+ * with what one rank alone writes; an error on the reading side reaches every rank. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

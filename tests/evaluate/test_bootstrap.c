@@ -1,5 +1,5 @@
-/* Percentiles, intervals and sign-flip tests against numpy's and scipy's (shared golden_corpus.json), and
- * against cases that can be counted by hand. */
+/* Percentiles, intervals and sign-flip tests against numpy's and scipy's (shared
+ * golden_corpus.json), and against cases that can be counted by hand. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -133,8 +133,8 @@ static void golden_intervals(void **state)
     json_decref(g);
 }
 
-/* Ten differences of one sign and size: two of the 2^10 tosses are as far out. With signs that cancel,
- * every toss is. */
+/* Ten differences of one sign and size: two of the 2^10 tosses are as far out. With signs that
+ * cancel, every toss is. */
 static void signflip_by_hand(void **state)
 {
     (void)state;
@@ -155,8 +155,8 @@ static void signflip_by_hand(void **state)
     assert_memory_equal(p, with_zeros, sizeof p);
 }
 
-/* The bootstrap of a mean: the interval's half-width is 1.96 standard errors; of means over clusters of
- * four equal rows it is twice that. */
+/* The bootstrap of a mean: the interval's half-width is 1.96 standard errors; of means over
+ * clusters of four equal rows it is twice that. */
 static void width_and_clusters(void **state)
 {
     (void)state;

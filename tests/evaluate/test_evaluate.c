@@ -260,8 +260,8 @@ static void refusals(void **state)
     assert_false(fs_exists(testdir_path("refused/report.json")));
 }
 
-/* What is swept: the whole run, or (allocations) its parts behind jansson's parser, which does not survive a
- * failing allocation: it loses characters or crashes. */
+/* What is swept: the whole run, or (allocations) its parts behind jansson's parser, which does not
+ * survive a failing allocation: it loses characters or crashes. */
 static bool swept_run(enum fault_point p, const char *pairs, const struct evaluate_opts *o,
                       const struct rouge_scores *scores, struct err *e)
 {
@@ -283,7 +283,8 @@ static bool swept_run(enum fault_point p, const char *pairs, const struct evalua
     return ok;
 }
 
-/* Every failing system call or allocation arrives as an error; the report is there whole or not at all. */
+/* Every failing system call or allocation arrives as an error; the report is there whole or not at
+ * all. */
 static void sweep_point(enum fault_point p, const char *pairs, const struct evaluate_opts *o,
                         const char *want)
 {

@@ -45,8 +45,8 @@ static void normal_rule(void **state)
         if (strata_is_normal(str_of(abnormal[i]))) fail_msg("normal: %s", abnormal[i]);
 }
 
-/* The rule does on real references what a split by hand did in the project's notes: the constant sentence at
- * 70.8 against 16.1, the nearest neighbour at 84.5 against 26.4. */
+/* The rule does on real references what a split by hand did in the project's notes: the constant
+ * sentence at 70.8 against 16.1, the nearest neighbour at 84.5 against 26.4. */
 static void split_of_a_corpus(void **state)
 {
     (void)state;
