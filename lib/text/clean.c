@@ -316,7 +316,8 @@ static bool ends_sentence(struct str s)
 }
 
 /* Is this word a list mark? A wrapped line may begin with the number that ends a sentence ("rib" /
- * "6. No"), so a number counts only where something ended before it or where it goes on counting. */
+ * "6. No"), so a number counts only where something ended before it or where it goes on counting.
+ * */
 static bool is_list_mark(const struct flow *f, struct str word, struct str before)
 {
     uint32_t n = list_number(word);

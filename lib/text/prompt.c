@@ -246,7 +246,8 @@ static void remove_ids(struct tok_ids *v, size_t at, size_t n)
     v->n -= n;
 }
 
-/* Take `excess` ids off the ends of the longest fields: the longest down to the second longest first. */
+/* Take `excess` ids off the ends of the longest fields: the longest down to the second longest
+ * first. */
 static bool cut_fields(struct prompt *p, size_t excess, size_t *target)
 {
     while (excess > 0) {

@@ -1,21 +1,22 @@
 /*
  * text/prompt - how fields of a report become one training sample or one prompt.
  *
- * A template is a fixed list of parts: literal text, field text, special tokens. Each part's text is
- * encoded on its own in plain mode and the ids are joined, so that a prompt built for generation has
- * exactly the ids that training saw, and no report text can become a special token. A single blank at
- * the end of literal text moves to the field or target behind it (byte-level tokens carry the blank in
- * front of a word). The target is encoded on its own too and always ends in EOS: the token behind
- * {target}, else the tokenizer's. What the tokenizer's own template puts in front (BOS) comes first,
- * once.
+ * A template is a fixed list of parts: literal text, field text, special tokens. Each part's text
+ * is encoded on its own in plain mode and the ids are joined, so that a prompt built for
+ * generation has exactly the ids that training saw, and no report text can become a special token.
+ * A single blank at the end of literal text moves to the field or target behind it (byte-level
+ * tokens carry the blank in front of a word). The target is encoded on its own too and always ends
+ * in EOS: the token behind {target}, else the tokenizer's. What the tokenizer's own template puts
+ * in front (BOS) comes first, once.
  *
  * Built in: plain ("Findings: ...", "Impression:"); alpaca and radiology-gpt (alpaca-lora's blocks,
- * with UChicago's and Radiology-GPT's instruction); medalpaca (UChicago's, without blank lines between
- * the blocks); chat (ChatML as SmolLM2-Instruct has it). Or a file (at most 64 KiB), text with marks:
+ * with UChicago's and Radiology-GPT's instruction); medalpaca (UChicago's, without blank lines
+ * between the blocks); chat (ChatML as SmolLM2-Instruct has it). Or a file (at most 64 KiB), text
+ * with marks:
  *
  *     {clinical} {findings} ...  a field's text
- *     {input}                    the configured fields, one a line, with headings if there are several
- *     {target}                   the answer, last; one token may follow it, which then ends the target
+ *     {input}                    the configured fields, a line each, headed if there are several
+ *     {target}                   the answer, last; one token may follow and then ends the target
  *     {bos} {eos} {<|im_end|>}   a special token of the tokenizer
  *     {{ }}                      braces
  *
@@ -42,8 +43,8 @@ extern const char *const prompt_field_names[PROMPT_FIELDS + 1]; /* NULL-terminat
 int prompt_field_of(struct str name);
 
 struct prompt;
-/* name: a built-in template or a path. inputs[]: ordered fields that {input} stands for. t is borrowed
- * for the prompt's life. ERR_CONFIG where nothing could end a target. */
+/* name: a built-in template or a path. inputs[]: ordered fields that {input} stands for. t is
+ * borrowed for the prompt's life. ERR_CONFIG where nothing could end a target. */
 MUST_CHECK bool prompt_open(const char *name, const enum prompt_field *inputs, size_t ninputs,
                             const struct tokenizer *t, struct prompt **out, struct err *e);
 void prompt_close(struct prompt *p);

@@ -1,9 +1,9 @@
 /*
  * text/prompt_parse - a template's text cut into parts. Private to lib/text.
  *
- * The language (prompt.h describes it for users): marks in braces, {{ and }} for braces. Text between
- * line ends and special tokens is one unit; a unit whose fields are all absent is left out with its
- * headings.
+ * The language (prompt.h describes it for users): marks in braces, {{ and }} for braces. Text
+ * between line ends and special tokens is one unit; a unit whose fields are all absent is left out
+ * with its headings.
  */
 #pragma once
 #include "base/arena.h"

@@ -1,6 +1,6 @@
 /*
- * A tokenizer as the three files that transformers and tokenizers load: tokenizer.json complete, and
- * beside it which tokens begin, end and pad a text.
+ * A tokenizer as the three files that transformers and tokenizers load: tokenizer.json complete,
+ * and beside it which tokens begin, end and pad a text.
  */
 #include "base/fs.h"
 #include "base/json.h"
