@@ -1,136 +1,246 @@
-#include "compute/cpu/cpu.h"
+#include "compute/cpu/attn.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Rows [r0, r1), columns of head h, as f32 with row length hd. */
-static void load_head(const struct cpu *c, struct dev_mat m, uint32_t r0, uint32_t r1, size_t h,
-                      size_t hd, float *out)
+/* Rows of a block at most: enough to fill register tiles, few enough to waste little on masked scores. */
+enum { BLOCK_ROWS = 64 };
+
+void attn_plan_init(struct attn_plan *p, const struct cpu *c, const struct dev_attn *a,
+                    enum dev_dtype t, size_t most_queries, size_t most_keys)
 {
-    for (uint32_t r = r0; r < r1; r++, out += hd) {
-        const float *x = cpu_load(c, m, r, h * hd, hd, out);
-        if (x != out) memcpy(out, x, hd * sizeof *out);
-    }
+    CHECK(a->scale > 0.0f); /* the largest score must stay the largest */
+    p->c = c;
+    p->t = gemm_tile(c->gemm, t);
+    p->a = a;
+    p->type = p->t->bf16 ? DEV_BF16 : DEV_F32;
+    p->hd = a->head_dim;
+    p->group = a->heads / a->kv_heads;
+    size_t most = BLOCK_ROWS / p->t->mr * p->t->mr / p->group;
+    p->queries = most < 1 ? 1 : most;
+    if (p->queries > most_queries) p->queries = most_queries;
+    p->rows = p->group * p->queries;
+    p->keys = most_keys;
+    p->ld = (most_keys + 64) / 32 * 32 + 16; /* never a multiple of the page size */
 }
 
-static void store_head(const struct cpu *c, const float *x, struct dev_mat m, uint32_t r, size_t h,
-                       size_t hd)
+size_t attn_longest(const struct dev_attn *a)
 {
-    if (m.dtype == DEV_F32)
-        memcpy((float *)dev_mat_row(m, r) + h * hd, x, hd * sizeof *x);
-    else
-        cpu_store(c, x, m, r, h * hd, hd);
-}
-
-/* First key that query i of its sample sees. */
-static uint32_t first_key(const struct dev_attn *a, uint32_t i)
-{
-    return a->window && i + 1 > a->window ? i + 1 - a->window : 0;
-}
-
-/* One query over keys [j0, j1): out = softmax(scale q k^T) v. Returns log sum exp. */
-static float attend(const struct cpu *c, const struct dev_attn *a, const float *q, const float *k,
-                    const float *v, uint32_t j0, uint32_t j1, float *p, float *out)
-{
-    size_t hd = a->head_dim;
-    for (uint32_t j = j0; j < j1; j++)
-        p[j - j0] = a->scale * c->k->dot(q, k + j * hd, hd);
-    float top = c->k->max(p, j1 - j0);
-    float sum = c->k->exp_sum(p, 1.0f, top, p, j1 - j0);
-    memset(out, 0, hd * sizeof *out);
-    for (uint32_t j = j0; j < j1; j++)
-        c->k->axpy(p[j - j0] / sum, v + j * hd, out, hd);
-    return top + logf(sum);
-}
-
-static uint32_t longest(const struct dev_attn *a)
-{
-    uint32_t n = 0;
+    size_t n = 1;
     for (uint32_t s = 0; s < a->nseq; s++)
         if (a->cu[s + 1] - a->cu[s] > n) n = a->cu[s + 1] - a->cu[s];
     return n;
 }
 
+struct attn_block attn_block_of(const struct attn_plan *p, size_t i0, size_t end)
+{
+    struct attn_block b = {.i0 = i0, .n = end - i0 < p->queries ? end - i0 : p->queries};
+    size_t from, to;
+    attn_visible(p, i0, &from, &to);
+    b.j0 = from / p->t->nr * p->t->nr; /* a whole panel */
+    attn_visible(p, i0 + b.n - 1, &from, &to);
+    b.j1 = to;
+    return b;
+}
+
+void attn_pack_rows(const struct attn_plan *p, struct dev_mat m, size_t r0, size_t n, size_t g,
+                    float *tmp, void *out)
+{
+    size_t bytes = gemm_a_bytes(p->t, p->hd);
+    for (size_t h = 0; h < p->group; h++)
+        gemm_pack_a(p->c, p->t, attn_head(m, r0, g * p->group + h, p->hd, false), 0, n, p->hd, tmp,
+                    (unsigned char *)out + h * n * bytes);
+}
+
+void attn_scores(const struct attn_plan *p, const struct attn_block *b, const void *rows,
+                 const void *packed, float *s, void *scratch)
+{
+    size_t units = gemm_units(p->t, p->hd);
+    struct gemm_packed m = {.a = rows,
+                            .lda = gemm_a_bytes(p->t, p->hd),
+                            .b = (const unsigned char *)packed + b->j0 * units * 4,
+                            .depth = units,
+                            .m = (uint32_t)(p->group * b->n),
+                            .n = (uint32_t)(b->j1 - b->j0),
+                            .k = units};
+    gemm_multiply(p->c, p->t, &m, (struct gemm_dst){s, DEV_F32, p->ld, 1.0f, 0.0f, false}, scratch);
+}
+
+void attn_put_row(const struct attn_plan *p, const float *from, size_t c0, size_t c1, size_t width,
+                  void *x, size_t row)
+{
+    unsigned char *to = (unsigned char *)x + row * p->ld * dev_dtype_bytes(p->type);
+    size_t z = dev_dtype_bytes(p->type), padded = width + 32 < p->ld ? width + 32 : p->ld;
+    memset(to, 0, c0 * z);
+    if (p->type == DEV_BF16)
+        p->c->k->narrow(from + c0, (uint16_t *)(void *)to + c0, c1 - c0);
+    else if ((const void *)from != to)
+        memcpy(to + c0 * z, from + c0, (c1 - c0) * z);
+    memset(to + c1 * z, 0, (padded - c1) * z);
+}
+
+/* ---- forward */
+struct forward {
+    struct attn_plan p;
+    const struct dev_call *call;
+    const uint32_t *runs; /* cached: first row of each run of neighbours, and the end */
+    void *k, *v;          /* packed: panels over keys; panels over the head's columns */
+    void *q;              /* packed rows of a block */
+    float *s;             /* scores, then probabilities */
+    void *prob;           /* probabilities in the type they are multiplied in */
+    float *o, *norm;      /* [rows, hd]; 1 / sum of a row */
+    float *tmp;
+    void *multiply;
+};
+
+static size_t forward_layout(struct forward *f, void *base)
+{
+    const struct attn_plan *p = &f->p;
+    struct attn_carve v = {.base = base};
+    f->k = attn_carve(&v, gemm_b_bytes(p->t, p->keys, p->hd));
+    f->v = attn_carve(&v, gemm_b_bytes(p->t, p->hd, p->keys));
+    f->q = attn_carve(&v, p->rows * gemm_a_bytes(p->t, p->hd));
+    f->s = attn_carve(&v, p->rows * p->ld * sizeof(float));
+    f->prob = p->type == DEV_F32 ? f->s : attn_carve(&v, p->rows * p->ld * 2);
+    f->o = attn_carve(&v, p->rows * p->hd * sizeof(float));
+    f->norm = attn_carve(&v, p->rows * sizeof(float));
+    f->tmp = attn_carve(&v, GEMM_PACK_TMP * sizeof(float));
+    f->multiply = attn_carve(&v, gemm_multiply_bytes(p->t));
+    return v.used;
+}
+
+/* Scores of a block to probabilities, not yet divided by their sum; log sum exp of each to lse. */
+static void softmax_block(struct forward *f, const struct attn_block *b, size_t t, size_t g,
+                          struct dev_mat lse)
+{
+    const struct attn_plan *p = &f->p;
+    const struct cpu_kern *k = p->c->k;
+    float scale = p->a->scale;
+    for (size_t r = 0; r < p->group * b->n; r++) {
+        size_t h = r / b->n, i = r % b->n, from, to;
+        float *s = f->s + r * p->ld;
+        attn_visible(p, b->i0 + i, &from, &to);
+        size_t c0 = from - b->j0, c1 = to - b->j0;
+        float top = scale * k->max(s + c0, c1 - c0);
+        float sum = k->exp_sum(s + c0, scale, top, s + c0, c1 - c0);
+        f->norm[r] = 1.0f / sum;
+        attn_put_row(p, s, c0, c1, b->j1 - b->j0, f->prob, r);
+        if (lse.buf) ((float *)dev_mat_row(lse, g * p->group + h))[t + i] = top + logf(sum);
+    }
+}
+
+/* Queries [i0, i0 + n) of a sample are rows t.. of q and out; its keys are packed. */
+static void forward_block(struct forward *f, const struct attn_block *b, size_t t, size_t g,
+                          struct dev_mat q, struct dev_mat out, struct dev_mat lse)
+{
+    const struct attn_plan *p = &f->p;
+    size_t z = dev_dtype_bytes(p->type), per_unit = p->t->bf16 ? 2 : 1;
+    attn_pack_rows(p, q, t, b->n, g, f->tmp, f->q);
+    attn_scores(p, b, f->q, f->k, f->s, f->multiply);
+    softmax_block(f, b, t, g, lse);
+    size_t depth = gemm_units(p->t, p->keys);
+    struct gemm_packed m = {.a = f->prob,
+                            .lda = p->ld * z,
+                            .depth = depth,
+                            .m = (uint32_t)(p->group * b->n),
+                            .k = gemm_units(p->t, b->j1 - b->j0)};
+    for (size_t c = 0; c < p->hd; c += p->t->nr) { /* a panel at a time: k starts at j0 in each */
+        size_t n = p->hd - c < p->t->nr ? p->hd - c : p->t->nr;
+        size_t width = n <= p->t->nr / 2 ? p->t->nr / 2 : p->t->nr;
+        m.n = (uint32_t)n;
+        m.b = (const unsigned char *)f->v + (c * depth + b->j0 / per_unit * width) * 4;
+        gemm_multiply(p->c, p->t, &m,
+                      (struct gemm_dst){f->o + c, DEV_F32, p->hd, 1.0f, 0.0f, false}, f->multiply);
+    }
+    for (size_t r = 0; r < p->group * b->n; r++) {
+        size_t h = g * p->group + r / b->n, row = t + r % b->n;
+        float *y = cpu_dest(out, (uint32_t)row, h * p->hd, f->tmp);
+        p->c->k->scale(f->norm[r], f->o + r * p->hd, y, p->hd);
+        cpu_store(p->c, y, out, (uint32_t)row, h * p->hd, p->hd);
+    }
+}
+
+/* The first n keys of a sample that starts at row t of k and v. */
+static void forward_keys(struct forward *f, struct dev_mat k, struct dev_mat v, size_t t, size_t n,
+                         size_t g)
+{
+    struct attn_plan *p = &f->p;
+    p->keys = n; /* the depth of v's panels */
+    gemm_pack_b(p->c, p->t, attn_head(k, t, g, p->hd, false), 0, n, p->hd, f->tmp, f->k);
+    gemm_pack_b(p->c, p->t, attn_head(v, t, g, p->hd, true), 0, p->hd, n, f->tmp, f->v);
+}
+
+/* Rows [t, t + n) of q: queries [i0, i0 + n) of a sample whose keys begin at row t0 of k and v. */
+static void forward_run(struct forward *f, size_t t, size_t n, size_t i0, size_t t0, size_t g,
+                        struct dev_mat lse)
+{
+    const struct dev_mat *m = f->call->m;
+    struct dev_mat out = m[3];
+    forward_keys(f, m[1], m[2], t0, i0 + n, g);
+    for (size_t i = i0; i < i0 + n; i += f->p.queries) {
+        struct attn_block b = attn_block_of(&f->p, i, i0 + n);
+        forward_block(f, &b, t + (i - i0), g, m[0], out, lse);
+    }
+}
+
+static void forward_sample(const void *plan, size_t task, void *scratch)
+{
+    struct forward f = *(const struct forward *)plan;
+    const struct dev_attn *a = f.p.a;
+    size_t s = task / a->kv_heads, t0 = a->cu[s], n = a->cu[s + 1] - t0;
+    (void)forward_layout(&f, scratch);
+    if (n > 0) forward_run(&f, t0, n, 0, t0, task % a->kv_heads, f.call->m[4]);
+}
+
 bool cpu_attn_fwd(struct cpu *c, const struct dev_call *call, struct err *e)
 {
     const struct dev_attn *a = &call->attn.a;
-    size_t hd = a->head_dim, group = a->heads / a->kv_heads, n = longest(a);
-    if (!cpu_scratch(c, (2 * n * hd + n + 2 * hd) * sizeof(float), e)) return false;
-    float *k = cpu_scratch_of(c, 0), *v = k + n * hd, *p = v + n * hd, *q = p + n, *o = q + hd;
-    for (uint32_t s = 0; s < a->nseq; s++) {
-        uint32_t t0 = a->cu[s], t1 = a->cu[s + 1];
-        for (uint32_t h = 0; h < a->heads; h++) {
-            float *lse = call->m[4].buf ? dev_mat_row(call->m[4], h) : NULL;
-            load_head(c, call->m[1], t0, t1, h / group, hd, k);
-            load_head(c, call->m[2], t0, t1, h / group, hd, v);
-            for (uint32_t t = t0; t < t1; t++) {
-                load_head(c, call->m[0], t, t + 1, h, hd, q);
-                float l = attend(c, a, q, k, v, first_key(a, t - t0), t - t0 + 1, p, o);
-                if (lse) lse[t] = l;
-                store_head(c, o, call->m[3], t, h, hd);
-            }
-        }
-    }
+    struct forward f = {.call = call};
+    attn_plan_init(&f.p, c, a, call->m[0].dtype, attn_longest(a), attn_longest(a));
+    if (!cpu_scratch(c, forward_layout(&f, NULL), e)) return false;
+    cpu_tasks(c, (size_t)a->nseq * a->kv_heads, forward_sample, &f);
     return true;
 }
 
-/* dP = dO V^T, D = sum dO O, dS = P (dP - D) scale; dQ = dS K, dK = dS^T Q, dV = P^T dO. */
-bool cpu_attn_bwd(struct cpu *c, const struct dev_call *call, struct err *e)
+/* ---- with a cache */
+static void cached_run(const void *plan, size_t task, void *scratch)
 {
-    const struct dev_attn *a = &call->attn.a;
-    size_t hd = a->head_dim, group = a->heads / a->kv_heads, n = longest(a);
-    if (!cpu_scratch(c, (4 * n * hd + 4 * hd) * sizeof(float), e)) return false;
-    float *k = cpu_scratch_of(c, 0), *v = k + n * hd, *dk = v + n * hd, *dv = dk + n * hd;
-    float *q = dv + n * hd, *o = q + hd, *dout = o + hd, *dq = dout + hd;
-    for (uint32_t s = 0; s < a->nseq; s++) {
-        uint32_t t0 = a->cu[s], t1 = a->cu[s + 1];
-        for (uint32_t g = 0; g < a->kv_heads; g++) {
-            load_head(c, call->m[1], t0, t1, g, hd, k);
-            load_head(c, call->m[2], t0, t1, g, hd, v);
-            memset(dk, 0, 2 * n * hd * sizeof *dk);
-            for (size_t h = g * group; h < (g + 1) * group; h++)
-                for (uint32_t t = t0; t < t1; t++) {
-                    const float *lse = dev_mat_row(call->m[4], (uint32_t)h);
-                    load_head(c, call->m[0], t, t + 1, h, hd, q);
-                    load_head(c, call->m[3], t, t + 1, h, hd, o);
-                    load_head(c, call->m[5], t, t + 1, h, hd, dout);
-                    float big_d = c->k->dot(dout, o, hd);
-                    memset(dq, 0, hd * sizeof *dq);
-                    for (uint32_t j = first_key(a, t - t0); j <= t - t0; j++) {
-                        float p = expf(a->scale * c->k->dot(q, k + j * hd, hd) - lse[t]);
-                        float dp = c->k->dot(dout, v + j * hd, hd);
-                        float ds = p * a->scale * (dp - big_d);
-                        c->k->axpy(ds, k + j * hd, dq, hd);
-                        c->k->axpy(ds, q, dk + j * hd, hd);
-                        c->k->axpy(p, dout, dv + j * hd, hd);
-                    }
-                    store_head(c, dq, call->m[6], t, h, hd);
-                }
-            for (uint32_t t = t0; t < t1; t++) {
-                store_head(c, dk + (t - t0) * hd, call->m[7], t, g, hd);
-                store_head(c, dv + (t - t0) * hd, call->m[8], t, g, hd);
-            }
-        }
+    struct forward f = *(const struct forward *)plan;
+    const struct dev_call *call = f.call;
+    size_t run = task / f.p.a->kv_heads, t = f.runs[run], n = f.runs[run + 1] - t;
+    size_t t0 = (size_t)call->attn.slot[t] * call->attn.max_len;
+    (void)forward_layout(&f, scratch);
+    forward_run(&f, t, n, call->attn.pos[t], t0, task % f.p.a->kv_heads, (struct dev_mat){0});
+}
+
+/* Cut the rows where the next is not the next position of the same sequence. */
+static bool find_runs(struct cpu *c, const struct dev_call *call, size_t *nruns, size_t *keys,
+                      struct err *e)
+{
+    const uint32_t *slot = call->attn.slot, *pos = call->attn.pos;
+    uint32_t rows = call->m[0].rows, *runs;
+    size_t n = 0;
+    *keys = 0;
+    if (!cpu_grow(&c->runs, &c->runs_bytes, ((size_t)rows + 1) * sizeof *runs, e)) return false;
+    runs = c->runs;
+    for (uint32_t r = 0; r < rows; r++) {
+        if (r == 0 || slot[r] != slot[r - 1] || pos[r] != pos[r - 1] + 1) runs[n++] = r;
+        if (pos[r] >= *keys) *keys = (size_t)pos[r] + 1;
     }
+    runs[n] = rows;
+    *nruns = n;
     return true;
 }
 
 bool cpu_attn_cached(struct cpu *c, const struct dev_call *call, struct err *e)
 {
-    const struct dev_attn *a = &call->attn.a;
-    struct dev_mat q = call->m[0], out = call->m[3];
-    size_t hd = a->head_dim, group = a->heads / a->kv_heads, n = call->attn.max_len;
-    if (!cpu_scratch(c, (2 * n * hd + n + 2 * hd) * sizeof(float), e)) return false;
-    float *k = cpu_scratch_of(c, 0), *v = k + n * hd, *p = v + n * hd, *qr = p + n, *o = qr + hd;
-    for (uint32_t r = 0; r < q.rows; r++) {
-        uint32_t t0 = call->attn.slot[r] * call->attn.max_len, pos = call->attn.pos[r];
-        for (uint32_t h = 0; h < a->heads; h++) {
-            load_head(c, call->m[1], t0, t0 + pos + 1, h / group, hd, k);
-            load_head(c, call->m[2], t0, t0 + pos + 1, h / group, hd, v);
-            load_head(c, q, r, r + 1, h, hd, qr);
-            (void)attend(c, a, qr, k, v, first_key(a, pos), pos + 1, p, o);
-            store_head(c, o, out, r, h, hd);
-        }
-    }
+    struct forward f = {.call = call};
+    size_t nruns, keys;
+    if (call->m[0].rows == 0) return true;
+    if (!find_runs(c, call, &nruns, &keys, e)) return false;
+    f.runs = c->runs;
+    attn_plan_init(&f.p, c, &call->attn.a, call->m[0].dtype, call->m[0].rows, keys);
+    if (!cpu_scratch(c, forward_layout(&f, NULL), e)) return false;
+    cpu_tasks(c, nruns * call->attn.a.kv_heads, cached_run, &f);
     return true;
 }

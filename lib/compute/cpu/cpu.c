@@ -80,6 +80,7 @@ void cpu_close(struct cpu *c)
 {
     if (!c) return;
     gemm_close(c->gemm);
+    mem_free(c->runs);
     mem_free(c->scratch);
     mem_free(c);
 }
@@ -110,23 +111,41 @@ bool cpu_scratch(struct cpu *c, size_t bytes, struct err *e)
     return true;
 }
 
+void cpu_tasks(struct cpu *c, size_t n, cpu_task_fn *fn, const void *context)
+{
+#ifdef _OPENMP
+    if (c->threads > 1 && n > 1) {
+        int threads = c->threads;
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+        for (size_t i = 0; i < n; i++)
+            fn(context, i, cpu_scratch_of(c, omp_get_thread_num()));
+        return;
+    }
+#endif
+    for (size_t i = 0; i < n; i++)
+        fn(context, i, c->scratch);
+}
+
+struct row_work {
+    const struct cpu *c;
+    cpu_rows_fn *fn;
+    const struct dev_call *call;
+    uint64_t rows, parts;
+};
+
+static void rows_part(const void *context, size_t i, void *scratch)
+{
+    const struct row_work *w = context;
+    w->fn(w->c, w->call, (uint32_t)(w->rows * i / w->parts),
+          (uint32_t)(w->rows * (i + 1) / w->parts), scratch);
+}
+
 bool cpu_rows(struct cpu *c, cpu_rows_fn *fn, const struct dev_call *call, uint32_t rows,
               size_t tmp_floats, struct err *e)
 {
+    struct row_work w = {c, fn, call, rows, (uint64_t)c->threads};
     if (!cpu_scratch(c, tmp_floats * sizeof(float), e)) return false;
-#ifdef _OPENMP
-    if (c->threads > 1) {
-        int n = c->threads;
-#pragma omp parallel for num_threads(n) schedule(static)
-        for (int i = 0; i < n; i++) {
-            uint32_t r0 = (uint32_t)((uint64_t)rows * (uint64_t)i / (uint64_t)n);
-            uint32_t r1 = (uint32_t)((uint64_t)rows * ((uint64_t)i + 1) / (uint64_t)n);
-            fn(c, call, r0, r1, cpu_scratch_of(c, i));
-        }
-        return true;
-    }
-#endif
-    fn(c, call, 0, rows, c->scratch);
+    cpu_tasks(c, w.parts, rows_part, &w);
     return true;
 }
 

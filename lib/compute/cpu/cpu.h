@@ -24,6 +24,8 @@ struct cpu {
     /* Scratch of the op that runs now: `threads` pieces of scratch_bytes each. */
     void *scratch;
     size_t scratch_bytes, scratch_all;
+    void *runs; /* attn.c: where runs of rows begin */
+    size_t runs_bytes;
 };
 
 /* Make *p hold at least `need` bytes, aligned to 64; the contents are lost. */
@@ -35,6 +37,10 @@ static inline void *cpu_scratch_of(const struct cpu *c, int thread)
 {
     return (unsigned char *)c->scratch + (size_t)thread * c->scratch_bytes;
 }
+
+/* Independent pieces of work: fn(context, i, scratch of the thread) for i in [0, n), in any order. */
+typedef void cpu_task_fn(const void *context, size_t i, void *scratch);
+void cpu_tasks(struct cpu *c, size_t n, cpu_task_fn *fn, const void *context);
 
 /* Rows [r0, r1) of a call; tmp holds the floats asked for in cpu_rows. */
 typedef void cpu_rows_fn(const struct cpu *c, const struct dev_call *call, uint32_t r0, uint32_t r1,

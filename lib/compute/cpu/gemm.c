@@ -5,10 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 /* Bytes of packed panels and of A that should stay in the second-level cache; rows a tile column takes at
  * a time (tiles). Measured with bench_ops; no result depends on them. */
 enum { B_BLOCK = 256 * 1024, A_BLOCK = 384 * 1024, ROW_TILES = 16 };
@@ -181,13 +177,40 @@ static size_t job_scratch(const struct job *j)
            gemm_multiply_bytes(j->t);
 }
 
-/* Rows [m0, m1) by columns [n0, n1), k in [k0, k0 + k); a: packed rows of this range of k, or NULL. */
-static void job_part(const struct cpu *c, const struct job *j, const void *a, size_t k0, size_t k,
-                     const size_t range[4], unsigned char *scratch)
+/* Share i of n: whole register tiles of rows or of columns, whichever there are more of. */
+static void share(const struct job *j, size_t i, size_t n, size_t range[4])
 {
+    bool rows = j->m > j->n;
+    size_t unit = rows ? j->t->mr : j->t->nr, len = rows ? j->m : j->n;
+    size_t units = (len + unit - 1) / unit;
+    size_t from = units * i / n * unit;
+    size_t to = units * (i + 1) / n * unit;
+    range[0] = rows ? from : 0;
+    range[1] = rows ? (to < len ? to : len) : j->m;
+    range[2] = rows ? 0 : from;
+    range[3] = rows ? j->n : (to < len ? to : len);
+}
+
+/* k in [k0, k0 + k) of a product */
+struct job_step {
+    const struct cpu *c;
+    const struct job *j;
+    const void *a; /* packed rows of this range of k, or NULL */
+    size_t k0, k;
+};
+
+/* Share `task` of a step, of as many as there are threads. */
+static void job_part(const void *context, size_t task, void *scratch)
+{
+    const struct job_step *part = context;
+    const struct cpu *c = part->c;
+    const struct job *j = part->j;
+    const void *a = part->a;
+    size_t range[4], k0 = part->k0, k = part->k;
+    share(j, task, (size_t)c->threads, range);
     size_t m0 = range[0], m1 = range[1], step = block_cols(j);
-    float *tmp = (float *)(void *)scratch;
-    unsigned char *multiply = scratch + GEMM_PACK_TMP * sizeof(float);
+    float *tmp = scratch;
+    unsigned char *multiply = (unsigned char *)scratch + GEMM_PACK_TMP * sizeof(float);
     unsigned char *b = multiply + gemm_multiply_bytes(j->t);
     size_t bytes_a = dev_dtype_bytes(j->a.t), bytes_out = dev_dtype_bytes(j->out.t);
     struct gemm_packed p = {.b = b, .depth = gemm_units(j->t, k), .k = gemm_units(j->t, k)};
@@ -207,20 +230,6 @@ static void job_part(const struct cpu *c, const struct job *j, const void *a, si
     }
 }
 
-/* Share i of n: whole register tiles of rows or of columns, whichever there are more of. */
-static void share(const struct job *j, int i, int n, size_t range[4])
-{
-    bool rows = j->m > j->n;
-    size_t unit = rows ? j->t->mr : j->t->nr, len = rows ? j->m : j->n;
-    size_t units = (len + unit - 1) / unit;
-    size_t from = units * (size_t)i / (size_t)n * unit;
-    size_t to = units * ((size_t)i + 1) / (size_t)n * unit;
-    range[0] = rows ? from : 0;
-    range[1] = rows ? (to < len ? to : len) : j->m;
-    range[2] = rows ? 0 : from;
-    range[3] = rows ? j->n : (to < len ? to : len);
-}
-
 static bool job_run(struct cpu *c, struct gemm *g, const struct job *j, struct err *e)
 {
     size_t depth = j->k < GEMM_DEPTH ? j->k : GEMM_DEPTH;
@@ -232,15 +241,8 @@ static bool job_run(struct cpu *c, struct gemm *g, const struct job *j, struct e
         struct gemm_src s = j->a;
         s.p = (const unsigned char *)s.p + k0 * (s.trans ? s.ld : 1) * dev_dtype_bytes(s.t);
         if (j->pack_a) gemm_pack_a(c, j->t, s, 0, j->m, k, (float *)(void *)c->scratch, g->a);
-        int n = c->threads;
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(n) schedule(static) if (n > 1)
-#endif
-        for (int i = 0; i < n; i++) {
-            size_t range[4];
-            share(j, i, n, range);
-            job_part(c, j, j->pack_a ? g->a : NULL, k0, k, range, cpu_scratch_of(c, i));
-        }
+        struct job_step step = {c, j, j->pack_a ? g->a : NULL, k0, k};
+        cpu_tasks(c, (size_t)c->threads, job_part, &step);
     }
     return true;
 }

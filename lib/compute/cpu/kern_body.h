@@ -128,24 +128,31 @@ static float kern_max(const float *x, size_t n)
     return s[0];
 }
 
+/* y[0..LANES) = e^(a x - b), added to s. */
+static inline void exp_lanes(const float *x, float a, float b, float *y, float *s)
+{
+    float v[LANES];
+    for (size_t l = 0; l < LANES; l++)
+        v[l] = exp_f32(a * x[l] - b);
+    for (size_t l = 0; l < LANES; l++)
+        s[l] += v[l];
+    memcpy(y, v, sizeof v);
+}
+
 static float kern_exp_sum(const float *x, float a, float b, float *y, size_t n)
 {
     float s[LANES] = {0}, v[LANES];
-    for (size_t i = 0; i < n; i += LANES) {
-        size_t w = n - i < LANES ? n - i : LANES;
-        for (size_t l = 0; l < LANES; l++)
-            v[l] = -INFINITY;
-        if (w == LANES)
-            for (size_t l = 0; l < LANES; l++)
-                v[l] = a * x[i + l] - b;
-        else
-            for (size_t l = 0; l < w; l++)
-                v[l] = a * x[i + l] - b;
-        for (size_t l = 0; l < LANES; l++)
-            v[l] = exp_f32(v[l]);
-        for (size_t l = 0; l < LANES; l++)
-            s[l] += v[l];
-        if (y) memcpy(y + i, v, w * sizeof *v);
+    size_t i = 0;
+    if (y)
+        for (; i + LANES <= n; i += LANES)
+            exp_lanes(x + i, a, b, y + i, s);
+    else
+        for (; i + LANES <= n; i += LANES)
+            exp_lanes(x + i, a, b, v, s);
+    for (size_t l = 0; i < n; i++, l++) {
+        float z = exp_f32(a * x[i] - b);
+        s[l] += z;
+        if (y) y[i] = z;
     }
     return lanes_sum(s);
 }

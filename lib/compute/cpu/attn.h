@@ -1,0 +1,75 @@
+/*
+ * compute/cpu/attn - what the attention passes share.
+ *
+ * The main idea: one block is a few neighbouring queries of all heads that share a key-value head. Its
+ * scores against all keys it may see are a small matrix, made and used by the matrix product of gemm.h:
+ *
+ *     rows of a block: head 0 query i0, i0+1, .., head 1 query i0, ..     columns: keys j0 .. j1
+ *
+ * Masked scores become probability 0, and adding 0 does not change a sum: so a query's result does not depend
+ * on the queries that share its block.
+ */
+#pragma once
+#include "compute/cpu/gemm.h"
+
+/* Pieces of one scratch allocation. With base NULL only the sizes are added up. */
+struct attn_carve {
+    unsigned char *base;
+    size_t used;
+};
+static inline void *attn_carve(struct attn_carve *v, size_t bytes)
+{
+    void *p = v->base ? v->base + v->used : NULL;
+    v->used += (bytes + 63) / 64 * 64;
+    return p;
+}
+
+struct attn_plan {
+    const struct cpu *c;
+    const struct tile *t;
+    const struct dev_attn *a;
+    enum dev_dtype type; /* in which scores are multiplied: f32, or bf16 where the tile does that */
+    size_t hd, group;
+    size_t queries; /* of one head in a block */
+    size_t rows;    /* group * queries */
+    size_t keys;    /* most keys of a sample, and room for padding */
+    size_t ld;      /* row length of score matrices, in elements */
+};
+
+void attn_plan_init(struct attn_plan *p, const struct cpu *c, const struct dev_attn *a,
+                    enum dev_dtype t, size_t most_queries, size_t most_keys);
+
+/* Tokens of the longest sample, at least 1. */
+size_t attn_longest(const struct dev_attn *a);
+
+/* One block: queries [i0, i0 + n) of a sample, keys [j0, j1) for all of them. */
+struct attn_block {
+    size_t i0, n, j0, j1;
+};
+struct attn_block attn_block_of(const struct attn_plan *p, size_t i0, size_t end);
+
+/* Keys that query i sees: [*from, *to). */
+static inline void attn_visible(const struct attn_plan *p, size_t i, size_t *from, size_t *to)
+{
+    *from = p->a->window && i + 1 > p->a->window ? i + 1 - p->a->window : 0;
+    *to = i + 1;
+}
+
+/* m's rows from r0, columns of head h: as an operand. */
+static inline struct gemm_src attn_head(struct dev_mat m, size_t r0, size_t h, size_t hd,
+                                        bool trans)
+{
+    return (struct gemm_src){(const unsigned char *)dev_mat_row(m, r0) +
+                                 h * hd * dev_dtype_bytes(m.dtype),
+                             m.dtype, m.ld, trans};
+}
+
+/* Pack the block's rows of the heads of group g, one head after the other. */
+void attn_pack_rows(const struct attn_plan *p, struct dev_mat m, size_t r0, size_t n, size_t g,
+                    float *tmp, void *out);
+/* s [block rows, j1 - j0] = rows times the packed keys (panels over key index, k = head dim). */
+void attn_scores(const struct attn_plan *p, const struct attn_block *b, const void *rows,
+                 const void *packed, float *s, void *scratch);
+/* x [block rows, ld] of p->type, f32 source row `from`; columns outside [c0, c1) up to the padded width are 0. */
+void attn_put_row(const struct attn_plan *p, const float *from, size_t c0, size_t c1, size_t width,
+                  void *x, size_t row);

@@ -1,0 +1,197 @@
+/*
+ * The backward pass of attention. P is made again from the scores and lse (FlashAttention-2, arXiv 2307.08691):
+ *
+ *     P = exp(scale Q K^T - lse)   dP = dO V^T   D = sum of dO O over a row   dS = scale P (dP - D)
+ *     dQ = dS K                    dK^T = sum over blocks of Q^T dS           dV^T = sum of dO^T P
+ *
+ * The sums over blocks run in f32, in the order of queries, heads inside.
+ */
+#include "compute/cpu/attn.h"
+
+#include <string.h>
+
+struct backward {
+    struct attn_plan p;
+    const struct dev_call *call;
+    void *k, *v, *kn; /* packed: K and V as panels over keys; K as panels over the head's columns */
+    void *q, *dout;   /* packed rows of a block */
+    void *turned;     /* their transpose: [hd, rows] */
+    void *panels;     /* P or dS as panels over keys */
+    float *s, *dp;    /* [rows, ld]: scores, then P; dP, then dS */
+    void *prob, *ds;  /* the same in the type they are multiplied in */
+    float *dkt, *dvt; /* [hd, ld] */
+    float *row;       /* [hd] twice */
+    float *tmp;
+    void *multiply;
+};
+
+static size_t backward_layout(struct backward *w, void *base)
+{
+    const struct attn_plan *p = &w->p;
+    struct attn_carve v = {.base = base};
+    size_t scores = p->rows * p->ld * sizeof(float), sums = p->hd * p->ld * sizeof(float);
+    bool f32 = p->type == DEV_F32;
+    w->k = attn_carve(&v, gemm_b_bytes(p->t, p->keys, p->hd));
+    w->v = attn_carve(&v, gemm_b_bytes(p->t, p->keys, p->hd));
+    w->kn = attn_carve(&v, gemm_b_bytes(p->t, p->hd, p->keys));
+    w->q = attn_carve(&v, p->rows * gemm_a_bytes(p->t, p->hd));
+    w->dout = attn_carve(&v, p->rows * gemm_a_bytes(p->t, p->hd));
+    w->turned = attn_carve(&v, p->hd * gemm_a_bytes(p->t, p->rows));
+    w->panels = attn_carve(&v, gemm_b_bytes(p->t, p->keys, p->rows));
+    w->s = attn_carve(&v, scores);
+    w->dp = attn_carve(&v, scores);
+    w->prob = f32 ? w->s : attn_carve(&v, scores / 2);
+    w->ds = f32 ? w->dp : attn_carve(&v, scores / 2);
+    w->dkt = attn_carve(&v, sums);
+    w->dvt = attn_carve(&v, sums);
+    w->row = attn_carve(&v, 2 * p->hd * sizeof(float));
+    w->tmp = attn_carve(&v, GEMM_PACK_TMP * sizeof(float));
+    w->multiply = attn_carve(&v, gemm_multiply_bytes(p->t));
+    return v.used;
+}
+
+/* sum of dO O over row t, head h */
+static float row_dot(const struct backward *w, size_t t, size_t h)
+{
+    const struct cpu *c = w->p.c;
+    size_t hd = w->p.hd;
+    const float *o = cpu_load(c, w->call->m[3], (uint32_t)t, h * hd, hd, w->row);
+    const float *dout = cpu_load(c, w->call->m[5], (uint32_t)t, h * hd, hd, w->row + hd);
+    return c->k->dot(dout, o, hd);
+}
+
+/* s, dp -> P, dS, masked, in the type they are multiplied in. */
+static void gradient_block(struct backward *w, const struct attn_block *b, size_t t, size_t g)
+{
+    const struct attn_plan *p = &w->p;
+    const struct cpu_kern *k = p->c->k;
+    size_t width = b->j1 - b->j0;
+    for (size_t r = 0; r < p->group * b->n; r++) {
+        size_t h = g * p->group + r / b->n, i = r % b->n, from, to;
+        float *s = w->s + r * p->ld, *dp = w->dp + r * p->ld;
+        attn_visible(p, b->i0 + i, &from, &to);
+        size_t c0 = from - b->j0, c1 = to - b->j0;
+        float lse = ((const float *)dev_mat_row(w->call->m[4], h))[t + i];
+        (void)k->exp_sum(s + c0, p->a->scale, lse, s + c0, c1 - c0);
+        k->softmax_bwd(s + c0, dp + c0, p->a->scale, row_dot(w, t + i, h), dp + c0, c1 - c0);
+        attn_put_row(p, s, c0, c1, width, w->prob, r);
+        attn_put_row(p, dp, c0, c1, width, w->ds, r);
+    }
+}
+
+/* sum [hd, keys j0..j1] += X^T Y, X the block's rows of m, Y [rows, j1 - j0] */
+static void add_turned(struct backward *w, const struct attn_block *b, struct dev_mat m, size_t t,
+                       size_t g, const void *y, float *sum)
+{
+    const struct attn_plan *p = &w->p;
+    size_t rows = p->group * b->n, units = gemm_units(p->t, rows), hd = p->hd;
+    size_t z = dev_dtype_bytes(p->type);
+    struct gemm_src x = {w->q, p->type, gemm_a_bytes(p->t, hd) / z, true};
+    attn_pack_rows(p, m, t, b->n, g, w->tmp, w->q);
+    gemm_pack_a(p->c, p->t, x, 0, hd, rows, w->tmp, w->turned);
+    gemm_pack_b(p->c, p->t, (struct gemm_src){y, p->type, p->ld, true}, 0, b->j1 - b->j0, rows,
+                w->tmp, w->panels);
+    struct gemm_packed product = {.a = w->turned,
+                                  .lda = gemm_a_bytes(p->t, rows),
+                                  .b = w->panels,
+                                  .depth = units,
+                                  .m = (uint32_t)hd,
+                                  .n = (uint32_t)(b->j1 - b->j0),
+                                  .k = units};
+    gemm_multiply(p->c, p->t, &product,
+                  (struct gemm_dst){sum + b->j0, DEV_F32, p->ld, 1.0f, 1.0f, false}, w->multiply);
+}
+
+/* Rows t.. of dq = dS K */
+static void query_gradient(struct backward *w, const struct attn_block *b, size_t t, size_t g)
+{
+    const struct attn_plan *p = &w->p;
+    struct dev_mat dq = w->call->m[6];
+    size_t depth = gemm_units(p->t, p->keys), per_unit = p->t->bf16 ? 2 : 1;
+    size_t z = dev_dtype_bytes(p->type), nr = p->t->nr;
+    for (size_t h = 0; h < p->group; h++)
+        for (size_t c = 0; c < p->hd; c += nr) {
+            size_t n = p->hd - c < nr ? p->hd - c : nr, width = n <= nr / 2 ? nr / 2 : nr;
+            struct gemm_packed product = {.a = (const unsigned char *)w->ds + h * b->n * p->ld * z,
+                                          .lda = p->ld * z,
+                                          .b = (const unsigned char *)w->kn +
+                                               (c * depth + b->j0 / per_unit * width) * 4,
+                                          .depth = depth,
+                                          .m = (uint32_t)b->n,
+                                          .n = (uint32_t)n,
+                                          .k = gemm_units(p->t, b->j1 - b->j0)};
+            unsigned char *to = dev_mat_row(dq, t);
+            to += ((g * p->group + h) * p->hd + c) * dev_dtype_bytes(dq.dtype);
+            gemm_multiply(p->c, p->t, &product,
+                          (struct gemm_dst){to, dq.dtype, dq.ld, 1.0f, 0.0f, false}, w->multiply);
+        }
+}
+
+static void backward_block(struct backward *w, const struct attn_block *b, size_t t, size_t g)
+{
+    const struct attn_plan *p = &w->p;
+    const struct dev_mat *m = w->call->m;
+    attn_pack_rows(p, m[0], t, b->n, g, w->tmp, w->q);
+    attn_scores(p, b, w->q, w->k, w->s, w->multiply);
+    attn_pack_rows(p, m[5], t, b->n, g, w->tmp, w->dout);
+    attn_scores(p, b, w->dout, w->v, w->dp, w->multiply);
+    gradient_block(w, b, t, g);
+    query_gradient(w, b, t, g);
+    add_turned(w, b, m[5], t, g, w->prob, w->dvt);
+    add_turned(w, b, m[0], t, g, w->ds, w->dkt);
+}
+
+/* out rows t0.. of head g = the transpose of sum [hd, n] */
+static void store_turned(struct backward *w, const float *sum, struct dev_mat out, size_t t0,
+                         size_t n, size_t g)
+{
+    const struct attn_plan *p = &w->p;
+    for (size_t i = 0; i < n; i += 16) {
+        size_t rows = n - i < 16 ? n - i : 16;
+        float *part = w->tmp; /* 16 rows of at most 512 */
+        CHECK(p->hd * 16 <= GEMM_PACK_TMP);
+        p->c->k->transpose((const uint32_t *)(const void *)(sum + i), p->ld, p->hd, rows,
+                           (uint32_t *)(void *)part, p->hd);
+        for (size_t r = 0; r < rows; r++) {
+            uint32_t row = (uint32_t)(t0 + i + r);
+            if (out.dtype == DEV_F32)
+                memcpy((float *)dev_mat_row(out, row) + g * p->hd, part + r * p->hd,
+                       p->hd * sizeof *part);
+            else
+                cpu_store(p->c, part + r * p->hd, out, row, g * p->hd, p->hd);
+        }
+    }
+}
+
+static void backward_sample(const void *plan, size_t task, void *scratch)
+{
+    struct backward w = *(const struct backward *)plan;
+    struct attn_plan *p = &w.p;
+    const struct dev_mat *m = w.call->m;
+    size_t s = task / p->a->kv_heads, g = task % p->a->kv_heads;
+    size_t t0 = p->a->cu[s], n = p->a->cu[s + 1] - t0;
+    (void)backward_layout(&w, scratch);
+    if (n == 0) return;
+    p->keys = n;
+    gemm_pack_b(p->c, p->t, attn_head(m[1], t0, g, p->hd, false), 0, n, p->hd, w.tmp, w.k);
+    gemm_pack_b(p->c, p->t, attn_head(m[2], t0, g, p->hd, false), 0, n, p->hd, w.tmp, w.v);
+    gemm_pack_b(p->c, p->t, attn_head(m[1], t0, g, p->hd, true), 0, p->hd, n, w.tmp, w.kn);
+    memset(w.dkt, 0, p->hd * p->ld * sizeof *w.dkt);
+    memset(w.dvt, 0, p->hd * p->ld * sizeof *w.dvt);
+    for (size_t i = 0; i < n; i += p->queries) {
+        struct attn_block b = attn_block_of(p, i, n);
+        backward_block(&w, &b, t0 + i, g);
+    }
+    store_turned(&w, w.dkt, m[7], t0, n, g);
+    store_turned(&w, w.dvt, m[8], t0, n, g);
+}
+
+bool cpu_attn_bwd(struct cpu *c, const struct dev_call *call, struct err *e)
+{
+    const struct dev_attn *a = &call->attn.a;
+    struct backward w = {.call = call};
+    attn_plan_init(&w.p, c, a, call->m[0].dtype, attn_longest(a), attn_longest(a));
+    if (!cpu_scratch(c, backward_layout(&w, NULL), e)) return false;
+    cpu_tasks(c, (size_t)a->nseq * a->kv_heads, backward_sample, &w);
+    return true;
+}
