@@ -6,10 +6,10 @@
 #include "base/mem.h"
 #include "model/decoder_parts.h"
 
-/* How the terms of a product are added up may depend on its number of rows (spec/compute.md, batch
- * invariance). Where it does, every product of a step has one fixed number of rows, a tile, and what
- * is over is padding. Large on a GPU, where up to some 200 rows cost as much as one. */
-enum { CPU_TILE = 16, GPU_TILE = 128, PAD_ROWS = 128, HEAD_ROWS = 32, ALIGN_BYTES = 256 };
+/* On the CPU a row of a product has the same bits whatever the number of rows (compute/cpu/gemm.h). A
+ * GPU's library promises no such thing: there every product of a step has one fixed number of rows, a
+ * tile, and what is over is padding; up to some 200 rows cost as much as one. */
+enum { GPU_TILE = 128, PAD_ROWS = 128, HEAD_ROWS = 32, ALIGN_BYTES = 256 };
 
 struct decoder_cache {
     struct model *m;
@@ -91,11 +91,9 @@ static bool zero_all(struct decoder_cache *c, struct err *e)
     return true;
 }
 
-/* f32 products on the CPU have one order of terms whatever the number of rows: tests/model holds it. */
 static uint32_t tile_of(const struct model *m)
 {
-    if (strncmp(dev_name(m->dev), "cuda", 4) == 0) return GPU_TILE;
-    return m->dtype == DEV_F32 ? 0 : CPU_TILE;
+    return strncmp(dev_name(m->dev), "cuda", 4) == 0 ? GPU_TILE : 0;
 }
 
 bool decoder_cache_open(struct model *m, struct lora *l, uint32_t slots, uint32_t max_len,
@@ -223,7 +221,7 @@ static bool head(struct decoder_cache *c, uint32_t at, uint32_t n, float *logits
     const struct model_spec *s = &c->m->spec;
     struct dev *d = c->m->dev;
     struct dev_gemm nt = {false, true, 1, 0};
-    uint32_t step = c->tile && c->tile < HEAD_ROWS ? c->tile : c->tile ? HEAD_ROWS : n;
+    uint32_t step = c->tile ? HEAD_ROWS : n;
     struct dev_mat none = {0};
 
     if (!dev_gather_rows(d, c->x, dev_mat_part(c->want, 0, 1, at, n), rows_of(c->xw, n), e) ||
