@@ -247,6 +247,7 @@ bool train_run(const struct train_job *j, struct comm *c, struct train_summary *
         summarize(&r, out);
     else if (ok)
         ok = run(&r, out, e);
+    if (!ok && e->code != ERR_STOPPED) train_run_forget(&r);
     train_run_close(&r);
     return ok;
 }

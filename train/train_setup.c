@@ -88,7 +88,8 @@ static bool make_paths(struct train_run *r, struct err *e)
     struct train_paths *p = &r->paths;
     struct arena *a = &r->arena;
 
-    return fs_join(a, r->o->dir, "checkpoints", &p->checkpoints, e) &&
+    return fs_join(a, r->o->dir, "run.yaml", &p->options, e) &&
+           fs_join(a, r->o->dir, "checkpoints", &p->checkpoints, e) &&
            fs_join(a, r->o->dir, "metrics.jsonl", &p->metrics, e) &&
            fs_join(a, r->o->dir, "tensorboard", &p->tensorboard, e) &&
            fs_join(a, p->tensorboard, "events.out.tfevents.radmill", &p->events, e) &&
@@ -266,13 +267,21 @@ bool train_run_open(struct train_run *r, const struct train_job *j, struct comm 
     arena_init(&r->arena, ARENA_BYTES);
     if (!comm_agree(c, train_run_check(j, e), e)) return false;
     if (!j->dry_run && !open_folder(r, e)) return false;
-
     bool ok = open_train_split(r, e) && open_dev_split(r, e) && open_model(r, e);
     if (ok) log_plan(r);
     ok = ok && take_memory(r, e);
     if (!comm_agree(c, ok, e)) return false;
     compare_devices(r);
     return true;
+}
+
+void train_run_forget(struct train_run *r)
+{
+    struct err ignored = {0}; /* the error that counts is the caller's */
+
+    if (!r->dir_open || comm_rank(r->c) != 0 || fs_exists(r->paths.checkpoints)) return;
+    if (!fs_remove(r->paths.options, &ignored))
+        log_warn("options_stay", "error=\"%s\"", ignored.text);
 }
 
 void train_run_close(struct train_run *r)

@@ -6,6 +6,8 @@ set -u
 driver=$1 mpirun=$2
 dir=$(mktemp -d "${TMPDIR:-/tmp}/radmill-kill-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
+# A killed rank leaves its shared-memory segment and session folder behind: use none, keep them here.
+export OMPI_MCA_btl=self,tcp OMPI_MCA_orte_tmpdir_base="$dir"
 options="train.bin_tokens=64 train.tokens_per_step=256 train.lr=0.01 train.epochs=8"
 
 # run RANKS FOLDER

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "support/testdir.h"
 #include "train/kit.h"
 
 enum { BINS = 7, STEPS = 10 };
@@ -113,19 +113,17 @@ int main(int argc, char **argv)
 {
     struct comm *self;
     struct err e = {0};
-    char dir[200], model[300], cmd[300];
+    char model[600];
 
     if (!comm_open(&argc, &argv, &world, &e)) kit_die("comm", &e);
     if (!comm_open_self(&self, &e)) kit_die("self", &e);
-    snprintf(dir, sizeof dir, "/tmp/radmill-mpi-step-XXXXXX");
-    if (!mkdtemp(dir)) abort();
-    snprintf(model, sizeof model, "%s/model", dir); /* each rank its own copy, made from one seed */
+    snprintf(model, sizeof model, "%s/model",
+             testdir_make()); /* each rank its own copy, made from one seed */
     compare(self, model, 0, false);
     compare(self, model, 0, true);
     compare(self, model, 0.25, false);
     check_errors(model);
-    snprintf(cmd, sizeof cmd, "rm -rf '%s'", dir);
-    if (system(cmd) != 0) abort();
+    testdir_remove();
     comm_close(self);
     comm_close(world);
     return 0;

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "support/testdir.h"
@@ -11,7 +10,7 @@
 
 #define MPI_CHECK(cond) ((cond) ? (void)0 : broken(__LINE__, #cond))
 static struct comm *world, *self;
-static char model[300], shards[300];
+static char model[600], shards[600];
 
 static void broken(int line, const char *what)
 {
@@ -37,7 +36,7 @@ static enum err_code train(struct comm *c, const char *dir, uint64_t stop_after,
 
 static char *adapter(const char *dir, size_t *n)
 {
-    char path[400];
+    char path[700];
     snprintf(path, sizeof path, "%s/adapter/adapter_model.safetensors", dir);
     return testdir_read(path, n);
 }
@@ -54,7 +53,7 @@ static void same(const char *a, const char *b)
 
 static void compare(const char *root, const char *tag, double dropout)
 {
-    char one[400], many[400], up[400], down[400];
+    char one[600], many[600], up[600], down[600];
     bool first = comm_rank(world) == 0;
 
     snprintf(one, sizeof one, "%s/%s-one", root, tag);
@@ -79,12 +78,12 @@ static void compare(const char *root, const char *tag, double dropout)
 int main(int argc, char **argv)
 {
     struct err e = {0};
-    char dir[200] = "/tmp/radmill-mpi-train-XXXXXX", cmd[300];
+    char dir[512] = "";
 
     if (!comm_open(&argc, &argv, &world, &e)) kit_die("comm", &e);
     if (!comm_open_self(&self, &e)) kit_die("self", &e);
     log_setup(LOG_ERROR, comm_rank(world));
-    if (comm_rank(world) == 0 && !mkdtemp(dir)) abort();
+    if (comm_rank(world) == 0) snprintf(dir, sizeof dir, "%s", testdir_make());
     comm_bcast(world, dir, sizeof dir, 0);
     snprintf(model, sizeof model, "%s/model", dir);
     snprintf(shards, sizeof shards, "%s/shards", dir);
@@ -96,8 +95,7 @@ int main(int argc, char **argv)
     compare(dir, "plain", 0);
     compare(dir, "dropout", 0.25);
     comm_barrier(world);
-    snprintf(cmd, sizeof cmd, "rm -rf '%s'", dir);
-    if (comm_rank(world) == 0 && system(cmd) != 0) abort();
+    if (comm_rank(world) == 0) testdir_remove();
     comm_close(self);
     comm_close(world);
     return 0;

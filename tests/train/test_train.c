@@ -290,6 +290,21 @@ static void divergence_leaves_the_checkpoints(void **state)
     assert_true(fs_exists(trial_file(&x, "checkpoints/step-00000001/COMPLETE")));
 }
 
+static void what_never_began_may_be_tried_otherwise(void **state)
+{
+    struct trial x;
+
+    (void)state;
+    trial_init(&x, "retry");
+    x.t.memory_gib = 1e-5;
+    trial_refused(&x, ERR_LIMIT, "train.memory_gib");
+    x.t.lr = 0.005;
+    x.t.memory_gib = 0;
+    trial_stop_after(&x, 3); /* now it has begun */
+    x.t.lr = 0.01;
+    trial_refused(&x, ERR_CONFIG, "train.lr");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +321,7 @@ int main(void)
         cmocka_unit_test(another_tokenizer_is_refused),
         cmocka_unit_test(a_second_job_is_refused),
         cmocka_unit_test(divergence_leaves_the_checkpoints),
+        cmocka_unit_test(what_never_began_may_be_tried_otherwise),
     };
     return cmocka_run_group_tests(tests, trial_setup, trial_teardown);
 }
