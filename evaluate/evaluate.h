@@ -2,9 +2,9 @@
  * evaluate/evaluate - a pairs file in, a report out: how good are these impressions, how sure is
  * that, for which reports, and is it more than a sentence that is always the same.
  *
- *     dir/per_pair.jsonl   one row a pair, in input order: rouge1, rouge2, rougeL, rougeLsum {p, r,
- * f} dir/report.md        the tables for people dir/report.json      everything; written last, so
- * that its presence means the others are whole
+ *     dir/per_pair.jsonl   a row a pair, in input order: rouge1, rouge2, rougeL, rougeLsum {p, r,
+ * f} dir/report.md        the tables for people dir/report.json      everything; written last:
+ * where it stands, the others are whole
  *
  * Scores are plain means over pairs of each pair's p, r and f (so a mean F may lie below both mean
  * P and mean R), with 95 % percentile intervals (evaluate/bootstrap); resampled by patient when

@@ -1,0 +1,29 @@
+/*
+ * tests/generate/gen_kit - a tiny random model, a byte tokenizer, and a shard set made by a function
+ * instead of files: what generate reads, without the stages that make it.
+ *
+ * Every failure aborts with its text: the kit is not what is tested.
+ */
+#pragma once
+#include "generate/generate.h"
+
+enum { KIT_TEST = 100, KIT_TRAIN = 40 }; /* samples; no dev split */
+
+/* The shards' dataset digest and the tokenizer's; tests change them. */
+extern uint8_t kit_dataset[32], kit_tokenizer[32];
+
+/* Make DIR/model (config, weights, tokenizer.json) and DIR/adapter, and note the tokenizer's digest.
+ * Other ranks then call kit_load. */
+void kit_make(const char *dir);
+void kit_load(const char *dir);
+struct kit_job {
+    struct generate_opts opts;
+    struct model_opts model;
+    struct generate_job job;
+    char base[600];
+};
+/* A job over the kit: DIR/model to out_dir, 12 new tokens, 5 slots. */
+void kit_job(struct kit_job *k, const char *dir, const char *out_dir);
+void kit_die(const char *what, const struct err *e) __attribute__((noreturn));
+/* The reference text of test sample i, NUL-terminated, in a static buffer. */
+const char *kit_reference(uint32_t i);

@@ -1,0 +1,282 @@
+/* A generate run on one rank: the pairs, what is refused, and what is left after a kill or a fault.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/stop.h"
+#include "gen_kit.h"
+#include "generate/pairs.h"
+#include "shard/shard_reader.h"
+#include "support/testdir.h"
+
+static struct comm *self;
+static const char *dir;
+static char *want; /* pairs.jsonl of an undisturbed run */
+
+static char *pairs_of(const char *out)
+{
+    char path[700];
+    snprintf(path, sizeof path, "%s/pairs.jsonl", out);
+    return testdir_read(path, NULL);
+}
+
+static bool run(struct kit_job *k, struct generate_summary *s, struct err *e)
+{
+    *e = (struct err){0};
+    return generate_run(&k->job, self, s, e);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct kit_job k;
+    struct generate_summary s;
+    log_setup(LOG_ERROR, 0);
+    dir = testdir_make();
+    kit_make(dir);
+    if (!comm_open_self(&self, &e)) return -1;
+    const char *out = testdir_path("first");
+    kit_job(&k, dir, out);
+    if (!run(&k, &s, &e)) kit_die("first run", &e);
+    want = pairs_of(out);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    free(want);
+    comm_close(self);
+    testdir_remove();
+    return mem_live_blocks() == 0 ? 0 : -1;
+}
+
+static void the_pairs(void **state)
+{
+    (void)state;
+    struct arena a;
+    struct pair *p;
+    struct err e = {0};
+    size_t n, different = 0;
+    arena_init(&a, 16 << 20);
+    assert_true(pairs_parse(str_of(want), "want", &a, &p, &n, &e));
+    assert_int_equal(n, KIT_TEST);
+    for (uint32_t i = 0; i < n; i++) {
+        char id[32], group[17];
+        snprintf(id, sizeof id, "kit:%u:%u", i / 10, i % 10);
+        snprintf(group, sizeof group, "abc%013x", i / 2);
+        assert_true(str_eqz(p[i].id, id) && str_eqz(p[i].group, group));
+        assert_true(str_eqz(p[i].source, "kit") && str_eqz(p[i].split, "test"));
+        assert_true(str_eqz(p[i].modality, i % 3 ? "CT" : "MR"));
+        assert_true(str_eqz(p[i].reference, kit_reference(i)));
+        assert_int_equal(p[i].seen, i % 5 == 0);
+        different += !str_eq(p[i].prediction, p[0].prediction);
+    }
+    assert_true(different > KIT_TEST / 2);
+    arena_free(&a);
+    struct stat st;
+    assert_int_equal(stat(testdir_path("first/pairs.jsonl"), &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_false(fs_exists(testdir_path("first/parts")));
+    json_t *meta, *measured;
+    uint64_t count;
+    assert_true(json_read_file(testdir_path("first/pairs.meta.json"), 1 << 20, &meta, &e));
+    assert_true(json_get_u64(meta, "pairs", &count, &e) && count == KIT_TEST);
+    assert_true(json_get_obj(meta, "measured", &measured, &e));
+    assert_true(json_get_u64(measured, "new_tokens", &count, &e));
+    assert_true(count > KIT_TEST && count <= KIT_TEST * 12);
+    json_decref(meta);
+}
+
+static void any_batching(void **state)
+{
+    (void)state;
+    static const uint32_t shapes[][2] = {{1, 3}, {32, 1000}, {7, 1}};
+    for (size_t i = 0; i < 3; i++) {
+        struct kit_job k;
+        struct generate_summary s;
+        struct err e;
+        char name[32];
+        snprintf(name, sizeof name, "batch%zu", i);
+        const char *out = testdir_path(name);
+        kit_job(&k, dir, out);
+        k.opts.slots = shapes[i][0];
+        k.opts.prefill_rows = shapes[i][1];
+        if (!run(&k, &s, &e)) fail_msg("%s", e.text);
+        char *got = pairs_of(out);
+        assert_string_equal(got, want);
+        free(got);
+        assert_true(s.pairs == KIT_TEST && s.made == KIT_TEST && s.new_tokens > 0);
+    }
+}
+
+/* A whole file is left alone; the first reports alone; an adapter changes the answers. */
+static void again_limit_adapter(void **state)
+{
+    (void)state;
+    struct kit_job k;
+    struct generate_summary s;
+    struct err e;
+    char path[700];
+    kit_job(&k, dir, testdir_path("first"));
+    k.opts.slots = 3; /* may change: speed alone */
+    if (!run(&k, &s, &e)) fail_msg("%s", e.text);
+    assert_true(s.made == 0 && s.pairs == KIT_TEST);
+    kit_job(&k, dir, testdir_path("limit"));
+    k.opts.limit = 33;
+    if (!run(&k, &s, &e)) fail_msg("%s", e.text);
+    char *got = pairs_of(testdir_path("limit"));
+    assert_true(s.pairs == 33 && strncmp(got, want, strlen(got)) == 0 && want[strlen(got)] == '{');
+    free(got);
+    kit_job(&k, dir, testdir_path("adapted"));
+    snprintf(path, sizeof path, "%s/adapter", dir);
+    k.job.adapter = path;
+    if (!run(&k, &s, &e)) fail_msg("%s", e.text);
+    got = pairs_of(testdir_path("adapted"));
+    assert_true(strcmp(got, want) != 0);
+    free(got);
+}
+
+static void refused(struct kit_job *k, enum err_code code, const char *text)
+{
+    struct generate_summary s;
+    struct err e;
+    assert_false(run(k, &s, &e));
+    if (e.code != code || !strstr(e.text, text)) fail_msg("%d %s", e.code, e.text);
+}
+
+static void refusals(void **state)
+{
+    (void)state;
+    struct kit_job k;
+    kit_job(&k, dir, testdir_path("first"));
+    k.opts.max_new_tokens = 13;
+    refused(&k, ERR_CONFIG, "generate.max_new_tokens");
+    kit_job(&k, dir, testdir_path("first"));
+    kit_dataset[0] ^= 1;
+    refused(&k, ERR_CONFIG, "shards changed");
+    kit_dataset[0] ^= 1;
+    kit_tokenizer[0] ^= 1;
+    refused(&k, ERR_CONFIG, "another tokenizer");
+    kit_tokenizer[0] ^= 1;
+    kit_job(&k, dir, testdir_path("other"));
+    k.opts.split = SHARD_DEV;
+    refused(&k, ERR_CONFIG, "dev is empty");
+    kit_job(&k, dir, NULL);
+    refused(&k, ERR_CONFIG, "generate.dir is missing");
+    kit_job(&k, dir, testdir_path("other"));
+    k.job.adapter = "/nowhere";
+    refused(&k, ERR_IO, "/nowhere");
+    /* unfinished blocks made from something else are not mixed in */
+    kit_job(&k, dir, testdir_path("mixed"));
+    stop_request();
+    refused(&k, ERR_STOPPED, "stopped");
+    stop_reset();
+    assert_true(fs_exists(testdir_path("mixed/parts/inputs.json")));
+    kit_dataset[0] ^= 1;
+    refused(&k, ERR_CONFIG, "shards changed");
+    kit_dataset[0] ^= 1;
+}
+
+/* Make block files until one is there, then kill -9; what is there is used, the rest is made. */
+static void killed(void **state)
+{
+    (void)state;
+    struct kit_job k;
+    struct generate_summary s;
+    struct err e;
+    char block[700];
+    const char *out = testdir_path("killed");
+    kit_job(&k, dir, out);
+    k.opts.slots = 1; /* blocks come one after the other */
+    snprintf(block, sizeof block, "%s/parts/block-0000000.jsonl", out);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)run(&k, &s, &e);
+        _exit(0);
+    }
+    for (int i = 0; i < 20000 && !fs_exists(block); i++)
+        usleep(500);
+    kill(child, SIGKILL);
+    int status;
+    assert_true(waitpid(child, &status, 0) == child);
+    assert_true(fs_exists(block) && WIFSIGNALED(status));
+    assert_false(fs_exists(testdir_path("killed/pairs.jsonl")));
+    if (!run(&k, &s, &e)) fail_msg("%s", e.text);
+    assert_true(s.made < KIT_TEST);
+    char *got = pairs_of(out);
+    assert_string_equal(got, want);
+    free(got);
+}
+
+static void fault_sweep(void **state)
+{
+    (void)state;
+#ifdef RADMILL_FAULTS
+    static const enum fault_point points[] = {FAULT_OPEN,   FAULT_WRITE,  FAULT_FSYNC,
+                                              FAULT_RENAME, FAULT_UNLINK, FAULT_MKDIR};
+    for (size_t p = 0; p < sizeof points / sizeof points[0]; p++) {
+        size_t live = mem_live_blocks();
+        bool done = false;
+        for (uint64_t n = 1; !done; n++) {
+            struct kit_job k;
+            struct generate_summary s;
+            struct err e;
+            const char *out = testdir_path("swept");
+            assert_true(fs_remove_tree(out, &(struct err){0}));
+            kit_job(&k, dir, out);
+            k.opts.limit = 40;
+            k.opts.max_new_tokens = 2;
+            fault_arm(points[p], n, false);
+            bool ok = run(&k, &s, &e);
+            done = !fault_fired();
+            fault_disarm_all();
+            assert_int_equal(mem_live_blocks(), live);
+            if (!ok && done) fail_msg("%s", e.text);
+            /* whatever failed, the next run brings it to its end */
+            if (!ok && !run(&k, &s, &e)) fail_msg("point %zu hit %d: %s", p, (int)n, e.text);
+            char *got = pairs_of(out);
+            size_t lines = 0;
+            for (char *c = got; *c; c++)
+                lines += *c == '\n';
+            assert_int_equal(lines, 40);
+            free(got);
+            assert_true(n < 500);
+        }
+    }
+#else
+    skip();
+#endif
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_pairs),
+        cmocka_unit_test(any_batching),
+        cmocka_unit_test(again_limit_adapter),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(killed),
+        cmocka_unit_test(fault_sweep),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
