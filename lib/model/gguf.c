@@ -164,7 +164,7 @@ static bool take_tensor(struct cursor *c, struct gguf_tensor *t, uint64_t *at, s
     if (!q)
         return err_set(e, ERR_FORMAT,
                        "%s: tensor %s is stored as %s; supported are F32, F16, BF16, Q4_0, Q4_1, "
-                       "Q5_0, Q5_1, Q8_0",
+                       "Q5_0, Q5_1, Q8_0, Q4_K, Q6_K",
                        c->what, t->name, gguf_type_name(t->type));
     if (t->dims[0] % q->values)
         return err_set(e, ERR_FORMAT, "%s: tensor %s: rows of %llu values do not fill blocks of %u",

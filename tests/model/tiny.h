@@ -21,6 +21,17 @@
         if (!(call)) fail_msg("%s", e_.text);                                                      \
     } while (0)
 
+/* Calls that must fail with this code and a text that holds `part`. */
+#define FAILS(call, want, part)                                                                    \
+    do {                                                                                           \
+        struct err e_ = {0};                                                                       \
+        struct err *e = &e_;                                                                       \
+        assert_false(call);                                                                        \
+        if (e_.code != (want) || !strstr(e_.text, part))                                           \
+            fail_msg("%s: %s (wanted %s: %s)", err_code_name(e_.code), e_.text,                    \
+                     err_code_name(want), part);                                                   \
+    } while (0)
+
 /* n values in [-0.5, 0.5). */
 void tiny_hash(uint64_t tag, size_t n, float *out);
 
