@@ -1,10 +1,10 @@
 /*
  * The backward pass of attention. P is made again from the scores and lse (FlashAttention-2, arXiv 2307.08691):
  *
- *     P = exp(scale Q K^T - lse)   dP = dO V^T   D = sum of dO O over a row   dS = scale P (dP - D)
+ *     P = exp(scale Q K^T - lse)   dP = dO V^T   D = row sums of P dP   dS = scale P (dP - D)
  *     dQ = dS K                    dK^T = sum over blocks of Q^T dS           dV^T = sum of dO^T P
  *
- * The sums over blocks run in f32, in the order of queries, heads inside.
+ * D is the paper's row sum of dO O, from numbers that are at hand. The sums over blocks run in f32, in the order of queries, heads inside.
  */
 #include "compute/cpu/attn.h"
 
@@ -20,7 +20,6 @@ struct backward {
     float *s, *dp;    /* [rows, ld]: scores, then P; dP, then dS */
     void *prob, *ds;  /* the same in the type they are multiplied in */
     float *dkt, *dvt; /* [hd, ld] */
-    float *row;       /* [hd] twice */
     float *tmp;
     void *multiply;
 };
@@ -44,20 +43,9 @@ static size_t backward_layout(struct backward *w, void *base)
     w->ds = f32 ? w->dp : attn_carve(&v, scores / 2);
     w->dkt = attn_carve(&v, sums);
     w->dvt = attn_carve(&v, sums);
-    w->row = attn_carve(&v, 2 * p->hd * sizeof(float));
     w->tmp = attn_carve(&v, GEMM_PACK_TMP * sizeof(float));
     w->multiply = attn_carve(&v, gemm_multiply_bytes(p->t));
     return v.used;
-}
-
-/* sum of dO O over row t, head h */
-static float row_dot(const struct backward *w, size_t t, size_t h)
-{
-    const struct cpu *c = w->p.c;
-    size_t hd = w->p.hd;
-    const float *o = cpu_load(c, w->call->m[3], (uint32_t)t, h * hd, hd, w->row);
-    const float *dout = cpu_load(c, w->call->m[5], (uint32_t)t, h * hd, hd, w->row + hd);
-    return c->k->dot(dout, o, hd);
 }
 
 /* s, dp -> P, dS, masked, in the type they are multiplied in. */
@@ -73,7 +61,8 @@ static void gradient_block(struct backward *w, const struct attn_block *b, size_
         size_t c0 = from - b->j0, c1 = to - b->j0;
         float lse = ((const float *)dev_mat_row(w->call->m[4], h))[t + i];
         (void)k->exp_sum(s + c0, p->a->scale, lse, s + c0, c1 - c0);
-        k->softmax_bwd(s + c0, dp + c0, p->a->scale, row_dot(w, t + i, h), dp + c0, c1 - c0);
+        float d = k->dot(s + c0, dp + c0, c1 - c0);
+        k->softmax_bwd(s + c0, p->a->scale, d, dp + c0, c1 - c0);
         attn_put_row(p, s, c0, c1, width, w->prob, r);
         attn_put_row(p, dp, c0, c1, width, w->ds, r);
     }

@@ -83,30 +83,40 @@ static void put_block(const struct cpu *c, const struct tile *t, float *acc, siz
     put(c, turned, max_rows(t), cols, rows, o, n0, m0);
 }
 
+/* May the sums be formed where the result goes? */
+static bool in_place(struct gemm_dst o, size_t cols, size_t width)
+{
+    return o.t == DEV_F32 && !o.trans && o.alpha == 1.0f && o.beta == 0.0f && cols == width;
+}
+
 /* Rows [m0, m0 + rows) by one panel of `width` columns. */
 static void multiply_panel(const struct cpu *c, const struct tile *t, const struct gemm_packed *p,
-                           size_t m0, size_t rows, size_t n0, size_t width, float *acc,
-                           struct gemm_dst o)
+                           const size_t at[4], float *acc, struct gemm_dst o)
 {
+    size_t m0 = at[0], rows = at[1], n0 = at[2], width = at[3];
     size_t cols = p->n - n0 < width ? p->n - n0 : width;
     size_t cuts = (p->k + t->kc - 1) / t->kc;
     size_t kc = cuts ? ((p->k + cuts - 1) / cuts + t->kpad - 1) / t->kpad * t->kpad : 0;
     const unsigned char *b = (const unsigned char *)p->b + n0 * p->depth * 4;
+    bool direct = in_place(o, cols, width) && p->k > 0;
+    float *sums = direct ? (float *)o.p + m0 * o.ld + n0 : acc;
+    size_t ld = direct ? o.ld : width;
     if (p->k == 0) memset(acc, 0, rows * width * sizeof *acc);
     for (size_t k = 0; k < p->k; k += kc) {
         struct tile_args a = {.cols = (uint32_t)width,
                               .k = p->k - k < kc ? p->k - k : kc,
                               .lda = p->lda,
                               .b = b + k * width * 4,
+                              .ld = ld,
                               .add = k > 0};
         for (size_t r = 0; r < rows; r += t->mr) {
             a.rows = (uint32_t)(rows - r < t->mr ? rows - r : t->mr);
             a.a = (const unsigned char *)p->a + (m0 + r) * p->lda + k * 4;
-            a.acc = acc + r * width;
+            a.acc = sums + r * ld;
             t->run(&a);
         }
     }
-    put_block(c, t, acc, width, rows, cols, o, m0, n0);
+    if (!direct) put_block(c, t, acc, width, rows, cols, o, m0, n0);
 }
 
 void gemm_multiply(const struct cpu *c, const struct tile *t, const struct gemm_packed *p,
@@ -119,7 +129,7 @@ void gemm_multiply(const struct cpu *c, const struct tile *t, const struct gemm_
         for (size_t n = 0; n < p->n; n += t->nr) {
             size_t rows = p->m - m < step ? p->m - m : step;
             size_t width = p->n - n <= t->nr / 2 ? t->nr / 2 : t->nr;
-            multiply_panel(c, t, p, m, rows, n, width, scratch, out);
+            multiply_panel(c, t, p, (size_t[]){m, rows, n, width}, scratch, out);
         }
     if (t->end) t->end();
 }

@@ -46,8 +46,8 @@ struct cpu_kern {
     void (*swiglu)(const float *g, const float *u, float *y, size_t n);
     void (*swiglu_bwd)(const float *dy, const float *g, const float *u, float *dg, float *du,
                        size_t n);
-    /* ds = p a (dp - d) */
-    void (*softmax_bwd)(const float *p, const float *dp, float a, float d, float *ds, size_t n);
+    /* dp = p a (dp - d) */
+    void (*softmax_bwd)(const float *p, float a, float d, float *dp, size_t n);
     /* Elements start at counter `base`; kept when hash >= threshold (of 2^24). */
     void (*dropout)(const float *x, uint64_t key, uint64_t base, uint32_t threshold, float scale,
                     float *y, size_t n);

@@ -1,6 +1,7 @@
 #include <immintrin.h>
 
 #define KERN_ISA        "avx2"
+#define KERN_BYTES      32
 #define KERN_TABLE      cpu_kern_avx2
 #define ZIP_LANES       8
 #define ZIP_VEC         __m256i

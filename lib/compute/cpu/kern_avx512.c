@@ -1,6 +1,7 @@
 #include <immintrin.h>
 
 #define KERN_ISA        "avx512"
+#define KERN_BYTES      64
 #define KERN_TABLE      cpu_kern_avx512
 #define ZIP_LANES       16
 #define ZIP_VEC         __m512i

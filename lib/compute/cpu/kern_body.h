@@ -112,47 +112,54 @@ static float kern_dot3(const float *restrict x, const float *restrict y, const f
     return lanes_sum(s);
 }
 
+typedef float vec_f32 __attribute__((vector_size(KERN_BYTES)));
+typedef int32_t vec_i32 __attribute__((vector_size(KERN_BYTES)));
+enum { VEC_FLOATS = KERN_BYTES / 4 };
+
+static inline void vec_max(vec_f32 *top, const float *x)
+{
+    vec_f32 v;
+    memcpy(&v, x, sizeof v);
+    vec_i32 more = v > *top;
+    *top = (vec_f32)(((vec_i32)v & more) | ((vec_i32)*top & ~more));
+}
+
+/* Two chains, so that one comparison need not wait for the last. */
 static float kern_max(const float *x, size_t n)
 {
-    float s[LANES];
+    float s[2 * VEC_FLOATS], top = -INFINITY;
     size_t i = 0;
-    for (size_t l = 0; l < LANES; l++)
+    vec_f32 v[2];
+    for (int l = 0; l < 2 * VEC_FLOATS; l++)
         s[l] = -INFINITY;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++)
-            s[l] = x[i + l] > s[l] ? x[i + l] : s[l];
-    for (size_t l = 0; i + l < n; l++)
-        s[l] = x[i + l] > s[l] ? x[i + l] : s[l];
-    for (int l = 1; l < LANES; l++)
-        s[0] = s[l] > s[0] ? s[l] : s[0];
-    return s[0];
+    memcpy(v, s, sizeof v);
+    for (; i + 2 * VEC_FLOATS <= n; i += 2 * VEC_FLOATS) {
+        vec_max(&v[0], x + i);
+        vec_max(&v[1], x + i + VEC_FLOATS);
+    }
+    memcpy(s, v, sizeof v);
+    for (int l = 0; l < 2 * VEC_FLOATS; l++)
+        top = s[l] > top ? s[l] : top;
+    for (; i < n; i++)
+        top = x[i] > top ? x[i] : top;
+    return top;
 }
 
-/* y[0..LANES) = e^(a x - b), added to s. */
-static inline void exp_lanes(const float *x, float a, float b, float *y, float *s)
-{
-    float v[LANES];
-    for (size_t l = 0; l < LANES; l++)
-        v[l] = exp_f32(a * x[l] - b);
-    for (size_t l = 0; l < LANES; l++)
-        s[l] += v[l];
-    memcpy(y, v, sizeof v);
-}
-
+/* By pieces through the stack: y may be x, and the compiler may vectorise without asking. */
 static float kern_exp_sum(const float *x, float a, float b, float *y, size_t n)
 {
-    float s[LANES] = {0}, v[LANES];
-    size_t i = 0;
-    if (y)
-        for (; i + LANES <= n; i += LANES)
-            exp_lanes(x + i, a, b, y + i, s);
-    else
-        for (; i + LANES <= n; i += LANES)
-            exp_lanes(x + i, a, b, v, s);
-    for (size_t l = 0; i < n; i++, l++) {
-        float z = exp_f32(a * x[i] - b);
-        s[l] += z;
-        if (y) y[i] = z;
+    enum { PIECE = 16 * LANES };
+    float s[LANES] = {0}, v[PIECE];
+    for (size_t i = 0; i < n; i += PIECE) {
+        size_t m = n - i < PIECE ? n - i : PIECE, j = 0;
+        for (size_t l = 0; l < m; l++)
+            v[l] = exp_f32(a * x[i + l] - b);
+        for (; j + LANES <= m; j += LANES)
+            for (size_t l = 0; l < LANES; l++)
+                s[l] += v[j + l];
+        for (size_t l = 0; j + l < m; l++)
+            s[l] += v[j + l];
+        if (y) memcpy(y + i, v, m * sizeof *v);
     }
     return lanes_sum(s);
 }
@@ -233,11 +240,11 @@ static void kern_swiglu_bwd(const float *restrict dy, const float *restrict g,
     }
 }
 
-static void kern_softmax_bwd(const float *restrict p, const float *restrict dp, float a, float d,
-                             float *restrict ds, size_t n)
+static void kern_softmax_bwd(const float *restrict p, float a, float d, float *restrict dp,
+                             size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        ds[i] = p[i] * a * (dp[i] - d);
+        dp[i] = p[i] * a * (dp[i] - d);
 }
 
 /* The finaliser of splitmix64 (Steele, Lea and Flood 2014) over key + counter * golden ratio. */

@@ -1,5 +1,6 @@
 /* For any processor: the vectors of gcc and clang, four lanes wide; multiply and add are rounded apart. */
 #define KERN_ISA   "generic"
+#define KERN_BYTES 16
 #define KERN_TABLE cpu_kern_generic
 #include "compute/cpu/kern_body.h"
 

@@ -6,7 +6,7 @@
  *
  *     A  row-major, `lda` bytes from row to row, units of a row contiguous (an ordinary matrix)
  *     B  one packed panel: unit (k, j) at k * cols + j, cols = one or two vectors wide
- *     acc f32, row-major, `cols` from row to row
+ *     acc f32, row-major, `ld` from row to row
  *
  * Each element is one chain of fused multiply-adds in increasing k, started from acc when add is set:
  * so its bits depend neither on rows nor on how k is cut into calls.
@@ -24,6 +24,7 @@ struct tile_args {
     size_t lda;
     const void *b;
     float *acc;
+    size_t ld; /* of acc, in elements */
     bool add;
 };
 

@@ -38,7 +38,7 @@ ALWAYS_INLINE void tile_fixed(const struct tile_args *t, const int rows, const i
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
         for (int v = 0; v < vecs; v++)
-            acc[r][v] = t->add ? VEC_LOAD(t->acc + (r * vecs + v) * VEC_LANES) : VEC_ZERO();
+            acc[r][v] = t->add ? VEC_LOAD(t->acc + (size_t)r * t->ld + v * VEC_LANES) : VEC_ZERO();
     for (size_t k = t->k; k > 0; k--) {
         const size_t at[8] = {0, s1, 2 * s1, s3, 4 * s1, s5, 2 * s3, s7};
         VEC bv[2];
@@ -56,11 +56,13 @@ ALWAYS_INLINE void tile_fixed(const struct tile_args *t, const int rows, const i
         p += 4;
         p8 += 4;
     }
+    float *out = t->acc;
+    size_t ld = t->ld;
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
         for (int v = 0; v < vecs; v++)
-            VEC_STORE(t->acc + (r * vecs + v) * VEC_LANES, acc[r][v]);
+            VEC_STORE(out + (size_t)r * ld + v * VEC_LANES, acc[r][v]);
 }
 
 #define TILE_CASE(n)                                                                               \
