@@ -43,6 +43,11 @@ const uint32_t *shard_set_lengths(const struct shard_set *s);
 const uint32_t *shard_set_targets(const struct shard_set *s);
 /* Sample i < count. out->tokens is valid until the next get or close. */
 MUST_CHECK bool shard_set_get(struct shard_set *s, size_t i, struct sample *out, struct err *e);
+/* Refuse shards made with another tokenizer or template than the run's; a NULL digest is not
+ * compared. `what` names the run's side ("models/llama"). */
+MUST_CHECK bool shard_check_tokenizer(const struct shard_info *i, const uint8_t *tokenizer_digest,
+                                      const uint8_t *template_digest, const char *what,
+                                      struct err *e);
 /* Modality name of sample i, and the source's name. */
 const char *shard_set_modality(const struct shard_set *s, size_t i);
 const char *shard_set_source(const struct shard_set *s, size_t i);

@@ -1,0 +1,447 @@
+#include "shard/builder.h"
+
+#include "base/mem.h"
+#include "text/clean.h"
+#include "text/prompt.h"
+
+/* Changes when the same options give other tokens. */
+#define BUILDER_VERSION "builder/1"
+enum { KEY_LEAST_BYTES = 16, KEY_MAX_BYTES = 4096, CONFIG_MAX_BYTES = 4096 };
+#define FIELD_MAX_BYTES ((size_t)64 << 20)
+
+struct builder {
+    const struct shard_opts *o;
+    struct tokenizer *tokenizer;
+    struct tok_cache *cache;
+    struct prompt *prompt;
+    bool needs_findings;
+    uint8_t patient_key[32];
+    struct shard_head head; /* what all shards have in common */
+    struct sbuf field[PROMPT_FIELDS], target, folded;
+    struct shard_data data[SHARD_SPLITS];
+    struct shard_fact fact;
+};
+
+static const enum record_section section_of[PROMPT_FIELDS] = {
+    [PROMPT_CLINICAL] = SEC_CLINICAL,       [PROMPT_FINDINGS] = SEC_FINDINGS,
+    [PROMPT_EXAMINATION] = SEC_EXAMINATION, [PROMPT_TECHNIQUE] = SEC_TECHNIQUE,
+    [PROMPT_COMPARISON] = SEC_COMPARISON,   [PROMPT_BACKGROUND] = SEC_BACKGROUND,
+};
+
+/* ---- opening */
+static bool read_patient_key(struct builder *b, struct err *e)
+{
+    static const char public_key[] = "radmill shards: patient groups";
+    struct str key = {public_key, sizeof public_key - 1};
+    struct arena a;
+    bool ok = true;
+
+    arena_init(&a, KEY_MAX_BYTES * 2);
+    if (b->o->patient_key_file) {
+        ok = fs_read_file(b->o->patient_key_file, KEY_MAX_BYTES, &a, &key, e);
+        if (ok) key = str_trim(key);
+        if (ok && key.n < KEY_LEAST_BYTES)
+            ok = err_set(e, ERR_CONFIG, "%s: the key is shorter than %d bytes",
+                         b->o->patient_key_file, KEY_LEAST_BYTES);
+    }
+    if (ok) sha256_of(key, b->patient_key);
+    arena_free(&a);
+    return ok;
+}
+
+static bool open_prompt(struct builder *b, struct err *e)
+{
+    enum prompt_field inputs[PROMPT_FIELDS];
+    const struct opt_strs *in = &b->o->input;
+    struct sbuf list;
+    bool ok = true;
+
+    if (in->n == 0 || in->n > PROMPT_FIELDS)
+        return err_set(e, ERR_CONFIG, "shards.input names %zu fields, of 1 to %d", in->n,
+                       PROMPT_FIELDS);
+    sbuf_init(&list, SHARD_TEXT_BYTES - 1);
+    for (size_t i = 0; ok && i < in->n; i++) {
+        int field = prompt_field_of(str_of(in->v[i]));
+        ok = field >= 0 || err_set(e, ERR_CONFIG,
+                                   "shards.input: '%s' is not one of clinical, findings, "
+                                   "examination, technique, comparison, background",
+                                   in->v[i]);
+        for (size_t k = 0; ok && k < i; k++)
+            ok = inputs[k] != (enum prompt_field)field ||
+                 err_set(e, ERR_CONFIG, "shards.input names %s twice", in->v[i]);
+        if (!ok) break;
+        inputs[i] = (enum prompt_field)field;
+        b->needs_findings |= field == PROMPT_FINDINGS;
+        ok = (i == 0 || sbuf_putc(&list, ',', e)) && sbuf_put(&list, str_of(in->v[i]), e);
+    }
+    if (ok) memcpy(b->head.inputs, list.p, list.n);
+    sbuf_free(&list);
+    return ok && prompt_open(b->o->template, inputs, in->n, b->tokenizer, &b->prompt, e);
+}
+
+/* All that decides on the tokens but tokenizer and template. */
+static bool digest_config(struct builder *b, struct err *e)
+{
+    const struct shard_opts *o = b->o;
+    struct sbuf s;
+    char key[65];
+    bool ok;
+
+    hash_hex(b->patient_key, 32, key);
+    sbuf_init(&s, CONFIG_MAX_BYTES);
+    ok = sbuf_printf(&s, e, "%s %s %u %u %d %u %u %d %d %d %s", BUILDER_VERSION, SHARD_SCHEMA,
+                     o->max_tokens, o->shard_size, o->duplicates, o->min_findings_words,
+                     o->min_impression_words, o->impression_shorter, o->cut_communication,
+                     o->drop_long, key);
+    if (ok) sha256_of(sbuf_str(&s), b->head.config_sha256);
+    sbuf_free(&s);
+    return ok;
+}
+
+static bool fill_head(struct builder *b, struct err *e)
+{
+    struct tok_info t = tokenizer_info(b->tokenizer);
+    struct shard_head *h = &b->head;
+    struct str name = str_of(b->o->template);
+    const char *slash = strrchr(name.p, '/'); /* a file: its name, not where it lies */
+
+    if (slash) name = str_of(slash + 1);
+    if (name.n >= sizeof h->template_name)
+        return err_set(e, ERR_CONFIG, "shards.template: the name is too long");
+    memcpy(h->template_name, name.p, name.n);
+    memcpy(h->tokenizer_sha256, t.digest, 32);
+    prompt_digest(b->prompt, h->template_sha256);
+    h->vocab_size = t.vocab_size;
+    h->max_tokens = b->o->max_tokens;
+    h->bos = t.bos;
+    h->eos = t.eos;
+    h->pad = t.pad;
+    h->token_bytes = t.vocab_size <= 65536 ? 2 : 4;
+    return digest_config(b, e);
+}
+
+bool builder_open(const struct shard_opts *o, const char *tokenizer_path, struct builder **out,
+                  struct err *e)
+{
+    struct builder *b = mem_calloc(1, sizeof *b, e);
+
+    *out = NULL;
+    if (!b) return false;
+    b->o = o;
+    for (int f = 0; f < PROMPT_FIELDS; f++)
+        sbuf_init(&b->field[f], FIELD_MAX_BYTES);
+    sbuf_init(&b->target, FIELD_MAX_BYTES);
+    sbuf_init(&b->folded, FIELD_MAX_BYTES);
+    for (int s = 0; s < SHARD_SPLITS; s++)
+        shard_data_init(&b->data[s]);
+    if (tokenizer_open(tokenizer_path, &b->tokenizer, e) &&
+        tok_cache_open(b->tokenizer, &b->cache, e) && open_prompt(b, e) && read_patient_key(b, e) &&
+        fill_head(b, e)) {
+        *out = b;
+        return true;
+    }
+    builder_close(b);
+    return false;
+}
+
+void builder_close(struct builder *b)
+{
+    if (!b) return;
+    for (int s = 0; s < SHARD_SPLITS; s++)
+        shard_data_free(&b->data[s]);
+    sbuf_free(&b->folded);
+    sbuf_free(&b->target);
+    for (int f = 0; f < PROMPT_FIELDS; f++)
+        sbuf_free(&b->field[f]);
+    prompt_close(b->prompt);
+    tok_cache_close(b->cache);
+    tokenizer_close(b->tokenizer);
+    mem_free(b);
+}
+
+const struct shard_head *builder_head(const struct builder *b)
+{
+    return &b->head;
+}
+
+/* ---- which records */
+int builder_screen(const struct builder *b, const struct record *r)
+{
+    if (r->flags & RECORD_SUPERSEDED) return SHARD_DROP_SUPERSEDED;
+    if (r->split >= SHARD_SPLITS) return SHARD_DROP_SPLIT;
+    if (b->needs_findings && r->section[SEC_FINDINGS].length == 0) return SHARD_DROP_FINDINGS;
+    if (r->section[SEC_IMPRESSION].length == 0) return SHARD_DROP_IMPRESSION;
+    if (b->o->duplicates == SHARD_DUP_DROP && r->split == SPLIT_TRAIN &&
+        r->flags & RECORD_DUPLICATE)
+        return SHARD_DROP_DUPLICATE;
+    return BUILDER_TAKEN;
+}
+
+uint64_t builder_patient(const struct builder *b, const char *source, const struct record *r)
+{
+    char text[512];
+    uint8_t digest[32];
+    uint64_t key;
+    struct str id = r->patient.n ? r->patient : r->study, name = str_of(source);
+    size_t n = name.n + 2;
+    char kind = r->patient.n ? 'p' : r->study.n ? 's' : 'e';
+
+    if (kind == 'e') id = (struct str){(const char *)&r->entry, sizeof r->entry};
+    if (id.n > 256) { /* an id is short; a longer one is hashed first */
+        struct hash128 h = hash_xxh128(id.p, id.n);
+        memcpy(digest, &h, sizeof h);
+        id = (struct str){(const char *)digest, sizeof h};
+    }
+    CHECK(n + id.n <= sizeof text);
+    memcpy(text, name.p, name.n);
+    text[name.n] = 0;
+    text[name.n + 1] = kind;
+    memcpy(text + n, id.p, id.n);
+    sha256_hmac((struct str){(const char *)b->patient_key, 32}, (struct str){text, n + id.n},
+                digest);
+    memcpy(&key, digest, sizeof key);
+    return key;
+}
+
+/* ---- text */
+static bool clean_field(enum record_section section, uint8_t mode, struct str s, struct sbuf *out,
+                        struct err *e)
+{
+    sbuf_clear(out);
+    if (s.n == 0) return true;
+    if (mode == MODE_OWN) return clean_own(s, out, e);
+    if (section == SEC_IMPRESSION) return clean_mediqa_impression(s, out, e);
+    if (section == SEC_BACKGROUND) return clean_mediqa_background(s, out, e);
+    return clean_mediqa_findings(s, out, e);
+}
+
+static bool is_blank(char c)
+{
+    return (unsigned char)c <= ' ';
+}
+
+static size_t count_words(struct str s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s.n; i++)
+        n += !is_blank(s.p[i]) && (i == 0 || is_blank(s.p[i - 1]));
+    return n;
+}
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool holds_word(struct str s, struct str word)
+{
+    for (size_t i = 0; i + word.n <= s.n; i++) {
+        size_t k = 0;
+        while (k < word.n && lower(s.p[i + k]) == word.p[k])
+            k++;
+        if (k == word.n) return true;
+    }
+    return false;
+}
+
+/* ImpressionGPT's list; "Dr" only as a title, so that "hydronephrosis" stays. */
+static bool is_communication(struct str sentence)
+{
+    static const char *const words[] = {"email",  "phone",     "contact",     "discuss", "minutes",
+                                        "review", "dictation", "observation", "communi"};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (holds_word(sentence, str_of(words[i]))) return true;
+    return str_find(sentence, STR("Dr. "), 0) != SIZE_MAX ||
+           str_find(sentence, STR("Dr "), 0) != SIZE_MAX;
+}
+
+static struct str cut_communication(struct str s)
+{
+    for (size_t from = 0; from < s.n;) {
+        size_t end = from;
+        do {
+            end = str_find(s, STR(". "), end);
+            end = end == SIZE_MAX ? s.n : end + 2;
+        } while (end < s.n && end >= 4 && memcmp(s.p + end - 4, "Dr. ", 4) == 0);
+        if (is_communication(str_sub(s, from, end))) return str_trim(str_sub(s, 0, from));
+        from = end;
+    }
+    return s;
+}
+
+/* Lower case (ASCII), one blank between words. */
+static bool fold(struct str s, struct sbuf *out, struct err *e)
+{
+    bool gap = false;
+
+    sbuf_clear(out);
+    for (size_t i = 0; i < s.n; i++) {
+        if (is_blank(s.p[i])) {
+            gap = out->n > 0;
+            continue;
+        }
+        if (gap && !sbuf_putc(out, ' ', e)) return false;
+        if (!sbuf_putc(out, lower(s.p[i]), e)) return false;
+        gap = false;
+    }
+    return true;
+}
+
+/* Clean all fields and the target; says why there is no sample. */
+static bool prepare(struct builder *b, const struct record *r, struct str fields[PROMPT_FIELDS],
+                    struct str *target, int *reason, struct err *e)
+{
+    const struct shard_opts *o = b->o;
+    const struct record_span *i = &r->section[SEC_IMPRESSION];
+    size_t any = 0, words;
+
+    for (int f = 0; f < PROMPT_FIELDS; f++) {
+        const struct record_span *s = &r->section[section_of[f]];
+        struct str text = str_sub(r->text, s->offset, (size_t)s->offset + s->length);
+        if (!clean_field(section_of[f], r->mode, text, &b->field[f], e)) return false;
+        fields[f] = sbuf_str(&b->field[f]);
+        any += fields[f].n;
+    }
+    if (!clean_field(SEC_IMPRESSION, r->mode,
+                     str_sub(r->text, i->offset, (size_t)i->offset + i->length), &b->target, e))
+        return false;
+    *target = sbuf_str(&b->target);
+    if (o->cut_communication) *target = cut_communication(*target);
+    words = count_words(*target);
+    size_t findings = count_words(fields[PROMPT_FINDINGS]);
+    *reason = BUILDER_TAKEN;
+    if (b->needs_findings ? findings == 0 : any == 0)
+        *reason = SHARD_DROP_FINDINGS;
+    else if (words == 0)
+        *reason = SHARD_DROP_IMPRESSION;
+    else if (findings < o->min_findings_words || words < o->min_impression_words)
+        *reason = SHARD_DROP_SHORT;
+    else if (o->impression_shorter && words >= findings)
+        *reason = SHARD_DROP_NOT_SHORTER;
+    return true;
+}
+
+/* ---- columns */
+static bool put(struct shard_data *d, enum shard_column c, const void *p, size_t n, struct err *e)
+{
+    return sbuf_put(&d->col[c], (struct str){p, n}, e);
+}
+
+static bool put_tokens(const struct builder *b, struct shard_data *d, const struct prompt_sample *s,
+                       struct err *e)
+{
+    if (b->head.token_bytes == 4) return put(d, SHARD_COL_IDS, s->ids, s->n * sizeof *s->ids, e);
+    for (size_t i = 0; i < s->n; i++) {
+        uint16_t id = (uint16_t)s->ids[i];
+        if (!put(d, SHARD_COL_IDS, &id, sizeof id, e)) return false;
+    }
+    return true;
+}
+
+static bool put_sample(struct builder *b, const struct record *r, struct builder_place at,
+                       const struct prompt_sample *s, struct err *e)
+{
+    struct shard_data *d = &b->data[r->split];
+    uint32_t length = (uint32_t)s->n, target = (uint32_t)s->target;
+    uint32_t place[3] = {at.index, at.block, at.row};
+    uint64_t offset = d->col[SHARD_COL_IDS].n / b->head.token_bytes;
+    uint64_t text[2] = {r->hash_norm.lo, r->hash_norm.hi};
+    uint64_t patient = builder_patient(b, at.source, r);
+    struct hash128 h = hash_xxh128(b->folded.p, b->folded.n);
+    uint64_t answer[2] = {h.lo, h.hi};
+
+    CHECK(s->target < s->n && s->n <= b->o->max_tokens);
+    d->samples++;
+    b->fact.samples[r->split]++;
+    b->fact.tokens[r->split] += length;
+    b->fact.targets[r->split] += length - target;
+    return put_tokens(b, d, s, e) && put(d, SHARD_COL_OFFSET, &offset, sizeof offset, e) &&
+           put(d, SHARD_COL_TARGET, &target, sizeof target, e) &&
+           put(d, SHARD_COL_LENGTH, &length, sizeof length, e) &&
+           put(d, SHARD_COL_RECORD, place, sizeof place, e) &&
+           put(d, SHARD_COL_ENTRY, &r->entry, sizeof r->entry, e) &&
+           put(d, SHARD_COL_TEXT_HASH, text, sizeof text, e) &&
+           put(d, SHARD_COL_TARGET_HASH, answer, sizeof answer, e) &&
+           put(d, SHARD_COL_PATIENT, &patient, sizeof patient, e);
+}
+
+bool builder_put(struct builder *b, const struct record *r, struct builder_place at, int *reason,
+                 struct err *e)
+{
+    struct str fields[PROMPT_FIELDS], target;
+    struct prompt_sample s = {0};
+
+    CHECK(r->split < SHARD_SPLITS);
+    b->fact.records++;
+    if (!prepare(b, r, fields, &target, reason, e)) return false;
+    if (*reason == BUILDER_TAKEN &&
+        !prompt_build(b->prompt, b->cache, fields, target, b->o->max_tokens, &s, e)) {
+        if (e->code != ERR_LIMIT) return false;
+        err_clear(e); /* the answer alone is too long */
+        *reason = SHARD_DROP_LONG;
+    }
+    if (*reason == BUILDER_TAKEN && s.cut && b->o->drop_long) *reason = SHARD_DROP_LONG;
+    if (*reason != BUILDER_TAKEN) {
+        b->fact.dropped[*reason]++;
+        return true;
+    }
+    b->fact.cut += s.cut;
+    return fold(target, &b->folded, e) && put_sample(b, r, at, &s, e);
+}
+
+/* Append `from` to `to`; its offsets move behind the tokens that are there. */
+static bool append(struct shard_data *to, const struct shard_data *from, uint32_t token_bytes,
+                   struct err *e)
+{
+    uint64_t base = to->col[SHARD_COL_IDS].n / token_bytes;
+
+    for (uint64_t i = 0; i < from->samples; i++) {
+        uint64_t offset;
+        memcpy(&offset, from->col[SHARD_COL_OFFSET].p + i * sizeof offset, sizeof offset);
+        offset += base;
+        if (!put(to, SHARD_COL_OFFSET, &offset, sizeof offset, e)) return false;
+    }
+    for (int c = 0; c < SHARD_COLS; c++)
+        if (c != SHARD_COL_OFFSET && from->samples &&
+            !sbuf_put(&to->col[c], sbuf_str(&from->col[c]), e))
+            return false;
+    to->samples += from->samples;
+    return true;
+}
+
+bool builder_join(struct builder *b, const struct shard_data **out, struct shard_head *head,
+                  struct shard_fact *fact, struct err *e)
+{
+    struct shard_data *d = &b->data[0];
+    uint64_t first = 0, end;
+
+    *out = NULL;
+    *fact = b->fact;
+    memcpy(head->dropped, b->fact.dropped, sizeof head->dropped);
+    head->cut = b->fact.cut;
+    head->records = b->fact.records;
+    for (int s = 1; s < SHARD_SPLITS; s++)
+        if (!append(d, &b->data[s], b->head.token_bytes, e)) return false;
+    if (d->samples == 0) return true;
+    end = d->col[SHARD_COL_IDS].n / b->head.token_bytes;
+    if (!put(d, SHARD_COL_OFFSET, &end, sizeof end, e)) return false;
+    for (int s = 0; s < SHARD_SPLITS; s++) {
+        uint64_t slice[2] = {first, b->fact.samples[s]};
+        if (!put(d, SHARD_COL_SPLIT, slice, sizeof slice, e)) return false;
+        first += slice[1];
+    }
+    *out = d;
+    return true;
+}
+
+void builder_reset(struct builder *b)
+{
+    b->fact = (struct shard_fact){0};
+    for (int s = 0; s < SHARD_SPLITS; s++) {
+        for (int c = 0; c < SHARD_COLS; c++)
+            sbuf_clear(&b->data[s].col[c]);
+        b->data[s].samples = 0;
+    }
+}

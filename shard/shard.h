@@ -1,0 +1,75 @@
+/*
+ * shard/shard - the second stage: record blocks x tokenizer x prompt -> token shards. Its driver
+ * and its options.
+ *
+ *     corpus.dir/records/...  -->  shards.dir/<modality>/s<nnnnn>-<key12>.h5
+ *                                  shards.dir/manifest.json            (written last)
+ *
+ * The main idea: shard k of a modality covers a fixed run of that modality's records in corpus
+ * order (shard_size of them), whoever makes it. Its file is named by all it was made from (the
+ * blocks, the options, tokenizer, template), so a rerun makes only what changed, one modality is
+ * rebuilt without touching another's files, and any number of ranks gives the same bytes.
+ *
+ * Every record left out is counted by its reason. Patients must not cross splits: an audit over all
+ * records fails the run before anything is written; texts that occur in several splits are counted.
+ * Raw ids never reach a shard: patients are grouped by a keyed 64-bit hash.
+ *
+ * What it does not do: read archives, or truncate silently (cut samples are counted).
+ */
+#pragma once
+#include "base/opt.h"
+#include "comm/comm.h"
+#include "shard/shard_reader.h"
+
+enum shard_duplicates { SHARD_DUP_KEEP, SHARD_DUP_DROP };
+
+struct shard_opts {
+    const char *dir;
+    struct opt_strs modality; /* none: all */
+    struct opt_strs input;    /* prompt fields in their order */
+    const char *template;
+    uint32_t max_tokens;
+    uint32_t shard_size;
+    int duplicates; /* enum shard_duplicates: of repeated texts in train */
+    uint32_t min_findings_words, min_impression_words;
+    bool impression_shorter; /* drop reports whose impression is not shorter than the findings */
+    bool cut_communication;  /* end the impression before its first sentence about calls */
+    bool drop_long;          /* drop what would be cut to max_tokens */
+    const char *patient_key_file;
+};
+extern const struct opt shard_table[]; /* section "shards" */
+
+/* Why a record gave no sample. */
+enum shard_drop {
+    SHARD_DROP_SPLIT,       /* belongs to no split */
+    SHARD_DROP_SUPERSEDED,  /* a later or more final report of the study is there */
+    SHARD_DROP_FINDINGS,    /* no text in any of the input fields (findings, where they are one) */
+    SHARD_DROP_IMPRESSION,  /* no impression */
+    SHARD_DROP_DUPLICATE,   /* duplicates: drop, and not the first of its text in train */
+    SHARD_DROP_SHORT,       /* min_findings_words, min_impression_words */
+    SHARD_DROP_NOT_SHORTER, /* impression_shorter */
+    SHARD_DROP_LONG,        /* does not fit max_tokens */
+    SHARD_DROPS
+};
+extern const char *const shard_drop_names[SHARD_DROPS + 1]; /* "no-split", ... */
+
+struct shard_summary {
+    uint64_t records; /* of the chosen modalities */
+    uint64_t samples[SHARD_SPLITS], tokens[SHARD_SPLITS], targets[SHARD_SPLITS];
+    uint64_t dropped[SHARD_DROPS];
+    uint64_t cut;                /* kept with shortened fields */
+    uint64_t patients;           /* in the chosen modalities' splits */
+    uint64_t seen[SHARD_SPLITS]; /* samples of dev and test whose text also stands in train */
+    uint64_t shared_ids;         /* patient ids of two sources that fell into different splits */
+    uint64_t files, files_made;  /* made: not found whole from an earlier run */
+    uint64_t bytes;
+    uint8_t dataset_digest[32];
+};
+
+/* Make the shards of the chosen modalities; those of other modalities stay as they are, and must
+ * have been made with the same tokenizer and template. tokenizer_path as for tokenizer_open.
+ * ERR_STOPPED after stop_request: finished files stay, the old manifest too. Collective; every
+ * rank gets the summary. */
+MUST_CHECK bool shard_run(const char *corpus_dir, const struct shard_opts *o,
+                          const char *tokenizer_path, struct comm *c, struct shard_summary *out,
+                          struct err *e);

@@ -1,0 +1,37 @@
+/*
+ * shard/shard_manifest - shards.dir/manifest.json: which files are the data set, and what is in
+ * them.
+ *
+ * Replaced last, by one rank; what it does not name does not exist for readers. No times, no paths
+ * outside the folder: the same data set has the same manifest.
+ */
+#pragma once
+#include "shard/shard_file.h"
+
+struct shard_manifest_file {
+    const char *path; /* "CT/s00000-0123456789ab.h5", below the folder */
+    const char *modality;
+    uint64_t number;
+    struct shard_fact fact;
+};
+/* A modality's run as a whole: also what no file tells (runs without any sample). */
+struct shard_manifest_modality {
+    const char *name;
+    uint8_t config_sha256[32], corpus_sha256[32];
+    uint64_t records, dropped[SHARD_DROPS], cut;
+};
+struct shard_manifest {
+    struct shard_info info; /* dataset_digest is computed by write and checked by read */
+    const char *const *sources;
+    size_t nsources;
+    struct shard_manifest_modality *modalities;
+    size_t nmodalities;
+    struct shard_manifest_file *files; /* by modality, then number */
+    size_t nfiles;
+    uint64_t patients, seen[SHARD_SPLITS], shared_ids;
+};
+
+MUST_CHECK bool shard_manifest_write(const char *dir, struct shard_manifest *m, struct err *e);
+/* Everything lives in the arena. Missing: "run radmill shard first". */
+MUST_CHECK bool shard_manifest_read(const char *dir, struct arena *a, struct shard_manifest *out,
+                                    struct err *e);
