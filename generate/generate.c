@@ -130,7 +130,8 @@ static bool start(struct run *r, struct err *e)
     if (!gen_inputs_open(r->j, &r->in, e)) return false;
     r->identity = gen_inputs_identity(&r->in);
     if (!r->identity) return err_set(e, ERR_NOMEM, "no memory");
-    json_object_set_new(r->identity, "max_new_tokens", json_integer(o->max_new_tokens));
+    if (json_object_set_new(r->identity, "max_new_tokens", json_integer(o->max_new_tokens)) != 0)
+        return err_set(e, ERR_NOMEM, "no memory");
     if (!gen_blocks_init(&r->blocks, o->dir, r->in.n, a, e) ||
         !fs_join(a, o->dir, "pairs.jsonl", &r->pairs, e) ||
         !fs_join(a, o->dir, "pairs.meta.json", &r->meta, e))
@@ -224,12 +225,13 @@ static json_t *meta_json(const struct run *r)
         (json_int_t)s->new_tokens, "wall_s", s->wall_s, "prefill_s", s->prefill_s, "decode_s",
         s->decode_s, "reports_per_s", s->reports_per_s, "new_tokens_per_s", s->new_tokens_per_s,
         "ranks", comm_size(r->c));
-    return json_pack("{s:s, s:s?, s:s, s:I, s:O, s:s, s:s?, s:s, s:s, s:s, s:o}", "format",
+    return json_pack("{s:s, s:s?, s:s, s:I, s:O, s:s, s:s?, s:s, s:s, s:s, s:s, s:o}", "format",
                      "radmill.pairs/1", "name", j->generate->name, "split",
                      shard_split_names[j->generate->split], "pairs", (json_int_t)r->in.n, "inputs",
                      r->identity, "base", j->model->base, "adapter", j->adapter, "device",
                      dev_describe(r->in.dev), "version", j->version ? j->version : "unknown",
-                     "finished", when, "measured", measured);
+                     "commit", j->commit ? j->commit : "unknown", "finished", when, "measured",
+                     measured);
 }
 
 /* Rank 0 alone: join, say what it is, drop the blocks. */
@@ -238,7 +240,6 @@ static bool finish_first(struct run *r, struct err *e)
     if (!gen_blocks_join(&r->blocks, r->pairs, e)) return false;
     json_t *meta = meta_json(r);
     if (!meta) return err_set(e, ERR_NOMEM, "cannot compose %s", r->meta);
-    if (r->j->commit) json_object_set_new(meta, "commit", json_string(r->j->commit));
     bool ok = json_write_file(r->meta, meta, e);
     json_decref(meta);
     return ok && gen_blocks_drop(&r->blocks, e);
@@ -255,6 +256,23 @@ static void summarise(struct run *r)
         "pairs=%llu made=%llu new_tokens=%llu wall_s=%.2f reports_per_s=%.2f tokens_per_s=%.1f",
         (unsigned long long)s->pairs, (unsigned long long)s->made,
         (unsigned long long)s->new_tokens, s->wall_s, s->reports_per_s, s->new_tokens_per_s);
+}
+
+/* A run that failed before its first block binds nobody to its options and inputs. */
+static void forget(struct run *r)
+{
+    struct err ignored = {0}; /* the error that counts is the caller's */
+    const char *yaml;
+
+    if (!r->dir_open || comm_rank(r->c) != 0 || r->whole) return;
+    if (fs_exists(r->meta) || fs_exists(r->pairs)) return;
+    bool ok = gen_blocks_list(&r->blocks, r->done, &ignored);
+    for (size_t k = 0; ok && k < r->blocks.nblocks; k++)
+        if (r->done[k]) return;
+    ok = ok && gen_blocks_drop(&r->blocks, &ignored) &&
+         fs_join(&r->arena, r->j->generate->dir, "run.yaml", &yaml, &ignored) &&
+         fs_remove(yaml, &ignored);
+    if (!ok) log_warn("generate.options_stay", "error=\"%s\"", ignored.text);
 }
 
 static void close_all(struct run *r)
@@ -277,7 +295,10 @@ bool generate_run(const struct generate_job *j, struct comm *c, struct generate_
         ok = work(&r, e);
         if (ok) ok = comm_agree(c, comm_rank(c) != 0 || finish_first(&r, e), e);
     }
-    if (ok) summarise(&r);
+    if (ok)
+        summarise(&r);
+    else
+        forget(&r);
     close_all(&r);
     return ok;
 }

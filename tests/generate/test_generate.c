@@ -185,15 +185,34 @@ static void refusals(void **state)
     kit_job(&k, dir, testdir_path("other"));
     k.job.adapter = "/nowhere";
     refused(&k, ERR_IO, "/nowhere");
-    /* unfinished blocks made from something else are not mixed in */
-    kit_job(&k, dir, testdir_path("mixed"));
+}
+
+/* A run that stopped before its first block binds nobody; one with a block does, and what is there
+ * is not mixed with what other inputs make. */
+static void begun_or_not(void **state)
+{
+    (void)state;
+    struct kit_job k;
+    kit_job(&k, dir, testdir_path("begun"));
     stop_request();
     refused(&k, ERR_STOPPED, "stopped");
     stop_reset();
-    assert_true(fs_exists(testdir_path("mixed/parts/inputs.json")));
+    assert_false(fs_exists(testdir_path("begun/run.yaml")));
+    assert_false(fs_exists(testdir_path("begun/parts")));
+#ifdef RADMILL_FAULTS
+    k.opts.max_new_tokens = 7;
+    k.opts.slots = 1;
+    fault_arm(FAULT_RENAME, 6, true);
+    refused(&k, ERR_IO, "block-");
+    fault_disarm_all();
+    assert_true(fs_exists(testdir_path("begun/parts/block-0000000.jsonl")));
     kit_dataset[0] ^= 1;
     refused(&k, ERR_CONFIG, "shards changed");
     kit_dataset[0] ^= 1;
+    k.opts.max_new_tokens = 8;
+    refused(&k, ERR_CONFIG, "generate.max_new_tokens");
+    assert_true(fs_exists(testdir_path("begun/parts/block-0000000.jsonl")));
+#endif
 }
 
 /* Make block files until one is there, then kill -9; what is there is used, the rest is made. */
@@ -271,11 +290,9 @@ static void fault_sweep(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_pairs),
-        cmocka_unit_test(any_batching),
-        cmocka_unit_test(again_limit_adapter),
-        cmocka_unit_test(refusals),
-        cmocka_unit_test(killed),
+        cmocka_unit_test(the_pairs),           cmocka_unit_test(any_batching),
+        cmocka_unit_test(again_limit_adapter), cmocka_unit_test(refusals),
+        cmocka_unit_test(begun_or_not),        cmocka_unit_test(killed),
         cmocka_unit_test(fault_sweep),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
