@@ -62,18 +62,18 @@ static size_t merge_short(const struct tokenizer *t, uint32_t *id, size_t n)
     return n;
 }
 
-/* ---- long words: symbols in a list, pairs in a binary heap */
+/* ---- long words: symbols in a list, pairs in a heap */
 struct links {
     uint32_t *id, *prev, *next; /* next == n: the last; id == TOK_NO_ID: merged away */
     uint32_t n;
 };
 
+/* Four children a node: half the levels of a binary heap, and the four lie in one cache line. */
 static void heap_push(uint64_t *h, size_t *n, uint64_t v)
 {
     size_t i = (*n)++;
 
-    for (; i > 0 && h[(i - 1) / 2] > v; i = (i - 1) / 2)
-        h[i] = h[(i - 1) / 2];
+    for (; i > 0 && h[(i - 1) / 4] > v; i = (i - 1) / 4) h[i] = h[(i - 1) / 4];
     h[i] = v;
 }
 
@@ -82,10 +82,13 @@ static uint64_t heap_pop(uint64_t *h, size_t *n)
     uint64_t top = h[0], v = h[--*n];
     size_t i = 0;
 
-    for (size_t c; (c = 2 * i + 1) < *n; i = c) {
-        if (c + 1 < *n && h[c + 1] < h[c]) c++;
-        if (h[c] >= v) break;
-        h[i] = h[c];
+    for (size_t c; (c = 4 * i + 1) < *n;) {
+        size_t end = c + 4 < *n ? c + 4 : *n, least = c;
+        for (size_t k = c + 1; k < end; k++)
+            if (h[k] < h[least]) least = k;
+        if (h[least] >= v) break;
+        h[i] = h[least];
+        i = least;
     }
     h[i] = v;
     return top;

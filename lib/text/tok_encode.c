@@ -142,23 +142,24 @@ static bool long_word(struct tok_cache *c, const char *p, size_t n, struct tok_i
 }
 
 /* ---- short words */
-static inline uint64_t low_bytes(size_t n)
-{
-    return n >= 8 ? UINT64_MAX : ((uint64_t)1 << 8 * n) - 1;
-}
-
-/* n <= SHORT_KEY bytes at p; `room` bytes may be read there. */
+/* n <= SHORT_KEY bytes at p; `room` bytes may be read there. Reading sixteen and masking saves a copy
+ * of unknown length. */
 static inline struct short_key key_of(const char *p, size_t n, size_t room)
 {
     uint64_t w[2] = {0, 0};
 
-    if (room >= 16)
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (__builtin_expect(room >= 16, 1)) {
         memcpy(w, p, 16);
-    else
-        memcpy(w, p, n);
-    w[0] &= low_bytes(n);
-    w[1] &= n > 8 ? low_bytes(n - 8) : 0;
-    return (struct short_key){w[0], w[1] | (uint64_t)n << 56};
+        w[0] &= n >= 8 ? UINT64_MAX : ((uint64_t)1 << 8 * n) - 1;
+        w[1] &= n > 8 ? ((uint64_t)1 << 8 * (n - 8)) - 1 : 0;
+        return (struct short_key){w[0], w[1] | (uint64_t)n << 56};
+    }
+#endif
+    (void)room;
+    memcpy(w, p, n);
+    memset((char *)w + SHORT_KEY, (int)n, 1);
+    return (struct short_key){w[0], w[1]};
 }
 
 static inline uint32_t key_line(struct short_key k)

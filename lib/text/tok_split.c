@@ -8,6 +8,7 @@
  * They match every text from end to end, so a word begins where the last one ended. With digits,
  * each digit is a stretch of its own, and the look-ahead of \s+(?!\S) sees the end of the stretch.
  */
+#include "text/tok_block.h"
 #include "text/tok_impl.h"
 #include "text/uniclass.h"
 #include "text/utf8.h"
@@ -54,12 +55,46 @@ static inline uint32_t class_at(const struct scan *s, size_t i, size_t *len)
     return c;
 }
 
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+/* ASCII letters at the front of eight bytes: 0 to 8. With bit 5 set, letters are 61 to 7A; adding
+ * 1F and 5 carries into a byte's top bit from 61 and from 7B on. */
+static inline size_t letters_in(uint64_t w)
+{
+    const uint64_t tops = 0x8080808080808080u;
+    uint64_t low = (w | 0x2020202020202020u) & ~tops;
+    uint64_t from_a = low + 0x1F1F1F1F1F1F1F1Fu, past_z = low + 0x0505050505050505u;
+    uint64_t others = ~(from_a & ~past_z & ~w) & tops;
+
+    return others ? (size_t)__builtin_ctzll(others) / 8 : 8;
+}
+
+/* Where the ASCII letters from i end, or earlier: the last bytes are left to the caller. */
+static inline size_t skip_letters(const struct scan *s, size_t i)
+{
+    while (s->n - i >= 8) {
+        uint64_t w;
+        memcpy(&w, s->p + i, 8);
+        size_t k = letters_in(w);
+        i += k;
+        if (k < 8) break;
+    }
+    return i;
+}
+#else
+static inline size_t skip_letters(const struct scan *s, size_t i)
+{
+    (void)s;
+    return i;
+}
+#endif
+
 /* End of the run of one class that goes on at i. */
 static inline size_t run_end(const struct scan *s, size_t i, uint32_t class)
 {
     size_t len;
 
     for (;;) {
+        if (class == LETTER) i = skip_letters(s, i);
         while (i < s->n && ascii_class[s->p[i]] == class)
             i++;
         if (i >= s->n || s->p[i] < 0x80 || high_class(s, i, &len) != class) return i;
@@ -99,6 +134,10 @@ static size_t contraction(const struct scan *s, size_t i, bool any_case)
 static inline size_t gpt2_end(const struct scan *s, size_t i)
 {
     size_t len, k;
+
+    /* by far the most common word */
+    if (s->p[i] == ' ' && i + 1 < s->n && ascii_class[s->p[i + 1]] == LETTER)
+        return run_end(s, i + 1, LETTER);
     uint32_t c = class_at(s, i, &len);
 
     if (s->p[i] == '\'' && (k = contraction(s, i, false)) > 0) return i + k;
@@ -154,6 +193,40 @@ static inline size_t llama3_end(const struct scan *s, size_t i)
     return llama3_space_end(s, i);
 }
 
+static inline size_t word_end(const struct scan *s, enum tok_split split, size_t i)
+{
+    return split == TOK_SPLIT_GPT2 ? gpt2_end(s, i) : llama3_end(s, i);
+}
+
+#ifdef TOK_HAVE_BLOCKS
+/* Ends of words inside the bytes from *i on, which begin a word; *i moves to the last of them. *stop is
+ * where the block's judgement ends. */
+static inline size_t block_words(const struct scan *s, enum tok_split split, size_t *i,
+                                 uint32_t *ends, size_t max, size_t *stop)
+{
+    uint8_t tail[TOK_BLOCK] = {0};
+    const uint8_t *p = s->p + *i;
+    size_t at = *i, room = s->n - at, k = 0;
+
+    if (room < TOK_BLOCK)
+        p = memcpy(tail, p, room);
+    else
+        room = TOK_BLOCK;
+    struct tok_masks m = tok_classify(p);
+    uint64_t odd = split == TOK_SPLIT_GPT2 ? m.odd : tok_llama3_odd(&m);
+    uint64_t starts =
+        split == TOK_SPLIT_GPT2 ? tok_gpt2_starts(&m, s->digits) : tok_llama3_starts(&m);
+    if (odd && (size_t)__builtin_ctzll(odd) < room) room = (size_t)__builtin_ctzll(odd);
+    *stop = at + room;
+    if (room < 2) return 0;
+    /* not bit 0, where we are; nor the last one judged, which depends on the byte behind it */
+    starts &= ((uint64_t)1 << (room - 1)) - 2;
+    for (; starts && k < max; starts &= starts - 1)
+        ends[k++] = (uint32_t)(*i = at + (size_t)__builtin_ctzll(starts));
+    return k;
+}
+#endif
+
 size_t tok_split_words(const struct tokenizer *t, const char *text, size_t n, size_t from,
                        uint32_t *ends, size_t max)
 {
@@ -161,18 +234,21 @@ size_t tok_split_words(const struct tokenizer *t, const char *text, size_t n, si
     size_t k = 0, i = from;
 
     CHECK(n < UINT32_MAX);
-    switch (t->split) {
-    case TOK_SPLIT_NONE:
+    if (t->split == TOK_SPLIT_NONE) {
         if (i < n && max > 0) ends[k++] = (uint32_t)n;
-        break;
-    case TOK_SPLIT_GPT2:
-        while (i < n && k < max)
-            ends[k++] = (uint32_t)(i = gpt2_end(&s, i));
-        break;
-    case TOK_SPLIT_LLAMA3:
-        while (i < n && k < max)
-            ends[k++] = (uint32_t)(i = llama3_end(&s, i));
-        break;
+        return k;
+    }
+    while (i < n && k < max) {
+        size_t stop = i;
+#ifdef TOK_HAVE_BLOCKS
+        size_t at = i, got = 0;
+        if (s.p[i] < 0x80) got = block_words(&s, t->split, &i, ends + k, max - k, &stop);
+        k += got;
+        if (got > 0 && stop == at + TOK_BLOCK) continue;
+#endif
+        /* one by one, past what stopped the block */
+        while (k < max && i < n && i <= stop)
+            ends[k++] = (uint32_t)(i = word_end(&s, t->split, i));
     }
     return k;
 }
