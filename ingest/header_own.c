@@ -123,28 +123,44 @@ static bool find_known(const struct known *table, size_t n, struct str name, enu
     return false;
 }
 
+/* ctype.h's macros are statements in disguise; these are functions. */
+static bool is_space(char c)
+{
+    return isspace((unsigned char)c) != 0;
+}
+
+static bool is_edge(char c)
+{
+    return is_space(c) || (ispunct((unsigned char)c) && c != '(' && c != ')');
+}
+
+static char lower(char c)
+{
+    return (char)tolower((unsigned char)c);
+}
+
 /* Lower case, one blank between words, no punctuation at the ends. False: too long for a name. */
 static bool fold(struct str raw, char buf[MAX_NAME], struct str *out)
 {
     size_t n = 0;
     bool blank = false;
 
-    raw = clean_strip(raw);
+    while (raw.n > 0 && is_edge(raw.p[0]))
+        raw = str_sub(raw, 1, raw.n);
+    while (raw.n > 0 && is_edge(raw.p[raw.n - 1]))
+        raw.n--;
     for (size_t i = 0; i < raw.n; i++) {
-        unsigned char c = (unsigned char)raw.p[i];
-        if (isspace(c) || (n == 0 && ispunct(c) && c != '(')) {
-            blank = n > 0;
+        if (is_space(raw.p[i])) {
+            blank = true;
             continue;
         }
         if (n + 2 > MAX_NAME) return false;
         if (blank) buf[n++] = ' ';
         blank = false;
-        buf[n++] = (char)(c < 0x80 ? tolower(c) : c);
+        buf[n++] = lower(raw.p[i]);
     }
-    while (n > 0 && strchr("-.*=#", buf[n - 1]))
-        n--;
-    *out = str_trim((struct str){buf, n});
-    return out->n > 0;
+    *out = (struct str){buf, n};
+    return n > 0;
 }
 
 static bool in_capitals(struct str name)
@@ -177,11 +193,29 @@ static enum own_kind kind_by_table(struct str name)
     return OWN_NONE;
 }
 
+/* "FINDNNINGS", "IMPRRESSION": a long word two typing errors away from a name. */
+static enum own_kind kind_by_likeness(struct str name)
+{
+    static const struct known likely[] = {
+        {"findings", OWN_FINDINGS},     {"impression", OWN_IMPRESSION},
+        {"conclusion", OWN_IMPRESSION}, {"comparison", OWN_COMPARISON},
+        {"indication", OWN_CLINICAL},   {"examination", OWN_EXAMINATION},
+        {"technique", OWN_TECHNIQUE},
+    };
+
+    for (size_t i = 0; name.n >= 7 && i < COUNT(likely); i++) {
+        if (str_distance(name, str_of(likely[i].name)) <= 2) return likely[i].kind;
+    }
+    return OWN_NONE;
+}
+
 static enum own_kind kind_of(struct str name, bool capitals)
 {
     enum own_kind kind = kind_by_table(name);
 
     if (kind != OWN_NONE || !capitals) return kind;
+    kind = kind_by_likeness(name);
+    if (kind != OWN_NONE) return kind;
     for (size_t i = 0; i < COUNT(words); i++) {
         if (has(name, words[i].name)) return words[i].kind;
     }

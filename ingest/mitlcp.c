@@ -123,26 +123,29 @@ static size_t code_point_offset(struct str text, uint64_t n)
     return at;
 }
 
+static struct record_span conclusion(const struct rule *rule, struct str text,
+                                     const struct section_list *l)
+{
+    size_t begin = 0, end = 0;
+
+    if (rule->section.n == 0)
+        return section_span(text, code_point_offset(text, rule->begin),
+                            code_point_offset(text, rule->end));
+    for (size_t k = 0; k < l->n; k++) {
+        if (!str_eq(l->v[k].name, rule->section)) continue;
+        begin = l->v[k].begin;
+        end = l->v[k].end;
+    }
+    return section_span(text, begin, end);
+}
+
 bool mitlcp_override(const struct mitlcp_rules *r, struct str study, struct str text,
                      const struct section_list *l, struct record_span spans[SEC_COUNT])
 {
     for (size_t i = 0; r && i < r->n; i++) {
-        const struct rule *rule = &r->v[i];
-        size_t begin = 0, end = 0;
-        if (!str_eq(rule->study, study)) continue;
-        if (rule->section.n == 0) {
-            begin = code_point_offset(text, rule->begin);
-            end = code_point_offset(text, rule->end);
-        } else {
-            for (size_t k = 0; k < l->n; k++) {
-                if (str_eq(l->v[k].name, rule->section)) {
-                    begin = l->v[k].begin;
-                    end = l->v[k].end;
-                }
-            }
-        }
+        if (!str_eq(r->v[i].study, study)) continue;
         spans[SEC_FINDINGS] = (struct record_span){0, 0};
-        spans[SEC_IMPRESSION] = section_span(text, begin, end);
+        spans[SEC_IMPRESSION] = conclusion(&r->v[i], text, l);
         return true;
     }
     return false;

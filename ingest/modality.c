@@ -8,6 +8,7 @@
 #include "ingest/csv_read.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
+enum { HEAD_BYTES = 400 };
 
 /* ---- words */
 struct phrase {
@@ -43,6 +44,9 @@ static const struct phrase phrases[] = {
     {"tc 99m", MOD_NM, false},
     {"tc99m", MOD_NM, false},
     {"sestamibi", MOD_NM, false},
+    {"myocardial perfusion", MOD_NM, false},
+    {"perfusion scan", MOD_NM, false},
+    {"perfusion study", MOD_NM, false},
     {"cardiolite", MOD_NM, false},
     {"myoview", MOD_NM, false},
     {"tetrofosmin", MOD_NM, false},
@@ -50,11 +54,13 @@ static const struct phrase phrases[] = {
     {"nm", MOD_NM, true},
     {"ct", MOD_CT, false},
     {"cta", MOD_CT, false},
+    {"ccta", MOD_CT, false},
     {"hrct", MOD_CT, false},
     {"cat scan", MOD_CT, false},
     {"computed tomography", MOD_CT, false},
     {"computed tomographic", MOD_CT, false},
     {"computerized tomography", MOD_CT, false},
+    {"computerized tomographic", MOD_CT, false},
     {"mri", MOD_MR, false},
     {"mra", MOD_MR, false},
     {"mrv", MOD_MR, false},
@@ -64,6 +70,8 @@ static const struct phrase phrases[] = {
     {"angiogram", MOD_XA, false},
     {"angiography", MOD_XA, false},
     {"arteriogram", MOD_XA, false},
+    {"arteriograms", MOD_XA, false},
+    {"angiograms", MOD_XA, false},
     {"arteriography", MOD_XA, false},
     {"aortogram", MOD_XA, false},
     {"venogram", MOD_XA, false},
@@ -82,6 +90,12 @@ static const struct phrase phrases[] = {
     {"cystourethrogram", MOD_RF, false},
     {"vcug", MOD_RF, false},
     {"hysterosalpingogram", MOD_RF, false},
+    {"urogram", MOD_RF, false},
+    {"pyelogram", MOD_RF, false},
+    {"ivp", MOD_RF, false},
+    {"arthrogram", MOD_RF, false},
+    {"discogram", MOD_RF, false},
+    {"myelogram", MOD_RF, false},
     {"swallow study", MOD_RF, false},
     {"ultrasound", MOD_US, false},
     {"ultrasonography", MOD_US, false},
@@ -92,6 +106,9 @@ static const struct phrase phrases[] = {
     {"doppler", MOD_US, false},
     {"duplex", MOD_US, false},
     {"echocardiogram", MOD_US, false},
+    {"echocardiography", MOD_US, false},
+    {"echocardiographic", MOD_US, false},
+    {"biophysical profile", MOD_US, false},
     {"transvaginal", MOD_US, false},
     {"us", MOD_US, true},
     {"x ray", MOD_CR, false},
@@ -116,10 +133,106 @@ static const struct phrase phrases[] = {
     {"pa view", MOD_CR, false},
     {"two views", MOD_CR, false},
     {"three views", MOD_CR, false},
+    {"three view", MOD_CR, false},
+    {"two view", MOD_CR, false},
     {"2 views", MOD_CR, false},
     {"3 views", MOD_CR, false},
-    {"views", MOD_CR, false},
+    {"4 views", MOD_CR, false},
+    {"four views", MOD_CR, false},
+    {"five views", MOD_CR, false},
+    {"1 view", MOD_CR, false},
+    {"one view", MOD_CR, false},
+    {"single view", MOD_CR, false},
+    {"frontal view", MOD_CR, false},
+    {"lateral view", MOD_CR, false},
+    {"pa lateral", MOD_CR, false},
+    {"ap lateral", MOD_CR, false},
+    {"pa lat", MOD_CR, false},
+    {"ap lat", MOD_CR, false},
+    {"pa and lat", MOD_CR, false},
+    {"ap and lat", MOD_CR, false},
+    {"radiologic exam", MOD_CR, false},
     {"portable chest", MOD_CR, false},
+    {"foot series", MOD_CR, false},
+    {"hand series", MOD_CR, false},
+    {"knee series", MOD_CR, false},
+    {"spine series", MOD_CR, false},
+    {"abdominal series", MOD_CR, false},
+    {"stress test", MOD_OT, false},
+    {"nerve conduction", MOD_OT, false},
+    {"emg", MOD_OT, false},
+    {"electrodiagnostic", MOD_OT, false},
+    {"eeg", MOD_OT, false},
+    {"radiotherapy", MOD_OT, false},
+    {"chemoradiotherapy", MOD_OT, false},
+    {"brachytherapy", MOD_OT, false},
+    {"radiation therapy", MOD_OT, false},
+    {"bone densitometry", MOD_OT, false},
+    {"bone density", MOD_OT, false},
+    {"dexa", MOD_OT, false},
+};
+
+/* What only one kind of image is described by. These are looked for in the whole text, findings
+ * too: they name no other examination. */
+static const struct phrase signs[] = {
+    {"t1", MOD_MR, false},
+    {"t2", MOD_MR, false},
+    {"t1 weighted", MOD_MR, false},
+    {"t2 weighted", MOD_MR, false},
+    {"weighted images", MOD_MR, false},
+    {"flair", MOD_MR, false},
+    {"stir", MOD_MR, true},
+    {"signal intensity", MOD_MR, false},
+    {"signal", MOD_MR, false},
+    {"gadolinium", MOD_MR, false},
+    {"marrow edema", MOD_MR, false},
+    {"meniscus", MOD_MR, false},
+    {"hounsfield", MOD_CT, false},
+    {"axial scans", MOD_CT, false},
+    {"axial images", MOD_CT, false},
+    {"hypodensity", MOD_CT, false},
+    {"hypodense", MOD_CT, false},
+    {"attenuation", MOD_CT, false},
+    {"calcium score", MOD_CT, false},
+    {"reformatted", MOD_CT, false},
+    {"coronal reconstructions", MOD_CT, false},
+    {"echogenic", MOD_US, false},
+    {"echogenicity", MOD_US, false},
+    {"hypoechoic", MOD_US, false},
+    {"hyperechoic", MOD_US, false},
+    {"anechoic", MOD_US, false},
+    {"fetal heart", MOD_US, false},
+    {"fetal cardiac", MOD_US, false},
+    {"fetal", MOD_US, false},
+    {"gestational sac", MOD_US, false},
+    {"gestational age", MOD_US, false},
+    {"gestational", MOD_US, false},
+    {"crown rump", MOD_US, false},
+    {"biparietal", MOD_US, false},
+    {"systolic velocity", MOD_US, false},
+    {"compressibility", MOD_US, false},
+    {"mitral regurgitation", MOD_US, false},
+    {"tricuspid regurgitation", MOD_US, false},
+    {"mci", MOD_NM, false},
+    {"radiotracer", MOD_NM, false},
+    {"tracer", MOD_NM, false},
+    {"isotope", MOD_NM, false},
+    {"uptake", MOD_NM, false},
+    {"perfusion defect", MOD_NM, false},
+    {"swimmer", MOD_CR, false},
+    {"odontoid view", MOD_CR, false},
+    {"oblique views", MOD_CR, false},
+    {"cardiomediastinal", MOD_CR, false},
+    {"costophrenic", MOD_CR, false},
+    {"hyperexpanded", MOD_CR, false},
+    {"microcalcifications", MOD_MG, false},
+    {"bi rads", MOD_MG, false},
+    {"nerve conduction", MOD_OT, false},
+    {"motor unit", MOD_OT, false},
+    {"motor nerve", MOD_OT, false},
+    {"sensory nerve", MOD_OT, false},
+    {"emg", MOD_OT, false},
+    {"needle", MOD_OT, false},
 };
 
 struct token {
@@ -128,23 +241,33 @@ struct token {
     bool stop; /* a full stop follows: "MR. SMITH" */
 };
 
+/* ASCII only: a byte of a longer character parts words. */
+static bool is_word(char c)
+{
+    return isalnum((unsigned char)c) != 0;
+}
+
+static char lower(char c)
+{
+    return (char)tolower((unsigned char)c);
+}
+
 /* Next word of letters and digits at or after *at. */
 static bool next_token(struct str s, size_t *at, struct token *t)
 {
-    size_t n = 0;
+    size_t n = 0, i = *at;
 
-    while (*at < s.n && !isalnum((unsigned char)s.p[*at]))
-        (*at)++;
-    if (*at == s.n) return false;
+    while (i < s.n && !is_word(s.p[i]))
+        i++;
     t->capitals = true;
-    for (; *at < s.n && isalnum((unsigned char)s.p[*at]); (*at)++) {
-        unsigned char c = (unsigned char)s.p[*at];
-        t->capitals = t->capitals && !islower(c);
-        if (n + 1 < sizeof t->text) t->text[n++] = (char)tolower(c);
+    for (; i < s.n && is_word(s.p[i]); i++) {
+        if (s.p[i] >= 'a' && s.p[i] <= 'z') t->capitals = false;
+        if (n + 1 < sizeof t->text) t->text[n++] = lower(s.p[i]);
     }
     t->text[n] = 0;
-    t->stop = *at < s.n && s.p[*at] == '.';
-    return true;
+    t->stop = i < s.n && s.p[i] == '.';
+    *at = i;
+    return n > 0;
 }
 
 /* Does the phrase's rest (behind its first word) follow at `at`? */
@@ -165,31 +288,66 @@ static bool rest_follows(struct str s, size_t at, const char *words)
 
 static bool matches(struct str s, size_t behind, const struct token *t, const struct phrase *p)
 {
-    size_t n = strcspn(p->words, " ");
+    size_t n;
 
+    if (t->text[0] != p->words[0]) return false; /* most end here */
+    n = strcspn(p->words, " ");
     if (strlen(t->text) != n || strncmp(t->text, p->words, n) != 0) return false;
     if (p->capitals && (!t->capitals || t->stop)) return false;
     return rest_follows(s, behind, p->words);
+}
+
+static void count_hits(struct str text, const struct phrase *table, size_t n,
+                       size_t hits[MOD_COUNT])
+{
+    struct token t;
+
+    memset(hits, 0, MOD_COUNT * sizeof *hits);
+    for (size_t at = 0; next_token(text, &at, &t);) {
+        for (size_t i = 0; i < n; i++)
+            hits[table[i].code] += matches(text, at, &t, &table[i]);
+    }
 }
 
 enum record_modality modality_by_words(struct str text)
 {
     /* A guided procedure or a combined examination is what stands first here. */
     static const enum record_modality order[] = {MOD_PT, MOD_MG, MOD_NM, MOD_CT, MOD_MR,
-                                                 MOD_XA, MOD_RF, MOD_US, MOD_CR};
-    bool seen[MOD_COUNT] = {false};
-    struct token t;
+                                                 MOD_XA, MOD_RF, MOD_US, MOD_OT, MOD_CR};
+    size_t hits[MOD_COUNT];
 
-    for (size_t at = 0; next_token(text, &at, &t);) {
-        for (size_t i = 0; i < COUNT(phrases); i++) {
-            if (!seen[phrases[i].code] && matches(text, at, &t, &phrases[i]))
-                seen[phrases[i].code] = true;
-        }
-    }
+    count_hits(text, phrases, COUNT(phrases), hits);
     for (size_t i = 0; i < COUNT(order); i++) {
-        if (seen[order[i]]) return order[i];
+        if (hits[order[i]] > 0) return order[i];
     }
     return MOD_UNKNOWN;
+}
+
+enum record_modality modality_by_signs(struct str text)
+{
+    size_t hits[MOD_COUNT], best = 1, second = 0;
+
+    count_hits(text, signs, COUNT(signs), hits);
+    for (size_t i = 2; i < MOD_COUNT; i++) {
+        if (hits[i] > hits[best]) best = i;
+    }
+    for (size_t i = 1; i < MOD_COUNT; i++) {
+        if (i != best && hits[i] > second) second = hits[i];
+    }
+    /* One word may be chance; a quarrel of words is no answer. */
+    return hits[best] >= 2 && hits[best] >= 2 * second ? (enum record_modality)best : MOD_UNKNOWN;
+}
+
+size_t modality_head(struct str text, const struct record_span section[SEC_COUNT])
+{
+    static const enum record_section others[] = {SEC_FINDINGS, SEC_COMPARISON, SEC_IMPRESSION};
+    size_t head = text.n < HEAD_BYTES ? text.n : HEAD_BYTES;
+
+    for (size_t i = 0; i < COUNT(others); i++) {
+        struct record_span s = section[others[i]];
+        if (s.length > 0 && s.offset < head) head = s.offset;
+    }
+    return head;
 }
 
 /* ---- procedure codes */
@@ -360,7 +518,8 @@ struct modality_answer modality_of(const struct modality_map *map, const struct 
     if (in->fallback != MOD_UNKNOWN) return (struct modality_answer){in->fallback, ORIGIN_SOURCE};
     a = (struct modality_answer){modality_by_words(in->examination), ORIGIN_TEXT};
     if (a.code == MOD_UNKNOWN) a.code = modality_by_words(in->technique);
-    if (a.code == MOD_UNKNOWN) a.code = modality_by_words(in->text);
+    if (a.code == MOD_UNKNOWN) a.code = modality_by_words(in->head);
+    if (a.code == MOD_UNKNOWN) a.code = modality_by_signs(in->text);
     if (a.code == MOD_UNKNOWN) a.origin = ORIGIN_NONE;
     return a;
 }

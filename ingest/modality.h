@@ -2,10 +2,12 @@
  * ingest/modality - which modality a report is of, and how we know.
  *
  * In this order, the first that answers wins: the site's own code map, a modality column, a
- * procedure code (CPT range), the words of the description, the report's examination and technique
- * sections, its first lines; then the source's default. Findings and comparison are never looked
- * at: they name other modalities. Words are whole words ("ct" is not in "structures"). Where the
- * words of one text contradict each other the rules abstain rather than guess.
+ * procedure code (CPT range), the names of modalities in the description, the source's own, then
+ * names in the report's examination and technique sections and first lines. Findings and comparison
+ * are not asked for names: they name other examinations. Last, the whole text is asked for words
+ * that only one kind of image is described by ("T2 weighted", "hypoechoic"); there the rules
+ * abstain unless one modality has twice as many as any other. Words are whole words ("ct" is not
+ * in "structures").
  */
 #pragma once
 #include "ingest/record.h"
@@ -13,7 +15,9 @@
 struct modality_map; /* the site's codes */
 
 struct modality_input {
-    struct str column, code, description, examination, technique, text;
+    struct str column, code, description, examination, technique;
+    struct str head; /* of the text, see modality_head */
+    struct str text;
     enum record_modality fallback; /* of the source; MOD_UNKNOWN: none */
 };
 struct modality_answer {
@@ -22,8 +26,13 @@ struct modality_answer {
 };
 /* map may be NULL. */
 struct modality_answer modality_of(const struct modality_map *map, const struct modality_input *in);
-/* By the words of one text; MOD_UNKNOWN: none, or too many. */
+/* How much of a report's beginning may be asked: up to its findings, comparison or impression, at
+ * most some lines. */
+size_t modality_head(struct str text, const struct record_span section[SEC_COUNT]);
+/* By the names of modalities in one text; MOD_UNKNOWN: none. */
 enum record_modality modality_by_words(struct str text);
+/* By words for what is seen; MOD_UNKNOWN: too few, or of several kinds. */
+enum record_modality modality_by_signs(struct str text);
 /* By a CPT code; MOD_UNKNOWN: not one we know. */
 enum record_modality modality_by_code(struct str code);
 

@@ -275,8 +275,8 @@ static bool write_attributes(hid_t file, const struct record_block_info *info, u
            write_attribute(file, "block_xxh3", H5T_STD_U64LE, 2, h);
 }
 
-/* A file in memory, without a time anywhere. The oldest format, on purpose: H5Fget_file_image clears
- * a flag in a newer superblock and leaves its checksum as it was (seen with 1.10.8). */
+/* A file in memory, without a time anywhere. The oldest format, on purpose: H5Fget_file_image
+ * clears a flag in a newer superblock and leaves its checksum as it was (seen with 1.10.8). */
 static hid_t create_in_memory(size_t increment)
 {
     hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);

@@ -97,15 +97,33 @@ enum record_status report_status(struct str cell)
 }
 
 /* ---- text */
-/* Well-formed UTF-8: borrowed; else repaired into buf. */
-static bool decode(struct str in, struct sbuf *buf, struct str *out, uint32_t *flags, struct err *e)
+/* What is not UTF-8 in a table came from Excel or an older Windows program. Windows-1252's code
+ * points of the bytes 80 to 9f; the five holes stand for themselves (WHATWG Encoding Standard). */
+static bool put_windows(struct str in, struct sbuf *out, struct err *e)
+{
+    static const uint16_t high[32] = {
+        0x20AC, 0x0081, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
+        0x2039, 0x0152, 0x008D, 0x017D, 0x008F, 0x0090, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
+        0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x009D, 0x017E, 0x0178,
+    };
+
+    for (size_t i = 0; i < in.n; i++) {
+        uint8_t c = (uint8_t)in.p[i];
+        if (!utf8_put(out, c >= 0x80 && c < 0xA0 ? high[c - 0x80] : c, e)) return false;
+    }
+    return true;
+}
+
+/* Well-formed UTF-8: borrowed; else decoded or repaired into buf. */
+static bool decode(struct str in, bool table, struct sbuf *buf, struct str *out, uint32_t *flags,
+                   struct err *e)
 {
     uint64_t bad = 0;
     size_t at = buf->n;
 
     *out = in;
     if (utf8_valid(in)) return true;
-    if (!utf8_repair(in, buf, &bad, e)) return false;
+    if (table ? !put_windows(in, buf, e) : !utf8_repair(in, buf, &bad, e)) return false;
     *out = str_sub(sbuf_str(buf), at, buf->n);
     *flags |= RECORD_REPAIRED_UTF8;
     return true;
@@ -130,7 +148,7 @@ static bool has_cells(const struct report_input *in)
     return false;
 }
 
-/* Cells of sections stand behind the text, one a line, where the text itself has no such section. */
+/* Cells of sections stand behind the text, one a line, where the text has no such section. */
 static bool add_cells(struct report_builder *b, const struct report_input *in, struct record *r,
                       struct err *e)
 {
@@ -145,7 +163,7 @@ static bool add_cells(struct report_builder *b, const struct report_input *in, s
         if (in->section[i].n == 0 || found[i].length > 0) continue;
         if (b->cells.n > 0 && !sbuf_putc(&b->cells, '\n', e)) return false;
         sbuf_clear(&b->text);
-        if (!decode(in->section[i], &b->text, &cell, &r->flags, e)) return false;
+        if (!decode(in->section[i], true, &b->text, &cell, &r->flags, e)) return false;
         begin = b->cells.n;
         if (!sbuf_put(&b->cells, cell, e)) return false;
         found[i] = section_span(sbuf_str(&b->cells), begin, b->cells.n);
@@ -159,7 +177,7 @@ static bool make_text(struct report_builder *b, const struct report_rules *rules
                       const struct report_input *in, struct record *r, struct err *e)
 {
     sbuf_clear(&b->text);
-    if (!decode(in->text, &b->text, &r->text, &r->flags, e)) return false;
+    if (!decode(in->text, in->table, &b->text, &r->text, &r->flags, e)) return false;
     if (rules->mode == MODE_MITLCP && memchr(r->text.p, '\r', r->text.n)) {
         sbuf_clear(&b->lines);
         if (!mitlcp_newlines(r->text, &b->lines, e)) return false;
@@ -239,7 +257,8 @@ static void set_modality(const struct report_rules *rules, const struct report_i
         .description = in->description,
         .examination = span_text(r, SEC_EXAMINATION),
         .technique = span_text(r, SEC_TECHNIQUE),
-        .text = in->text.n ? r->text : (struct str){"", 0},
+        .head = str_sub(r->text, 0, in->text.n ? modality_head(r->text, r->section) : 0),
+        .text = r->text,
         .fallback = rules->modality,
     };
     struct modality_answer a = modality_of(rules->map, &m);

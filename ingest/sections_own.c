@@ -171,19 +171,37 @@ static struct record_span unheaded(struct str text, const struct section_list *l
     return none;
 }
 
-/* FINDINGS AND IMPRESSION in one: a numbered paragraph at the end is the impression. */
+/* Does a numbered list begin at `at`: "1. " or "1) ", behind a sentence and a line's end or two
+ * blanks? "LEVEL 1. " within a sentence is none. */
+static bool list_begins(struct str text, size_t begin, size_t at)
+{
+    size_t before = at, blanks = 0;
+    bool newline = false;
+
+    if (text.p[at] != '1' || at + 2 >= text.n || !strchr(".)", text.p[at + 1]) ||
+        !isspace((unsigned char)text.p[at + 2]))
+        return false;
+    for (; before > begin && isspace((unsigned char)text.p[before - 1]); before--) {
+        newline = newline || text.p[before - 1] == '\n' || text.p[before - 1] == '\r';
+        blanks++;
+    }
+    return before > begin && strchr(".:", text.p[before - 1]) && (newline || blanks >= 2);
+}
+
+/* FINDINGS AND IMPRESSION in one: a numbered list behind some prose is the impression. */
 static void split_combined(struct str text, const struct section *s,
                            struct record_span out[SEC_COUNT])
 {
-    for (size_t at = next_paragraph(text, s->begin, s->end); at < s->end;
-         at = next_paragraph(text, at, s->end)) {
-        struct str rest = clean_strip(str_sub(text, at, s->end));
-        if (!str_starts(rest, STR("1.")) && !str_starts(rest, STR("1)"))) continue;
+    size_t at = s->begin;
+
+    while (at < s->end && !list_begins(text, s->begin, at))
+        at++;
+    if (at < s->end && count_words(str_sub(text, s->begin, at)) >= MIN_WORDS) {
         if (out[SEC_FINDINGS].length == 0) out[SEC_FINDINGS] = section_span(text, s->begin, at);
         out[SEC_IMPRESSION] = section_span(text, at, s->end);
-        return;
+    } else {
+        out[SEC_IMPRESSION] = section_span(text, s->begin, s->end);
     }
-    out[SEC_IMPRESSION] = section_span(text, s->begin, s->end);
 }
 
 static void set_span(struct str text, const struct section *s, struct record_span *out)

@@ -23,7 +23,8 @@ static const char *const usual[ROLE_COUNT][16] = {
     [ROLE_CODE] = {"procedure_code", "exam_code", "proc_code", "cpt_code", "cpt", "code"},
     [ROLE_DESCRIPTION] = {"exam_description", "study_description", "procedure_description",
                           "description", "exam_name", "procedure_name", "procedure", "exam",
-                          "study", "exam_type"},
+                          "study", "exam_type", "exam_desc", "exam_code_desc", "procedure_desc",
+                          "study_desc"},
     [ROLE_SPLIT] = {"split"},
     [ROLE_TEXT] = {"report_text", "full_text", "report", "text", "narrative", "report_body",
                    "result_text", "full_report"},
@@ -170,6 +171,7 @@ bool table_row(struct table_map *m, const struct csv_row *row, struct report_inp
     for (int r = 0; r < ROLE_COUNT; r++) {
         if (!cell_of(m, r, row, &cell[r], e)) return false;
     }
+    out->table = true;
     out->text = cell[ROLE_TEXT];
     out->patient = str_trim(cell[ROLE_PATIENT]);
     out->study = str_trim(cell[cell[ROLE_STUDY].n ? ROLE_STUDY : ROLE_ID]);
