@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/stop.h"
+#include "checkpoint/ckpt.h"
 #include "support/testdir.h"
 #include "train/trial.h"
 
@@ -90,6 +91,43 @@ static void stopping_anywhere_changes_nothing(void **state)
         assert_int_equal(lines(&x, "\"dev\""), 3);
         trial_same(&x, &whole);
     }
+}
+
+/* Shifts decide the rounding of the first step after going on: coarse ones put into the checkpoint must
+ * show in the adapter. */
+static void shifts_come_from_the_checkpoint(void **state)
+{
+    enum { COUNT = 3712, SHIFTS = 28 };
+    static float params[COUNT], m[COUNT], v[COUNT];
+    int32_t shifts[SHIFTS];
+    struct ckpt_item items[] = {{"params", CKPT_F32, COUNT, params},
+                                {"m", CKPT_F32, COUNT, m},
+                                {"v", CKPT_F32, COUNT, v},
+                                {"shifts", CKPT_I32, SHIFTS, shifts}};
+    struct trial x;
+    struct err e = {0};
+    struct arena a;
+    struct str meta;
+    size_t nx, nw;
+
+    (void)state;
+    arena_init(&a, 1 << 16);
+    trial_init(&x, "shifts");
+    trial_stop_after(&x, 2);
+    const char *dir = trial_file(&x, "checkpoints");
+    assert_true(ckpt_load(trial_comm, dir, 2, items, 4, &a, &meta, &e));
+    for (int i = 0; i < SHIFTS; i++) {
+        assert_in_range(shifts[i], 40, 80); /* 2^-40 and finer: gradients here are below 1 */
+        shifts[i] = 12;
+    }
+    assert_true(ckpt_save(trial_comm, dir, 2, items, 4, meta, 2, NULL, 0, &e));
+    trial_must(&x);
+    char *px = testdir_read(trial_file(&x, "adapter/adapter_model.safetensors"), &nx);
+    char *pw = testdir_read(trial_file(&whole, "adapter/adapter_model.safetensors"), &nw);
+    assert_true(nx == nw && memcmp(px, pw, nx) != 0);
+    free(pw);
+    free(px);
+    arena_free(&a);
 }
 
 static void a_request_to_stop_ends_at_the_next_step(void **state)
@@ -311,6 +349,7 @@ int main(void)
         cmocka_unit_test(a_run_leaves_what_it_promises),
         cmocka_unit_test(a_finished_run_says_so_again),
         cmocka_unit_test(stopping_anywhere_changes_nothing),
+        cmocka_unit_test(shifts_come_from_the_checkpoint),
         cmocka_unit_test(a_request_to_stop_ends_at_the_next_step),
         cmocka_unit_test(a_pause_scores_and_leaves_no_trace),
         cmocka_unit_test(early_stopping_keeps_the_best),

@@ -52,7 +52,7 @@ static void sweep(enum fault_point point, bool forever, uint64_t stride)
 static void writes_may_fail(void **state)
 {
     (void)state;
-    sweep(FAULT_WRITE, false, 1);
+    sweep(FAULT_WRITE, false, 2);
     sweep(FAULT_WRITE, true, 3);
 }
 
@@ -67,8 +67,8 @@ static void syncs_and_renames_may_fail(void **state)
 static void memory_may_run_out(void **state)
 {
     (void)state;
-    sweep(FAULT_MEM, false, 61);
-    sweep(FAULT_MEM, true, 97);
+    sweep(FAULT_MEM, false, 151);
+    sweep(FAULT_MEM, true, 199);
 }
 
 int main(void)
