@@ -33,6 +33,6 @@ uint64_t rng_u64(struct rng_key k, uint64_t index);
 double rng_unit(struct rng_key k, uint64_t index);                /* [0, 1), 53 bits */
 uint64_t rng_below(struct rng_key k, uint64_t index, uint64_t n); /* [0, n), unbiased to 2^-64 */
 double rng_normal(struct rng_key k, uint64_t index);              /* mean 0, variance 1 */
-/* Position of index in a pseudo-random permutation of [0, n): a Feistel network of 6 rounds with
- * cycle walking; index < n. */
+/* Position of index in a pseudo-random permutation of [0, n), index < n: a Feistel network of 6
+ * rounds over the smallest power of two (256 or more) that holds n, with cycle walking. */
 uint64_t rng_permute(struct rng_key k, uint64_t index, uint64_t n);
