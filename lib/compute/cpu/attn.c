@@ -60,10 +60,33 @@ void attn_scores(const struct attn_plan *p, const struct attn_block *b, const vo
                             .lda = gemm_a_bytes(p->t, p->hd),
                             .b = (const unsigned char *)packed + b->j0 * units * 4,
                             .depth = units,
-                            .m = (uint32_t)(p->group * b->n),
-                            .n = (uint32_t)(b->j1 - b->j0),
+                            .cols = p->keys - b->j0,
+                            .m = p->group * b->n,
+                            .n = b->j1 - b->j0,
                             .k = units};
     gemm_multiply(p->c, p->t, &m, (struct gemm_dst){s, DEV_F32, p->ld, 1.0f, 0.0f, false}, scratch);
+}
+
+/* A panel at a time, because in each of them k starts at j0. */
+void attn_weigh(const struct attn_plan *p, const struct attn_block *b, const void *weights,
+                size_t row0, size_t rows, const void *packed, struct gemm_dst out, void *scratch)
+{
+    size_t nr = p->t->nr, depth = gemm_units(p->t, p->keys), lda = p->ld * dev_dtype_bytes(p->type);
+    size_t skip = b->j0 / (p->t->bf16 ? 2 : 1), out_bytes = dev_dtype_bytes(out.t);
+    for (size_t c = 0; c < p->hd; c += nr) {
+        size_t n = p->hd - c < nr ? p->hd - c : nr, width = n <= nr / 2 ? nr / 2 : nr;
+        struct gemm_packed m = {.a = (const unsigned char *)weights + row0 * lda,
+                                .lda = lda,
+                                .b = (const unsigned char *)packed + (c * depth + skip * width) * 4,
+                                .depth = depth,
+                                .cols = n,
+                                .m = rows,
+                                .n = n,
+                                .k = gemm_units(p->t, b->j1 - b->j0)};
+        struct gemm_dst to = out;
+        to.p = (unsigned char *)out.p + c * out_bytes;
+        gemm_multiply(p->c, p->t, &m, to, scratch);
+    }
 }
 
 void attn_put_row(const struct attn_plan *p, const float *from, size_t c0, size_t c1, size_t width,
@@ -134,24 +157,11 @@ static void forward_block(struct forward *f, const struct attn_block *b, size_t 
                           struct dev_mat q, struct dev_mat out, struct dev_mat lse)
 {
     const struct attn_plan *p = &f->p;
-    size_t z = dev_dtype_bytes(p->type), per_unit = p->t->bf16 ? 2 : 1;
     attn_pack_rows(p, q, t, b->n, g, f->tmp, f->q);
     attn_scores(p, b, f->q, f->k, f->s, f->multiply);
     softmax_block(f, b, t, g, lse);
-    size_t depth = gemm_units(p->t, p->keys);
-    struct gemm_packed m = {.a = f->prob,
-                            .lda = p->ld * z,
-                            .depth = depth,
-                            .m = (uint32_t)(p->group * b->n),
-                            .k = gemm_units(p->t, b->j1 - b->j0)};
-    for (size_t c = 0; c < p->hd; c += p->t->nr) { /* a panel at a time: k starts at j0 in each */
-        size_t n = p->hd - c < p->t->nr ? p->hd - c : p->t->nr;
-        size_t width = n <= p->t->nr / 2 ? p->t->nr / 2 : p->t->nr;
-        m.n = (uint32_t)n;
-        m.b = (const unsigned char *)f->v + (c * depth + b->j0 / per_unit * width) * 4;
-        gemm_multiply(p->c, p->t, &m,
-                      (struct gemm_dst){f->o + c, DEV_F32, p->hd, 1.0f, 0.0f, false}, f->multiply);
-    }
+    attn_weigh(p, b, f->prob, 0, p->group * b->n, f->v,
+               (struct gemm_dst){f->o, DEV_F32, p->hd, 1.0f, 0.0f, false}, f->multiply);
     for (size_t r = 0; r < p->group * b->n; r++) {
         size_t h = g * p->group + r / b->n, row = t + r % b->n;
         float *y = cpu_dest(out, (uint32_t)row, h * p->hd, f->tmp);

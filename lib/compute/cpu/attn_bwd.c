@@ -84,8 +84,9 @@ static void add_turned(struct backward *w, const struct attn_block *b, struct de
                                   .lda = gemm_a_bytes(p->t, rows),
                                   .b = w->panels,
                                   .depth = units,
-                                  .m = (uint32_t)hd,
-                                  .n = (uint32_t)(b->j1 - b->j0),
+                                  .cols = b->j1 - b->j0,
+                                  .m = hd,
+                                  .n = b->j1 - b->j0,
                                   .k = units};
     gemm_multiply(p->c, p->t, &product,
                   (struct gemm_dst){sum + b->j0, DEV_F32, p->ld, 1.0f, 1.0f, false}, w->multiply);
@@ -96,24 +97,13 @@ static void query_gradient(struct backward *w, const struct attn_block *b, size_
 {
     const struct attn_plan *p = &w->p;
     struct dev_mat dq = w->call->m[6];
-    size_t depth = gemm_units(p->t, p->keys), per_unit = p->t->bf16 ? 2 : 1;
-    size_t z = dev_dtype_bytes(p->type), nr = p->t->nr;
-    for (size_t h = 0; h < p->group; h++)
-        for (size_t c = 0; c < p->hd; c += nr) {
-            size_t n = p->hd - c < nr ? p->hd - c : nr, width = n <= nr / 2 ? nr / 2 : nr;
-            struct gemm_packed product = {.a = (const unsigned char *)w->ds + h * b->n * p->ld * z,
-                                          .lda = p->ld * z,
-                                          .b = (const unsigned char *)w->kn +
-                                               (c * depth + b->j0 / per_unit * width) * 4,
-                                          .depth = depth,
-                                          .m = (uint32_t)b->n,
-                                          .n = (uint32_t)n,
-                                          .k = gemm_units(p->t, b->j1 - b->j0)};
-            unsigned char *to = dev_mat_row(dq, t);
-            to += ((g * p->group + h) * p->hd + c) * dev_dtype_bytes(dq.dtype);
-            gemm_multiply(p->c, p->t, &product,
-                          (struct gemm_dst){to, dq.dtype, dq.ld, 1.0f, 0.0f, false}, w->multiply);
-        }
+    for (size_t h = 0; h < p->group; h++) {
+        size_t col = (g * p->group + h) * p->hd;
+        unsigned char *to = dev_mat_row(dq, t);
+        to += col * dev_dtype_bytes(dq.dtype);
+        attn_weigh(p, b, w->ds, h * b->n, b->n, w->kn,
+                   (struct gemm_dst){to, dq.dtype, dq.ld, 1.0f, 0.0f, false}, w->multiply);
+    }
 }
 
 static void backward_block(struct backward *w, const struct attn_block *b, size_t t, size_t g)

@@ -128,7 +128,7 @@ void gemm_multiply(const struct cpu *c, const struct tile *t, const struct gemm_
     for (size_t m = 0; m < p->m; m += step)
         for (size_t n = 0; n < p->n; n += t->nr) {
             size_t rows = p->m - m < step ? p->m - m : step;
-            size_t width = p->n - n <= t->nr / 2 ? t->nr / 2 : t->nr;
+            size_t width = p->cols - n <= t->nr / 2 ? t->nr / 2 : t->nr;
             multiply_panel(c, t, p, (size_t[]){m, rows, n, width}, scratch, out);
         }
     if (t->end) t->end();
@@ -226,13 +226,13 @@ static void job_part(const void *context, size_t task, void *scratch)
     struct gemm_packed p = {.b = b, .depth = gemm_units(j->t, k), .k = gemm_units(j->t, k)};
     struct gemm_src bs = j->b;
     bs.p = (const unsigned char *)bs.p + k0 * (bs.trans ? bs.ld : 1) * dev_dtype_bytes(bs.t);
-    p.m = (uint32_t)(m1 - m0);
+    p.m = m1 - m0;
     p.lda = a ? gemm_a_bytes(j->t, k) : j->a.ld * bytes_a;
     p.a = a ? (const unsigned char *)a + m0 * p.lda
             : (const unsigned char *)j->a.p + m0 * p.lda + k0 * bytes_a;
     for (size_t n = range[2]; n < range[3]; n += step) {
         struct gemm_dst o = j->out;
-        p.n = (uint32_t)(range[3] - n < step ? range[3] - n : step);
+        p.n = p.cols = range[3] - n < step ? range[3] - n : step;
         gemm_pack_b(c, j->t, bs, n, p.n, k, tmp, b);
         o.p = (unsigned char *)o.p + (o.trans ? n * o.ld + m0 : m0 * o.ld + n) * bytes_out;
         if (k0 > 0) o.beta = 1.0f;

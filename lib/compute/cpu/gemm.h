@@ -39,8 +39,9 @@ struct gemm_packed {
     size_t lda;    /* bytes */
     const void *b; /* panels */
     size_t depth;  /* units of k that each panel of b holds */
-    uint32_t m, n;
-    size_t k; /* units, <= depth */
+    size_t cols;   /* columns that were packed from b on: tells how wide the last panel is */
+    size_t m, n;   /* wanted; n <= cols */
+    size_t k;      /* units, <= depth */
 };
 
 struct gemm;
