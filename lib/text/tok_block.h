@@ -1,5 +1,6 @@
 /*
- * text/tok_block - word starts of sixty-four ASCII bytes at once, by bit algebra. Private to lib/text.
+ * text/tok_block - word starts of sixty-four ASCII bytes at once, by bit algebra. Private to
+ * lib/text.
  *
  * A block begins where a word begins. Each byte's class is a bit in one mask a class; a word starts
  * where a class begins, with the exceptions of the two regular expressions (tok_split.c) written as
@@ -22,7 +23,8 @@ struct tok_masks {
     uint64_t letter, number, space, blank, line_end, odd; /* blank: U+0020; odd: not to be judged */
 };
 
-/* Bytes from lo on, `count` of them, as ones; others as zeros. Signed compares want a shifted range. */
+/* Bytes from lo on, `count` of them, as ones; others as zeros. Signed compares want a shifted
+ * range. */
 static inline __m128i tok_in_range(__m128i x, char lo, int count)
 {
     __m128i shifted = _mm_add_epi8(x, _mm_set1_epi8((char)(-128 - lo)));

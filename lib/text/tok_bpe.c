@@ -73,7 +73,8 @@ static void heap_push(uint64_t *h, size_t *n, uint64_t v)
 {
     size_t i = (*n)++;
 
-    for (; i > 0 && h[(i - 1) / 4] > v; i = (i - 1) / 4) h[i] = h[(i - 1) / 4];
+    for (; i > 0 && h[(i - 1) / 4] > v; i = (i - 1) / 4)
+        h[i] = h[(i - 1) / 4];
     h[i] = v;
 }
 

@@ -142,31 +142,32 @@ static bool long_word(struct tok_cache *c, const char *p, size_t n, struct tok_i
 }
 
 /* ---- short words */
-/* n <= SHORT_KEY bytes at p; `room` bytes may be read there. Reading sixteen and masking saves a copy
- * of unknown length. */
+/* Sixteen bytes from keep_bytes + 16 - n are n ones, then zeros. */
+#define ONES_16 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255
+static const uint8_t keep_bytes[32] = {ONES_16};
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define LAST_BYTE_SHIFT 56
+#else
+#define LAST_BYTE_SHIFT 0
+#endif
+
+/* n <= SHORT_KEY bytes at p; `room` bytes may be read there. Reading sixteen and masking saves a
+ * copy of unknown length. */
 static inline struct short_key key_of(const char *p, size_t n, size_t room)
 {
-    uint64_t w[2] = {0, 0};
+    uint64_t w[2] = {0, 0}, keep[2];
 
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    if (__builtin_expect(room >= 16, 1)) {
+    if (__builtin_expect(room >= 16, 1))
         memcpy(w, p, 16);
-        w[0] &= n >= 8 ? UINT64_MAX : ((uint64_t)1 << 8 * n) - 1;
-        w[1] &= n > 8 ? ((uint64_t)1 << 8 * (n - 8)) - 1 : 0;
-        return (struct short_key){w[0], w[1] | (uint64_t)n << 56};
-    }
-#endif
-    (void)room;
-    memcpy(w, p, n);
-    memset((char *)w + SHORT_KEY, (int)n, 1);
-    return (struct short_key){w[0], w[1]};
+    else
+        memcpy(w, p, n);
+    memcpy(keep, keep_bytes + 16 - n, 16);
+    return (struct short_key){w[0] & keep[0], (w[1] & keep[1]) | (uint64_t)n << LAST_BYTE_SHIFT};
 }
 
 static inline uint32_t key_line(struct short_key k)
 {
-    uint64_t h = (k.lo ^ k.hi * 0x9E3779B97F4A7C15u) * 0xD6E8FEB86659FD93u;
-
-    return (uint32_t)((h ^ h >> 29) * 0xFF51AFD7ED558CCDu >> 49);
+    return (uint32_t)((k.lo ^ k.hi * 0x9E3779B97F4A7C15u) * 0xD6E8FEB86659FD93u >> 49);
 }
 
 /* A short word that is not in its line: from the merge engine, and into the line if it fits. */

@@ -199,8 +199,8 @@ static inline size_t word_end(const struct scan *s, enum tok_split split, size_t
 }
 
 #ifdef TOK_HAVE_BLOCKS
-/* Ends of words inside the bytes from *i on, which begin a word; *i moves to the last of them. *stop is
- * where the block's judgement ends. */
+/* Ends of words inside the bytes from *i on, which begin a word; *i moves to the last of them.
+ * *stop is where the block's judgement ends. */
 static inline size_t block_words(const struct scan *s, enum tok_split split, size_t *i,
                                  uint32_t *ends, size_t max, size_t *stop)
 {
