@@ -328,5 +328,6 @@ int main(void)
 #endif
         cmocka_unit_test(test_dtypes),
     };
+    tiny_spare_jansson();
     return cmocka_run_group_tests(tests, setup, teardown);
 }

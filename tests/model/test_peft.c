@@ -1,0 +1,206 @@
+/* What we write, PEFT and transformers read and compute alike; what PEFT writes, we read bit for bit.
+ * Skipped, visibly, without a Python that has peft (RADMILL_REF_PYTHON names one). */
+#include "tiny.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/fs.h"
+#include "support/testdir.h"
+
+static char python[512];
+
+static bool find_python(void)
+{
+    const char *env = getenv("RADMILL_REF_PYTHON"),
+               *tries[] = {env ? env : "", "/root/ref/bin/python"};
+    char cmd[700];
+    for (size_t i = 0; i < 2; i++) {
+        if (!tries[i][0]) continue;
+        snprintf(cmd, sizeof cmd, "'%s' -c 'import peft, transformers' >/dev/null 2>&1", tries[i]);
+        if (system(cmd) == 0) {
+            snprintf(python, sizeof python, "%s", tries[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void run_python(const char *dir)
+{
+    char cmd[2000];
+    snprintf(cmd, sizeof cmd,
+             "OMP_NUM_THREADS=1 '%s' '%s/tests/model/check_peft.py' '%s' 2>'%s/stderr' || { cat "
+             "'%s/stderr'; exit 1; }",
+             python, RADMILL_SOURCE, dir, dir, dir);
+    assert_int_equal(system(cmd), 0);
+}
+
+/* Logits of all positions of the longest sample, and its ids, to DIR/ids.json. */
+static void write_logits(struct model *m, struct lora *l, const char *dir)
+{
+    struct decoder_work *w = NULL;
+    struct tiny_batch t, one;
+    uint32_t rows[TINY_TOKENS], vocab = model_get_spec(m)->vocab;
+    char path[700];
+    tiny_batch(&t);
+    tiny_single(&t, 2, &one);
+    for (uint32_t i = 0; i < one.b.ntokens; i++)
+        rows[i] = i;
+    one.b.rows = rows;
+    one.b.nrows = one.b.ntokens;
+    float *logits = malloc((size_t)one.b.nrows * vocab * sizeof *logits);
+    OK(decoder_work_open(m, l, 64, 64, false, &w, e));
+    OK(decoder_logits(w, &one.b, logits, e));
+    snprintf(path, sizeof path, "%s/ids.json", dir);
+    FILE *f = fopen(path, "w");
+    fprintf(f, "{\"ids\": [");
+    for (uint32_t i = 0; i < one.b.ntokens; i++)
+        fprintf(f, "%s%u", i ? "," : "", one.tokens[i]);
+    fprintf(f, "], \"logits\": [");
+    for (uint32_t i = 0; i < one.b.nrows; i++) {
+        fprintf(f, "%s[", i ? "," : "");
+        for (uint32_t v = 0; v < vocab; v++)
+            fprintf(f, "%s%.9g", v ? "," : "", (double)logits[(size_t)i * vocab + v]);
+        fprintf(f, "]");
+    }
+    fprintf(f, "]}");
+    fclose(f);
+    free(logits);
+    decoder_work_close(w);
+}
+
+static float *download(struct lora *l, struct dev *d)
+{
+    float *f = malloc(lora_count(l) * sizeof *f);
+    OK(dev_download(d, lora_params(l), 0, f, lora_count(l) * sizeof *f, e));
+    return f;
+}
+
+static void link_base(const char *base, const char *dir)
+{
+    char to[700];
+    OK(fs_mkdirs(dir, e));
+    snprintf(to, sizeof to, "%s/base", dir);
+    char cmd[1600];
+    snprintf(cmd, sizeof cmd, "ln -s '%s' '%s'", base, to);
+    assert_int_equal(system(cmd), 0);
+}
+
+static void round_trip(enum tiny_case c, struct lora *(*make)(struct model *))
+{
+    const char *base = tiny_write(c);
+    char dir[600], path[700];
+    struct dev *d = NULL;
+    struct model *m = NULL;
+    struct lora *l, *back = NULL;
+    size_t n, nb;
+
+    snprintf(dir, sizeof dir, "%s", testdir_path(make == NULL ? "all" : "some"));
+    link_base(base, dir);
+    OK(dev_open("cpu", 1, &d, e));
+    OK(model_open(d, base, DEV_F32, &m, e));
+    l = make ? make(m) : tiny_lora(m, 0);
+    snprintf(path, sizeof path, "%s/adapter", dir);
+    OK(lora_save(l, path, "tiny", e));
+    write_logits(m, l, dir);
+    run_python(dir);
+    snprintf(path, sizeof path, "%s/resaved", dir);
+    OK(lora_load(m, path, &back, e));
+    const struct lora_tensor *a = lora_tensors(l, &n), *b = lora_tensors(back, &nb);
+    assert_int_equal(n, nb);
+    for (size_t i = 0; i < n; i++)
+        assert_string_equal(a[i].name, b[i].name);
+    float *x = download(l, d), *y = download(back, d);
+    assert_memory_equal(x, y, lora_count(l) * sizeof *x);
+    free(x);
+    free(y);
+    lora_close(back);
+    lora_close(l);
+    model_close(m);
+    dev_close(d);
+}
+
+static void test_all_linear(void **state)
+{
+    (void)state;
+    round_trip(TINY_LLAMA3, NULL);
+}
+
+/* A fresh adapter on three layers, with B moved off zero. */
+static struct lora *some(struct model *m)
+{
+    static const char *const names[] = {"q_proj", "v_proj", "down_proj"};
+    struct lora_opts o = {.rank = 3, .alpha = 4.5, .targets = {names, 3}};
+    struct lora *l = NULL;
+    OK(lora_open(m, &o, 11, &l, e));
+    size_t n = lora_count(l);
+    float *f = malloc(n * sizeof *f);
+    tiny_hash(77, n, f);
+    OK(dev_upload(model_dev(m), lora_params(l), 0, f, n * sizeof *f, e));
+    OK(lora_refresh(l, e));
+    free(f);
+    return l;
+}
+
+static void test_some_layers(void **state)
+{
+    (void)state;
+    round_trip(TINY_MISTRAL, some);
+}
+
+/* Method full: the folder is a model like any other. */
+static void test_full(void **state)
+{
+    (void)state;
+    const char *base = tiny_write(TINY_LLAMA);
+    struct lora_opts o = {.method = LORA_FULL};
+    char dir[600], path[700];
+    struct dev *d = NULL;
+    struct model *m = NULL;
+    struct lora *l = NULL;
+    snprintf(dir, sizeof dir, "%s", testdir_path("whole"));
+    OK(fs_mkdirs(dir, e));
+    OK(dev_open("cpu", 1, &d, e));
+    OK(model_open(d, base, DEV_F32, &m, e));
+    OK(lora_open(m, &o, 1, &l, e));
+    float *f = download(l, d);
+    for (size_t i = 0; i < lora_count(l); i++)
+        f[i] *= 1.25F;
+    OK(dev_upload(d, lora_params(l), 0, f, lora_count(l) * sizeof *f, e));
+    OK(lora_refresh(l, e));
+    free(f);
+    snprintf(path, sizeof path, "%s/full", dir);
+    OK(lora_save(l, path, "tiny", e));
+    write_logits(m, l, dir);
+    run_python(dir);
+    lora_close(l);
+    model_close(m);
+    dev_close(d);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    testdir_make();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    testdir_remove();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all_linear),
+                                       cmocka_unit_test(test_some_layers),
+                                       cmocka_unit_test(test_full)};
+    if (!find_python()) {
+        printf("SKIP: no Python with peft and transformers: set RADMILL_REF_PYTHON\n");
+        return 77;
+    }
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
