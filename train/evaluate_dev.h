@@ -16,7 +16,7 @@ struct dev_loss {
 /* From fixed and rows (> 0). */
 double dev_loss_mean(const struct dev_loss *d);
 
-/* l holds the dev plan: one step of all its bins. A loss that is not finite is not an error here: mean
- * is NaN and never the best. Collective. */
+/* l holds the dev plan: one step of all its bins. A loss that is not finite is not an error here:
+ * mean is NaN and never the best. Collective. */
 MUST_CHECK bool evaluate_dev(struct decoder_work *w, struct loader *l, struct comm *c,
                              struct dev_loss *out, struct err *e);

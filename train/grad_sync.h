@@ -1,17 +1,17 @@
 /*
- * train/grad_sync - the sum of gradients over bins and ranks, exact, so that its order cannot matter.
+ * train/grad_sync - the sum of gradients over bins and ranks, exact: its order cannot matter.
  *
- * The main idea: every bin's gradient becomes round(g * 2^shift) in 64-bit integers; integers add up
- * to the same bits in any order and any grouping, on 1 rank or 1,000. The one thing all must agree on
- * is the shift, so it comes only from values that do not depend on who computed what:
+ * The main idea: every bin's gradient becomes round(g * 2^shift) in 64-bit integers; integers add
+ * up to the same bits in any order and any grouping, on 1 rank or 1,000. The one thing all must
+ * agree on is the shift, so it comes only from values that do not depend on who computed what:
  *
- *     slices    the flat gradient is cut into at most GRAD_SYNC_SLICES runs of whole tensors, a shift
- *               each (a tensor each in small models)
+ *     slices    the flat gradient is cut into at most GRAD_SYNC_SLICES runs of whole tensors, each
+ *               with a shift of its own (in small models a slice is a tensor)
  *     step 1    a generous static shift: sums up to 2^12 fit, with 2^-47 as the unit for 8 bins
  *     later     from the largest |g| of any bin in the step before (maximum over all ranks), with
  *               room to grow 2^10-fold
  *     overflow  largest |g| * 2^shift * bins would not fit: all ranks see it in the agreed maximum,
- *               take shifts from this step's maximum, and the step is done again. It then fits.
+ *               take shifts from this step's maximum, and the step is done again; now it fits
  *
  * The shifts are part of the checkpoint. The unit is at least 2^30 times finer than the largest
  * element of its slice for up to 2^20 bins a step: rounding is below that of the f32 result.
@@ -42,7 +42,7 @@ struct grad_sync {
     int64_t *stage;           /* host, one piece; NULL on a single rank */
 };
 
-/* For gradients laid out as tensors[n]; bins_per_step: most bins summed in one step, over all ranks. */
+/* For gradients laid out as tensors[n]; bins_per_step: most bins of one step, over all ranks. */
 MUST_CHECK bool grad_sync_init(struct grad_sync *s, struct dev *d, struct comm *c,
                                const struct lora_tensor *tensors, size_t n, uint64_t bins_per_step,
                                struct err *e);

@@ -3,8 +3,9 @@
  *
  * Samples of the bin are laid end to end; which positions bear loss follows from the sample's own
  * target index (or all positions but the first, loss_on all). No padding, no mask: a position whose
- * next token is in the loss is a row, its next token the label. The end mark of a sample is its last
- * token, so it is always in the loss; a sample's first token is never predicted from its neighbour.
+ * next token is in the loss is a row, its next token the label. The end mark of a sample is its
+ * last token, so it is always in the loss; a sample's first token is never predicted from its
+ * neighbour.
  *
  * No prefetch thread: tokens are memory-mapped and a bin of 8,192 tokens takes microseconds to lay
  * out, against milliseconds and more to compute. Not thread-safe.

@@ -1,8 +1,8 @@
 /*
  * train/memory_plan - what one rank takes on its device, known before the first step.
  *
- * All of it is allocated at the start for the largest bin of the whole run, so that training does not
- * run out of memory in the middle: either the table fits, or the run does not start.
+ * All of it is allocated at the start for the largest bin of the whole run, so that training does
+ * not run out of memory in the middle: either the table fits, or the run does not start.
  */
 #pragma once
 #include "model/decoder.h"

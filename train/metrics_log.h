@@ -1,12 +1,12 @@
 /*
- * train/metrics_log - metrics.jsonl: one line a step and an evaluation, and TensorBoard's view of it.
+ * train/metrics_log - metrics.jsonl: one line a step and an evaluation; TensorBoard's view of it.
  *
- *     {"kind":"train","step":7,"time":1790000000,"epoch":0.03,"loss":1.93,"lr":0.0002,"grad_norm":0.7,
- *      "tokens":65120,"targets":14210,"tokens_per_s":20110,"targets_per_s":4388}
+ *     {"kind":"train","step":7,"time":1790000000,"epoch":0.03,"loss":1.93,"lr":0.0002,
+ *      "grad_norm":0.7,"tokens":65120,"targets":14210,"tokens_per_s":20110,"targets_per_s":4388}
  *     {"kind":"dev","step":250,"time":1790000100,"epoch":1.0,"loss":1.71,"targets":80123}
  *
- * A checkpoint holds the size of the file; going on from it cuts what came later, so a step is never
- * listed twice. Only rank 0 writes: elsewhere a log is closed and all calls do nothing.
+ * A checkpoint holds the size of the file; going on from it cuts what came later, so a step is
+ * never listed twice. Only rank 0 writes: elsewhere a log is closed and all calls do nothing.
  */
 #pragma once
 #include "base/fs.h"

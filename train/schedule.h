@@ -3,7 +3,7 @@
  *
  * Steps count from 1 to T, W of them warm up:
  *     s <= W:   lr = peak * s / (W + 1)
- *     s >  W:   p = (s - 1 - W) / (T - W)     0 at the first step after warm-up, below 1 at the last
+ *     s >  W:   p = (s - 1 - W) / (T - W)    0 right after the warm-up, below 1 at the last step
  *               constant  peak
  *               linear    min + (peak - min) (1 - p)
  *               cosine    min + (peak - min) (1 + cos(pi p)) / 2     (arXiv 1608.03983, one cycle)

@@ -2,12 +2,12 @@
  * train/step - one optimizer step: gradients of this rank's bins, the exact sum over all bins and
  * ranks, clipping, AdamW, refreshed weights.
  *
- *     bins of the rank --decoder_grad--> grad_sync --sum / rows--> gradient --clip--> AdamW --> masters
+ *     bins of the rank --decoder_grad--> grad_sync --sum / rows--> gradient --clip--> AdamW
  *
  * The main idea: everything after the sum is computed by every rank from the same bits, so masters
- * stay the same everywhere without being sent. The gradient is the sum over all loss-bearing positions
- * of the step divided by their global number: how samples were cut into bins or dealt to ranks
- * does not show. Where bins come from is the caller's affair (struct step_source).
+ * stay the same everywhere without being sent. The gradient is the sum over all loss-bearing
+ * positions of the step divided by their global number: how samples were cut into bins or dealt to
+ * ranks does not show. Where bins come from is the caller's affair (struct step_source).
  *
  * Clipping is torch's: factor min(1, clip / (norm + 1e-6)) on the norm of the summed gradient.
  */
@@ -26,7 +26,7 @@ struct step_opts {
     uint64_t seed;                                /* dropout */
     uint64_t bins_per_step;                       /* at most, over all ranks */
     bool
-        decay_vectors; /* weight decay also on one-row tensors: LoRA yes, norms of a full model no */
+        decay_vectors; /* weight decay on one-row tensors too: LoRA yes, norms of a full model no */
 };
 struct step {
     struct step_opts o;

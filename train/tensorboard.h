@@ -1,9 +1,9 @@
 /*
  * train/tensorboard - a TensorBoard event file from metrics.jsonl.
  *
- * The event file is a projection of the metrics file, remade whole and replaced atomically, so the two
- * cannot disagree and a resumed run leaves no events of steps that were taken back. Each number of a
- * line, but for step and time, becomes a scalar "<kind>/<key>".
+ * The event file is a projection of the metrics file, remade whole and replaced atomically, so the
+ * two cannot disagree and a resumed run leaves no events of steps that were taken back. Each number
+ * of a line, but for step and time, becomes a scalar "<kind>/<key>".
  *
  * Layout: TFRecord framing (u64 length, masked crc32c of it, data, masked crc32c of the data;
  * tensorflow/core/lib/io/record_writer) around protobuf messages Event { 1 double wall_time, 2

@@ -7,11 +7,12 @@
  *     train.dir/tensorboard/events.out.tfevents...     the same, remade from metrics.jsonl
  *     train.dir/adapter/                               the result: a PEFT folder + radmill.json
  *
- * The main idea: the run is a pure function of configuration, shards, base model and seed. The plan of
- * bins is computed (shard/plan), gradients and losses are summed exactly (train/grad_sync), so the
- * adapter's bytes do not depend on the number of ranks, nor on when the run was stopped or killed and
- * with how many ranks it went on. What would make them depend on the clock is refused (early stopping
- * with evaluation by minutes). They hold for one kind of device, build and thread count.
+ * The main idea: the run is a pure function of configuration, shards, base model and seed. The plan
+ * of bins is computed (shard/plan), gradients and losses are summed exactly (train/grad_sync), so
+ * the adapter's bytes do not depend on the number of ranks, nor on when the run was stopped or
+ * killed and with how many ranks it went on. What would make them depend on the clock is refused
+ * (early stopping with evaluation by minutes). They hold for one kind of device, build and thread
+ * count.
  *
  * Loss is the sum over target tokens divided by their global number, over bins and ranks alike.
  *
@@ -74,7 +75,7 @@ struct train_summary {
     char adapter[512];       /* folder of the result; empty unless finished */
 };
 
-/* Train, or go on training, until done. Stopped as asked (base/stop, stop_after_steps): the state is
- * saved and the error is ERR_STOPPED. Collective. */
+/* Train, or go on training, until done. Stopped as asked (base/stop, stop_after_steps): the state
+ * is saved and the error is ERR_STOPPED. Collective. */
 MUST_CHECK bool train_run(const struct train_job *j, struct comm *c, struct train_summary *out,
                           struct err *e);

@@ -59,8 +59,8 @@ MUST_CHECK bool train_run_check(const struct train_job *j, struct err *e);
 MUST_CHECK bool train_run_open(struct train_run *r, const struct train_job *j, struct comm *c,
                                struct err *e);
 void train_run_close(struct train_run *r);
-/* After a failure: a folder without any checkpoint forgets its options, so that the run may be tried
- * again with others (a lower rate, smaller bins). */
+/* After a failure: a folder without any checkpoint forgets its options, so that the run may be
+ * tried again with others (a lower rate, smaller bins). */
 void train_run_forget(struct train_run *r);
 
 /* Write a checkpoint of the state as it is; ranks whose state is not the same are an error.
