@@ -19,7 +19,7 @@ const struct opt generate_table[] = {
     OPT_U32(struct generate_opts, slots, 32, 1, 4096, "answers in the making at once"),
     OPT_U32(struct generate_opts, prefill_rows, 1024, 1, 1048576, "prompt tokens in one step"),
     OPT_STRING(struct generate_opts, adapter, "auto",
-               "auto (train.dir's, where there is one), none, or an adapter folder"),
+               "auto (the one in train.dir), none, or a folder"),
     OPT_U64(struct generate_opts, limit, 0, 0, 9007199254740992.0,
             "only the first reports of the split; 0: all"),
     OPT_STRING(struct generate_opts, name, NULL, "what to call this system in tables"),

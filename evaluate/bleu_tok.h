@@ -1,0 +1,21 @@
+/*
+ * evaluate/bleu_tok - sacrebleu's 13a tokenization (that of mteval-v13a.pl).
+ *
+ * Four passes, each left to right without overlap, exactly as the four regular expressions act: a
+ * pass sees what the one before it wrote.
+ */
+#pragma once
+#include "base/err.h"
+#include "base/str.h"
+
+/* Two buffers to work in, owned by the caller; contents are scratch. */
+struct bleu_tok {
+    struct sbuf a, b;
+};
+void bleu_tok_init(struct bleu_tok *t);
+void bleu_tok_free(struct bleu_tok *t);
+/* *out: the text with blanks where tokens part, borrowed until the next call; split it with
+ * bleu_tok_next. */
+MUST_CHECK bool bleu_tok_13a(struct bleu_tok *t, struct str text, struct str *out, struct err *e);
+/* Cut the next token off *rest at Unicode white space (Python's); false when there is none. */
+bool bleu_tok_next(struct str *rest, struct str *token);
