@@ -6,9 +6,10 @@
 #include "base/mem.h"
 #include "model/decoder_parts.h"
 
-/* On the CPU a row of a product has the same bits whatever the number of rows (compute/cpu/gemm.h). A
- * GPU's library promises no such thing: there every product of a step has one fixed number of rows, a
- * tile, and what is over is padding; up to some 200 rows cost as much as one. */
+/* On the CPU a row of a product has the same bits whatever the number of rows
+ * (compute/cpu/gemm.h). A GPU's library promises no such thing: there every product of a step has
+ * one fixed number of rows, a tile, and what is over is padding; up to some 200 rows cost as much
+ * as one. */
 enum { GPU_TILE = 128, PAD_ROWS = 128, HEAD_ROWS = 32, ALIGN_BYTES = 256 };
 
 struct decoder_cache {

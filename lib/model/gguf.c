@@ -305,7 +305,8 @@ const struct gguf_kv *gguf_find(const struct gguf *g, const char *key)
 
 /* ---- values */
 
-/* One scalar, or an array whose items are all alike (some writers repeat a number for each block). */
+/* One scalar, or an array whose items are all alike (some writers repeat a number for each
+ * block). */
 static bool scalar(const struct gguf *g, const char *key, const struct gguf_kv **out, struct err *e)
 {
     const struct gguf_kv *kv = gguf_find(g, key);

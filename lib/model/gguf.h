@@ -1,13 +1,13 @@
 /*
- * model/gguf - read GGUF version 3 files: metadata, tensor table, and block-quantised tensors back to
- * f32.
+ * model/gguf - read GGUF version 3 files: metadata, tensor table, and block-quantised tensors
+ * back to f32.
  *
  *     "GGUF" | u32 3 | u64 tensors | u64 pairs | pairs | tensor infos | pad | data
  *
  * The file is mapped; keys, strings and tensors are views into the map. Everything is checked when
  * the file is opened: lengths against the file, types, alignment, no tensor outside the data. Reads
- * F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q6_K; other types are an error that names tensor and type.
- * Does not write; does not know the vocabulary (lib/text does).
+ * F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q6_K; other types are an error that names
+ * tensor and type. Does not write; does not know the vocabulary (lib/text does).
  *
  * Limits: 100,000 tensors, 100,000 pairs, keys of 65,535 bytes, tensor names of 64, 4 dimensions,
  * arrays inside arrays 4 deep.

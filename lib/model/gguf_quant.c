@@ -81,8 +81,8 @@ static void block_q8_0(const uint8_t *p, float *out)
         out[i] = d * (float)(int8_t)p[2 + i];
 }
 
-/* 8 groups of 32 share d and a minimum's scale; 6-bit (scale, minimum) of a group are packed into 12
- * bytes, the upper two bits of groups 4..7 in the top of the first eight. */
+/* 8 groups of 32 share d and a minimum's scale; 6-bit (scale, minimum) of a group are packed into
+ * 12 bytes, the upper two bits of groups 4..7 in the top of the first eight. */
 static void scale_min(const uint8_t *s, int group, uint32_t *scale, uint32_t *min)
 {
     if (group < 4) {
@@ -94,7 +94,8 @@ static void scale_min(const uint8_t *s, int group, uint32_t *scale, uint32_t *mi
     }
 }
 
-/* d, minimum's d, 12 bytes of scales, then 32 bytes for each two groups: low nibbles, high nibbles. */
+/* d, minimum's d, 12 bytes of scales, then 32 bytes for each two groups: low nibbles, high
+ * nibbles. */
 static void block_q4_k(const uint8_t *p, float *out)
 {
     float d = half_at(p), dmin = half_at(p + 2);
@@ -108,7 +109,8 @@ static void block_q4_k(const uint8_t *p, float *out)
     }
 }
 
-/* Halves of 128: four low bits in ql (64 bytes), two high ones in qh (32), int8 scales for 16 values. */
+/* Halves of 128: four low bits in ql (64 bytes), two high ones in qh (32), int8 scales for 16
+ * values. */
 static void block_q6_k(const uint8_t *p, float *out)
 {
     float d = half_at(p + 208);

@@ -16,10 +16,11 @@ void model_close(struct model *m);
 const struct model_spec *model_get_spec(const struct model *m);
 struct dev *model_dev(const struct model *m);
 enum dev_dtype model_dtype(const struct model *m);
-/* SHA-256 over names, dtypes, shapes and the XXH3-128 of the bytes of all tensors as stored on disk:
- * names the base weights in every run and adapter made from them. */
+/* SHA-256 over names, dtypes, shapes and the XXH3-128 of the bytes of all tensors as stored on
+ * disk: names the base weights in every run and adapter made from them. */
 void model_digest(const struct model *m, uint8_t out[32]);
-/* Write a fresh HF folder (config.json, model.safetensors in f32): weights normal(0, 0.02) from counters
- * (seed, RNG_MODEL_INIT, tensor), norms one. For tiny models trained from scratch, and for tests. */
+/* Write a fresh HF folder (config.json, model.safetensors in f32): weights normal(0, 0.02) from
+ * counters (seed, RNG_MODEL_INIT, tensor), norms one. For tiny models trained from scratch, and
+ * for tests. */
 MUST_CHECK bool model_init_random(const struct model_spec *s, uint64_t seed, const char *dir,
                                   struct err *e);
