@@ -18,15 +18,6 @@ static void print_ranks(struct cmd_call *call)
               getenv("SLURM_JOB_ID") && ntasks ? ntasks : "");
 }
 
-static void print_libraries(struct cmd_call *call)
-{
-    for (const struct build_info_lib *l = build_info_libs(); l->name; l++) {
-        bool same = str_eqz(str_of(l->built), l->found);
-        cmd_print(call, "  %-12s built with %s, running with %s%s\n", l->name, l->built, l->found,
-                  same ? "" : "   <- differs");
-    }
-}
-
 bool cmd_doctor(struct cmd_call *call)
 {
     struct dev *d = NULL;
@@ -52,6 +43,5 @@ bool cmd_doctor(struct cmd_call *call)
     } else {
         cmd_print(call, "  cuda         no: %s\n", e.text);
     }
-    print_libraries(call);
     return true;
 }

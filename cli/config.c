@@ -36,6 +36,15 @@ bool config_load(struct cmd_call *call, struct config *out)
     return true;
 }
 
+bool config_defaults(struct cmd_call *call, struct config *out)
+{
+    *out = (struct config){0};
+    for (const struct config_section *s = config_section_list; s->name; s++)
+        if (!opt_defaults(s->table, &call->arena, (char *)out + s->offset, &call->err))
+            return false;
+    return true;
+}
+
 bool config_dump(const struct config *c, struct sbuf *b, struct err *e)
 {
     for (const struct config_section *s = config_section_list; s->name; s++)
@@ -55,4 +64,9 @@ bool config_dry_run(struct cmd_call *call, const struct config *c, bool *stop)
     if (ok) cmd_print(call, "%.*s", STR_ARG(sbuf_str(&b)));
     sbuf_free(&b);
     return ok;
+}
+
+bool config_need(struct cmd_call *call, const char *value, const char *key)
+{
+    return value || err_set(&call->err, ERR_CONFIG, "%s: %s is not set", call->pos[0], key);
 }

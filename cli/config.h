@@ -34,7 +34,11 @@ extern const struct config_section config_section_list[]; /* ends with name NULL
 
 /* Read call->pos[0] with call->sets on top. Strings live in the call's arena. */
 MUST_CHECK bool config_load(struct cmd_call *call, struct config *out);
+/* Without a file: every option at its default. */
+MUST_CHECK bool config_defaults(struct cmd_call *call, struct config *out);
 /* All sections as YAML, into b. */
 MUST_CHECK bool config_dump(const struct config *c, struct sbuf *b, struct err *e);
 /* What --dry-run prints: the complete configuration. True when the caller is to stop there. */
 MUST_CHECK bool config_dry_run(struct cmd_call *call, const struct config *c, bool *stop);
+/* A value that this command cannot do without. */
+MUST_CHECK bool config_need(struct cmd_call *call, const char *value, const char *key);

@@ -39,23 +39,23 @@ static json_t *added_tokens(void)
 {
     json_t *added = json_array();
     for (int i = 0; i < 3; i++)
-        json_array_append_new(added, json_pack("{s:i,s:s,s:b,s:b,s:b,s:b,s:b}", "id", BYTES + i, "content",
-                                               specials[i], "single_word", 0, "lstrip", 0, "rstrip", 0,
-                                               "normalized", 0, "special", 1));
+        json_array_append_new(added, json_pack("{s:i,s:s,s:b,s:b,s:b,s:b,s:b}", "id", BYTES + i,
+                                               "content", specials[i], "single_word", 0, "lstrip",
+                                               0, "rstrip", 0, "normalized", 0, "special", 1));
     return added;
 }
 
 static json_t *tokenizer_json(void)
 {
-    return json_pack(
-        "{s:s,s:n,s:n,s:o,s:n,s:{s:s,s:b,s:b,s:b},s:n,s:{s:s,s:b,s:b,s:b},"
-        "s:{s:s,s:n,s:n,s:n,s:n,s:b,s:b,s:b,s:o,s:[]}}",
-        "version", "1.0", "truncation", "padding", "added_tokens", added_tokens(), "normalizer",
-        "pre_tokenizer", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1, "use_regex", 1,
-        "post_processor", "decoder", "type", "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1,
-        "use_regex", 1, "model", "type", "BPE", "dropout", "unk_token", "continuing_subword_prefix",
-        "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges", 0, "vocab",
-        vocabulary(), "merges");
+    return json_pack("{s:s,s:n,s:n,s:o,s:n,s:{s:s,s:b,s:b,s:b},s:n,s:{s:s,s:b,s:b,s:b},"
+                     "s:{s:s,s:n,s:n,s:n,s:n,s:b,s:b,s:b,s:o,s:[]}}",
+                     "version", "1.0", "truncation", "padding", "added_tokens", added_tokens(),
+                     "normalizer", "pre_tokenizer", "type", "ByteLevel", "add_prefix_space", 0,
+                     "trim_offsets", 1, "use_regex", 1, "post_processor", "decoder", "type",
+                     "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1, "use_regex", 1, "model",
+                     "type", "BPE", "dropout", "unk_token", "continuing_subword_prefix",
+                     "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges", 0,
+                     "vocab", vocabulary(), "merges");
 }
 
 static bool write_json(const char *dir, const char *name, json_t *j, struct err *e)
@@ -77,9 +77,22 @@ static bool write_json(const char *dir, const char *name, json_t *j, struct err 
 bool tiny_model_make(const char *dir, uint64_t seed, struct err *e)
 {
     struct model_spec s = {
-        .arch = "llama", .layers = 4, .d = 192, .ff = 512, .heads = 6, .kv_heads = 2, .head_dim = 32,
-        .vocab = VOCAB, .max_positions = 4096, .rms_eps = 1e-5F, .rope_theta = 1e4, .tied = true,
-        .bos = -1, .pad = -1, .eos = {EOS}, .neos = 1,
+        .arch = "llama",
+        .layers = 4,
+        .d = 192,
+        .ff = 512,
+        .heads = 6,
+        .kv_heads = 2,
+        .head_dim = 32,
+        .vocab = VOCAB,
+        .max_positions = 4096,
+        .rms_eps = 1e-5F,
+        .rope_theta = 1e4,
+        .tied = true,
+        .bos = -1,
+        .pad = -1,
+        .eos = {EOS},
+        .neos = 1,
     };
     if (!fs_mkdirs(dir, e) || !model_init_random(&s, seed, dir, e)) return false;
     /* tokenizer.json last: quickstart takes it for the sign that the folder is whole */
