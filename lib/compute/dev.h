@@ -147,8 +147,9 @@ MUST_CHECK bool dev_swiglu(struct dev *d, struct dev_mat gu, struct dev_mat y, s
 MUST_CHECK bool dev_swiglu_bwd(struct dev *d, struct dev_mat dy, struct dev_mat gu,
                                struct dev_mat dgu, struct err *e);
 
-/* Inverted dropout from counters: y = x * mask / (1-p), mask of element i = f(key, base + i). Used
- * forward and, with the same key, backward. y may be x. */
+/* Inverted dropout from counters, used forward and, with the same key, backward. y may be x. Element i
+ * (row-major, of the view) becomes x / (1 - p) when the top 24 bits of splitmix64's finaliser applied to
+ * key + (base + i) * 0x9E3779B97F4A7C15 are at least p * 2^24, else 0. */
 MUST_CHECK bool dev_dropout(struct dev *d, struct dev_mat x, float p, uint64_t key, uint64_t base,
                             struct dev_mat y, struct err *e);
 

@@ -1,0 +1,347 @@
+/*
+ * Copies, dropout, the optimizer's exact sums and the like: against their definitions.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "compute/dev_help.h"
+
+static const char *const devices[] = {"cpu", "strict", "cpu:generic", "cpu:avx2", "cpu:avx512"};
+enum { DEVICES = sizeof devices / sizeof devices[0] };
+
+static struct dev *open_device(size_t i)
+{
+    struct dev *d;
+    struct err e = {0};
+    if (dev_open(devices[i], 1, &d, &e)) return d;
+    printf("SKIP: %s\n", e.text);
+    return NULL;
+}
+
+#define FOR_DEVICES(d)                                                                             \
+    for (size_t d##_i = 0; d##_i < DEVICES; d##_i++)                                               \
+        for (struct dev *d = open_device(d##_i); d; dev_close(d), d = NULL)
+
+static void equal(const struct hmat *h, const double *want)
+{
+    size_t n = (size_t)h->m.rows * h->m.cols;
+    double *got = help_get(h);
+    for (size_t i = 0; i < n; i++)
+        if (got[i] != want[i] && !(isnan(got[i]) && isnan(want[i])))
+            fail_msg("element %zu is %.9g, not %.9g", i, got[i], want[i]);
+    free(got);
+}
+
+/* Ties go to even, overflow to infinity, NaN stays, and denormals keep their value. */
+static void test_cast(void **state)
+{
+    static const struct {
+        uint32_t f32, bf16;
+    } table[] = {{0x3F808000, 0x3F80}, {0x3F818000, 0x3F82}, {0x3F808001, 0x3F81},
+                 {0x3F807FFF, 0x3F80}, {0x7F7FFFFF, 0x7F80}, {0x7F800001, 0x7FC0},
+                 {0xFF800000, 0xFF80}, {0x80000000, 0x8000}, {0x00010000, 0x0001},
+                 {0x00018000, 0x0002}, {0xFFFFFFFF, 0xFFFF}};
+    enum { N = sizeof table / sizeof table[0] };
+    (void)state;
+    FOR_DEVICES(d)
+    {
+        struct dev_buf *b;
+        uint32_t in[N], back[N];
+        uint16_t out[N];
+        for (int i = 0; i < N; i++)
+            in[i] = table[i].f32;
+        MUST(dev_buf_open(d, 1000, &b, e));
+        struct dev_mat f = dev_mat_of(b, 0, DEV_F32, 1, N), h = dev_mat_of(b, 64, DEV_BF16, 1, N);
+        MUST(dev_upload(d, b, 0, in, sizeof in, e));
+        MUST(dev_cast(d, f, h, e));
+        MUST(dev_cast(d, h, f, e));
+        MUST(dev_download(d, b, 128, out, sizeof out, e));
+        MUST(dev_download(d, b, 0, back, sizeof back, e));
+        for (int i = 0; i < N; i++) {
+            assert_int_equal(out[i], table[i].bf16);
+            assert_int_equal(back[i], table[i].bf16 << 16);
+        }
+        dev_buf_close(b);
+    }
+}
+
+static void test_scale_cast_and_add(void **state)
+{
+    enum { R = 3, C = 1100 }; /* longer than a piece */
+    (void)state;
+    FOR_DEVICES(d)
+    {
+        double *x = help_values(1, R * C, 2, DEV_BF16), *y = help_values(2, R * C, 2, DEV_BF16);
+        double *s = malloc(R * C * sizeof *s), *sum = malloc(R * C * sizeof *sum);
+        for (int i = 0; i < R * C; i++)
+            s[i] = help_round(0.375 * x[i], DEV_BF16);
+        for (int i = 0; i < R * C; i++)
+            sum[i] = help_round(x[i] + y[i], DEV_F32);
+        struct hmat hx = help_mat(d, DEV_F32, R, C, C + 5, x);
+        struct hmat hy = help_mat(d, DEV_BF16, R, C, C + 1, y);
+        struct hmat hs = help_mat(d, DEV_BF16, R, C, C, NULL);
+        MUST(dev_scale_cast(d, 0.375f, hx.m, hs.m, e));
+        equal(&hs, s);
+        MUST(dev_add(d, hx.m, hy.m, e));
+        equal(&hx, sum);
+        MUST(dev_zero(d, dev_mat_part(hy.m, 1, 1, 0, C), e));
+        memset(y + C, 0, C * sizeof *y);
+        equal(&hy, y);
+        struct hmat *all[] = {&hx, &hy, &hs};
+        for (int i = 0; i < 3; i++)
+            help_drop(all[i]);
+        free(x);
+        free(y);
+        free(s);
+        free(sum);
+    }
+}
+
+static void test_rows_by_index(void **state)
+{
+    enum { V = 6, N = 4, C = 9 };
+    static const double idx[N] = {5, 0, 2, 5}, once[N] = {5, 0, 2, 3};
+    (void)state;
+    FOR_DEVICES(d)
+    {
+        double *table = help_values(1, V * C, 1, DEV_BF16), want[V * C];
+        struct hmat t = help_mat(d, DEV_BF16, V, C, C + 1, table);
+        struct hmat i = help_mat(d, DEV_I32, 1, N, N, idx), o = help_mat(d, DEV_I32, 1, N, N, once);
+        struct hmat x = help_mat(d, DEV_F32, N, C, C, NULL);
+        struct hmat g = help_mat(d, DEV_F32, V, C, C, table);
+        MUST(dev_gather_rows(d, t.m, i.m, x.m, e));
+        for (int r = 0; r < N; r++)
+            memcpy(want + (size_t)r * C, table + (size_t)idx[r] * C, C * sizeof *want);
+        equal(&x, want);
+        double *rows = help_values(7, N * C, 1, DEV_BF16);
+        help_put(&x, rows);
+        MUST(dev_scatter_rows(d, x.m, o.m, t.m, e));
+        memcpy(want, table, sizeof want);
+        for (int r = 0; r < N; r++)
+            memcpy(want + (size_t)once[r] * C, rows + (size_t)r * C, C * sizeof *want);
+        equal(&t, want);
+        MUST(dev_scatter_add_rows(d, x.m, i.m, g.m, e));
+        memcpy(want, table, sizeof want);
+        for (int r = 0; r < N; r++)
+            for (size_t c = 0; c < C; c++) {
+                double *w = want + (size_t)idx[r] * C + c;
+                *w = help_round(*w + rows[(size_t)r * C + c], DEV_F32);
+            }
+        equal(&g, want);
+        struct hmat *all[] = {&t, &i, &o, &x, &g};
+        for (int k = 0; k < 5; k++)
+            help_drop(all[k]);
+        free(table);
+        free(rows);
+    }
+}
+
+/* The definition in dev.h, written down again. */
+static double dropped(double x, double p, uint64_t key, uint64_t i)
+{
+    uint64_t z = key + i * 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    z ^= z >> 31;
+    bool keep = (double)(z >> 40) * 0x1p-24 >= p;
+    return keep ? x * (double)(1.0f / (1.0f - (float)p)) : 0;
+}
+
+static void test_dropout(void **state)
+{
+    enum { R = 5, C = 2000 };
+    (void)state;
+    FOR_DEVICES(d)
+    {
+        double *x = help_values(3, R * C, 1, DEV_F32), *want = malloc(R * C * sizeof *want);
+        size_t zeros = 0;
+        for (int i = 0; i < R * C; i++) {
+            want[i] = help_round(dropped(x[i], 0.25, 99, 12345 + (uint64_t)i), DEV_F32);
+            zeros += want[i] == 0;
+        }
+        struct hmat h = help_mat(d, DEV_F32, R, C, C + 2, x), y = help_mat(d, DEV_F32, R, C, C, x);
+        MUST(dev_dropout(d, h.m, 0.25f, 99, 12345, y.m, e));
+        equal(&y, want);
+        MUST(dev_dropout(d, h.m, 0.25f, 99, 12345, h.m, e)); /* in place */
+        equal(&h, want);
+        /* four standard deviations of a fair coin */
+        assert_true(fabs((double)zeros - 0.25 * R * C) < 4 * sqrt(0.25 * 0.75 * R * C));
+        help_put(&h, x);
+        MUST(dev_dropout(d, h.m, 0.0f, 99, 0, y.m, e));
+        equal(&y, x);
+        help_drop(&h);
+        help_drop(&y);
+        free(x);
+        free(want);
+    }
+}
+
+static void test_argmax(void **state)
+{
+    enum { N = 70 };
+    (void)state;
+    FOR_DEVICES(d)
+    {
+        double x[4 * N], want[4] = {0, 69, 33, 0};
+        for (int i = 0; i < 4 * N; i++)
+            x[i] = -3;
+        x[0] = x[1] = 5;
+        x[N + 69] = -2.5;
+        x[2 * N + 33] = x[2 * N + 34] = x[2 * N + 64] = 0;
+        for (int i = 0; i < N; i++)
+            x[3 * N + i] = NAN;
+        struct hmat h = help_mat(d, DEV_F32, 4, N, N + 3, x),
+                    o = help_mat(d, DEV_I32, 1, 4, 4, NULL);
+        MUST(dev_argmax(d, h.m, o.m, e));
+        equal(&o, want);
+        help_drop(&h);
+        help_drop(&o);
+    }
+}
+
+static void test_fixed_point(void **state)
+{
+    enum { N = 9 };
+    static const double g[N] = {0.5, -0.5, 1.5, 2.5, -2.5, 0.49, 1e-30, 1048576.25, -7};
+    /* times 2^1, halves to even; added to 100 twice */
+    static const double once[N] = {1, -1, 3, 5, -5, 1, 0, 2097152, -14};
+    (void)state;
+    FOR_DEVICES(d)
+    {
+        double start[N], want[N], zero = 0, one = 1;
+        for (int i = 0; i < N; i++)
+            start[i] = 100, want[i] = 100 + 2 * once[i];
+        struct hmat hg = help_mat(d, DEV_F32, 1, N, N, g), a = help_mat(d, DEV_I64, 1, N, N, start);
+        struct hmat over = help_mat(d, DEV_I32, 1, 1, 1, &zero);
+        MUST(dev_accum_fixed(d, hg.m, 1, a.m, over.m, e));
+        MUST(dev_accum_fixed(d, hg.m, 1, a.m, over.m, e));
+        equal(&a, want);
+        equal(&over, &zero);
+        MUST(dev_from_fixed(d, a.m, 1, 0.1, hg.m, e));
+        for (int i = 0; i < N; i++)
+            want[i] = (double)(float)(want[i] * 0.5 * 0.1);
+        equal(&hg, want);
+        /* 2^61 fits; 2^62 and NaN do not */
+        static const double edge[3] = {0x1p61, 0, -0x1.fffffep61};
+        double kept[3] = {0x1p61, 0, -0x1.fffffep61}, bad[3] = {0x1p62, NAN, -INFINITY};
+        struct hmat e3 = help_mat(d, DEV_F32, 1, 3, 3, edge),
+                    zeros = help_mat(d, DEV_I64, 1, 3, 3, kept);
+        MUST(dev_zero(d, zeros.m, e));
+        MUST(dev_accum_fixed(d, e3.m, 0, zeros.m, over.m, e));
+        equal(&zeros, kept);
+        equal(&over, &zero);
+        for (int i = 0; i < 3; i++) {
+            double only[3] = {0, 0, 0};
+            only[i] = bad[i];
+            help_put(&e3, only);
+            help_put(&over, &zero);
+            MUST(dev_accum_fixed(d, e3.m, 0, zeros.m, over.m, e));
+            equal(&over, &one);
+            equal(&zeros, kept);
+        }
+        struct hmat *all[] = {&hg, &a, &over, &e3, &zeros};
+        for (int k = 0; k < 5; k++)
+            help_drop(all[k]);
+    }
+}
+
+static void test_norms(void **state)
+{
+    enum { R = 3, C = 777 };
+    (void)state;
+    FOR_DEVICES(d)
+    {
+        double *x = help_values(5, R * C, 3, DEV_F32), sum = 0, top = 0, got;
+        float gotf;
+        struct hmat h = help_mat(d, DEV_F32, R, C, C + 4, x);
+        for (int i = 0; i < R * C; i++) {
+            sum += x[i] * x[i];
+            top = fabs(x[i]) > top ? fabs(x[i]) : top;
+        }
+        MUST(dev_sumsq(d, h.m, &got, e));
+        assert_true(got == sum);
+        MUST(dev_absmax(d, h.m, &gotf, e));
+        assert_true((double)gotf == top);
+        x[R * C - 1] = NAN;
+        help_put(&h, x);
+        MUST(dev_absmax(d, h.m, &gotf, e));
+        assert_true(isinf(gotf));
+        help_drop(&h);
+        free(x);
+    }
+}
+
+/* Angles as transformers computes them: f32 product, then cosine; positions of a long context. */
+static void test_rope_far(void **state)
+{
+    enum { N = 6 };
+    static const double pos[N] = {0, 1, 8191, 131071, 524287, 1048575};
+    double inv[4] = {1, help_round(0.1, DEV_F32), help_round(0.0316, DEV_F32),
+                     help_round(1e-4, DEV_F32)};
+    (void)state;
+    FOR_DEVICES(d)
+    {
+        double x[N * 8], want[N * 8];
+        for (int i = 0; i < N * 8; i++)
+            x[i] = i % 8 < 4 ? 1 : 0;
+        for (int i = 0; i < N; i++)
+            for (int j = 0; j < 4; j++) {
+                double a = (double)((float)pos[i] * (float)inv[j]);
+                want[i * 8 + j] = cos(a);
+                want[i * 8 + 4 + j] = sin(a);
+            }
+        struct hmat h = help_mat(d, DEV_F32, N, 8, 8, x), p = help_mat(d, DEV_I32, 1, N, N, pos);
+        struct hmat f = help_mat(d, DEV_F32, 1, 4, 4, inv);
+        MUST(dev_rope(d, h.m, 1, p.m, f.m, false, e));
+        double *got = help_get(&h);
+        for (int i = 0; i < N * 8; i++)
+            assert_true(fabs(got[i] - want[i]) < 2e-7);
+        free(got);
+        help_drop(&h);
+        help_drop(&p);
+        help_drop(&f);
+    }
+}
+
+/* Scores far apart: nothing overflows, the losses stay right. */
+static void test_xent_extremes(void **state)
+{
+    enum { N = 40 };
+    (void)state;
+    FOR_DEVICES(d)
+    {
+        double x[2 * N], label[2] = {3, 7}, loss[2];
+        for (int i = 0; i < 2 * N; i++)
+            x[i] = -200;
+        x[3] = 300;
+        x[N + 8] = 80;
+        struct hmat h = help_mat(d, DEV_F32, 2, N, N, x), y = help_mat(d, DEV_I32, 1, 2, 2, label);
+        struct hmat l = help_mat(d, DEV_F32, 1, 2, 2, NULL);
+        MUST(dev_xent(d, h.m, y.m, l.m, true, 1.0f, e));
+        double *g = help_get(&h), *got = help_get(&l);
+        loss[0] = 0, loss[1] = 280;
+        assert_true(fabs(got[0] - loss[0]) < 1e-6 && fabs(got[1] - loss[1]) < 1e-4);
+        assert_true(fabs(g[3]) < 1e-6 && fabs(g[N + 8] - 1) < 1e-6 && fabs(g[N + 7] + 1) < 1e-6);
+        free(g);
+        free(got);
+        help_drop(&h);
+        help_drop(&y);
+        help_drop(&l);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cast),          cmocka_unit_test(test_scale_cast_and_add),
+        cmocka_unit_test(test_rows_by_index), cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_argmax),        cmocka_unit_test(test_fixed_point),
+        cmocka_unit_test(test_norms),         cmocka_unit_test(test_rope_far),
+        cmocka_unit_test(test_xent_extremes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
