@@ -1,0 +1,54 @@
+"""Read a shards folder with h5py and json alone and check what the format promises (shard/shard_file.h).
+Usage: check_shards.py DIR. Any broken promise raises."""
+import hashlib
+import json
+import sys
+
+import h5py
+import numpy as np
+
+folder = sys.argv[1]
+manifest = json.load(open(f"{folder}/manifest.json"))
+assert manifest["schema"] == "shards/v1"
+names = ["train", "dev", "test"]
+digest = hashlib.sha256(b"shards/v1\0")
+for f in manifest["files"]:
+    path = f"{folder}/{f['path']}"
+    raw = open(path, "rb").read()
+    assert len(raw) == f["bytes"] and raw[:8] == b"RADSHARD"
+    assert hashlib.sha256(raw[4096:]).hexdigest() == f["sha256"]
+    digest.update(f["modality"].encode() + b"\0" + f["number"].to_bytes(8, "little"))
+    digest.update(bytes.fromhex(f["sha256"]))
+    digest.update(b"".join(f["samples"][n].to_bytes(8, "little") for n in names))
+    h = h5py.File(path)
+    assert h.userblock_size == 4096
+    assert h.attrs["schema"].decode() == "shards/v1" and h.attrs["modality"].decode() == f["modality"]
+    assert h.attrs["tokenizer_sha256"].decode() == manifest["tokenizer_sha256"]
+    ids, offset = h["tokens/ids"], h["tokens/offset"][:]
+    n = len(offset) - 1
+    assert ids.chunks is None and ids.compression is None
+    assert ids.dtype == (np.uint16 if manifest["vocab_size"] <= 65536 else np.uint32)
+    if ids.nbytes >= 4096:
+        assert ids.id.get_offset() % 4096 == 0
+    length, target, record = h["sample/length"][:], h["tokens/target"][:], h["sample/record"][:]
+    assert (np.diff(offset) == length).all() and offset[0] == 0 and offset[-1] == len(ids)
+    assert (target < length).all() and length.max() <= manifest["max_tokens"]
+    assert (ids[:][offset[1:].astype(np.int64) - 1] == manifest["eos"]).all()
+    split = h["split"][:]
+    at = 0
+    for k, name in enumerate(names):
+        first, count = int(split[k][0]), int(split[k][1])
+        assert first == at and count == f["samples"][name]
+        keys = [tuple(r) for r in record[first:first + count]]
+        assert keys == sorted(keys) and len(set(keys)) == count
+        assert int(length[first:first + count].sum()) == f["tokens"][name]
+        assert int((length - target)[first:first + count].sum()) == f["targets"][name]
+        at += count
+    assert at == n
+    for name in ["text_hash", "target_hash", "patient_key", "entry"]:
+        assert len(h["sample"][name]) == n
+        assert int(h["sample"][name].attrs["count"][0]) == n
+    patients = [set(h["sample/patient_key"][int(s[0]):int(s[0] + s[1])].tolist()) for s in split]
+    assert not (patients[0] & patients[1] or patients[0] & patients[2] or patients[1] & patients[2])
+assert digest.hexdigest() == manifest["dataset_digest"]
+print(len(manifest["files"]), "files")

@@ -1,0 +1,470 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/stop.h"
+#include "shard/corpus_kit.h"
+#include "shard/shard_manifest.h"
+#include "support/testdir.h"
+#include "text/tokenizer.h"
+
+static struct comm *self;
+static char corpus[600], shards[600], tok[600];
+static const struct kit_source sources[] = {{"alpha", 300, 64, MODE_OWN},
+                                            {"beta", 90, 100, MODE_MEDIQA}};
+
+static int setup(void **state)
+{
+    struct err e = {0};
+    (void)state;
+    testdir_make();
+    snprintf(corpus, sizeof corpus, "%s", testdir_path("corpus"));
+    snprintf(shards, sizeof shards, "%s", testdir_path("shards"));
+    snprintf(tok, sizeof tok, "%s", testdir_path("tok"));
+    kit_tokenizer(tok, 0);
+    return !comm_open_self(&self, &e);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    comm_close(self);
+    testdir_remove();
+    return 0;
+}
+
+static void edit_texts(size_t s, size_t i, struct record *r, const char *text[SEC_COUNT])
+{
+    if (s == 0 && i == 4) text[SEC_IMPRESSION] = "";
+    if (s == 0 && i == 5) text[SEC_FINDINGS] = "";
+    if (s == 0 && i == 6) text[SEC_IMPRESSION] = " \n ";
+    if (s == 0 && i == 7) r->flags |= RECORD_SUPERSEDED;
+    if (s == 0 && i == 8) r->split = SPLIT_NONE;
+    if (s == 0 && i == 9) r->flags |= RECORD_DUPLICATE;
+    if (s == 1) r->split = SPLIT_TRAIN;
+}
+
+static struct shard_summary run_with(const struct shard_opts *o)
+{
+    struct shard_summary s;
+    struct err e = {0};
+    KIT(shard_run(corpus, o, tok, self, &s, &e), &e);
+    return s;
+}
+
+static bool run_fails(const struct shard_opts *o, struct err *e)
+{
+    struct shard_summary s;
+    *e = (struct err){0};
+    return !shard_run(corpus, o, tok, self, &s, e);
+}
+
+/* Everything comes through once, in order, and decodes to what went in. */
+static void samples_hold_what_the_records_said(void **state)
+{
+    static const char want[] =
+        "Findings: The kidney is enlarged. The spleen is clear. The heart is "
+        "obscured.\nImpression: Number 22: clear kidney. No acute process.";
+    struct shard_opts o = kit_opts(shards);
+    struct shard_set *set = NULL;
+    struct tokenizer *t = NULL;
+    struct sbuf text;
+    struct err e = {0};
+    bool found = false;
+
+    (void)state;
+    kit_corpus(corpus, sources, 2, NULL);
+    struct shard_summary s = run_with(&o);
+    assert_int_equal(s.records, 390);
+    assert_int_equal(s.samples[0] + s.samples[1] + s.samples[2], 390);
+    assert_true(tokenizer_open(tok, &t, &e));
+    sbuf_init(&text, 1 << 16);
+    for (int split = 0; split < SHARD_SPLITS; split++) {
+        uint64_t tokens = 0;
+        assert_true(shard_set_open(shards, split, NULL, 0, true, &set, &e));
+        assert_int_equal(shard_set_count(set), s.samples[split]);
+        for (size_t i = 0; i < shard_set_count(set); i++) {
+            struct sample x;
+            assert_true(shard_set_get(set, i, &x, &e));
+            assert_int_equal(x.length, shard_set_lengths(set)[i]);
+            assert_int_equal(x.target, shard_set_targets(set)[i]);
+            assert_int_equal(x.tokens[x.length - 1], shard_set_info(set)->eos);
+            tokens += x.length;
+            if (x.source || x.entry != 22) continue;
+            found = true;
+            assert_string_equal(shard_set_modality(set, i), "CT");
+            assert_string_equal(shard_set_source(set, i), "alpha");
+            assert_int_equal(x.block, 0);
+            assert_int_equal(x.row, 22);
+            assert_true(tokenizer_decode(t, x.tokens, x.length, true, &text, &e));
+            assert_string_equal(text.p, want);
+        }
+        assert_int_equal(tokens, s.tokens[split]);
+        shard_set_close(set);
+    }
+    assert_true(found);
+    sbuf_free(&text);
+    tokenizer_close(t);
+}
+
+static void each_loss_is_counted_by_its_reason(void **state)
+{
+    struct shard_opts o = kit_opts(shards);
+
+    (void)state;
+    kit_corpus(corpus, sources, 2, edit_texts);
+    o.duplicates = SHARD_DUP_DROP;
+    struct shard_summary s = run_with(&o);
+    uint64_t samples = s.samples[0] + s.samples[1] + s.samples[2], dropped = 0;
+    for (int d = 0; d < SHARD_DROPS; d++)
+        dropped += s.dropped[d];
+    assert_int_equal(s.records, samples + dropped);
+    assert_int_equal(s.dropped[SHARD_DROP_IMPRESSION], 2);
+    assert_int_equal(s.dropped[SHARD_DROP_FINDINGS], 1);
+    assert_int_equal(s.dropped[SHARD_DROP_SUPERSEDED], 1);
+    assert_int_equal(s.dropped[SHARD_DROP_SPLIT], 1);
+    assert_int_equal(s.dropped[SHARD_DROP_DUPLICATE], 1);
+    assert_int_equal(dropped, 6);
+
+    o.min_findings_words = 20;
+    o.impression_shorter = true;
+    s = run_with(&o);
+    assert_true(s.dropped[SHARD_DROP_SHORT] > 50);
+    assert_int_equal(s.dropped[SHARD_DROP_NOT_SHORTER], 0);
+    o.min_findings_words = 0;
+    s = run_with(&o);
+    assert_int_equal(s.dropped[SHARD_DROP_SHORT], 0);
+    assert_int_equal(s.dropped[SHARD_DROP_NOT_SHORTER], 0);
+    o.max_tokens = 160; /* the answer fits, the findings must be cut */
+    s = run_with(&o);
+    assert_true(s.cut > 200 && s.dropped[SHARD_DROP_LONG] == 0);
+    uint64_t had = s.cut;
+    o.drop_long = true;
+    s = run_with(&o);
+    assert_int_equal(s.cut, 0);
+    assert_int_equal(s.dropped[SHARD_DROP_LONG], had);
+}
+
+static void edit_calls(size_t s, size_t i, struct record *r, const char *text[SEC_COUNT])
+{
+    (void)s;
+    (void)r;
+    if (i == 0)
+        text[SEC_IMPRESSION] = "Hydronephrosis. Drained well. Seen by Dr. ___ at noon. End.";
+    if (i == 1) text[SEC_IMPRESSION] = "Findings were DISCUSSED by phone.";
+}
+
+static void calls_can_be_cut_off(void **state)
+{
+    struct shard_opts o = kit_opts(shards);
+    struct kit_source src = {"alpha", 2, 10, MODE_OWN};
+    struct shard_set *set = NULL;
+    struct tokenizer *t = NULL;
+    struct sample x;
+    struct sbuf text;
+    struct err e = {0};
+
+    (void)state;
+    kit_corpus(corpus, &src, 1, edit_calls);
+    o.cut_communication = true;
+    struct shard_summary s = run_with(&o);
+    assert_int_equal(s.dropped[SHARD_DROP_IMPRESSION], 1);
+    assert_true(shard_set_open(shards, SHARD_TRAIN, NULL, 0, true, &set, &e));
+    assert_true(shard_set_get(set, 0, &x, &e));
+    assert_true(tokenizer_open(tok, &t, &e));
+    sbuf_init(&text, 1 << 16);
+    assert_true(tokenizer_decode(t, x.tokens + x.target, x.length - x.target, true, &text, &e));
+    assert_string_equal(str_trim(sbuf_str(&text)).p, "Hydronephrosis. Drained well.");
+    sbuf_free(&text);
+    tokenizer_close(t);
+    shard_set_close(set);
+}
+
+static struct stat stat_of(const char *path)
+{
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    return st;
+}
+
+static const char *first_file(const char *modality)
+{
+    struct arena a;
+    struct shard_manifest m;
+    struct err e = {0};
+    const char *out = NULL;
+
+    arena_init(&a, 1 << 20);
+    assert_true(shard_manifest_read(shards, &a, &m, &e));
+    for (size_t i = 0; i < m.nfiles && !out; i++)
+        if (strcmp(m.files[i].modality, modality) == 0) {
+            char rel[700];
+            snprintf(rel, sizeof rel, "shards/%s", m.files[i].path);
+            out = testdir_path(rel);
+        }
+    arena_free(&a);
+    assert_non_null(out);
+    return out;
+}
+
+static void rerun_makes_nothing(void **state)
+{
+    struct shard_opts o = kit_opts(shards);
+    uint8_t a[32], b[32];
+
+    (void)state;
+    kit_corpus(corpus, sources, 2, NULL);
+    struct shard_summary s = run_with(&o);
+    assert_true(s.files > 5 && s.files == s.files_made);
+    kit_digest(shards, a);
+    struct stat before = stat_of(first_file("CR"));
+    struct shard_summary again = run_with(&o);
+    struct stat after = stat_of(first_file("CR"));
+    kit_digest(shards, b);
+    assert_memory_equal(a, b, 32);
+    assert_int_equal(again.files_made, 0);
+    assert_int_equal(again.files, s.files);
+    assert_memory_equal(again.samples, s.samples, sizeof s.samples);
+    assert_memory_equal(again.tokens, s.tokens, sizeof s.tokens);
+    assert_memory_equal(again.targets, s.targets, sizeof s.targets);
+    assert_int_equal(before.st_ino, after.st_ino);
+    assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
+}
+
+/* A damaged file is made anew, with the same bytes; so is a missing one. */
+static void damage_is_repaired(void **state)
+{
+    struct shard_opts o = kit_opts(shards);
+    uint8_t a[32], b[32];
+    size_t n;
+
+    (void)state;
+    kit_corpus(corpus, sources, 2, NULL);
+    run_with(&o);
+    kit_digest(shards, a);
+    const char *path = first_file("CT");
+    char *p = testdir_read(path, &n);
+    p[n / 2] ^= 1;
+    testdir_write(path, p, n);
+    free(p);
+    unlink(first_file("MR"));
+    struct shard_summary s = run_with(&o);
+    assert_int_equal(s.files_made, 2);
+    kit_digest(shards, b);
+    assert_memory_equal(a, b, 32);
+}
+
+static void one_modality_leaves_the_others(void **state)
+{
+    static const char *const mr[] = {"MR"};
+    struct shard_opts o = kit_opts(shards);
+    struct err e;
+
+    (void)state;
+    kit_corpus(corpus, sources, 2, NULL);
+    struct shard_summary all = run_with(&o);
+    struct stat ct = stat_of(first_file("CT")), m = stat_of(first_file("MR"));
+    o.modality = (struct opt_strs){mr, 1};
+    o.min_findings_words = 20;
+    struct shard_summary s = run_with(&o);
+    assert_true(s.files_made > 0 && s.files < all.files);
+    struct stat ct2 = stat_of(first_file("CT")), m2 = stat_of(first_file("MR"));
+    assert_int_equal(ct.st_ino, ct2.st_ino);
+    assert_int_equal(ct.st_mtim.tv_nsec, ct2.st_mtim.tv_nsec);
+    assert_int_not_equal(m.st_ino, m2.st_ino);
+    /* another template may not stand beside the others */
+    o.template = "alpaca";
+    assert_true(run_fails(&o, &e));
+    assert_int_equal(e.code, ERR_CONFIG);
+    assert_non_null(strstr(e.text, "another tokenizer, template"));
+    /* the old data set still stands */
+    struct shard_set *set = NULL;
+    err_clear(&e);
+    assert_true(shard_set_open(shards, SHARD_TRAIN, mr, 1, true, &set, &e));
+    shard_set_close(set);
+}
+
+/* A changed block remakes only the shards that read from it. */
+static void edit_late(size_t s, size_t i, struct record *r, const char *text[SEC_COUNT])
+{
+    (void)r;
+    if (s == 1 && i > 80) text[SEC_FINDINGS] = "The spleen has changed since.";
+}
+
+static void only_what_changed_is_remade(void **state)
+{
+    struct shard_opts o = kit_opts(shards);
+
+    (void)state;
+    kit_corpus(corpus, sources, 2, NULL);
+    struct shard_summary all = run_with(&o);
+    struct stat cr = stat_of(first_file("CR"));
+    kit_corpus(corpus, sources, 2, edit_late);
+    struct shard_summary s = run_with(&o);
+    assert_true(s.files_made > 0 && s.files_made < all.files);
+    assert_int_equal(cr.st_ino, stat_of(first_file("CR")).st_ino);
+    /* and the files it replaces are gone: tokens of withdrawn text must not linger */
+    size_t names = 0;
+    char cmd[800];
+    snprintf(cmd, sizeof cmd, "find '%s' -name '*.h5' | wc -l", shards);
+    FILE *f = popen(cmd, "r");
+    assert_int_equal(fscanf(f, "%zu", &names), 1);
+    pclose(f);
+    assert_int_equal(names, s.files);
+}
+
+static void edit_crossing(size_t s, size_t i, struct record *r, const char *text[SEC_COUNT])
+{
+    (void)s;
+    (void)text;
+    if (i == 31) r->split = SPLIT_TEST; /* the patient of record 30, which stays in dev or train */
+}
+
+static void crossing_patients_stop_the_run(void **state)
+{
+    struct shard_opts o = kit_opts(shards);
+    struct err e;
+
+    (void)state;
+    kit_corpus(corpus, sources, 1, edit_crossing);
+    assert_true(run_fails(&o, &e));
+    assert_int_equal(e.code, ERR_FORMAT);
+    assert_non_null(strstr(e.text, "1 of 150 patients have reports in more than one split"));
+    assert_false(fs_exists(testdir_path("shards/manifest.json")));
+    assert_null(strstr(e.text, "P15"));
+}
+
+static void edit_seen(size_t s, size_t i, struct record *r, const char *text[SEC_COUNT])
+{
+    (void)s;
+    (void)text;
+    if (i == 16 || i == 18 || i == 19) r->hash_norm = (struct hash128){7, 9}; /* dev, test, test */
+    if (i == 40) r->hash_norm = (struct hash128){7, 9};                       /* train */
+}
+
+static void texts_across_splits_are_counted(void **state)
+{
+    struct shard_opts o = kit_opts(shards);
+
+    (void)state;
+    kit_corpus(corpus, sources, 1, NULL);
+    struct shard_summary none = run_with(&o);
+    kit_corpus(corpus, sources, 1, edit_seen);
+    struct shard_summary s = run_with(&o);
+    assert_int_equal(s.seen[SHARD_DEV] - none.seen[SHARD_DEV], 1);
+    assert_int_equal(s.seen[SHARD_TEST] - none.seen[SHARD_TEST], 2);
+    assert_int_equal(s.seen[SHARD_TRAIN], 0);
+}
+
+static void wrong_options_are_named(void **state)
+{
+    static const char *const xx[] = {"XX"}, *const us[] = {"US"},
+                             *const twice[] = {"findings", "findings"};
+    struct shard_opts o = kit_opts(shards);
+    struct err e;
+
+    (void)state;
+    kit_corpus(corpus, sources, 1, NULL);
+    o.modality = (struct opt_strs){xx, 1};
+    assert_true(run_fails(&o, &e) && strstr(e.text, "'XX' is none of"));
+    o.modality = (struct opt_strs){us, 1};
+    assert_true(run_fails(&o, &e) && strstr(e.text, "no report of the chosen modalities"));
+    assert_int_equal(e.code, ERR_CONFIG);
+    o = kit_opts(shards);
+    o.input = (struct opt_strs){xx, 1};
+    assert_true(run_fails(&o, &e) && strstr(e.text, "'XX' is not one of clinical"));
+    o.input = (struct opt_strs){twice, 2};
+    assert_true(run_fails(&o, &e) && strstr(e.text, "twice"));
+    o = kit_opts(NULL);
+    assert_true(run_fails(&o, &e) && strstr(e.text, "shards.dir"));
+    o = kit_opts(shards);
+    stop_request();
+    assert_true(run_fails(&o, &e));
+    stop_reset();
+    assert_int_equal(e.code, ERR_STOPPED);
+}
+
+/* u32 tokens when the vocabulary needs them, and another tokenizer makes other files. */
+static void large_vocabularies_take_four_bytes(void **state)
+{
+    struct shard_opts o = kit_opts(shards);
+    struct shard_file f;
+    struct err e = {0};
+
+    (void)state;
+    kit_corpus(corpus, sources, 1, NULL);
+    run_with(&o);
+    assert_true(shard_file_open(first_file("CR"), true, &f, &e));
+    assert_int_equal(f.head.token_bytes, 2);
+    shard_file_close(&f);
+    kit_tokenizer(tok, 66000);
+    struct shard_summary s = run_with(&o);
+    assert_int_equal(s.files_made, s.files);
+    assert_true(shard_file_open(first_file("CR"), true, &f, &e));
+    assert_int_equal(f.head.token_bytes, 4);
+    shard_file_close(&f);
+}
+
+static void h5py_reads_it(void **state)
+{
+    struct shard_opts o = kit_opts(shards);
+    char cmd[3000];
+
+    (void)state;
+    kit_corpus(corpus, sources, 2, NULL);
+    o.shard_size = 1000;
+    run_with(&o);
+    if (access("/root/ref/bin/python", X_OK) != 0) {
+        printf("SKIP: no reference python with h5py\n");
+        skip();
+    }
+    snprintf(cmd, sizeof cmd,
+             "/root/ref/bin/python '%s/tests/shard/check_shards.py' '%s' >/dev/null",
+             RADMILL_SOURCE, shards);
+    assert_int_equal(system(cmd), 0);
+    if (system("command -v h5dump >/dev/null") != 0) return;
+    snprintf(cmd, sizeof cmd, "h5dump -d /tokens/ids '%s' >/dev/null", first_file("CR"));
+    assert_int_equal(system(cmd), 0);
+}
+
+static void nothing_is_leaked(void **state)
+{
+    struct shard_opts o = kit_opts(shards);
+
+    (void)state;
+    kit_corpus(corpus, sources, 2, NULL);
+    size_t blocks = mem_live_blocks();
+    run_with(&o);
+    run_with(&o);
+    assert_int_equal(mem_live_blocks(), blocks);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(samples_hold_what_the_records_said, setup, teardown),
+        cmocka_unit_test_setup_teardown(each_loss_is_counted_by_its_reason, setup, teardown),
+        cmocka_unit_test_setup_teardown(calls_can_be_cut_off, setup, teardown),
+        cmocka_unit_test_setup_teardown(rerun_makes_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(damage_is_repaired, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_modality_leaves_the_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(only_what_changed_is_remade, setup, teardown),
+        cmocka_unit_test_setup_teardown(crossing_patients_stop_the_run, setup, teardown),
+        cmocka_unit_test_setup_teardown(texts_across_splits_are_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(wrong_options_are_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(large_vocabularies_take_four_bytes, setup, teardown),
+        cmocka_unit_test_setup_teardown(h5py_reads_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_is_leaked, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

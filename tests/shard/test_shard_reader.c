@@ -1,0 +1,270 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/fault.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "shard/corpus_kit.h"
+#include "shard/shard_manifest.h"
+#include "support/testdir.h"
+
+static const char *dir, *file;
+
+static uint32_t length_of(size_t i)
+{
+    return (uint32_t)(10 + i % 50);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    testdir_make();
+    dir = testdir_path("shards");
+    file = testdir_path("shards/CT/s00000-000000000000.h5");
+    kit_lengths(dir, 200, length_of);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    testdir_remove();
+    return 0;
+}
+
+static void samples_come_back(void **state)
+{
+    struct shard_set *set = NULL;
+    struct err e = {0};
+
+    (void)state;
+    assert_true(shard_set_open(dir, SHARD_TRAIN, NULL, 0, true, &set, &e));
+    assert_int_equal(shard_set_count(set), 200);
+    for (size_t j = 0; j < 200; j++) {
+        size_t i = j * 77 % 200; /* any order */
+        struct sample x;
+        assert_true(shard_set_get(set, i, &x, &e));
+        assert_int_equal(x.length, length_of(i));
+        assert_int_equal(x.target, length_of(i) / 2);
+        for (uint32_t k = 0; k < x.length; k++)
+            assert_int_equal(x.tokens[k], (i + k) % 100);
+        assert_int_equal(x.entry, i);
+        assert_int_equal(x.patient_key, i);
+        assert_int_equal(x.text_hash.lo, i);
+        assert_true(x.target_hash.hi == ~(uint64_t)i);
+        assert_string_equal(shard_set_modality(set, i), "CT");
+        assert_string_equal(shard_set_source(set, i), "alpha");
+    }
+    shard_set_close(set);
+    assert_true(shard_set_open(dir, SHARD_DEV, NULL, 0, true, &set, &e));
+    assert_int_equal(shard_set_count(set), 1);
+    shard_set_close(set);
+}
+
+static void refuse(enum shard_split split, const char *const *names, size_t n, enum err_code code,
+                   const char *what)
+{
+    struct shard_set *set = (struct shard_set *)1;
+    struct err e = {0};
+    size_t blocks = mem_live_blocks();
+
+    assert_false(shard_set_open(dir, split, names, n, false, &set, &e));
+    assert_null(set);
+    assert_int_equal(e.code, code);
+    if (!strstr(e.text, what)) fail_msg("'%s' not in '%s'", what, e.text);
+    assert_int_equal(mem_live_blocks(), blocks);
+}
+
+static void what_is_not_there_is_named(void **state)
+{
+    static const char *const mr[] = {"MR"};
+
+    (void)state;
+    refuse(SHARD_TEST, NULL, 0, ERR_CONFIG, "no test samples; splits with samples: train, dev");
+    refuse(SHARD_TRAIN, mr, 1, ERR_CONFIG, "no modality 'MR'");
+    dir = testdir_path("nowhere");
+    refuse(SHARD_TRAIN, NULL, 0, ERR_CONFIG, "run radmill shard first");
+}
+
+static void edit(const char *path, size_t at, char xor)
+{
+    size_t n;
+    char *p = testdir_read(path, &n);
+    p[at < n ? at : n - 1] ^= xor;
+    testdir_write(path, p, n);
+    free(p);
+}
+
+/* One flipped bit anywhere but in the tokens is seen at once, in the tokens when asked. */
+static void flipped_bits_are_seen(void **state)
+{
+    struct shard_file f;
+    struct err e = {0};
+    size_t n, seen = 0;
+
+    (void)state;
+    assert_true(shard_file_open(file, true, &f, &e));
+    uint64_t from = f.block.token_offset, to = from + f.block.token_bytes;
+    shard_file_close(&f);
+    free(testdir_read(file, &n));
+    for (size_t at = 0; at < n; at += at < 200 ? 7 : 997) {
+        bool in_block_gap = at >= sizeof f.block && at < SHARD_BLOCK_BYTES;
+        edit(file, at, 4);
+        bool ok = shard_file_open(file, true, &f, &e);
+        shard_file_close(&f);
+        if (!in_block_gap && ok) fail_msg("flipped bit at %zu of %zu was not seen", at, n);
+        if (!ok) seen++;
+        err_clear(&e);
+        if (at >= from && at < to) {
+            assert_true(shard_file_open(file, false, &f, &e));
+            shard_file_close(&f);
+        }
+        edit(file, at, 4);
+    }
+    assert_true(seen > 30);
+    for (size_t cut = 0; cut < n; cut += n / 13) {
+        char *p = testdir_read(file, &n);
+        testdir_write(file, p, cut);
+        assert_false(shard_file_open(file, false, &f, &e));
+        assert_int_equal(e.code, ERR_FORMAT);
+        err_clear(&e);
+        testdir_write(file, p, n);
+        free(p);
+    }
+}
+
+/* A token that is not of the vocabulary must not reach an embedding table. */
+static void foreign_tokens_are_refused(void **state)
+{
+    struct shard_set *set = NULL;
+    struct shard_file f;
+    struct sample x;
+    struct err e = {0};
+
+    (void)state;
+    assert_true(shard_file_open(file, false, &f, &e));
+    size_t at = f.block.token_offset;
+    shard_file_close(&f);
+    edit(file, at, 127); /* token 0 becomes 127 of 100 */
+    assert_true(shard_set_open(dir, SHARD_TRAIN, NULL, 0, false, &set, &e));
+    assert_false(shard_set_get(set, 0, &x, &e));
+    assert_int_equal(e.code, ERR_FORMAT);
+    assert_non_null(strstr(e.text, "not of the vocabulary"));
+    err_clear(&e);
+    assert_true(shard_set_get(set, 1, &x, &e));
+    shard_set_close(set);
+    refuse(SHARD_TEST, NULL, 0, ERR_CONFIG, "no test samples");
+}
+
+static void replace(const char *what, const char *by)
+{
+    const char *path = testdir_path("shards/manifest.json");
+    size_t n;
+    char *p = testdir_read(path, &n), *at = strstr(p, what);
+
+    assert_non_null(at);
+    assert_int_equal(strlen(what), strlen(by));
+    memcpy(at, by, strlen(by));
+    testdir_write(path, p, n);
+    free(p);
+}
+
+static void manifests_that_lie_are_refused(void **state)
+{
+    (void)state;
+    replace("\"train\": 200", "\"train\": 199");
+    refuse(SHARD_TRAIN, NULL, 0, ERR_FORMAT, "the digest is not that of the files");
+    replace("\"train\": 199", "\"train\": 200");
+    replace("CT/s00000", "../s00000");
+    refuse(SHARD_TRAIN, NULL, 0, ERR_FORMAT, "not one of ours");
+    replace("../s00000", "CT/s00000");
+    replace("shards/v1", "shards/v2");
+    refuse(SHARD_TRAIN, NULL, 0, ERR_FORMAT, "schema is not shards/v1");
+    replace("shards/v2", "shards/v1");
+    replace("\"tokenizer_sha256\": \"00", "\"tokenizer_sha256\": \"01");
+    refuse(SHARD_TRAIN, NULL, 0, ERR_CONFIG, "another tokenizer or template");
+    replace("\"tokenizer_sha256\": \"01", "\"tokenizer_sha256\": \"00");
+    replace("\"vocab_size\": 100", "\"vocab_size\": 101");
+    refuse(SHARD_TRAIN, NULL, 0, ERR_FORMAT, "contradicts the manifest");
+}
+
+/* Another whole shard under the same name is not the data set. */
+static void exchanged_files_are_refused(void **state)
+{
+    size_t n;
+    (void)state;
+    kit_lengths(testdir_path("other"), 100, length_of);
+    char *p = testdir_read(testdir_path("other/CT/s00000-000000000000.h5"), &n);
+    testdir_write(file, p, n);
+    free(p);
+    refuse(SHARD_TRAIN, NULL, 0, ERR_FORMAT, "is not the file the manifest names");
+}
+
+static void other_tokenizers_are_refused(void **state)
+{
+    struct shard_info i = {.tokenizer_digest = {1}, .template_digest = {2}};
+    uint8_t one[32] = {1}, two[32] = {2};
+    struct err e = {0};
+
+    (void)state;
+    assert_true(shard_check_tokenizer(&i, one, two, "models/x", &e));
+    assert_true(shard_check_tokenizer(&i, NULL, NULL, "models/x", &e));
+    assert_false(shard_check_tokenizer(&i, two, NULL, "models/x", &e));
+    assert_int_equal(e.code, ERR_CONFIG);
+    assert_string_equal(e.text, "the shards were made with tokenizer 010000000000, models/x has "
+                                "020000000000: run radmill shard with it");
+    err_clear(&e);
+    assert_false(shard_check_tokenizer(&i, NULL, one, "models/x", &e));
+    assert_non_null(strstr(e.text, "template"));
+}
+
+/* Opening fails cleanly at every allocation, open and read. */
+static void faults_are_reported(void **state)
+{
+    static const enum fault_point points[] = {FAULT_MEM, FAULT_OPEN, FAULT_READ};
+    size_t blocks = mem_live_blocks(), fired = 0;
+    struct shard_set *set = NULL;
+    struct err e = {0};
+
+    (void)state;
+#ifndef RADMILL_FAULTS
+    printf("SKIP: built without fault points\n");
+    skip();
+#endif
+    for (size_t p = 0; p < sizeof points / sizeof *points; p++) {
+        for (uint64_t n = 1;; n++) {
+            fault_arm(points[p], n, false);
+            bool ok = shard_set_open(dir, SHARD_TRAIN, NULL, 0, true, &set, &e);
+            bool hit = fault_fired();
+            fault_disarm_all();
+            assert_int_equal(ok, !hit);
+            shard_set_close(set);
+            set = NULL;
+            err_clear(&e);
+            assert_int_equal(mem_live_blocks(), blocks);
+            if (!hit) break;
+            fired++;
+        }
+    }
+    assert_true(fired > 10);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(samples_come_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_not_there_is_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(flipped_bits_are_seen, setup, teardown),
+        cmocka_unit_test_setup_teardown(foreign_tokens_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(manifests_that_lie_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(exchanged_files_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(other_tokenizers_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(faults_are_reported, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
