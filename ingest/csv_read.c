@@ -7,7 +7,7 @@
 #include "text/utf8.h"
 
 /* Reading broken rows again may cost this much, or a hostile file would never end. */
-enum { CHUNK = 64 << 10, MAX_REREAD_BYTES = 1 << 30 };
+enum { MARK_BYTES = 3, CHUNK = 64 << 10, MAX_REREAD_BYTES = 1 << 30 };
 enum encoding { ENC_UTF8, ENC_UTF16LE, ENC_UTF16BE };
 
 /*
@@ -21,6 +21,7 @@ struct csv_reader {
     struct csv_limits limits;
     struct csv_parser parser;
     bool parsing, eof;
+    char delimiter;
     enum encoding encoding;
     char odd[4]; /* UTF-16 bytes left over from the last chunk */
     size_t nodd;
@@ -71,14 +72,14 @@ static void on_row(int c, void *ctx)
     r->row_done = true;
 }
 
-static bool start_parser(struct csv_reader *r, char delimiter, struct err *e)
+static bool start_parser(struct csv_reader *r, struct err *e)
 {
     if (r->parsing) csv_free(&r->parser);
-    r->parsing = csv_init(&r->parser, CSV_STRICT_FINI) == 0;
+    r->parsing = csv_init(&r->parser, 0) == 0;
     if (!r->parsing) return err_set(e, ERR_NOMEM, "libcsv cannot start");
     csv_set_realloc_func(&r->parser, grow);
     csv_set_free_func(&r->parser, mem_free);
-    csv_set_delim(&r->parser, (unsigned char)delimiter);
+    csv_set_delim(&r->parser, (unsigned char)r->delimiter);
     return true;
 }
 
@@ -227,6 +228,8 @@ static bool feed_row(struct csv_reader *r, bool *quotes, bool *more, struct err 
         }
         n = next_piece(r);
         if (n == 0) {
+            /* libcsv tells an open quote only in strict mode, which would refuse 5'10". */
+            (void)csv_set_opts(&r->parser, CSV_STRICT | CSV_STRICT_FINI);
             *quotes = csv_fini(&r->parser, on_cell, on_row, r) != 0;
             *more = r->row_done || *quotes;
             break;
@@ -247,6 +250,36 @@ static bool feed_row(struct csv_reader *r, bool *quotes, bool *more, struct err 
     return true;
 }
 
+/* Behind a quote: does the cell end here? */
+static bool cell_ends(const struct csv_reader *r, size_t at)
+{
+    while (at < r->fed && r->raw[at] == ' ')
+        at++;
+    return at == r->fed || r->raw[at] == r->delimiter || r->raw[at] == '\n' || r->raw[at] == '\r';
+}
+
+/* A row over several lines with a quote inside a quoted cell that is not doubled: more likely an
+ * open quote of its first line that a later row's quote closed. Within one line it is let pass. */
+static bool is_doubtful(const struct csv_reader *r)
+{
+    bool quoted = false, start = true, lines = false, stray = false;
+
+    for (size_t i = r->row; i < r->fed; i++) {
+        char c = r->raw[i];
+        lines = lines || (quoted && c == '\n');
+        if (!quoted) {
+            quoted = start && c == '"';
+            start = c == r->delimiter || (start && c == ' ');
+        } else if (c == '"' && i + 1 < r->fed && r->raw[i + 1] == '"') {
+            i++;
+        } else if (c == '"') {
+            quoted = !cell_ends(r, i + 1);
+            stray = stray || quoted;
+        }
+    }
+    return lines && stray;
+}
+
 static bool give_cells(struct csv_reader *r, struct csv_row *out, struct err *e)
 {
     size_t begin = 0;
@@ -262,19 +295,25 @@ static bool give_cells(struct csv_reader *r, struct csv_row *out, struct err *e)
     return true;
 }
 
-/* The row at raw[row] is broken: go on at the line after its first. */
+/* The row at raw[row] is broken: go on at the line after its first, however long that is. */
 static bool resync(struct csv_reader *r, struct err *e)
 {
-    size_t at;
-
     r->reread_bytes += r->fed - r->row;
     if (r->reread_bytes > MAX_REREAD_BYTES)
         return err_set(e, ERR_LIMIT, "too many broken rows up to line %llu: export the table again",
                        (unsigned long long)r->line);
-    r->fed = r->row;
-    at = r->row + next_piece(r);
-    advance(r, at);
-    return start_parser(r, (char)csv_get_delim(&r->parser), e);
+    for (;;) {
+        size_t n;
+        r->fed = r->row;
+        n = next_piece(r);
+        if (n < r->end - r->row || r->eof || (n > 0 && r->raw[r->row + n - 1] == '\n')) {
+            advance(r, r->row + n);
+            return start_parser(r, e);
+        }
+        /* Half a CR LF stays for the next look. */
+        advance(r, r->row + n - (n > 0 && r->raw[r->row + n - 1] == '\r'));
+        if (!fill_raw(r, e)) return false;
+    }
 }
 
 bool csv_reader_next(struct csv_reader *r, struct csv_row *out, bool *more, struct err *e)
@@ -287,6 +326,7 @@ bool csv_reader_next(struct csv_reader *r, struct csv_row *out, bool *more, stru
     if (!*more) return true;
     out->line = r->line;
     out->offset = r->offset;
+    quotes = quotes || is_doubtful(r);
     if (!quotes && (r->nheader == 0 || r->ncells == r->nheader)) return give_cells(r, out, e);
     out->fault = quotes ? CSV_ROW_QUOTES : CSV_ROW_CELLS;
     return resync(r, e);
@@ -329,8 +369,12 @@ bool csv_reader_open(csv_fill_fn fill, void *ctx, const struct csv_limits *limit
     sbuf_init(&r->text, limits->max_row + CHUNK);
     arena_init(&r->arena, limits->max_row + CHUNK);
     if (!mem_grow((void **)&r->raw, &r->raw_cap, CHUNK, 1, e)) goto out;
-    if (!fill_raw(r, e) || !read_mark(r, e)) goto out;
-    if (!start_parser(r, sniff(r), e)) goto out;
+    while (!r->eof && r->end < MARK_BYTES) {
+        if (!fill_raw(r, e)) goto out;
+    }
+    if (!read_mark(r, e)) goto out;
+    r->delimiter = sniff(r);
+    if (!start_parser(r, e)) goto out;
     ok = read_header(r, e);
 out:
     if (ok)

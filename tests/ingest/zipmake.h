@@ -23,9 +23,9 @@ struct zipmake_how {
     bool unlisted;   /* left out of the directory: a stale entry */
     bool bad_crc;
     bool encrypted;
-    bool damaged; /* the packed data are no deflate stream */
-    bool cut;     /* the directory says it is longer than the file */
-    uint32_t claim; /* size in the directory, 0: the true one */
+    bool damaged;    /* the packed data are no deflate stream */
+    bool cut;        /* the directory says it is longer than the file */
+    uint32_t claim;  /* size in the directory, 0: the true one */
     uint16_t method; /* 0: as it is */
 };
 void zipmake_init(struct zipmake *z);

@@ -1,0 +1,227 @@
+/* ingest/modality: order of the evidence, words, codes; and two labelled collections as bars. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "ingest/modality.h"
+#include "ingest/sections_own.h"
+#include "support/testdir.h"
+
+static struct err e;
+
+static void expect_words(const char *text, enum record_modality want)
+{
+    assert_string_equal(record_modality_names[modality_by_words(str_of(text))],
+                        record_modality_names[want]);
+}
+
+static void test_whole_words(void **state)
+{
+    (void)state;
+    expect_words("structures intact, no fracture of the tract", MOD_UNKNOWN);
+    expect_words("Please call us. Mr. Smith and MR. JONES are patients", MOD_UNKNOWN);
+    expect_words("US RENAL", MOD_US);
+    expect_words("MR knee without contrast", MOD_MR);
+    expect_words("ct chest", MOD_CT);
+    expect_words("Chest X-Ray", MOD_CR);
+    expect_words("CHEST PA/LAT", MOD_CR);
+    expect_words("Chest, PA & lateral", MOD_CR);
+    expect_words("xray", MOD_CR);
+    expect_words("", MOD_UNKNOWN);
+}
+
+static void test_precedence(void **state)
+{
+    (void)state;
+    expect_words("PET/CT skull base to thigh", MOD_PT);
+    expect_words("Ultrasound-guided CT biopsy", MOD_CT);
+    expect_words("CT angiography of the chest", MOD_CT);
+    expect_words("MR angiogram", MOD_MR);
+    expect_words("NM SPECT/CT bone scan", MOD_NM);
+    expect_words("Mammogram with ultrasound", MOD_MG);
+    expect_words("Chest radiograph with fluoroscopy", MOD_RF);
+}
+
+static void test_codes(void **state)
+{
+    static const struct {
+        const char *code;
+        enum record_modality want;
+    } v[] = {
+        {"71046", MOD_CR},     {"71045", MOD_CR}, {"71250", MOD_CT},       {"70553", MOD_MR},
+        {"76700", MOD_US},     {"78306", MOD_NM}, {"78815", MOD_PT},       {"77067", MOD_MG},
+        {"71046-26", MOD_CR},  {"74177", MOD_CT}, {"74246", MOD_RF},       {"36556", MOD_UNKNOWN},
+        {"7104", MOD_UNKNOWN}, {"", MOD_UNKNOWN}, {"710461", MOD_UNKNOWN}, {"IMG12", MOD_UNKNOWN},
+        {"77049", MOD_MR},     {"93970", MOD_US}, {"75625", MOD_XA},       {"77080", MOD_OT},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++)
+        assert_string_equal(record_modality_names[modality_by_code(str_of(v[i].code))],
+                            record_modality_names[v[i].want]);
+}
+
+static void expect(const struct modality_map *map, struct modality_input in,
+                   enum record_modality code, enum record_origin origin)
+{
+    struct modality_answer a = modality_of(map, &in);
+    assert_string_equal(record_modality_names[a.code], record_modality_names[code]);
+    assert_string_equal(record_origin_names[a.origin], record_origin_names[origin]);
+}
+
+static void test_order_of_evidence(void **state)
+{
+    const char *csv = "Code,Modality\nIMG001,ultrasound\n71046,MRI\n";
+    struct modality_map *map;
+    struct modality_input in = {.column = STR("DX"),
+                                .code = STR("71046"),
+                                .description = STR("CT HEAD"),
+                                .examination = STR("MRI brain"),
+                                .text = STR("hypoechoic, echogenic")};
+    const char *path;
+    (void)state;
+    testdir_make();
+    path = testdir_path("codes.csv");
+    testdir_write(path, csv, strlen(csv));
+    assert_true(modality_map_open(path, &map, &e));
+    expect(map, in, MOD_MR, ORIGIN_SITE);
+    expect(NULL, in, MOD_CR, ORIGIN_COLUMN);
+    in.column = STR("unheard of");
+    expect(NULL, in, MOD_CR, ORIGIN_CODE);
+    in.code = STR("X1");
+    expect(map, in, MOD_CT, ORIGIN_DESCRIPTION);
+    in.description = STR("head");
+    in.fallback = MOD_XA;
+    expect(map, in, MOD_XA, ORIGIN_SOURCE);
+    in.fallback = MOD_UNKNOWN;
+    expect(map, in, MOD_MR, ORIGIN_TEXT);
+    in.examination = STR("brain");
+    expect(map, in, MOD_US, ORIGIN_TEXT);
+    in.text = STR("hypoechoic, T1, T2, echogenic"); /* a quarrel */
+    expect(map, in, MOD_UNKNOWN, ORIGIN_NONE);
+    in.text = STR("hypoechoic"); /* chance */
+    expect(map, in, MOD_UNKNOWN, ORIGIN_NONE);
+    modality_map_close(map);
+    testdir_write(path, "code,modality\nA,none such\n", 26);
+    assert_false(modality_map_open(path, &map, &e));
+    assert_non_null(strstr(e.text, "line 2"));
+    err_clear(&e);
+    testdir_remove();
+    assert_int_equal(mem_live_blocks(), 0);
+}
+
+static void test_synonyms(void **state)
+{
+    (void)state;
+    assert_int_equal(record_modality_of(STR("dx")), MOD_CR);
+    assert_int_equal(record_modality_of(STR(" PT/CT ")), MOD_PT);
+    assert_int_equal(record_modality_of(STR("Ultrasound")), MOD_US);
+    assert_int_equal(record_modality_of(STR("MRI")), MOD_MR);
+    assert_int_equal(record_modality_of(STR("chest")), -1);
+}
+
+/* ---- labelled collections */
+static struct str member(const json_t *j, const char *key)
+{
+    struct str s = {"", 0};
+    struct err ignored = {0};
+    (void)!json_get_str(j, key, &s, &ignored);
+    return s;
+}
+
+static struct str of_span(struct str text, struct record_span s)
+{
+    return (struct str){text.p + s.offset, s.length};
+}
+
+static void test_mtsamples(void **state)
+{
+    const char *path = testdir_shared("data/mtsamples/radiology.jsonl.gz");
+    struct section_list list = {0};
+    size_t n, reports = 0, right = 0;
+    struct str all, line;
+    char *p;
+    (void)state;
+    if (!path) skip();
+    p = testdir_gunzip(path, &n);
+    all = (struct str){p, n};
+    while (str_split(&all, '\n', &line)) {
+        struct record_span s[SEC_COUNT];
+        json_t *j;
+        if (line.n == 0) continue;
+        assert_true(json_parse(line, "mtsamples", &j, &e));
+        struct str text = member(j, "text");
+        assert_true(sections_own(text, &list, s, &e));
+        struct modality_input in = {
+            .description = member(j, "description"),
+            .examination = of_span(text, s[SEC_EXAMINATION]),
+            .technique = of_span(text, s[SEC_TECHNIQUE]),
+            .head = str_sub(text, 0, modality_head(text, s)),
+            .text = text,
+        };
+        if (str_eqz(member(j, "kind"), "report")) {
+            const char *got = record_modality_names[modality_of(NULL, &in).code];
+            reports++;
+            right += str_eqz(member(j, "modality"), got);
+        }
+        json_decref(j);
+    }
+    print_message("mtsamples: %zu of %zu reports right\n", right, reports);
+    assert_int_equal(reports, 149);
+    assert_true(right * 100 > reports * 91);
+    section_list_free(&list);
+    free(p);
+}
+
+/* Without the modality column. */
+static void test_truth_table(void **state)
+{
+    const char *path = testdir_shared("data/institutional-like/truth.jsonl.gz");
+    size_t n, cr = 0, cr_right = 0, all_rows = 0, right = 0;
+    struct str all, line;
+    char *p;
+    (void)state;
+    if (!path) skip();
+    p = testdir_gunzip(path, &n);
+    all = (struct str){p, n};
+    while (str_split(&all, '\n', &line)) {
+        json_t *j;
+        if (line.n == 0) continue;
+        assert_true(json_parse(line, "truth", &j, &e));
+        struct modality_input in = {
+            .description = member(j, "exam"),
+            .technique = member(j, "technique"),
+            .text = member(j, "findings"),
+        };
+        struct str want = member(j, "modality");
+        bool ok = str_eqz(want, record_modality_names[modality_of(NULL, &in).code]);
+        all_rows++;
+        right += ok;
+        cr += str_eqz(want, "CR");
+        cr_right += ok && str_eqz(want, "CR");
+        json_decref(j);
+    }
+    print_message("truth table: CR %zu of %zu, all %zu of %zu\n", cr_right, cr, right, all_rows);
+    assert_int_equal(cr, 563);
+    assert_int_equal(cr_right, 563);
+    assert_true(right * 100 > all_rows * 99);
+    free(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_whole_words), cmocka_unit_test(test_precedence),
+        cmocka_unit_test(test_codes),       cmocka_unit_test(test_order_of_evidence),
+        cmocka_unit_test(test_synonyms),    cmocka_unit_test(test_mtsamples),
+        cmocka_unit_test(test_truth_table),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

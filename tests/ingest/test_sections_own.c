@@ -1,0 +1,345 @@
+/*
+ * ingest/sections_own, ingest/header_own: what the published finder loses, case by case; then, on
+ * 3,049 reports typeset from known findings and impressions, how many come back right.
+ */
+#include <ctype.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "ingest/csv_read.h"
+#include "ingest/report.h"
+#include "ingest/sections_own.h"
+#include "ingest/zip_read.h"
+#include "support/testdir.h"
+
+static struct section_list list;
+static struct record_span span[SEC_COUNT];
+static struct err e;
+
+static int teardown(void **state)
+{
+    (void)state;
+    section_list_free(&list);
+    assert_int_equal(mem_live_blocks(), 0);
+    return 0;
+}
+
+static void expect_span(const char *text, enum record_section s, const char *want)
+{
+    char got[1024];
+    snprintf(got, sizeof got, "%.*s", (int)span[s].length, text + span[s].offset);
+    assert_string_equal(got, want);
+}
+
+/* Findings and impression of a text. */
+static void expect(const char *text, const char *findings, const char *impression)
+{
+    assert_true(sections_own(str_of(text), &list, span, &e));
+    expect_span(text, SEC_FINDINGS, findings);
+    expect_span(text, SEC_IMPRESSION, impression);
+    assert_int_equal(span[SEC_BACKGROUND].length, 0);
+}
+
+static void test_headers(void **state)
+{
+    static const char *const forms[] = {
+        " FINDINGS: The lungs are clear.\n\n IMPRESSION: Normal.",
+        "FINDINGS: The lungs are clear.\nIMPRESSION: Normal.",
+        "Findings: The lungs are clear.\nImpression: Normal.",
+        "findings : The lungs are clear.\nimpression:Normal.",
+        "FINDINGS\nThe lungs are clear.\nIMPRESSION\nNormal.",
+        "      FINDINGS:The lungs are clear.\r\n\r\n   CONCLUSION:\r\n   Normal.\r\n",
+        "FINDNNINGS: The lungs are clear.\n MPRESSION: Normal.",
+        "A\n \n CHEST, 2 VIEWS: The lungs are clear.\n \n IMPRESSION: Normal.",
+        "INDICATION: Cough. FINDINGS: The lungs are clear. IMPRESSION: Normal.",
+        "HISTORY: Cough., FINDINGS:, The lungs are clear., IMPRESSION:, Normal.",
+        "FINDINGS:\n\nCHEST, TWO VIEWS:\n\nThe lungs are clear.\n\nIMPRESSION:\n\nIMPRESSION: "
+        "Normal.",
+        "TECHNIQUE AND FINDINGS: The lungs are clear.\nIMPRESSION ON PRELIMINARY READ: Normal.",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        const char *t = forms[i];
+        struct str f, m;
+        assert_true(sections_own(str_of(t), &list, span, &e));
+        f = str_trim((struct str){t + span[SEC_FINDINGS].offset, span[SEC_FINDINGS].length});
+        m = str_trim((struct str){t + span[SEC_IMPRESSION].offset, span[SEC_IMPRESSION].length});
+        /* Where line breaks became commas they stay at the ends. */
+        assert_true(str_find(f, STR("The lungs are clear."), 0) <= 2);
+        assert_true(f.n <= strlen(", The lungs are clear.,"));
+        assert_true(str_find(m, STR("Normal."), 0) <= 2);
+        assert_true(m.n <= strlen(", Normal."));
+    }
+}
+
+static void test_not_headers(void **state)
+{
+    (void)state;
+    /* Sub-headings stay in their section; a time, a ratio, a sentence are no headers. */
+    expect("FINDINGS: Seen.\nHEART: Large.\nLUNGS: Clear at 9:14 AM.\nsee note: yes\nIMPRESSION: "
+           "1. A.\nRIGHT LUNG: B.",
+           "Seen.\nHEART: Large.\nLUNGS: Clear at 9:14 AM.\nsee note: yes",
+           "1. A.\nRIGHT LUNG: B.");
+    expect("FINDINGS: Compare the IMPRESSION: of the prior report.\nIMPRESSION: A.",
+           "Compare the IMPRESSION: of the prior report.", "A.");
+}
+
+static void test_what_ends_an_impression(void **state)
+{
+    (void)state;
+    expect("FINDINGS: F.\nIMPRESSION: I.\nRECOMMENDATION(S): Repeat.", "F.", "I.");
+    expect("FINDINGS: F.\nIMPRESSION: I.\nNOTIFICATION: Dr. ___ was called.", "F.", "I.");
+    expect("FINDINGS: F.\nIMPRESSION: I.\n\nI personally reviewed the images with the resident.",
+           "F.", "I.");
+    expect("FINDINGS: F.\nIMPRESSION: I.\nElectronically signed by ___\nADDENDUM:\nIMPRESSION: X.",
+           "F.", "I.");
+}
+
+static void test_wet_reads_and_addenda(void **state)
+{
+    const char *rule = "______________________________";
+    char text[1024];
+    (void)state;
+    snprintf(text, sizeof text,
+             " WET READ: ___ 9:14 AM\n  IMPRESSION: wet.\n %s\n FINAL REPORT\n FINDINGS: F.\n "
+             "IMPRESSION: I.\n",
+             rule);
+    expect(text, "F.", "I.");
+    snprintf(text, sizeof text,
+             " FINAL ADDENDUM\n ADDENDUM: FINDINGS: other.\n IMPRESSION: other.\n %s\n FINAL "
+             "REPORT\n FINDINGS: F.\n IMPRESSION: I.\n",
+             rule);
+    expect(text, "F.", "I.");
+}
+
+static void test_unheaded_findings(void **state)
+{
+    const char *t = " FINAL REPORT\n INDICATION: Cough.\n \n COMPARISON:  None.\n \n The lungs are "
+                    "clear and the\n heart is small.\n \n Bones are fine.\n \n IMPRESSION: I.\n";
+    (void)state;
+    expect(t, "The lungs are clear and the\n heart is small.\n \n Bones are fine.", "I.");
+    expect_span(t, SEC_COMPARISON, "None.");
+    expect_span(t, SEC_CLINICAL, "Cough.");
+    /* No header at all: all of it is findings, nothing is taken for an impression. */
+    expect(" FINAL REPORT\n The lungs are clear and fine.\n \n No acute disease.\n",
+           "The lungs are clear and fine.\n \n No acute disease.", "");
+    /* One paragraph of history is history. */
+    expect("INDICATION: Cough and fever for three long days.\n\nIMPRESSION: I.", "", "I.");
+}
+
+static void test_combined(void **state)
+{
+    (void)state;
+    expect("FINDINGS AND IMPRESSION: The lungs are clear.", "", "The lungs are clear.");
+    expect(
+        "FINDINGS/IMPRESSION: The lungs are clear and the heart is small.\n\n1. Normal.\n2. Fine.",
+        "The lungs are clear and the heart is small.", "1. Normal.\n2. Fine.");
+    expect("FINDINGS: F.\nFINDINGS AND IMPRESSION: C.", "F.", "C.");
+    expect("PA AND LATERAL: F.\nIMPRESSION: I.", "F.", "I.");
+}
+
+static void test_question_is_no_answer(void **state)
+{
+    const char *t = "\n NDICATION: Is it cancer?\n FINDINGS: F.\n IMPRESSION: I.";
+    (void)state;
+    expect(t, "F.", "I.");
+    expect_span(t, SEC_CLINICAL, "Is it cancer?");
+}
+
+static void test_parts(void **state)
+{
+    const char *t = "EXAM: CT head\nREASON FOR EXAM: Fall.\nTECHNIQUE: Axial images.\nCOMPARISON: "
+                    "None.\nFINDINGS: F.\nIMPRESSION: I.";
+    (void)state;
+    expect(t, "F.", "I.");
+    expect_span(t, SEC_EXAMINATION, "CT head");
+    expect_span(t, SEC_CLINICAL, "Fall.");
+    expect_span(t, SEC_TECHNIQUE, "Axial images.");
+    expect_span(t, SEC_COMPARISON, "None.");
+}
+
+/* ---- the real texts */
+struct truth {
+    char uid[16];
+    char *findings, *impression; /* folded */
+};
+static struct truth truths[4000];
+static size_t ntruths;
+
+/* Letters and digits alone, list marks and de-identification marks aside: layout is not judged. */
+static char *fold(struct str s)
+{
+    char *out = malloc(s.n + 1);
+    size_t n = 0;
+    assert_non_null(out);
+    for (size_t i = 0; i < s.n; i++) {
+        bool start = i == 0 || isspace((unsigned char)s.p[i - 1]) || s.p[i - 1] == '(';
+        size_t k = i;
+        while (k < s.n && k < i + 2 && isdigit((unsigned char)s.p[k]))
+            k++;
+        if (start && k > i && k < s.n && (s.p[k] == '.' || s.p[k] == ')')) {
+            i = k;
+            continue;
+        }
+        if (isalnum((unsigned char)s.p[i]) && s.p[i] != 'X' && s.p[i] != 'x')
+            out[n++] = (char)tolower((unsigned char)s.p[i]);
+    }
+    out[n] = 0;
+    return out;
+}
+
+static bool fill(void *ctx, char *buf, size_t cap, size_t *got, struct err *err)
+{
+    struct str *rest = ctx;
+    (void)err;
+    *got = rest->n < cap ? rest->n : cap;
+    memcpy(buf, rest->p, *got);
+    *rest = str_sub(*rest, *got, rest->n);
+    return true;
+}
+
+static void read_truth(const char *path)
+{
+    struct csv_limits limits = {1 << 20, 100};
+    struct csv_reader *csv;
+    struct csv_row row;
+    bool more;
+    size_t n, uid, findings, impression;
+    char *p = testdir_gunzip(path, &n);
+    struct str text = {p, n};
+    assert_true(csv_reader_open(fill, &text, &limits, &csv, &e));
+    const struct str *h = csv_reader_header(csv, &n);
+    uid = csv_column(h, n, STR("uid"));
+    findings = csv_column(h, n, STR("findings"));
+    impression = csv_column(h, n, STR("impression"));
+    for (ntruths = 0; csv_reader_next(csv, &row, &more, &e) && more; ntruths++) {
+        struct truth *t = &truths[ntruths];
+        assert_int_equal(row.fault, CSV_ROW_WHOLE);
+        snprintf(t->uid, sizeof t->uid, "%.*s", STR_ARG(row.cells[uid]));
+        t->findings = fold(row.cells[findings]);
+        t->impression = fold(row.cells[impression]);
+    }
+    csv_reader_close(csv);
+    free(p);
+}
+
+static const struct truth *truth_of(struct str uid)
+{
+    for (size_t i = 0; i < ntruths; i++) {
+        if (str_eqz(uid, truths[i].uid)) return &truths[i];
+    }
+    return NULL;
+}
+
+struct tally {
+    size_t pairs, published_pairs, findings, findings_right, impressions, impressions_right;
+};
+
+static bool is_right(struct str text, enum record_section s, const char *want)
+{
+    char *got = fold((struct str){text.p + span[s].offset, span[s].length});
+    bool same = strcmp(got, want) == 0;
+    free(got);
+    return same;
+}
+
+static void judge(struct str text, const struct truth *t, struct tally *sum)
+{
+    struct record_span published[SEC_COUNT];
+    struct section_list pl = {0};
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    assert_true(sections_published(text, &a, &pl, &e));
+    sections_to_spans(text, &pl, MODE_MEDIQA, published);
+    assert_true(sections_own(text, &list, span, &e));
+    sum->pairs += span[SEC_FINDINGS].length && span[SEC_IMPRESSION].length;
+    sum->published_pairs += published[SEC_FINDINGS].length && published[SEC_IMPRESSION].length;
+    sum->findings += t->findings[0] != 0;
+    sum->findings_right += t->findings[0] && is_right(text, SEC_FINDINGS, t->findings);
+    sum->impressions += t->impression[0] != 0;
+    sum->impressions_right += t->impression[0] && is_right(text, SEC_IMPRESSION, t->impression);
+    section_list_free(&pl);
+    arena_free(&a);
+}
+
+static void test_recovery(void **state)
+{
+    const char *zip = testdir_shared("data/mimic-like/mimic-cxr-reports.zip");
+    const char *manifest = testdir_shared("data/mimic-like/manifest.jsonl.gz");
+    const char *openi = testdir_shared("data/openi/indiana_reports.csv.gz");
+    struct zip_limits limits = {1 << 20, 200};
+    struct zip_dir dir;
+    struct zip_reader *reader;
+    struct fs_map map;
+    struct tally sum = {0};
+    struct str all, line;
+    size_t n, entry = 0;
+    char *p;
+    (void)state;
+    if (!zip || !manifest || !openi) skip();
+    read_truth(openi);
+    assert_true(fs_map_open(zip, &map, &e));
+    struct str file = {(const char *)map.p, map.n};
+    assert_true(zip_dir_read(file, 1 << 20, &dir, &e));
+    assert_true(zip_reader_open(file, &dir, limits, &reader, &e));
+    p = testdir_gunzip(manifest, &n);
+    all = (struct str){p, n};
+    while (str_split(&all, '\n', &line)) {
+        struct str study, uid, patient, s, text;
+        const struct truth *t;
+        bool rejected;
+        enum record_reject why;
+        json_t *j;
+        if (line.n == 0) continue;
+        assert_true(json_parse(line, "manifest", &j, &e));
+        assert_true(json_get_str(j, "study_id", &study, &e));
+        assert_true(json_get_str(j, "openi_uid", &uid, &e));
+        /* The manifest has the archive's order. */
+        while (!report_member(dir.v[entry].name, &patient, &s) || !str_eq(s, study))
+            entry = (entry + 1) % dir.n;
+        assert_true(zip_reader_get(reader, entry, &text, &rejected, &why, &e));
+        t = truth_of(uid);
+        if (t) judge(text, t, &sum);
+        json_decref(j);
+    }
+    print_message("pairs %zu (published finder %zu), findings %zu/%zu, impressions %zu/%zu\n",
+                  sum.pairs, sum.published_pairs, sum.findings_right, sum.findings,
+                  sum.impressions_right, sum.impressions);
+    assert_true(sum.pairs >= sum.published_pairs + 240);
+    assert_true(sum.findings_right * 1000 >= sum.findings * 940);
+    assert_true(sum.impressions_right * 1000 >= sum.impressions * 900);
+    for (size_t i = 0; i < ntruths; i++) {
+        free(truths[i].findings);
+        free(truths[i].impression);
+    }
+    free(p);
+    zip_reader_close(reader);
+    zip_dir_free(&dir);
+    fs_map_close(&map);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_headers, teardown),
+        cmocka_unit_test_teardown(test_not_headers, teardown),
+        cmocka_unit_test_teardown(test_what_ends_an_impression, teardown),
+        cmocka_unit_test_teardown(test_wet_reads_and_addenda, teardown),
+        cmocka_unit_test_teardown(test_unheaded_findings, teardown),
+        cmocka_unit_test_teardown(test_combined, teardown),
+        cmocka_unit_test_teardown(test_question_is_no_answer, teardown),
+        cmocka_unit_test_teardown(test_parts, teardown),
+        cmocka_unit_test_teardown(test_recovery, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
