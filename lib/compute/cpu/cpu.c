@@ -8,6 +8,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -15,10 +19,15 @@
 const char *const cpu_isa_names[CPU_ISAS + 1] = {"generic",     "avx2", "avx512",
                                                  "avx512_bf16", "amx",  NULL};
 
+#if defined(__x86_64__)
 /* Linux gives AMX tiles to a process that asks; threads started later inherit the permission. */
-static bool amx_allowed(void)
+static bool have_amx(void)
 {
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    enum { BF16_BIT = 22, TILE_BIT = 24 }; /* edx of leaf 7 */
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    if (!(d >> BF16_BIT & 1) || !(d >> TILE_BIT & 1)) return false;
     return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 }
 
@@ -29,16 +38,26 @@ enum cpu_isa cpu_isa_detect(void)
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
         !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
         return CPU_AVX2;
-    (void)amx_allowed;
-    /* Intel's AVX512-BF16 is slower than f32; where it has AMX, that is the way */
+    if (have_amx()) return CPU_AMX;
+    /* Intel's AVX512-BF16 runs at half the rate of f32 */
     if (__builtin_cpu_is("amd") && __builtin_cpu_supports("avx512bf16")) return CPU_AVX512_BF16;
     return CPU_AVX512;
 }
+#else
+enum cpu_isa cpu_isa_detect(void)
+{
+    return CPU_GENERIC;
+}
+#endif
 
 static const struct cpu_kern *kern_of(enum cpu_isa isa)
 {
+#if defined(__x86_64__)
     if (isa >= CPU_AVX512) return &cpu_kern_avx512;
-    return isa == CPU_AVX2 ? &cpu_kern_avx2 : &cpu_kern_generic;
+    if (isa == CPU_AVX2) return &cpu_kern_avx2;
+#endif
+    (void)isa;
+    return &cpu_kern_generic;
 }
 
 static bool choose_isa(const char *want, enum cpu_isa *out, struct err *e)

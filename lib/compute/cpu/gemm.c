@@ -1,13 +1,14 @@
 #include "compute/cpu/gemm.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* Bytes of packed panels and of A that should stay in the second-level cache; rows a tile column takes at
- * a time (tiles). Measured with bench_ops; no result depends on them. */
-enum { B_BLOCK = 256 * 1024, A_BLOCK = 384 * 1024, ROW_TILES = 16 };
+/* Bytes of packed panels and of A that should stay in the second-level cache; most rows that meet one panel
+ * at a time. Measured with bench_ops; no result depends on them. */
+enum { B_BLOCK = 256 * 1024, A_BLOCK = 384 * 1024, MAX_ROWS = 224, CHECK_SCRATCH = 64 * 1024 };
 
 struct gemm {
     const struct tile *f32, *bf16;
@@ -18,12 +19,58 @@ struct gemm {
     char describe[64];
 };
 
+static void choose_tiles(struct gemm *g, enum cpu_isa isa)
+{
+    g->f32 = &tile_generic;
+#if defined(__x86_64__)
+    if (isa >= CPU_AVX2) g->f32 = &tile_avx2;
+    if (isa >= CPU_AVX512) g->f32 = &tile_avx512;
+#endif
+    g->bf16 = g->f32;
+#if defined(__x86_64__)
+    if (isa == CPU_AVX512_BF16) g->bf16 = &tile_avx512_bf16;
+    if (isa == CPU_AMX) g->bf16 = &tile_amx;
+#endif
+    (void)isa;
+}
+
+/* Small whole numbers, so that the product is exact: does the tile give it? An instruction that a virtual
+ * machine promises and does not keep must not end in a wrong adapter. */
+static bool tile_agrees(const struct cpu *c, const struct tile *t)
+{
+    enum { M = 19, N = 23, K = 64 };
+    static const uint16_t whole[4] = {0x3F80, 0x4000, 0xBF80, 0xC040}; /* 1, 2, -1, -3 */
+    static const int value[4] = {1, 2, -1, -3};
+    uint16_t a[M * K], b[N * K];
+    float out[M * N], tmp[GEMM_PACK_TMP];
+    _Alignas(64) unsigned char packed[N * K * 4], scratch[CHECK_SCRATCH];
+    CHECK(gemm_multiply_bytes(t) <= sizeof scratch && gemm_b_bytes(t, N, K) <= sizeof packed);
+    for (int i = 0; i < M * K; i++)
+        a[i] = whole[i * 7 % 5 % 4];
+    for (int i = 0; i < N * K; i++)
+        b[i] = whole[i * 11 % 7 % 4];
+    gemm_pack_b(c, t, (struct gemm_src){b, DEV_BF16, K, false}, 0, N, K, tmp, packed);
+    struct gemm_packed p = {a, K * 2, packed, gemm_units(t, K), N, M, N, gemm_units(t, K)};
+    gemm_multiply(c, t, &p, (struct gemm_dst){out, DEV_F32, N, 1.0f, 0.0f, false}, scratch);
+    for (int m = 0; m < M; m++)
+        for (int n = 0; n < N; n++) {
+            int sum = 0;
+            for (int k = 0; k < K; k++)
+                sum += value[(m * K + k) * 7 % 5 % 4] * value[(n * K + k) * 11 % 7 % 4];
+            if (out[m * N + n] != (float)sum) return false;
+        }
+    return true;
+}
+
 bool gemm_open(const struct cpu *c, struct gemm **out, struct err *e)
 {
     struct gemm *g = mem_calloc(1, sizeof *g, e);
     if (!g) return false;
-    g->f32 = c->isa >= CPU_AVX512 ? &tile_avx512 : c->isa == CPU_AVX2 ? &tile_avx2 : &tile_generic;
-    g->bf16 = c->isa == CPU_AVX512_BF16 ? &tile_avx512_bf16 : g->f32;
+    choose_tiles(g, c->isa);
+    if (g->bf16->bf16 && !tile_agrees(c, g->bf16)) {
+        log_warn("cpu_tile_disagrees", "tile=%s instead=%s", g->bf16->name, g->f32->name);
+        g->bf16 = g->f32;
+    }
     snprintf(g->describe, sizeof g->describe, "%s/%s", g->f32->name, g->bf16->name);
     *out = g;
     return true;
@@ -50,7 +97,7 @@ const struct tile *gemm_tile(const struct gemm *g, enum dev_dtype t)
 /* ---- packed operands */
 static size_t max_rows(const struct tile *t)
 {
-    return (size_t)t->mr * ROW_TILES;
+    return MAX_ROWS / t->mr * t->mr;
 }
 
 /* Sums of a block of rows by one panel, and the same transposed. */
@@ -122,8 +169,8 @@ static void multiply_panel(const struct cpu *c, const struct tile *t, const stru
 void gemm_multiply(const struct cpu *c, const struct tile *t, const struct gemm_packed *p,
                    struct gemm_dst out, void *scratch)
 {
-    size_t fit = A_BLOCK / (p->k * 4 + 1) / t->mr;
-    size_t step = (fit < 1 ? 1 : fit > ROW_TILES ? ROW_TILES : fit) * t->mr;
+    size_t fit = A_BLOCK / (p->k * 4 + 1) / t->mr * t->mr;
+    size_t step = fit < t->mr ? t->mr : fit > max_rows(t) ? max_rows(t) : fit;
     if (t->begin) t->begin();
     for (size_t m = 0; m < p->m; m += step)
         for (size_t n = 0; n < p->n; n += t->nr) {
