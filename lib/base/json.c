@@ -156,22 +156,6 @@ bool json_get_arr(const json_t *obj, const char *key, json_t **out, struct err *
 
 /* ---- writing */
 
-/* Length of the UTF-8 sequence at p (at most n bytes) and its code point; 0 when it is none. */
-static size_t utf8_at(const unsigned char *p, size_t n, uint32_t *out)
-{
-    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    if (len == 0 || len > n || p[0] > 0xf4) return 0;
-    uint32_t c = len == 1 ? p[0] : p[0] & (0x7fu >> len);
-    for (size_t i = 1; i < len; i++) {
-        if ((p[i] & 0xc0) != 0x80) return 0;
-        c = c << 6 | (p[i] & 0x3f);
-    }
-    if (c < least[len] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) return 0;
-    *out = c;
-    return len;
-}
-
 static bool put_escape(struct sbuf *b, uint32_t c, struct err *e)
 {
     static const char shorts[] = "\"\"\\\\\bb\ff\nn\rr\tt";
@@ -189,7 +173,7 @@ bool json_put_str(struct sbuf *b, struct str s, bool ascii, struct err *e)
     size_t done = 0, i = 0; /* [done, i) is still to be copied as it is */
     while (i < s.n) {
         uint32_t c;
-        size_t len = utf8_at((const unsigned char *)s.p + i, s.n - i, &c);
+        size_t len = str_utf8_at(s, i, &c);
         if (len == 0) return err_set(e, ERR_FORMAT, "not UTF-8 at byte %zu", i);
         if (c < 0x20 || c == '"' || c == '\\' || (ascii && c > 0x7e)) {
             if (!sbuf_put(b, str_sub(s, done, i), e)) return false;

@@ -78,21 +78,18 @@ static bool merge(struct opt_load *l, struct opt_node *dst, const struct opt_nod
 static bool load_text(struct opt_load *l, struct str text, const char *name, int depth,
                       struct opt_node **out, struct err *e);
 
-static bool load_file(struct opt_load *l, const char *path, int depth, struct opt_node **out,
-                      struct err *e)
+static bool read_text(struct opt_load *l, const char *path, struct str *text, struct err *e)
 {
-    struct str text;
-    if (!fs_read_file(path, OPT_FILE_MAX, l->a, &text, e)) {
-        if (e->code == ERR_IO) e->code = ERR_CONFIG; /* naming a file that is not there: exit 2 */
-        return false;
-    }
-    return load_text(l, text, path, depth, out, e);
+    if (fs_read_file(path, OPT_FILE_MAX, l->a, text, e)) return true;
+    if (e->code == ERR_IO) e->code = ERR_CONFIG; /* naming a file that is not there: exit 2 */
+    return false;
 }
 
 static bool include_one(struct opt_load *l, const struct opt_node *n, int depth,
                         struct opt_node *base, struct err *e)
 {
     const char *path;
+    struct str text;
     struct opt_node *root;
     if (n->kind != OPT_SCALAR || n->scalar.n == 0)
         return opt_fail(e, n, "include: a file name was expected");
@@ -100,9 +97,8 @@ static bool include_one(struct opt_load *l, const struct opt_node *n, int depth,
         return opt_fail(e, n, "include: nested deeper than %d or more than %d files (a circle?)",
                         INCLUDE_DEPTH_MAX, FILES_MAX);
     if (!opt_path_resolve(l->a, n->file, n->scalar, &path, e)) return false;
-    if (!load_file(l, path, depth + 1, &root, e))
-        return err_wrap(e, "%s:%d: include", n->file, n->line);
-    return merge(l, base, root, e);
+    if (!read_text(l, path, &text, e)) return err_wrap(e, "%s:%d: include", n->file, n->line);
+    return load_text(l, text, path, depth + 1, &root, e) && merge(l, base, root, e);
 }
 
 /* Root of one file with its includes laid below it. */
@@ -253,6 +249,7 @@ static bool apply_set(struct opt_load *l, struct opt_node *root, const char *set
 {
     struct str value = str_of(set), path;
     struct opt_node *node;
+    if (!str_is_utf8(value)) return err_set(e, ERR_CONFIG, "--set: text that is not UTF-8");
     if (!str_split(&value, '=', &path) || !value.p || path.n == 0)
         return err_set(e, ERR_CONFIG, "--set %s: key.path=value was expected", set);
     if (!opt_value_parse(l, value, OPT_SET_NAME, &node, e) || !set_at(l, root, path, node, e))
@@ -276,7 +273,9 @@ bool opt_doc_load(const char *path, const char *const *sets, size_t nsets, opt_e
 {
     struct opt_load l = {.a = a, .env = env, .files = 1};
     struct opt_node *root;
-    return load_file(&l, path, 0, &root, e) && finish(&l, root, sets, nsets, out, e);
+    struct str text;
+    return read_text(&l, path, &text, e) && load_text(&l, text, path, 0, &root, e) &&
+           finish(&l, root, sets, nsets, out, e);
 }
 
 bool opt_doc_parse(struct str text, const char *name, const char *const *sets, size_t nsets,

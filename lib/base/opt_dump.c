@@ -24,67 +24,47 @@ static bool is_word(struct str s)
     return alnum && !sign && !opt_node_is_null(&as_plain);
 }
 
-/* Bytes that YAML may hold raw inside double quotes: printable ASCII, and U+00A0 and up but for the
- * line separators U+2028, U+2029, the byte order mark and the non-characters U+FFFE, U+FFFF. */
-static size_t raw_length(const unsigned char *p, size_t n)
+/* What YAML may hold raw inside double quotes: printable ASCII, and U+00A0 and up but for the line
+ * separators U+2028 and U+2029, the byte order mark, and U+FFFE and U+FFFF. */
+static bool is_raw(uint32_t c)
 {
-    if (p[0] >= 0x20 && p[0] < 0x7f) return p[0] == '"' || p[0] == '\\' ? 0 : 1;
-    if (p[0] < 0xc2) return 0;
-    size_t len = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    if (len > n || p[0] > 0xf4) return 0;
-    bool c1 = p[0] == 0xc2 && p[1] < 0xa0;
-    bool separator = p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9);
-    bool odd = p[0] == 0xef && ((p[1] == 0xbb && p[2] == 0xbf) || (p[1] == 0xbf && p[2] >= 0xbe));
-    return c1 || separator || odd ? 0 : len;
+    if (c < 0x7f) return c >= 0x20 && c != '"' && c != '\\';
+    return c >= 0xa0 && c != 0x2028 && c != 0x2029 && c != 0xfeff && c != 0xfffe && c != 0xffff;
 }
 
-static bool put_escaped(struct sbuf *b, const unsigned char *p, size_t n, size_t *len,
-                        struct err *e)
+static bool put_escaped(struct sbuf *b, uint32_t c, struct err *e)
 {
-    *len = 1;
-    if (p[0] == '"' || p[0] == '\\') return sbuf_printf(b, e, "\\%c", p[0]);
-    if (p[0] == '\n') return sbuf_put(b, STR("\\n"), e);
-    if (p[0] < 0x80) return sbuf_printf(b, e, "\\x%02x", p[0]);
-    if (n >= 2 && p[0] == 0xc2) {
-        *len = 2;
-        return sbuf_printf(b, e, "\\x%02x", p[1]); /* U+0080 to U+009F */
-    }
-    if (n >= 3 && (p[0] & 0xf0) == 0xe0) {
-        *len = 3;
-        unsigned c = (p[0] & 15u) << 12 | (p[1] & 63u) << 6 | (p[2] & 63u);
-        return sbuf_printf(b, e, "\\u%04x", c);
-    }
-    return err_set(e, ERR_FORMAT, "text that is not UTF-8");
+    if (c == '"' || c == '\\') return sbuf_printf(b, e, "\\%c", (int)c);
+    if (c == '\n') return sbuf_put(b, STR("\\n"), e);
+    return sbuf_printf(b, e, c < 0x100 ? "\\x%02x" : "\\u%04x", (unsigned)c);
 }
 
-static bool put_quoted(struct sbuf *b, struct str s, struct err *e)
+/* `value`: the reader expands ${NAME} in it, but not in a key. */
+static bool put_quoted(struct sbuf *b, struct str s, bool value, struct err *e)
 {
-    const unsigned char *p = (const unsigned char *)s.p;
-    size_t i = 0, done = 0;
+    size_t done = 0; /* [done, i) is still to be copied as it is */
     if (!sbuf_putc(b, '"', e)) return false;
-    while (i < s.n) {
-        size_t len = raw_length(p + i, s.n - i);
-        bool variable = p[i] == '$' && i + 1 < s.n && p[i + 1] == '{';
-        if (len > 0 && !variable) {
-            i += len;
-            continue;
-        }
+    for (size_t i = 0, len; i < s.n; i += len) {
+        uint32_t c;
+        len = str_utf8_at(s, i, &c);
+        if (len == 0) return err_set(e, ERR_FORMAT, "text that is not UTF-8");
+        bool variable = value && c == '$' && i + 1 < s.n && s.p[i + 1] == '{';
+        if (is_raw(c) && !variable) continue;
         if (!sbuf_put(b, str_sub(s, done, i), e)) return false;
-        if (variable) {
-            if (!sbuf_putc(b, '$', e)) return false; /* $${ is a plain ${ */
-            done = i++;
-            continue;
-        }
-        if (!put_escaped(b, p + i, s.n - i, &len, e)) return false;
-        i += len;
-        done = i;
+        if (variable ? !sbuf_put(b, STR("$$"), e) : !put_escaped(b, c, e)) return false;
+        done = i + len;
     }
     return sbuf_put(b, str_sub(s, done, s.n), e) && sbuf_putc(b, '"', e);
 }
 
+static bool put_key_text(struct sbuf *b, struct str s, struct err *e)
+{
+    return is_word(s) ? sbuf_put(b, s, e) : put_quoted(b, s, false, e);
+}
+
 static bool put_text(struct sbuf *b, struct str s, struct err *e)
 {
-    return is_word(s) ? sbuf_put(b, s, e) : put_quoted(b, s, e);
+    return is_word(s) ? sbuf_put(b, s, e) : put_quoted(b, s, true, e);
 }
 
 static bool put_strs(struct sbuf *b, const struct opt_strs *s, struct err *e)
@@ -110,13 +90,13 @@ static bool put_node(struct sbuf *b, const struct opt_node *n, struct err *e)
     if (!n) return sbuf_put(b, STR("null"), e);
     if (n->kind == OPT_SCALAR) {
         if (opt_node_is_null(n)) return sbuf_put(b, STR("null"), e);
-        return n->quoted ? put_quoted(b, n->scalar, e) : put_text(b, n->scalar, e);
+        return n->quoted ? put_quoted(b, n->scalar, true, e) : put_text(b, n->scalar, e);
     }
     bool map = n->kind == OPT_MAPPING;
     if (!sbuf_putc(b, map ? '{' : '[', e)) return false;
     for (size_t i = 0; i < n->n; i++) { /* depth: the parser's */
         if (i > 0 && !sbuf_put(b, STR(", "), e)) return false;
-        if (map && (!put_text(b, str_of(n->keys[i]), e) || !sbuf_put(b, STR(": "), e)))
+        if (map && (!put_key_text(b, str_of(n->keys[i]), e) || !sbuf_put(b, STR(": "), e)))
             return false;
         if (!put_node(b, n->items[i], e)) return false;
     }

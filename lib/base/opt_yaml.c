@@ -98,6 +98,8 @@ static bool put_variable(struct opt_load *l, const struct opt_node *n, struct st
         return opt_fail(e, n, "expected ${NAME}; write $${ for a plain ${");
     const char *value = l->env ? l->env(name) : NULL;
     if (!value) return opt_fail(e, n, "the environment variable %s is not set", name);
+    if (!str_is_utf8(str_of(value)))
+        return opt_fail(e, n, "the environment variable %s is not UTF-8", name);
     *end = i + 1;
     return sbuf_put(b, str_of(value), e);
 }
@@ -138,6 +140,7 @@ struct parse {
     const char *name;
     struct opt_node *root;
     bool second; /* a document was already there */
+    bool is_set; /* a value of --set: its lines say nothing */
     int depth;
     struct frame stack[OPT_DEPTH_MAX];
 };
@@ -228,7 +231,7 @@ static bool check_extras(struct parse *p, const yaml_event_t *v, int line, struc
 
 static bool take_event(struct parse *p, const yaml_event_t *v, struct err *e)
 {
-    int line = (int)v->start_mark.line + 1;
+    int line = p->is_set ? 0 : (int)v->start_mark.line + 1;
     const struct opt_node at = {.file = p->name, .line = line};
     if (!check_extras(p, v, line, e)) return false;
     switch (v->type) {
@@ -251,13 +254,15 @@ static bool take_event(struct parse *p, const yaml_event_t *v, struct err *e)
     }
 }
 
-static bool parser_error(const yaml_parser_t *y, const char *name, struct err *e)
+static bool parser_error(const yaml_parser_t *y, const struct parse *p, struct err *e)
 {
-    const char *problem = y->problem ? y->problem : "not valid YAML";
+    const char *name = p->name, *problem = y->problem ? y->problem : "not valid YAML";
     if (y->error == YAML_MEMORY_ERROR) return err_set(e, ERR_NOMEM, "%s: out of memory", name);
     if (y->error == YAML_READER_ERROR)
         return err_set(e, ERR_CONFIG, "%s: at byte %zu: %s", name, y->problem_offset, problem);
-    return err_set(e, ERR_CONFIG, "%s:%zu: %s", name, y->problem_mark.line + 1, problem);
+    const struct opt_node at = {.file = name,
+                                .line = p->is_set ? 0 : (int)y->problem_mark.line + 1};
+    return opt_fail(e, &at, "%s", problem);
 }
 
 bool opt_yaml_parse(struct opt_load *l, struct str text, const char *name, struct opt_node **out,
@@ -270,13 +275,13 @@ bool opt_yaml_parse(struct opt_load *l, struct str text, const char *name, struc
     if (text.n > OPT_FILE_MAX)
         return err_set(e, ERR_LIMIT, "%s: longer than %zu bytes", name, OPT_FILE_MAX);
     if (!arena_str(l->a, str_of(name), &name_copy, e)) return false;
-    struct parse p = {.l = l, .name = name_copy.p};
+    struct parse p = {.l = l, .name = name_copy.p, .is_set = strcmp(name, OPT_SET_NAME) == 0};
     if (!yaml_parser_initialize(&y)) return err_set(e, ERR_NOMEM, "%s: out of memory", name);
     yaml_parser_set_input_string(&y, (const unsigned char *)(text.p ? text.p : ""), text.n);
     while (!end) {
         yaml_event_t v;
         if (!yaml_parser_parse(&y, &v)) {
-            parser_error(&y, name, e);
+            parser_error(&y, &p, e);
             goto out;
         }
         end = v.type == YAML_STREAM_END_EVENT;

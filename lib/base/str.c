@@ -73,6 +73,32 @@ struct str str_sub(struct str s, size_t from, size_t to)
     return (struct str){s.p ? s.p + from : NULL, to - from};
 }
 
+size_t str_utf8_at(struct str s, size_t at, uint32_t *out)
+{
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned char *p = (const unsigned char *)s.p + at;
+    size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+    if (len == 0 || len > s.n - at || p[0] > 0xf4) return 0;
+    uint32_t c = len == 1 ? p[0] : p[0] & (0x7fu >> len);
+    for (size_t i = 1; i < len; i++) {
+        if ((p[i] & 0xc0) != 0x80) return 0;
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    if (c < least[len] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) return 0;
+    *out = c;
+    return len;
+}
+
+bool str_is_utf8(struct str s)
+{
+    uint32_t c;
+    for (size_t i = 0, len; i < s.n; i += len) {
+        len = str_utf8_at(s, i, &c);
+        if (len == 0) return false;
+    }
+    return true;
+}
+
 bool str_split(struct str *rest, char sep, struct str *piece)
 {
     if (!rest->p) return false;

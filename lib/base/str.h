@@ -38,6 +38,10 @@ size_t str_find(struct str s, struct str needle, size_t from);
 struct str str_trim(struct str s);
 /* [from, to) clipped to s. */
 struct str str_sub(struct str s, size_t from, size_t to);
+/* Length of the UTF-8 sequence at `at` < s.n and its code point; 0 when there is none (cut short,
+ * overlong, a surrogate, beyond U+10FFFF). */
+size_t str_utf8_at(struct str s, size_t at, uint32_t *out);
+bool str_is_utf8(struct str s);
 /* Cut the next piece up to `sep` off *rest; false when *rest is exhausted. */
 bool str_split(struct str *rest, char sep, struct str *piece);
 
