@@ -2,14 +2,19 @@
 
 #include <math.h>
 
+#include "base/stop.h"
 #include "train/loss_sum.h"
 
 static bool add_bins(struct decoder_work *w, struct loader *l, uint64_t begin, uint64_t end,
-                     struct loss_sum *sum, struct err *e)
+                     struct loss_sum *sum, bool *abandoned, struct err *e)
 {
     for (uint64_t bin = begin; bin < end; bin++) {
         struct decoder_batch b;
         double loss;
+        if (stop_requested()) {
+            *abandoned = true;
+            return true;
+        }
         if (!loader_get(l, bin, &b, e)) return false;
         if (b.nrows == 0) continue;
         if (!decoder_loss(w, &b, &loss, NULL, e)) return false;
@@ -28,12 +33,16 @@ bool evaluate_dev(struct decoder_work *w, struct loader *l, struct comm *c, stru
 {
     struct loss_sum sum = {0};
     uint64_t begin, end;
+    bool abandoned = false;
 
     CHECK(l->plan->nsteps == 1);
     plan_rank_bins(l->plan, 0, comm_rank(c), comm_size(c), &begin, &end);
-    bool ok = add_bins(w, l, begin, end, &sum, e);
+    bool ok = add_bins(w, l, begin, end, &sum, &abandoned, e);
     if (!comm_agree(c, ok, e)) return err_wrap(e, "evaluation on the dev split");
+    int64_t any = abandoned;
+    comm_max_i64(c, &any, 1);
     loss_sum_ranks(&sum, c);
+    out->abandoned = any != 0;
     out->rows = loader_rows(l, 0, l->plan->nbins);
     out->fixed = sum.fixed;
     out->mean = sum.bad || out->rows == 0 ? (double)NAN : dev_loss_mean(out);

@@ -12,6 +12,7 @@ struct dev_loss {
     int64_t fixed; /* loss_sum units: compared and stored exactly */
     uint64_t rows;
     double mean;
+    bool abandoned; /* asked to stop (base/stop) before the end: no score */
 };
 /* From fixed and rows (> 0). */
 double dev_loss_mean(const struct dev_loss *d);

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/rng.h"
+#include "base/stop.h"
 #include "train/loss_sum.h"
 
 static struct dev_mat range_of(struct dev_buf *b, uint64_t offset, uint64_t n)
@@ -75,9 +76,9 @@ uint64_t step_bytes(uint64_t count)
     return 3 * count * sizeof(float) + grad_sync_bytes(count);
 }
 
-/* This rank's bins, once. */
+/* This rank's bins, once, or until asked to stop. */
 static bool add_bins(struct step *s, const struct step_source *src, const struct step_job *j,
-                     struct loss_sum *loss, struct err *e)
+                     struct loss_sum *loss, bool *abandoned, struct err *e)
 {
     struct rng_key key = rng_key(s->o.seed, RNG_DROPOUT, j->number);
 
@@ -85,6 +86,10 @@ static bool add_bins(struct step *s, const struct step_source *src, const struct
     for (uint64_t bin = j->begin; bin < j->end; bin++) {
         struct decoder_batch b;
         double sum;
+        if (stop_requested()) {
+            *abandoned = true;
+            return true;
+        }
         if (!src->get(src->ctx, bin, &b, e)) return false;
         if (b.nrows == 0) continue;
         if (!decoder_grad(s->work, &b, rng_u64(key, bin - j->first), s->grad, &sum, e))
@@ -104,30 +109,50 @@ static bool diverged(const struct step_job *j, struct err *e)
         (unsigned long long)j->number, j->lr);
 }
 
+/* One try. extra: stop, save, eval, abandoned. */
+static bool try_gradient(struct step *s, const struct step_source *src, const struct step_job *j,
+                         struct loss_sum *loss, double extra[4], enum grad_sync_verdict *verdict,
+                         struct err *e)
+{
+    bool abandoned = false;
+
+    *loss = (struct loss_sum){0};
+    bool ok = add_bins(s, src, j, loss, &abandoned, e);
+    if (!comm_agree(s->c, ok, e)) return false;
+    extra[3] = abandoned;
+    loss_sum_ranks(loss, s->c);
+    *verdict = grad_sync_agree(&s->sync, extra, 4);
+    if (extra[3] > 0) return true;
+    if (loss->bad || *verdict == GRAD_SYNC_NOT_FINITE) return diverged(j, e);
+    if (*verdict == GRAD_SYNC_REDO)
+        log_info("gradient_shift", "step=%llu what=\"did not fit, step done again\"",
+                 (unsigned long long)j->number);
+    return true;
+}
+
 bool step_gradient(struct step *s, const struct step_source *src, const struct step_job *j,
                    struct step_flags *flags, struct step_result *out, struct err *e)
 {
-    double extra[] = {flags->stop, flags->save, flags->eval};
+    double extra[4] = {flags->stop, flags->save, flags->eval, 0};
     enum grad_sync_verdict verdict;
     struct loss_sum loss;
+    struct grad_slice before[GRAD_SYNC_SLICES];
 
-    out->tries = 0;
+    memcpy(before, s->sync.slices, sizeof before);
+    *out = (struct step_result){0};
     do {
-        loss = (struct loss_sum){0};
-        bool ok = add_bins(s, src, j, &loss, e);
-        if (!comm_agree(s->c, ok, e)) return false;
-        loss_sum_ranks(&loss, s->c);
-        verdict = grad_sync_agree(&s->sync, extra, 3);
+        if (!try_gradient(s, src, j, &loss, extra, &verdict, e)) return false;
         out->tries++;
-        if (loss.bad || verdict == GRAD_SYNC_NOT_FINITE) return diverged(j, e);
-        if (verdict == GRAD_SYNC_REDO)
-            log_info("gradient_shift", "step=%llu what=\"did not fit, step done again\"",
-                     (unsigned long long)j->number);
+        out->abandoned = extra[3] > 0;
         /* The second try has the same gradients and shifts made for them. */
-        CHECK(verdict == GRAD_SYNC_FITS || out->tries == 1);
-    } while (verdict != GRAD_SYNC_FITS);
+        CHECK(out->abandoned || verdict == GRAD_SYNC_FITS || out->tries == 1);
+    } while (!out->abandoned && verdict != GRAD_SYNC_FITS);
 
     *flags = (struct step_flags){extra[0] > 0, extra[1] > 0, extra[2] > 0};
+    if (out->abandoned) {
+        memcpy(s->sync.slices, before, sizeof before); /* shifts are state: none of this was */
+        return true;
+    }
     double scale = j->rows > 0 ? 1.0 / (double)j->rows : 0.0;
     out->loss = loss_sum_value(&loss) * scale;
     return grad_sync_finish(&s->sync, scale, s->grad, e);
@@ -173,6 +198,7 @@ bool step_run(struct step *s, const struct step_source *src, const struct step_j
               struct step_flags *flags, struct step_result *out, struct err *e)
 {
     if (!step_gradient(s, src, j, flags, out, e)) return false;
+    if (out->abandoned) return true;
     bool ok = step_apply(s, j->number, j->lr, out, e);
     if (comm_agree(s->c, ok, e)) return true;
     return err_wrap(e, "update of step %llu", (unsigned long long)j->number);

@@ -14,11 +14,6 @@ struct due {
     bool stop, save, eval, last;
 };
 
-static bool is_done(const struct train_run *r)
-{
-    return r->state.finished || r->state.step >= r->course.total;
-}
-
 /* ---- the bins of a step */
 static bool get_bin(void *ctx, uint64_t bin, struct decoder_batch *out, struct err *e)
 {
@@ -115,6 +110,8 @@ static bool one_step(struct train_run *r, struct due *due, struct err *e)
     struct step_job job = job_of(r, step, k);
     double start_s = clock_mono_s();
     if (!step_run(&r->step, &src, &job, &flags, &res, e)) return false;
+    *due = (struct due){.stop = true, .save = true};
+    if (res.abandoned) return true;
     double seconds = clock_mono_s() - start_s;
     uint64_t tokens = plan_step_tokens(&r->plan, k);
 
@@ -137,6 +134,11 @@ static bool evaluate(struct train_run *r, struct due *due, struct err *e)
     struct dev_loss d;
 
     if (!evaluate_dev(r->work, &r->dev_loader, r->c, &d, e)) return false;
+    r->state.eval_owed = d.abandoned;
+    if (d.abandoned) {
+        due->stop = due->save = true;
+        return true;
+    }
     bool best = train_state_scored(&r->state, &d);
     r->last_eval_s = clock_mono_s();
     log_info("evaluation", "step=%" PRIu64 " dev_loss=%.6f best=%s", r->state.step, d.mean,
@@ -155,7 +157,7 @@ static bool evaluate(struct train_run *r, struct due *due, struct err *e)
 
 static bool wants_pause(const struct train_run *r)
 {
-    return r->j->pause_at_step > 0 && r->state.step >= r->j->pause_at_step && !is_done(r);
+    return r->j->pause_at_step > 0 && r->state.step >= r->j->pause_at_step && !r->state.finished;
 }
 
 static bool stopped(const struct train_run *r, struct err *e)
@@ -166,18 +168,27 @@ static bool stopped(const struct train_run *r, struct err *e)
                    r->state.step, r->course.total);
 }
 
+/* What a step leaves to do: evaluation, checkpoint, end. */
+static bool settle(struct train_run *r, struct due *due, struct err *e)
+{
+    if (due->eval && !evaluate(r, due, e)) return false;
+    r->state.finished = due->last && !r->state.eval_owed;
+    if (wants_pause(r)) due->save = true;
+    /* A step abandoned right after its predecessor's checkpoint, or as the first, has nothing new. */
+    bool old = r->state.step == r->saved_step && !due->eval;
+    if (due->save && !old && !train_run_save(r, e)) return false;
+    return !due->stop || r->state.finished || stopped(r, e);
+}
+
 static bool loop(struct train_run *r, struct err *e)
 {
-    struct due due;
+    struct due due = {.eval = true, .save = true, .last = r->state.step >= r->course.total};
 
     r->last_save_s = r->last_eval_s = clock_mono_s();
-    while (!is_done(r) && !wants_pause(r)) {
+    if (r->state.eval_owed && !settle(r, &due, e)) return false;
+    while (!r->state.finished && !wants_pause(r)) {
         if (!one_step(r, &due, e)) return false;
-        if (due.eval && !evaluate(r, &due, e)) return false;
-        r->state.finished = due.last;
-        if (wants_pause(r)) due.save = true;
-        if (due.save && !train_run_save(r, e)) return false;
-        if (due.stop && !due.last) return stopped(r, e);
+        if (!settle(r, &due, e)) return false;
     }
     return true;
 }
@@ -213,6 +224,7 @@ static bool score_pause(struct train_run *r, struct train_summary *out, struct e
     out->paused = true;
     if (!r->dev_set || r->state.last_step == r->state.step) return true;
     if (!evaluate_dev(r->work, &r->dev_loader, r->c, &d, e)) return false;
+    if (d.abandoned) return stopped(r, e);
     out->dev_loss = d.mean;
     return true;
 }
@@ -224,7 +236,7 @@ static bool run(struct train_run *r, struct train_summary *out, struct err *e)
     progress_update(&r->progress, r->state.step, NULL);
     bool ok = loop(r, e);
     summarize(r, out);
-    if (ok && !is_done(r))
+    if (ok && !r->state.finished)
         ok = score_pause(r, out, e);
     else if (ok) {
         ok = train_run_export(r, out, e);

@@ -48,6 +48,7 @@ struct train_run {
     struct metrics_log metrics;
     struct progress progress;
     /* this process */
+    uint64_t saved_step; /* of the latest checkpoint; 0: none */
     uint64_t steps_done, tokens_done, targets_done;
     double step_seconds, last_save_s, last_eval_s;
 };

@@ -109,6 +109,7 @@ bool train_run_save(struct train_run *r, struct err *e)
     arrays_free(&a);
     if (!ok) return err_wrap(e, "checkpoint of step %" PRIu64, r->state.step);
     r->last_save_s = clock_mono_s();
+    r->saved_step = r->state.step;
     log_info("checkpoint", "step=%" PRIu64, r->state.step);
     return true;
 }
@@ -153,6 +154,7 @@ bool train_run_resume(struct train_run *r, struct err *e)
     if (found) {
         if (!load(r, step, &meta, e)) return false;
         if (!comm_agree(r->c, take_state(r, step, meta, e), e)) return false;
+        r->saved_step = step;
         log_info("resume", "step=%" PRIu64 " of=%" PRIu64, step, r->course.total);
     }
     bool ok = metrics_log_open(&r->metrics, r->paths.metrics, r->paths.events, comm_rank(r->c),

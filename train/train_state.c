@@ -47,13 +47,13 @@ bool train_state_put(const struct train_state *s, const struct train_identity *i
                      struct sbuf *meta, struct err *e)
 {
     json_t *j = json_pack(
-        "{s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:b, s:b, s:I, s:o, s:o, s:o}", "format",
+        "{s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:b, s:b, s:b, s:I, s:o, s:o, s:o}", "format",
         (json_int_t)format, "step", (json_int_t)s->step, "tokens", (json_int_t)s->tokens, "targets",
         (json_int_t)s->targets, "train_loss", s->train_loss, "seconds", s->seconds, "evaluations",
         (json_int_t)s->evaluations, "bad", (json_int_t)s->bad, "finished", s->finished,
-        "early_stopped", s->early_stopped, "metrics_bytes", (json_int_t)s->metrics_bytes, "last",
-        score_json(&s->last, s->last_step), "best", score_json(&s->best, s->best_step), "identity",
-        identity_json(id));
+        "early_stopped", s->early_stopped, "eval_owed", s->eval_owed, "metrics_bytes",
+        (json_int_t)s->metrics_bytes, "last", score_json(&s->last, s->last_step), "best",
+        score_json(&s->best, s->best_step), "identity", identity_json(id));
     if (!j) return err_set(e, ERR_NOMEM, "state of the run");
     bool ok = json_put(meta, j, e);
     json_decref(j);
@@ -136,7 +136,8 @@ static bool get_numbers(const json_t *j, struct train_state *s, struct err *e)
     s->evaluations = (uint32_t)evaluations;
     s->bad = (uint32_t)bad;
     return get_bool(j, "finished", &s->finished, e) &&
-           get_bool(j, "early_stopped", &s->early_stopped, e);
+           get_bool(j, "early_stopped", &s->early_stopped, e) &&
+           get_bool(j, "eval_owed", &s->eval_owed, e);
 }
 
 bool train_state_get(struct str meta, const char *what, const struct train_identity *id,

@@ -30,6 +30,7 @@ struct train_state {
     uint64_t last_step, best_step; /* of the latest and the best evaluation */
     struct dev_loss last, best;    /* best.rows == 0: none yet */
     bool finished, early_stopped;
+    bool eval_owed; /* stopped in the evaluation that was due after this step */
     uint64_t metrics_bytes;
     double seconds; /* in steps, over all processes of the run; for the report only */
 };

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/stop.h"
 #include "support/testdir.h"
 #include "train/kit.h"
 
@@ -109,6 +110,34 @@ static void check_errors(const char *dir)
     kit_close(&k);
 }
 
+/* Asked on one rank while bins remain: all ranks leave the step. */
+static void check_abandoned(const char *dir)
+{
+    struct kit k;
+    struct step s;
+    struct err e = {0};
+    struct lora_opts l = kit_lora();
+    struct step_opts o = {.beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .bins_per_step = BINS};
+    struct kit_bins bins = {.cuts = cuts, .nbins = BINS};
+    struct step_source src = {&bins, kit_get};
+    uint64_t p = (uint64_t)comm_size(world), r = (uint64_t)comm_rank(world);
+    struct step_job job = {
+        .number = 1, .begin = BINS * r / p, .end = BINS * (r + 1) / p, .rows = 9, .lr = 1e-3};
+    struct step_flags flags = {0};
+    struct step_result res;
+
+    kit_open(&k, dir, "cpu", &kit_small, &l, KIT_BIN_TOKENS);
+    if (!step_init(&s, &o, k.m, k.l, k.w, world, &e)) kit_die("step", &e);
+    if (r == p - 1) stop_request();
+    MPI_CHECK(step_run(&s, &src, &job, &flags, &res, &e));
+    MPI_CHECK(res.abandoned);
+    stop_reset();
+    MPI_CHECK(step_run(&s, &src, &job, &flags, &res, &e));
+    MPI_CHECK(!res.abandoned);
+    step_free(&s);
+    kit_close(&k);
+}
+
 int main(int argc, char **argv)
 {
     struct comm *self;
@@ -123,6 +152,7 @@ int main(int argc, char **argv)
     compare(self, model, 0, true);
     compare(self, model, 0.25, false);
     check_errors(model);
+    check_abandoned(model);
     testdir_remove();
     comm_close(self);
     comm_close(world);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/stop.h"
 #include "support/testdir.h"
 #include "train/kit.h"
 
@@ -233,6 +234,45 @@ static void strict_does_what_cpu_does(void **state)
     fixture_close(&f);
 }
 
+/* A request to stop that comes with bin 1 of 3. */
+static bool stopping_source(void *ctx, uint64_t bin, struct decoder_batch *out, struct err *e)
+{
+    if (bin == 1) stop_request();
+    return kit_get(ctx, bin, out, e);
+}
+
+static void an_abandoned_step_changes_nothing(void **state)
+{
+    struct fixture f, g;
+    struct step_opts o = opts();
+    struct kit_bins bins = {.cuts = three_bins, .nbins = 3};
+    struct step_source stopping = {&bins, stopping_source}, src = {&bins, kit_get};
+    struct step_job job = {.number = 1, .end = 3, .rows = kit_rows(0, 24), .lr = 1e-2};
+    struct step_flags flags = {0};
+    struct step_result res;
+    struct err e = {0};
+
+    (void)state;
+    fixture_open(&f, "cpu", &o);
+    fixture_open(&g, "cpu", &o);
+    float *a = malloc(f.s.count * sizeof *a), *b = malloc(f.s.count * sizeof *b);
+    assert_true(step_run(&f.s, &stopping, &job, &flags, &res, &e));
+    assert_true(res.abandoned);
+    stop_reset();
+    for (size_t i = 0; i < f.s.sync.nslices; i++)
+        assert_int_equal(f.s.sync.slices[i].shift, g.s.sync.slices[i].shift);
+    for (int n = 0; n < 2; n++, job.number++) {
+        assert_true(step_run(&f.s, &src, &job, &flags, &res, &e) && !res.abandoned);
+        assert_true(step_run(&g.s, &src, &job, &flags, &res, &e) && !res.abandoned);
+    }
+    assert_true(step_get(&f.s, a, NULL, NULL, &e) && step_get(&g.s, b, NULL, NULL, &e));
+    assert_memory_equal(a, b, f.s.count * sizeof *a);
+    free(b);
+    free(a);
+    fixture_close(&g);
+    fixture_close(&f);
+}
+
 static bool bad_source(void *ctx, uint64_t bin, struct decoder_batch *out, struct err *e)
 {
     (void)ctx;
@@ -383,6 +423,7 @@ int main(void)
         cmocka_unit_test(a_redone_step_equals_one_with_fitting_shifts),
         cmocka_unit_test(the_loss_falls),
         cmocka_unit_test(strict_does_what_cpu_does),
+        cmocka_unit_test(an_abandoned_step_changes_nothing),
         cmocka_unit_test(a_failing_source_is_an_error),
         cmocka_unit_test(a_loss_that_is_not_finite_names_the_step),
         cmocka_unit_test(dropout_changes_with_the_step_and_not_with_the_rank),

@@ -93,11 +93,13 @@ static void stopping_anywhere_changes_nothing(void **state)
     }
 }
 
+/* Trained elements and tensors of kit_small with kit_lora. */
+enum { COUNT = 3712, SHIFTS = 28 };
+
 /* Shifts decide the rounding of the first step after going on: coarse ones put into the checkpoint must
  * show in the adapter. */
 static void shifts_come_from_the_checkpoint(void **state)
 {
-    enum { COUNT = 3712, SHIFTS = 28 };
     static float params[COUNT], m[COUNT], v[COUNT];
     int32_t shifts[SHIFTS];
     struct ckpt_item items[] = {{"params", CKPT_F32, COUNT, params},
@@ -130,16 +132,77 @@ static void shifts_come_from_the_checkpoint(void **state)
     arena_free(&a);
 }
 
-static void a_request_to_stop_ends_at_the_next_step(void **state)
+static void a_request_to_stop_is_heard_between_bins(void **state)
 {
     struct trial x;
 
     (void)state;
     trial_init(&x, "asked");
     stop_request();
-    trial_refused(&x, ERR_STOPPED, "step 1 of 6");
+    trial_refused(&x, ERR_STOPPED, "after step 0 of 6");
+    stop_reset();
+    trial_stop_after(&x, 3);
+    stop_request();
+    trial_refused(&x, ERR_STOPPED, "after step 3 of 6"); /* already saved: nothing new to save */
     stop_reset();
     trial_must(&x);
+    trial_same(&x, &whole);
+    assert_int_equal(lines(&x, "\"train\""), 6);
+}
+
+/* A checkpoint as it is left by a stop inside the evaluation that was due. */
+static void owe_evaluation(const char *dir, uint64_t metrics_bytes)
+{
+    static float arrays[3][COUNT];
+    int32_t shifts[SHIFTS];
+    struct ckpt_item items[] = {{"params", CKPT_F32, COUNT, arrays[0]},
+                                {"m", CKPT_F32, COUNT, arrays[1]},
+                                {"v", CKPT_F32, COUNT, arrays[2]},
+                                {"shifts", CKPT_I32, SHIFTS, shifts}};
+    struct err e = {0};
+    struct arena a;
+    struct str meta;
+    struct sbuf text;
+    json_t *j,
+        *none = json_pack("{s:i, s:i, s:i, s:b}", "step", 0, "fixed", 0, "rows", 0, "finite", 0);
+
+    arena_init(&a, 1 << 16);
+    sbuf_init(&text, 1 << 16);
+    assert_true(ckpt_load(trial_comm, dir, 2, items, 4, &a, &meta, &e));
+    assert_true(json_parse(meta, "meta", &j, &e));
+    assert_int_equal(json_integer_value(json_object_get(j, "evaluations")), 1);
+    json_object_set_new(j, "eval_owed", json_true());
+    json_object_set_new(j, "evaluations", json_integer(0));
+    json_object_set_new(j, "metrics_bytes", json_integer((json_int_t)metrics_bytes));
+    json_object_set(j, "last", none);
+    json_object_set(j, "best", none);
+    assert_true(json_put(&text, j, &e));
+    assert_true(ckpt_save(trial_comm, dir, 2, items, 4, sbuf_str(&text), 2, NULL, 0, &e));
+    json_decref(none);
+    json_decref(j);
+    sbuf_free(&text);
+    arena_free(&a);
+}
+
+static void an_evaluation_owed_is_made_up_first(void **state)
+{
+    struct trial x;
+    size_t n;
+
+    (void)state;
+    trial_init(&x, "owed");
+    trial_stop_after(&x, 2);
+    char *text = testdir_read(trial_file(&x, "metrics.jsonl"), &n);
+    uint64_t before = (uint64_t)(strstr(text, "{\"kind\":\"dev\"") - text);
+    free(text);
+    owe_evaluation(trial_file(&x, "checkpoints"), before);
+    stop_request(); /* heard in the evaluation, which stays owed */
+    trial_refused(&x, ERR_STOPPED, "after step 2 of 6");
+    stop_reset();
+    assert_int_equal(lines(&x, "\"dev\""), 0);
+    trial_must(&x);
+    assert_int_equal(lines(&x, "\"dev\""), 3);
+    assert_true(x.s.best_step == whole.s.best_step && x.s.best_dev_loss == whole.s.best_dev_loss);
     trial_same(&x, &whole);
 }
 
@@ -350,7 +413,8 @@ int main(void)
         cmocka_unit_test(a_finished_run_says_so_again),
         cmocka_unit_test(stopping_anywhere_changes_nothing),
         cmocka_unit_test(shifts_come_from_the_checkpoint),
-        cmocka_unit_test(a_request_to_stop_ends_at_the_next_step),
+        cmocka_unit_test(a_request_to_stop_is_heard_between_bins),
+        cmocka_unit_test(an_evaluation_owed_is_made_up_first),
         cmocka_unit_test(a_pause_scores_and_leaves_no_trace),
         cmocka_unit_test(early_stopping_keeps_the_best),
         cmocka_unit_test(contradictions_are_refused_before_any_work),
