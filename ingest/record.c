@@ -67,6 +67,14 @@ static const struct {
 static const char *const groups[] = {"text", "sec", "id", "hash", "meta", "reject"};
 #define SCHEMA "records/v1"
 
+/* Behind the HDF5 file, where HDF5 does not look: so that no damaged byte ever reaches HDF5, which
+ * does not survive all of them. */
+struct trailer {
+    char magic[8];
+    uint64_t lo, hi; /* xxh3-128 of all in front */
+};
+#define TRAILER_MAGIC "RMREC01"
+
 enum {
     MAX_COLUMN_BYTES = 1 << 30, /* text of a block: 4,096 entries of at most max_entry */
     MAX_RECORDS = 1 << 20,
@@ -81,24 +89,6 @@ static void library_setup(void)
     done = true;
     (void)H5dont_atexit();
     (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-}
-
-/* What block_xxh3 covers: all columns and all attributes. */
-static struct hash128 block_hash(const struct record_block_info *info, const struct str data[])
-{
-    struct hash128 part[COL_COUNT + 1];
-    struct {
-        uint64_t first_entry, entries, ignored, last;
-        uint8_t config[32];
-        char source[72];
-    } head = {info->first_entry, info->entries, info->ignored, info->last, {0}, {0}};
-
-    memcpy(head.config, info->config_sha256, sizeof head.config);
-    memcpy(head.source, info->source, sizeof info->source);
-    for (int i = 0; i < COL_COUNT; i++)
-        part[i] = hash_xxh128(data[i].p, data[i].n);
-    part[COL_COUNT] = hash_xxh128(&head, sizeof head);
-    return hash_xxh128(part, sizeof part);
 }
 
 static hid_t memory_type(size_t size)
@@ -258,10 +248,8 @@ static bool write_attribute(hid_t file, const char *name, hid_t type, hsize_t n,
     return ok;
 }
 
-static bool write_attributes(hid_t file, const struct record_block_info *info, uint64_t count,
-                             struct hash128 hash)
+static bool write_attributes(hid_t file, const struct record_block_info *info, uint64_t count)
 {
-    uint64_t h[2] = {hash.lo, hash.hi};
     uint64_t last = info->last;
 
     return write_attribute(file, "schema", H5T_STD_U8LE, sizeof SCHEMA - 1, SCHEMA) &&
@@ -271,8 +259,7 @@ static bool write_attributes(hid_t file, const struct record_block_info *info, u
            write_attribute(file, "entries", H5T_STD_U64LE, 1, &info->entries) &&
            write_attribute(file, "ignored", H5T_STD_U64LE, 1, &info->ignored) &&
            write_attribute(file, "last", H5T_STD_U64LE, 1, &last) &&
-           write_attribute(file, "count", H5T_STD_U64LE, 1, &count) &&
-           write_attribute(file, "block_xxh3", H5T_STD_U64LE, 2, h);
+           write_attribute(file, "count", H5T_STD_U64LE, 1, &count);
 }
 
 /* A file in memory, without a time anywhere. The oldest format, on purpose: H5Fget_file_image
@@ -313,22 +300,23 @@ static bool fill_file(hid_t file, const struct record_writer *w, const struct st
 
     for (int i = 0; ok && i < COL_COUNT; i++)
         ok = write_column(file, dcpl, i, data[i]);
-    ok = ok && write_attributes(file, &w->info, w->count, block_hash(&w->info, data));
+    ok = ok && write_attributes(file, &w->info, w->count);
     if (dcpl >= 0) H5Pclose(dcpl);
     return ok;
 }
 
-bool record_writer_commit(struct record_writer *w, struct err *e)
+/* The finished file with its trailer, mem_alloc'ed. */
+static bool build_image(const struct record_writer *w, struct str *out, struct err *e)
 {
     struct str data[COL_COUNT];
+    struct trailer t = {.magic = TRAILER_MAGIC};
+    struct hash128 hash;
     size_t bytes = 0;
     char *image = NULL;
-    hid_t file = H5I_INVALID_HID;
+    hid_t file;
     ssize_t size;
     bool ok = false;
 
-    CHECK(!w->committed);
-    library_setup();
     for (int i = 0; i < COL_COUNT; i++) {
         data[i] = sbuf_str(&w->col[i]);
         bytes += data[i].n;
@@ -339,20 +327,38 @@ bool record_writer_commit(struct record_writer *w, struct err *e)
         err_set(e, ERR_LIB, "HDF5 cannot build the block of %zu bytes", bytes);
         goto out;
     }
-    image = mem_alloc((size_t)size, e);
+    image = mem_alloc((size_t)size + sizeof t, e);
     if (!image) goto out;
     if (H5Fget_file_image(file, image, (size_t)size) != size) {
         err_set(e, ERR_LIB, "HDF5 cannot hand out the block of %zd bytes", size);
         goto out;
     }
-    sha256_of((struct str){image, (size_t)size}, w->sha256);
-    ok = fs_replace(w->path, (struct str){image, (size_t)size}, e);
-    w->committed = ok;
+    hash = hash_xxh128(image, (size_t)size);
+    t.lo = hash.lo;
+    t.hi = hash.hi;
+    memcpy(image + size, &t, sizeof t);
+    *out = (struct str){image, (size_t)size + sizeof t};
+    ok = true;
 out:
-    mem_free(image);
+    if (!ok) mem_free(image);
     if (file >= 0) H5Fclose(file);
-    if (!ok) err_wrap(e, "write %s", w->path);
     return ok;
+}
+
+bool record_writer_commit(struct record_writer *w, struct err *e)
+{
+    struct str image;
+    bool ok;
+
+    CHECK(!w->committed);
+    library_setup();
+    ok = build_image(w, &image, e);
+    if (ok) {
+        sha256_of(image, w->sha256);
+        ok = w->committed = fs_replace(w->path, image, e);
+        mem_free((char *)image.p);
+    }
+    return ok || err_wrap(e, "write %s", w->path);
 }
 
 void record_writer_sha256(const struct record_writer *w, uint8_t out[32])
@@ -374,7 +380,6 @@ void record_writer_close(struct record_writer *w)
 struct record_reader {
     struct record_block_info info;
     uint64_t count, rejects;
-    struct hash128 hash; /* as stored */
     void *col[COL_COUNT];
     size_t col_bytes[COL_COUNT];
     uint8_t sha256[32];
@@ -407,7 +412,7 @@ static bool read_number(hid_t file, const char *name, uint64_t *out)
 static bool read_attributes(hid_t file, struct record_reader *r)
 {
     char schema[sizeof SCHEMA] = {0};
-    uint64_t last, hash[2];
+    uint64_t last;
     size_t got;
 
     if (!read_attribute(file, "schema", 1, sizeof SCHEMA - 1, schema, &got)) return false;
@@ -416,8 +421,6 @@ static bool read_attributes(hid_t file, struct record_reader *r)
         return false;
     if (!read_attribute(file, "config_sha256", 1, 32, r->info.config_sha256, &got) || got != 32)
         return false;
-    if (!read_attribute(file, "block_xxh3", 8, 2, hash, &got) || got != 2) return false;
-    r->hash = (struct hash128){hash[0], hash[1]};
     if (!read_number(file, "last", &last)) return false;
     r->info.last = last != 0;
     return read_number(file, "first_entry", &r->info.first_entry) &&
@@ -457,6 +460,7 @@ out:
 
 static hid_t open_image(struct str image)
 {
+    /* HDF5 copies the image; it only lacks the const. */
     hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
     hid_t file = H5I_INVALID_HID;
 
@@ -508,9 +512,6 @@ static bool check_codes(const struct record_reader *r, enum col_id c, unsigned c
 /* The file is whole; now believe nothing it says. */
 static bool check_block(struct record_reader *r, struct err *e)
 {
-    struct str data[COL_COUNT];
-    struct hash128 h;
-
     r->rejects = column_rows(r, COL_REJECT_ENTRY);
     if (r->count > MAX_RECORDS || r->info.entries != r->count + r->rejects + r->info.ignored)
         return err_set(e, ERR_FORMAT, "record counts contradict each other");
@@ -521,11 +522,7 @@ static bool check_block(struct record_reader *r, struct err *e)
         if (cols[c].rows != ROWS_BYTES && column_rows(r, c) != want)
             return err_set(e, ERR_FORMAT, "dataset %s has %zu rows, not %llu", cols[c].name,
                            column_rows(r, c), (unsigned long long)want);
-        data[c] = (struct str){r->col[c], r->col_bytes[c]};
     }
-    h = block_hash(&r->info, data);
-    if (h.lo != r->hash.lo || h.hi != r->hash.hi)
-        return err_set(e, ERR_FORMAT, "checksum differs: the file is damaged");
     if (!check_offsets(r, COL_TEXT) || !check_offsets(r, COL_PATIENT) ||
         !check_offsets(r, COL_STUDY) || !check_spans(r))
         return err_set(e, ERR_FORMAT, "an offset points outside its text");
@@ -537,10 +534,31 @@ static bool check_block(struct record_reader *r, struct err *e)
     return true;
 }
 
+/* Cut the trailer off, once it says that all in front of it is as it was written. */
+static bool check_trailer(struct str *image, struct err *e)
+{
+    struct trailer t;
+    struct hash128 h;
+
+    if (image->n < sizeof t) return err_set(e, ERR_FORMAT, "not a record block: too short");
+    image->n -= sizeof t;
+    memcpy(&t, image->p + image->n, sizeof t);
+    if (memcmp(t.magic, TRAILER_MAGIC, sizeof t.magic) != 0)
+        return err_set(e, ERR_FORMAT, "not a record block of schema " SCHEMA ", or cut off");
+    h = hash_xxh128(image->p, image->n);
+    if (h.lo != t.lo || h.hi != t.hi)
+        return err_set(e, ERR_FORMAT, "checksum differs: the file is damaged");
+    return true;
+}
+
 static bool read_block(struct str image, struct record_reader *r, struct err *e)
 {
-    hid_t file = open_image(image);
-    bool ok = file >= 0 && read_attributes(file, r);
+    hid_t file;
+    bool ok;
+
+    if (!check_trailer(&image, e)) return false;
+    file = open_image(image);
+    ok = file >= 0 && read_attributes(file, r);
 
     if (!ok) err_set(e, ERR_FORMAT, "not a record block of schema " SCHEMA);
     for (int c = 0; ok && c < COL_COUNT; c++)
