@@ -181,7 +181,7 @@ __attribute__((format(printf, 3, 0))) static void build(struct line *l, const ch
         va_list again;
         va_copy(again, ap);
         mark_pieces(fmt, marks[i], marked, sizeof marked);
-        /* The attribute above lets the compiler check fmt, of which marked is a copy but for blanks. */
+        /* The attribute above lets the compiler check fmt; marked differs by blanks only. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
         vsnprintf(text[i], sizeof text[i], marked, again);

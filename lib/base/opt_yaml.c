@@ -254,14 +254,13 @@ static bool take_event(struct parse *p, const yaml_event_t *v, struct err *e)
     }
 }
 
-static bool parser_error(const yaml_parser_t *y, const struct parse *p, struct err *e)
+static bool parser_error(const yaml_parser_t *y, const char *name, bool is_set, struct err *e)
 {
-    const char *name = p->name, *problem = y->problem ? y->problem : "not valid YAML";
+    const char *problem = y->problem ? y->problem : "not valid YAML";
     if (y->error == YAML_MEMORY_ERROR) return err_set(e, ERR_NOMEM, "%s: out of memory", name);
     if (y->error == YAML_READER_ERROR)
         return err_set(e, ERR_CONFIG, "%s: at byte %zu: %s", name, y->problem_offset, problem);
-    const struct opt_node at = {.file = name,
-                                .line = p->is_set ? 0 : (int)y->problem_mark.line + 1};
+    const struct opt_node at = {.file = name, .line = is_set ? 0 : (int)y->problem_mark.line + 1};
     return opt_fail(e, &at, "%s", problem);
 }
 
@@ -270,18 +269,18 @@ bool opt_yaml_parse(struct opt_load *l, struct str text, const char *name, struc
 {
     yaml_parser_t y;
     struct str name_copy;
-    bool ok = false, end = false;
+    bool ok = false, end = false, is_set = strcmp(name, OPT_SET_NAME) == 0;
     *out = NULL;
     if (text.n > OPT_FILE_MAX)
         return err_set(e, ERR_LIMIT, "%s: longer than %zu bytes", name, OPT_FILE_MAX);
     if (!arena_str(l->a, str_of(name), &name_copy, e)) return false;
-    struct parse p = {.l = l, .name = name_copy.p, .is_set = strcmp(name, OPT_SET_NAME) == 0};
+    struct parse p = {.l = l, .name = name_copy.p, .is_set = is_set};
     if (!yaml_parser_initialize(&y)) return err_set(e, ERR_NOMEM, "%s: out of memory", name);
     yaml_parser_set_input_string(&y, (const unsigned char *)(text.p ? text.p : ""), text.n);
     while (!end) {
         yaml_event_t v;
         if (!yaml_parser_parse(&y, &v)) {
-            parser_error(&y, &p, e);
+            parser_error(&y, name, is_set, e);
             goto out;
         }
         end = v.type == YAML_STREAM_END_EVENT;

@@ -137,9 +137,9 @@ uint64_t rng_permute(struct rng_key k, uint64_t index, uint64_t n)
     CHECK(index < n);
     if (n == 1) return 0;
     /* The smallest power of two holding n is less than 2 n: two tries on average at the worst. An
-     * odd number of bits is split unevenly, which XOR on alternating halves allows. Halves of one or
-     * two bits mix too little (of 6 items one came to a place a tenth too often): at least 8 bits,
-     * at the price of more tries where there are few items to permute. */
+     * odd number of bits is split unevenly, which XOR on alternating halves allows. Halves of one
+     * or two bits mix too little (of 6 items one came to a place a tenth too often): at least 8
+     * bits, at the price of more tries where there are few items to permute. */
     int bits = 64 - __builtin_clzll(n - 1);
     if (bits < 8) bits = 8;
     int low_bits = bits - bits / 2;

@@ -1,0 +1,183 @@
+/* comm over MPI on 1 to 4 ranks, and alone without a launcher; "abort" as argument ends with 7. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/mem.h"
+#include "comm/comm_impl.h"
+#include "comm/mpi_check.h"
+
+static struct comm *c;
+static int rank, size;
+
+/* Every set of failing ranks: all get the lowest one's error. */
+static void agreement(void)
+{
+    for (unsigned failing = 0; failing < 1u << size; failing++) {
+        struct err e = {0};
+        int lowest = failing ? __builtin_ctz(failing) : -1;
+        bool mine = failing >> rank & 1;
+        if (mine) err_set(&e, ERR_FORMAT, "entry %d of rank %d", 7, rank);
+        bool ok = comm_agree(c, !mine, &e);
+        MPI_CHECK(c, ok == (failing == 0));
+        if (ok) {
+            MPI_CHECK(c, e.code == ERR_NONE);
+            continue;
+        }
+        char want[64];
+        snprintf(want, sizeof want, "entry 7 of rank %d", lowest);
+        MPI_CHECK(c, e.code == ERR_FORMAT && e.rank == lowest && strcmp(e.text, want) == 0);
+    }
+}
+
+static void broadcasts(void)
+{
+    enum { N = 1000 };
+    unsigned char b[N];
+    for (int root = 0; root < size; root++) {
+        for (int i = 0; i < N; i++)
+            b[i] = rank == root ? (unsigned char)(i * 3 + root) : 0;
+        comm_bcast(c, b, N, root);
+        for (int i = 0; i < N; i++)
+            MPI_CHECK(c, b[i] == (unsigned char)(i * 3 + root));
+        comm_bcast(c, b, 0, root);
+    }
+}
+
+static void reductions(void)
+{
+    enum { N = 100 };
+    int64_t i[N], hi[N];
+    uint64_t u[N];
+    double d[N];
+    for (int k = 0; k < N; k++) {
+        i[k] = -k * (rank + 1);
+        hi[k] = k % 2 ? -k - rank : k + rank;
+        u[k] = UINT64_MAX - (uint64_t)k;
+        d[k] = k % 2 ? -1.5 * (rank + 1) : 0.25 * rank;
+    }
+    comm_sum_i64(c, i, N);
+    comm_max_i64(c, hi, N);
+    comm_sum_u64(c, u, N);
+    comm_max_f64(c, d, N);
+    for (int k = 0; k < N; k++) {
+        MPI_CHECK(c, i[k] == -k * size * (size + 1) / 2);
+        MPI_CHECK(c, hi[k] == (k % 2 ? -k : k + size - 1));
+        MPI_CHECK(c, u[k] == (uint64_t)size * (UINT64_MAX - (uint64_t)k)); /* wraps */
+        MPI_CHECK(c, d[k] == (k % 2 ? -1.5 : 0.25 * (size - 1)));
+    }
+}
+
+static void gathers(void)
+{
+    char in[40], *all = malloc((size_t)size * sizeof in);
+    memset(in, 'a' + rank, sizeof in);
+    comm_allgather(c, in, sizeof in, all);
+    for (int k = 0; k < size * (int)sizeof in; k++)
+        MPI_CHECK(c, all[k] == 'a' + k / (int)sizeof in);
+    free(all);
+    for (int empty = 0; empty <= size; empty++) { /* the last turn: none is empty */
+        struct err e = {0};
+        size_t n = rank == empty ? 0 : 5 + (size_t)rank * 3, total, counts[8], want = 0;
+        void *out;
+        MPI_CHECK(c, comm_allgatherv(c, n ? in : NULL, n, &out, &total, counts, &e));
+        const char *at = out;
+        for (int r = 0; r < size; r++) {
+            size_t theirs = r == empty ? 0 : 5 + (size_t)r * 3;
+            MPI_CHECK(c, counts[r] == theirs);
+            for (size_t k = 0; k < theirs; k++)
+                MPI_CHECK(c, *at++ == 'a' + r);
+            want += theirs;
+        }
+        MPI_CHECK(c, total == want);
+        mem_free(out);
+    }
+}
+
+/* Memory runs out on one rank only: all ranks learn of it, nobody hangs, nothing leaks. */
+static void gather_fails_on_one_rank(void)
+{
+    size_t live = mem_live_blocks();
+    for (int bad = 0; bad < size; bad++) {
+        for (uint64_t n = 1; n <= 4; n++) {
+            struct err e = {0};
+            void *out;
+            size_t total;
+            if (rank == bad) fault_arm(FAULT_MEM, n, false);
+            bool ok = comm_allgatherv(c, "xyz", 3, &out, &total, NULL, &e);
+            fault_disarm_all();
+            MPI_CHECK(c, !ok && !out && e.code == ERR_NOMEM && e.rank == bad);
+            MPI_CHECK(c, mem_live_blocks() == live);
+        }
+    }
+}
+
+static void shares(void)
+{
+    struct comm_range r = comm_share(c, 10);
+    uint64_t cost[10] = {5, 0, 3, 8, 1, 1, 9, 2, 2, 4}, seen[2] = {r.end - r.begin, 0};
+    struct comm_range by_cost = comm_share_cost(c, cost, 10);
+    seen[1] = by_cost.end - by_cost.begin;
+    comm_sum_u64(c, seen, 2);
+    MPI_CHECK(c, seen[0] == 10 && seen[1] == 10);
+}
+
+static void places(void)
+{
+    MPI_CHECK(c, comm_local_size(c) == size && comm_local_rank(c) == rank); /* one machine */
+    MPI_CHECK(c, strlen(comm_library()) > 3);
+    struct err e = {0};
+    struct comm *second;
+    if (strcmp(comm_library(), "none") != 0)
+        MPI_CHECK(c, !comm_open(NULL, NULL, &second, &e) && e.code == ERR_LIB);
+}
+
+static void agreement_is_cheap(void)
+{
+    enum { TURNS = 2000 };
+    struct err e = {0};
+    comm_barrier(c);
+    double start = clock_mono_s();
+    for (int i = 0; i < TURNS; i++)
+        MPI_CHECK(c, comm_agree(c, true, &e));
+    if (rank == 0) printf("agree: %.2f us\n", 1e6 * (clock_mono_s() - start) / TURNS);
+}
+
+int main(int argc, char **argv)
+{
+    struct err e = {0};
+    if (!comm_open(&argc, &argv, &c, &e)) {
+        fprintf(stderr, "%s\n", e.text);
+        return 1;
+    }
+    rank = comm_rank(c);
+    size = comm_size(c);
+    if (argc > 1 && strcmp(argv[1], "abort") == 0) {
+        if (rank == size - 1) comm_abort(c, 7);
+        comm_barrier(c); /* the others wait, and must not for ever */
+        comm_barrier(c);
+        for (;;)
+            comm_barrier(c);
+    }
+    places();
+    agreement();
+    static const size_t chunks[] = {(size_t)1 << 30, 7, 1};
+    for (int i = 0; i < 3; i++) { /* as if MPI's counts ended at 7 */
+        comm_chunk = chunks[i];
+        broadcasts();
+        reductions();
+        gathers();
+        gather_fails_on_one_rank();
+    }
+    comm_chunk = chunks[0];
+    shares();
+    agreement_is_cheap();
+    comm_barrier(c);
+    comm_close(c);
+    if (mem_live_blocks() != 0) {
+        fprintf(stderr, "rank %d: %zu blocks leaked\n", rank, mem_live_blocks());
+        return 1;
+    }
+    return 0;
+}
