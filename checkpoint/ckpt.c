@@ -64,12 +64,21 @@ static bool open_arrays(const struct ckpt_paths *p, uint64_t step, struct arena 
     return err_set(e, ERR_FORMAT, "%s: holds step %llu", p->arrays, (unsigned long long)o->h.step);
 }
 
-static bool read_array(const struct opened *o, const struct ckpt_entry *entry, void *to,
-                       struct err *e)
+/* The zeros between what ends at *end and the array, then the array, which moves *end. */
+static bool read_array(const struct opened *o, const struct ckpt_entry *entry, uint64_t *end,
+                       void *to, struct err *e)
 {
-    if (!fs_file_read(&o->file, entry->offset, to, (size_t)entry->bytes, e)) return false;
+    static const char zeros[64];
+    char pad[64];
+    size_t gap = (size_t)(entry->offset - *end);
+    CHECK(gap < sizeof pad); /* ckpt_head_parse saw to it */
+    *end = entry->offset + entry->bytes;
+    if (!fs_file_read(&o->file, entry->offset - gap, pad, gap, e)) return false;
+    if (entry->bytes && !fs_file_read(&o->file, entry->offset, to, (size_t)entry->bytes, e))
+        return false;
     struct hash128 sum = hash_xxh128(to, (size_t)entry->bytes);
-    if (sum.lo == entry->sum.lo && sum.hi == entry->sum.hi) return true;
+    if (sum.lo == entry->sum.lo && sum.hi == entry->sum.hi && memcmp(pad, zeros, gap) == 0)
+        return true;
     return err_set(e, ERR_FORMAT, "checksum of '%.*s' does not hold", STR_ARG(entry->name));
 }
 
@@ -186,9 +195,10 @@ static bool verify(const char *dir, uint64_t step, struct err *e)
     bool ok = false;
     arena_init(&a, WORK_ARENA_MAX);
     if (!ckpt_paths(dir, step, &p, e) || !open_arrays(&p, step, &a, &o, e)) goto out;
+    uint64_t end = o.head.n;
     for (size_t i = 0; i < o.h.n; i++) {
         if (!mem_grow(&buf, &cap, (size_t)o.h.entries[i].bytes, 1, e)) goto out;
-        if (buf && !read_array(&o, &o.h.entries[i], buf, e)) {
+        if (!read_array(&o, &o.h.entries[i], &end, buf, e)) {
             err_wrap(e, "%s", p.arrays);
             goto out;
         }
@@ -292,8 +302,9 @@ static bool share_head(struct comm *c, struct opened *o, struct ckpt_item *items
 
 static bool load_arrays(const struct opened *o, struct ckpt_item *items, struct err *e)
 {
+    uint64_t end = o->head.n;
     for (size_t i = 0; i < o->h.n; i++)
-        if (!read_array(o, &o->h.entries[i], items[i].data, e)) return false;
+        if (!read_array(o, &o->h.entries[i], &end, items[i].data, e)) return false;
     return true;
 }
 

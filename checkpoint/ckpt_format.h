@@ -7,7 +7,7 @@
  *     64  xxh64 of bytes 0 to 63   72  table, then meta (JSON text)
  *
  *     table entry: u32 name bytes, u32 dtype, u64 count, u64 offset, xxh3-128 of the array
- *     (lo, hi), name. Arrays begin at multiples of 64, in the order of the table, zeros between
+ *     (lo, hi), name. Arrays begin at multiples of 64, in the order of the table, zeros (checked) between
  *     them; the file ends with the last one.
  *
  * All numbers and arrays are little-endian. The parser believes nothing: every length is checked
