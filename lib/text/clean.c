@@ -312,7 +312,9 @@ struct flow {
 
 static bool ends_sentence(struct str s)
 {
-    return s.n > 0 && memchr(".:;!?", s.p[s.n - 1], 5) != NULL;
+    char c = s.n > 0 ? s.p[s.n - 1] : ' ';
+
+    return c == '.' || c == ':' || c == ';' || c == '!' || c == '?';
 }
 
 /* Is this word a list mark? A wrapped line may begin with the number that ends a sentence ("rib" /

@@ -325,9 +325,27 @@ static bool check_ids(const struct tokenizer *t, struct err *e)
     return true;
 }
 
+/* Report text must not be able to spell a special token: neither as a byte nor by merging. (The
+ * token for unknown bytes is what a file says it is.) */
+static bool check_specials(const struct tokenizer *t, struct err *e)
+{
+    for (uint32_t i = 0; i < t->n + t->nmerges; i++) {
+        uint32_t id = i < t->n ? i : t->merge[i - t->n].product;
+        const struct tok_piece *p = &t->piece[id];
+        if (!(p->flags & TOK_P_SPECIAL) || (int32_t)id == t->model_unk) continue;
+        bool byte = (p->flags & TOK_P_VOCAB) && (p->flags & TOK_P_MAPPED) && p->bytes.n == 1;
+        if (byte || i >= t->n)
+            return err_set(e, ERR_FORMAT,
+                           "token %u is marked special, but ordinary text makes it too: mark it "
+                           "as not special",
+                           id);
+    }
+    return true;
+}
+
 bool tok_def_finish(struct tokenizer *t, struct err *e)
 {
-    if (!check_ids(t, e) || !build_pairs(t, e)) return false;
+    if (!check_ids(t, e) || !check_specials(t, e) || !build_pairs(t, e)) return false;
     if (!build_set(t, 0, e) || !build_set(t, 1, e)) return false;
     for (uint32_t b = 0; b < 256; b++) {
         char c = (char)b;

@@ -75,7 +75,7 @@ bool tok_cache_open(const struct tokenizer *t, struct tok_cache **out, struct er
     c->lines = mem_aligned(64, SHORT_LINES * sizeof(*c->lines), e);
     if (c->lines) c->longs = mem_calloc(LONG_SLOTS, sizeof(*c->longs), e);
     if (c->longs) c->block = mem_alloc(LONG_BLOCK, e);
-    if (!c->block) {
+    if (!c->lines || !c->longs || !c->block) {
         tok_cache_close(c);
         return false;
     }
@@ -106,8 +106,9 @@ bool tok_ids_put(struct tok_ids *v, uint32_t id, struct err *e)
 
 static bool put_all(struct tok_ids *v, const uint32_t *ids, size_t n, struct err *e)
 {
+    if (n == 0) return true;
     if (!tok_ids_reserve(v, n, e)) return false;
-    if (n > 0) memcpy(v->ids + v->n, ids, n * sizeof(*ids));
+    memcpy(v->ids + v->n, ids, n * sizeof(*ids));
     v->n += n;
     return true;
 }
@@ -177,10 +178,12 @@ static bool short_miss(struct tok_cache *c, const char *p, size_t n, struct shor
     size_t first = out->n;
 
     if (!long_word(c, p, n, out, e)) return false;
-    if (out->n - first > SHORT_IDS) return true; /* stays with the longer ones */
+    size_t nids = out->n - first;
+    if (nids > SHORT_IDS) return true; /* stays with the longer ones */
     line->way[1] = line->way[0];
-    line->way[0] = (struct short_slot){.key = key, .n = (uint32_t)(out->n - first)};
-    memcpy(line->way[0].ids, out->ids + first, (out->n - first) * sizeof(*out->ids));
+    line->way[0] = (struct short_slot){.key = key, .n = (uint32_t)nids};
+    for (size_t i = 0; i < nids; i++)
+        line->way[0].ids[i] = out->ids[first + i];
     return true;
 }
 

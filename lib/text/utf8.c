@@ -61,6 +61,7 @@ size_t utf8_valid_prefix(struct str s)
     uint32_t cp;
     size_t i = 0, len;
 
+    if (s.n == 0) return 0;
     while ((i += ascii_run(s.p + i, s.n - i)) < s.n) {
         if (!utf8_next(str_sub(s, i, s.n), &cp, &len)) return i;
         i += len;

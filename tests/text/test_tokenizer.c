@@ -273,6 +273,7 @@ static void test_refused(void **state)
         {"added_tokens", "[{\"id\":300,\"content\":\"\"}]", "empty"},
         {"added_tokens", "[{\"id\":300,\"content\":\"<x>\"},{\"id\":301,\"content\":\"<x>\"}]",
          "same text"},
+        {"added_tokens", "[{\"id\":98,\"content\":\"b\",\"special\":true}]", "ordinary text"},
         {"added_tokens", "[{\"id\":300}]", "content"},
         {"added_tokens", "[{\"id\":300,\"content\":\"<x>\",\"special\":1}]", "special"},
     };
