@@ -1,0 +1,52 @@
+# Sourced by the scripts here: a fresh folder, the program, ranks, and checks that say what they saw.
+# shellcheck shell=bash disable=SC2034
+set -Eeuo pipefail
+radmill=$1
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+shared=$here/../../../shared
+work=$(mktemp -d)
+trap 'grep -vE "^(mpirun|---|info)" "$work/log" | tail -n 8 >&2; tail -n 0 "$work/log" >&2 2>/dev/null; echo "FAIL: line $LINENO" >&2' ERR
+trap 'rm -rf "$work"' EXIT
+export RADMILL_WORK=$work OMP_NUM_THREADS=1
+
+fail() { echo "FAIL: $*" >&2; exit 1; }
+ranks() { local n=$1; shift; timeout 300 "$here/../support/mpirun" -n "$n" "$radmill" "$@" 2>>"$work/log"; }
+one() { timeout 300 "$radmill" "$@" 2>>"$work/log"; }
+
+# expect CODE PATTERN COMMAND...: the exit code, and one error line that matches.
+expect() {
+  local code=$1 pattern=$2 got=0
+  shift 2
+  timeout 120 "$@" >"$work/out" 2>"$work/err" || got=$?
+  [ "$got" = "$code" ] || { cat "$work/err"; fail "exit code $got instead of $code: $*"; }
+  [ -z "$pattern" ] && return 0
+  grep -E '^radmill: ' "$work/err" | grep -Eq -- "$pattern" || { cat "$work/err"; fail "no line matches '$pattern': $*"; }
+  [ "$(grep -cE '^radmill: ' "$work/err")" = 1 ] || { cat "$work/err"; fail "more than one error line: $*"; }
+}
+
+# Digest over names and bytes of a folder's files, without what a run may differ in.
+tree() {
+  (cd "$1" && find . -type f ! -path './log/*' ! -name status.json ! -name '.lock' ! -name '*.yaml' ! -name 'audit.jsonl' \
+    ! -name 'pairs.meta.json' -print0 | sort -z | xargs -0 sha256sum | sha256sum)
+}
+
+# A tiny model, a small corpus, and a configuration over both.
+tiny_setup() {
+  one synth -o "$work/data" --reports "${1:-120}" --dump-reports "${2:-60}" --seed 3 >/dev/null
+  one synth --model "$work/model" >/dev/null
+  cat >"$work/c.yaml" <<YAML
+corpus:
+  dir: corpus
+  sources:
+    - {name: mimic, format: mimic-cxr, path: data/mimic-cxr-reports.zip, split: hash, sections: own}
+    - {name: site, format: csv, path: data/institution.tar.gz, split: hash, sections: own}
+  split_dev: 0.1
+  split_test: 0.1
+shards: {dir: shards, input: [findings], template: plain, max_tokens: 1024}
+model: {base: model, name: radmill/tiny, device: cpu, dtype: f32}
+lora: {rank: 4, alpha: 8, targets: all-linear}
+train: {dir: run, epochs: 1, max_steps: 6, bin_tokens: 1024, tokens_per_step: 4096, lr: 1.0e-3, eval_every: 3 steps, save_every: 2 steps}
+generate: {dir: pairs, split: test, max_new_tokens: 12, limit: 10}
+evaluate: {dir: report, bootstrap: 200}
+YAML
+}

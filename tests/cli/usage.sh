@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Words on the command line and in the YAML: exit codes, one clear line, help that matches the tables.
+. "$(dirname "$0")/lib.sh"
+expect 0 "" "$radmill" help
+for c in $("$radmill" help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do expect 0 "" "$radmill" help "$c"; done
+expect 2 'no command trian' "$radmill" trian
+expect 2 'does not know --fromat' "$radmill" export x.yaml --fromat mediqa
+expect 2 'usage: radmill train' "$radmill" train
+expect 2 'export needs --format' "$radmill" export x.yaml
+expect 2 'x\.yaml' "$radmill" train "$work/x.yaml"
+tiny_setup 10 5
+sed 's/  split_dev/  spilt_dev/' "$work/c.yaml" >"$work/key.yaml"
+expect 2 'key\.yaml.*spilt_dev.*split_dev' "$radmill" ingest "$work/key.yaml"
+expect 2 'train\.lr|lr' "$radmill" train "$work/c.yaml" --set train.lr=7
+expect 2 'lr' "$radmill" train "$work/c.yaml" --set train.lr=fast
+printf 'corpus: {dir: a\n' >"$work/torn.yaml"
+expect 2 'torn\.yaml' "$radmill" ingest "$work/torn.yaml"
+# the dumped configuration reads back to itself
+one ingest "$work/c.yaml" --dry-run >"$work/d1.yaml"
+one ingest "$work/d1.yaml" --dry-run >"$work/d2.yaml"
+cmp "$work/d1.yaml" "$work/d2.yaml" || fail "the dump does not read back to itself"
+for f in "$here"/../../configs/*.yaml; do
+  RADMILL_QUICKSTART_DIR=$work RADMILL_SHARED=$work one ingest "$f" --dry-run >/dev/null || fail "$f does not parse"
+done
+echo "usage: ok"
