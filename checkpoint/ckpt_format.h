@@ -7,8 +7,8 @@
  *     64  xxh64 of bytes 0 to 63   72  table, then meta (JSON text)
  *
  *     table entry: u32 name bytes, u32 dtype, u64 count, u64 offset, xxh3-128 of the array
- *     (lo, hi), name. Arrays begin at multiples of 64, in the order of the table, zeros (checked) between
- *     them; the file ends with the last one.
+ *     (lo, hi), name. Arrays begin at multiples of 64, in the order of the table; between them
+ *     are zeros, which are checked too. The file ends with the last one.
  *
  * All numbers and arrays are little-endian. The parser believes nothing: every length is checked
  * against the others before it is used. Because the head holds the arrays' sums, its own digest (in

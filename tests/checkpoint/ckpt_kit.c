@@ -26,9 +26,9 @@ void kit_fill(struct kit *k, uint64_t step)
     for (int i = 0; i < 1000; i++)
         k->f32[i] = (float)step + (float)i / 7;
     for (int i = 0; i < 17; i++)
-        k->i32[i] = -(int32_t)step * i;
+        k->i32[i] = (int32_t)(uint32_t)(step * (uint64_t)i);
     for (int i = 0; i < 5; i++)
-        k->i64[i] = (int64_t)step << (8 * i);
+        k->i64[i] = (int64_t)(step << (8 * i));
     for (int i = 0; i < 33; i++)
         k->f64[i] = (double)step / (i + 1);
 }
