@@ -454,7 +454,7 @@ static bool publish(struct run *r, struct shard_manifest *m, struct err *e)
     if (!collect(r, m, e) || !shard_manifest_write(r->o->dir, m, e)) return false;
     for (int code = 0; code < MOD_COUNT; code++)
         if (r->scan.wanted[code] && !sweep(r, m, code, e)) return false;
-    return true;
+    return fs_gc_tmp(r->o->dir, e);
 }
 
 /* ---- the run */

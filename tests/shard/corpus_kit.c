@@ -1,5 +1,6 @@
 #include "shard/corpus_kit.h"
 
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -174,29 +175,59 @@ void kit_tokenizer(const char *dir, unsigned extra)
 
 struct shard_opts kit_opts(const char *dir)
 {
-    static struct arena a;
-    static bool ready;
+    static struct arena a; /* never freed: one block of it stays */
+    static struct shard_opts defaults;
     struct shard_opts o;
     struct err e = {0};
 
-    if (!ready) arena_init(&a, 1 << 20);
-    ready = true;
-    KIT(opt_defaults(shard_table, &a, &o, &e), &e);
+    if (!defaults.max_tokens) {
+        arena_init(&a, 1 << 20);
+        KIT(opt_defaults(shard_table, &a, &defaults, &e), &e);
+    }
+    o = defaults;
     o.dir = dir;
     o.shard_size = 40;
     return o;
 }
 
+/* Files of the folder walked now. */
+static struct {
+    char *path[4096];
+    size_t n, root;
+} walk;
+
+static int visit(const char *path, const struct stat *st, int type, struct FTW *f)
+{
+    (void)st;
+    (void)f;
+    const char *name = path + walk.root;
+    if (type != FTW_F || strcmp(name, "status.json") == 0 || strcmp(name, ".lock") == 0) return 0;
+    if (walk.n == 4096) return 1;
+    walk.path[walk.n++] = strdup(path);
+    return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 void kit_digest(const char *dir, uint8_t out[32])
 {
-    char cmd[1500], hex[65] = "";
+    struct sha256 h;
     struct err e = {0};
-    snprintf(cmd, sizeof cmd,
-             "cd '%s' && find . -type f ! -name status.json ! -name .lock ! -path './log/*' | "
-             "LC_ALL=C sort | xargs sha256sum | sha256sum",
-             dir);
-    FILE *f = popen(cmd, "r");
-    if (!f || fread(hex, 1, 64, f) != 64) kit_fail(__FILE__, __LINE__, "sha256sum", &e);
-    pclose(f);
-    KIT(hash_unhex(str_of(hex), out, 32, &e), &e);
+
+    walk.n = 0;
+    walk.root = strlen(dir) + 1;
+    KIT(nftw(dir, visit, 16, FTW_PHYS) == 0, &e);
+    qsort(walk.path, walk.n, sizeof *walk.path, by_name);
+    sha256_init(&h);
+    for (size_t i = 0; i < walk.n; i++) {
+        uint8_t sum[32];
+        KIT(sha256_file(walk.path[i], sum, &e), &e);
+        sha256_put(&h, walk.path[i] + walk.root, strlen(walk.path[i] + walk.root) + 1);
+        sha256_put(&h, sum, sizeof sum);
+        free(walk.path[i]);
+    }
+    sha256_end(&h, out);
 }

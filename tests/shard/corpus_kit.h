@@ -21,7 +21,7 @@ void kit_corpus(const char *dir, const struct kit_source *sources, size_t n, kit
 void kit_tokenizer(const char *dir, unsigned extra);
 /* Defaults with this folder. Lives in a static arena. */
 struct shard_opts kit_opts(const char *dir);
-/* Digest over names and bytes of all files below dir but logs and status. */
+/* Digest over names and bytes of all files below dir but .lock and status.json. */
 void kit_digest(const char *dir, uint8_t out[32]);
 /* Abort with place and reason. */
 void kit_fail(const char *file, int line, const char *what, const struct err *e);
