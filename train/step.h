@@ -9,8 +9,8 @@
  * positions of the step divided by their global number: how samples were cut into bins or dealt to
  * ranks does not show. Where bins come from is the caller's affair (struct step_source).
  *
- * Asked to stop (base/stop) with bins still to do, a rank leaves them; all agree, and the step counts as
- * not begun: a step may take minutes, the time left before a job is killed is often less.
+ * Asked to stop (base/stop) with bins still to do, a rank leaves them; all agree, and the step
+ * counts as not begun: a step may take minutes, the time left before a job is killed is often less.
  *
  * Clipping is torch's: factor min(1, clip / (norm + 1e-6)) on the norm of the summed gradient.
  */
@@ -67,15 +67,16 @@ void step_free(struct step *s);
 /* Device bytes of gradient, moments and sums for `count` trained elements. */
 uint64_t step_bytes(uint64_t count);
 
-/* The gradient of a step into s->grad, unless abandoned. A loss or gradient that is not finite is ERR_LIB naming the
- * step, on all ranks. Collective. */
+/* The gradient of a step into s->grad, unless abandoned. A loss or gradient that is not finite is
+ * ERR_LIB naming the step, on all ranks. Collective. */
 MUST_CHECK bool step_gradient(struct step *s, const struct step_source *src,
                               const struct step_job *j, struct step_flags *flags,
                               struct step_result *out, struct err *e);
 /* Clip s->grad, update the masters, refresh the working copies. */
 MUST_CHECK bool step_apply(struct step *s, uint64_t number, double lr, struct step_result *out,
                            struct err *e);
-/* Both, unless abandoned. On an error the masters may be half updated: go back to a checkpoint. Collective. */
+/* Both, unless abandoned. On an error the masters may be half updated: go back to a checkpoint.
+ * Collective. */
 MUST_CHECK bool step_run(struct step *s, const struct step_source *src, const struct step_job *j,
                          struct step_flags *flags, struct step_result *out, struct err *e);
 

@@ -174,7 +174,7 @@ static bool settle(struct train_run *r, struct due *due, struct err *e)
     if (due->eval && !evaluate(r, due, e)) return false;
     r->state.finished = due->last && !r->state.eval_owed;
     if (wants_pause(r)) due->save = true;
-    /* A step abandoned right after its predecessor's checkpoint, or as the first, has nothing new. */
+    /* A step abandoned as the first, or right after a checkpoint, left nothing new. */
     bool old = r->state.step == r->saved_step && !due->eval;
     if (due->save && !old && !train_run_save(r, e)) return false;
     return !due->stop || r->state.finished || stopped(r, e);
