@@ -119,16 +119,16 @@ struct forward {
 static size_t forward_layout(struct forward *f, void *base)
 {
     const struct attn_plan *p = &f->p;
-    struct attn_carve v = {.base = base};
-    f->k = attn_carve(&v, gemm_b_bytes(p->t, p->keys, p->hd));
-    f->v = attn_carve(&v, gemm_b_bytes(p->t, p->hd, p->keys));
-    f->q = attn_carve(&v, p->rows * gemm_a_bytes(p->t, p->hd));
-    f->s = attn_carve(&v, p->rows * p->ld * sizeof(float));
-    f->prob = p->type == DEV_F32 ? f->s : attn_carve(&v, p->rows * p->ld * 2);
-    f->o = attn_carve(&v, p->rows * p->hd * sizeof(float));
-    f->norm = attn_carve(&v, p->rows * sizeof(float));
-    f->tmp = attn_carve(&v, GEMM_PACK_TMP * sizeof(float));
-    f->multiply = attn_carve(&v, gemm_multiply_bytes(p->t));
+    struct cpu_carve v = {.base = base};
+    f->k = cpu_carve(&v, gemm_b_bytes(p->t, p->keys, p->hd));
+    f->v = cpu_carve(&v, gemm_b_bytes(p->t, p->hd, p->keys));
+    f->q = cpu_carve(&v, p->rows * gemm_a_bytes(p->t, p->hd));
+    f->s = cpu_carve(&v, p->rows * p->ld * sizeof(float));
+    f->prob = p->type == DEV_F32 ? f->s : cpu_carve(&v, p->rows * p->ld * 2);
+    f->o = cpu_carve(&v, p->rows * p->hd * sizeof(float));
+    f->norm = cpu_carve(&v, p->rows * sizeof(float));
+    f->tmp = cpu_carve(&v, GEMM_PACK_TMP * sizeof(float));
+    f->multiply = cpu_carve(&v, gemm_multiply_bytes(p->t));
     return v.used;
 }
 

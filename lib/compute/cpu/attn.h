@@ -12,18 +12,6 @@
 #pragma once
 #include "compute/cpu/gemm.h"
 
-/* Pieces of one scratch allocation. With base NULL only the sizes are added up. */
-struct attn_carve {
-    unsigned char *base;
-    size_t used;
-};
-static inline void *attn_carve(struct attn_carve *v, size_t bytes)
-{
-    void *p = v->base ? v->base + v->used : NULL;
-    v->used += (bytes + 63) / 64 * 64;
-    return p;
-}
-
 struct attn_plan {
     const struct cpu *c;
     const struct tile *t;

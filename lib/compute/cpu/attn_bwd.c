@@ -27,24 +27,24 @@ struct backward {
 static size_t backward_layout(struct backward *w, void *base)
 {
     const struct attn_plan *p = &w->p;
-    struct attn_carve v = {.base = base};
+    struct cpu_carve v = {.base = base};
     size_t scores = p->rows * p->ld * sizeof(float), sums = p->hd * p->ld * sizeof(float);
     bool f32 = p->type == DEV_F32;
-    w->k = attn_carve(&v, gemm_b_bytes(p->t, p->keys, p->hd));
-    w->v = attn_carve(&v, gemm_b_bytes(p->t, p->keys, p->hd));
-    w->kn = attn_carve(&v, gemm_b_bytes(p->t, p->hd, p->keys));
-    w->q = attn_carve(&v, p->rows * gemm_a_bytes(p->t, p->hd));
-    w->dout = attn_carve(&v, p->rows * gemm_a_bytes(p->t, p->hd));
-    w->turned = attn_carve(&v, p->hd * gemm_a_bytes(p->t, p->rows));
-    w->panels = attn_carve(&v, gemm_b_bytes(p->t, p->keys, p->rows));
-    w->s = attn_carve(&v, scores);
-    w->dp = attn_carve(&v, scores);
-    w->prob = f32 ? w->s : attn_carve(&v, scores / 2);
-    w->ds = f32 ? w->dp : attn_carve(&v, scores / 2);
-    w->dkt = attn_carve(&v, sums);
-    w->dvt = attn_carve(&v, sums);
-    w->tmp = attn_carve(&v, GEMM_PACK_TMP * sizeof(float));
-    w->multiply = attn_carve(&v, gemm_multiply_bytes(p->t));
+    w->k = cpu_carve(&v, gemm_b_bytes(p->t, p->keys, p->hd));
+    w->v = cpu_carve(&v, gemm_b_bytes(p->t, p->keys, p->hd));
+    w->kn = cpu_carve(&v, gemm_b_bytes(p->t, p->hd, p->keys));
+    w->q = cpu_carve(&v, p->rows * gemm_a_bytes(p->t, p->hd));
+    w->dout = cpu_carve(&v, p->rows * gemm_a_bytes(p->t, p->hd));
+    w->turned = cpu_carve(&v, p->hd * gemm_a_bytes(p->t, p->rows));
+    w->panels = cpu_carve(&v, gemm_b_bytes(p->t, p->keys, p->rows));
+    w->s = cpu_carve(&v, scores);
+    w->dp = cpu_carve(&v, scores);
+    w->prob = f32 ? w->s : cpu_carve(&v, scores / 2);
+    w->ds = f32 ? w->dp : cpu_carve(&v, scores / 2);
+    w->dkt = cpu_carve(&v, sums);
+    w->dvt = cpu_carve(&v, sums);
+    w->tmp = cpu_carve(&v, GEMM_PACK_TMP * sizeof(float));
+    w->multiply = cpu_carve(&v, gemm_multiply_bytes(p->t));
     return v.used;
 }
 

@@ -38,6 +38,18 @@ static inline void *cpu_scratch_of(const struct cpu *c, int thread)
     return (unsigned char *)c->scratch + (size_t)thread * c->scratch_bytes;
 }
 
+/* Pieces of one scratch allocation. With base NULL only the sizes are added up. */
+struct cpu_carve {
+    void *base;
+    size_t used;
+};
+static inline void *cpu_carve(struct cpu_carve *v, size_t bytes)
+{
+    void *p = v->base ? (unsigned char *)v->base + v->used : NULL;
+    v->used += (bytes + 63) / 64 * 64;
+    return p;
+}
+
 /* Independent pieces of work: fn(context, i, scratch of the thread) for i in [0, n), in any order. */
 typedef void cpu_task_fn(const void *context, size_t i, void *scratch);
 void cpu_tasks(struct cpu *c, size_t n, cpu_task_fn *fn, const void *context);

@@ -6,16 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Bytes of packed panels and of A that should stay in the second-level cache; most rows that meet one panel
- * at a time. Measured with bench_ops; no result depends on them. */
-enum { B_BLOCK = 256 * 1024, A_BLOCK = 384 * 1024, MAX_ROWS = 224, CHECK_SCRATCH = 64 * 1024 };
+/* Bytes of packed panels that should stay in the second-level cache, units of k and rows that are summed
+ * before the result is put. Measured with bench_ops; no result depends on them. */
+enum { B_BLOCK = 2048 * 1024, DEPTH = 1024, DEEP_ROWS = 1024 };
 
 struct gemm {
     const struct tile *f32, *bf16;
     void *a; /* packed A */
     size_t a_bytes;
-    float *sum; /* f32 result before it is rounded to bf16 */
-    size_t sum_bytes;
     char describe[64];
 };
 
@@ -43,7 +41,7 @@ static bool tile_agrees(const struct cpu *c, const struct tile *t)
     static const int value[4] = {1, 2, -1, -3};
     uint16_t a[M * K], b[N * K];
     float out[M * N], tmp[GEMM_PACK_TMP];
-    _Alignas(64) unsigned char packed[N * K * 4], scratch[CHECK_SCRATCH];
+    _Alignas(64) unsigned char packed[N * K * 4], scratch[64 * 1024];
     CHECK(gemm_multiply_bytes(t) <= sizeof scratch && gemm_b_bytes(t, N, K) <= sizeof packed);
     for (int i = 0; i < M * K; i++)
         a[i] = whole[i * 7 % 5 % 4];
@@ -80,7 +78,6 @@ void gemm_close(struct gemm *g)
 {
     if (!g) return;
     mem_free(g->a);
-    mem_free(g->sum);
     mem_free(g);
 }
 
@@ -94,100 +91,12 @@ const struct tile *gemm_tile(const struct gemm *g, enum dev_dtype t)
     return t == DEV_BF16 ? g->bf16 : g->f32;
 }
 
-/* ---- packed operands */
-static size_t max_rows(const struct tile *t)
-{
-    return MAX_ROWS / t->mr * t->mr;
-}
-
-/* Sums of a block of rows by one panel, and the same transposed. */
-size_t gemm_multiply_bytes(const struct tile *t)
-{
-    return 2 * max_rows(t) * t->nr * sizeof(float);
-}
-
-static void put(const struct cpu *c, const float *acc, size_t ld, size_t rows, size_t cols,
-                struct gemm_dst o, size_t r, size_t col)
-{
-    size_t i = r * o.ld + col;
-    if (o.t == DEV_F32)
-        c->k->put(acc, ld, rows, cols, o.alpha, o.beta, (float *)o.p + i, o.ld);
-    else
-        c->k->put_bf16(acc, ld, rows, cols, o.alpha, o.beta, (uint16_t *)o.p + i, o.ld);
-}
-
-/* acc [rows, width] holds elements (m0.., n0..). */
-static void put_block(const struct cpu *c, const struct tile *t, float *acc, size_t width,
-                      size_t rows, size_t cols, struct gemm_dst o, size_t m0, size_t n0)
-{
-    if (!o.trans) {
-        put(c, acc, width, rows, cols, o, m0, n0);
-        return;
-    }
-    float *turned = acc + max_rows(t) * t->nr;
-    c->k->transpose((const uint32_t *)(const void *)acc, width, rows, width,
-                    (uint32_t *)(void *)turned, max_rows(t));
-    put(c, turned, max_rows(t), cols, rows, o, n0, m0);
-}
-
-/* May the sums be formed where the result goes? */
-static bool in_place(struct gemm_dst o, size_t cols, size_t width)
-{
-    return o.t == DEV_F32 && !o.trans && o.alpha == 1.0f && o.beta == 0.0f && cols == width;
-}
-
-/* Rows [m0, m0 + rows) by one panel of `width` columns. */
-static void multiply_panel(const struct cpu *c, const struct tile *t, const struct gemm_packed *p,
-                           const size_t at[4], float *acc, struct gemm_dst o)
-{
-    size_t m0 = at[0], rows = at[1], n0 = at[2], width = at[3];
-    size_t cols = p->n - n0 < width ? p->n - n0 : width;
-    size_t cuts = (p->k + t->kc - 1) / t->kc;
-    size_t kc = cuts ? ((p->k + cuts - 1) / cuts + t->kpad - 1) / t->kpad * t->kpad : 0;
-    const unsigned char *b = (const unsigned char *)p->b + n0 * p->depth * 4;
-    bool direct = in_place(o, cols, width) && p->k > 0;
-    float *sums = direct ? (float *)o.p + m0 * o.ld + n0 : acc;
-    size_t ld = direct ? o.ld : width;
-    if (p->k == 0) memset(acc, 0, rows * width * sizeof *acc);
-    for (size_t k = 0; k < p->k; k += kc) {
-        struct tile_args a = {.cols = (uint32_t)width,
-                              .k = p->k - k < kc ? p->k - k : kc,
-                              .lda = p->lda,
-                              .b = b + k * width * 4,
-                              .ld = ld,
-                              .add = k > 0};
-        for (size_t r = 0; r < rows; r += t->mr) {
-            a.rows = (uint32_t)(rows - r < t->mr ? rows - r : t->mr);
-            a.a = (const unsigned char *)p->a + (m0 + r) * p->lda + k * 4;
-            a.acc = sums + r * ld;
-            t->run(&a);
-        }
-    }
-    if (!direct) put_block(c, t, acc, width, rows, cols, o, m0, n0);
-}
-
-void gemm_multiply(const struct cpu *c, const struct tile *t, const struct gemm_packed *p,
-                   struct gemm_dst out, void *scratch)
-{
-    size_t fit = A_BLOCK / (p->k * 4 + 1) / t->mr * t->mr;
-    size_t step = fit < t->mr ? t->mr : fit > max_rows(t) ? max_rows(t) : fit;
-    if (t->begin) t->begin();
-    for (size_t m = 0; m < p->m; m += step)
-        for (size_t n = 0; n < p->n; n += t->nr) {
-            size_t rows = p->m - m < step ? p->m - m : step;
-            size_t width = p->cols - n <= t->nr / 2 ? t->nr / 2 : t->nr;
-            multiply_panel(c, t, p, (size_t[]){m, rows, n, width}, scratch, out);
-        }
-    if (t->end) t->end();
-}
-
 /* ---- one product */
 struct job {
     const struct tile *t;
     struct gemm_src a, b;
     struct gemm_dst out;
     uint32_t m, n, k;
-    bool pack_a;
 };
 
 /* Exchange the roles: C^T = op(B)^T op(A)^T. */
@@ -204,10 +113,7 @@ static void exchange(struct job *j)
 
 static bool must_pack_a(const struct job *j)
 {
-    const size_t conflict =
-        2048; /* rows this far apart fall into few sets of the first-level cache */
-    size_t bytes = j->a.ld * dev_dtype_bytes(j->a.t);
-    return j->a.trans || (j->a.t == DEV_BF16 && !j->t->bf16) || bytes % conflict == 0 ||
+    return j->a.trans || (j->a.t == DEV_BF16 && !j->t->bf16) ||
            gemm_units(j->t, j->k) * (j->t->bf16 ? 2 : 1) != j->k;
 }
 
@@ -219,19 +125,39 @@ static uint64_t packing_cost(const struct job *j)
            (j->out.trans ? c : 0);
 }
 
+/* Units of k, and of them at most as many as are packed at a time. */
+static size_t job_units(const struct job *j)
+{
+    return gemm_units(j->t, j->k);
+}
+
+static size_t job_depth(const struct job *j)
+{
+    return job_units(j) < DEPTH ? job_units(j) : DEPTH;
+}
+
 static size_t block_cols(const struct job *j)
 {
-    size_t depth = j->k < GEMM_DEPTH ? j->k : GEMM_DEPTH;
-    size_t panel = gemm_units(j->t, depth) * 4 * j->t->nr;
+    size_t panel = job_depth(j) * 4 * j->t->nr;
     size_t n = panel ? B_BLOCK / panel : 1;
     return (n ? n : 1) * j->t->nr;
 }
 
-static size_t job_scratch(const struct job *j)
+/* Pieces of a thread's scratch. */
+struct job_scratch {
+    float *tmp, *sums;
+    void *multiply, *b;
+};
+
+static size_t job_layout(const struct job *j, void *base, struct job_scratch *s)
 {
-    size_t depth = j->k < GEMM_DEPTH ? j->k : GEMM_DEPTH;
-    return gemm_b_bytes(j->t, block_cols(j), depth) + GEMM_PACK_TMP * sizeof(float) +
-           gemm_multiply_bytes(j->t);
+    struct cpu_carve v = {.base = base};
+    bool deep = job_units(j) > DEPTH;
+    s->tmp = cpu_carve(&v, GEMM_PACK_TMP * sizeof(float));
+    s->multiply = cpu_carve(&v, gemm_multiply_bytes(j->t));
+    s->b = cpu_carve(&v, block_cols(j) * job_depth(j) * 4);
+    s->sums = cpu_carve(&v, deep ? DEEP_ROWS * block_cols(j) * sizeof(float) : 0);
+    return v.used;
 }
 
 /* Share i of n: whole register tiles of rows or of columns, whichever there are more of. */
@@ -248,84 +174,96 @@ static void share(const struct job *j, size_t i, size_t n, size_t range[4])
     range[3] = rows ? j->n : (to < len ? to : len);
 }
 
-/* k in [k0, k0 + k) of a product */
-struct job_step {
+struct job_work {
     const struct cpu *c;
     const struct job *j;
-    const void *a; /* packed rows of this range of k, or NULL */
-    size_t k0, k;
+    const void *a; /* packed A, or NULL */
 };
 
-/* Share `task` of a step, of as many as there are threads. */
+/* A from row m0 on, k from unit u0 on. */
+static void aim_a(const struct job_work *w, size_t m0, size_t u0, struct gemm_packed *p)
+{
+    const struct job *j = w->j;
+    p->lda = w->a ? gemm_a_bytes(j->t, j->k) : j->a.ld * dev_dtype_bytes(j->a.t);
+    p->a = (const unsigned char *)(w->a ? w->a : j->a.p) + m0 * p->lda + u0 * 4;
+}
+
+/* Pack columns [n, n + p->n) of B, units [u0, u0 + p->k). */
+static void aim_b(const struct job_work *w, size_t n, size_t u0, struct job_scratch *s,
+                  struct gemm_packed *p)
+{
+    const struct job *j = w->j;
+    size_t k0 = u0 * (j->t->bf16 ? 2 : 1), k = p->k * (j->t->bf16 ? 2 : 1);
+    struct gemm_src b = j->b;
+    b.p = (const unsigned char *)b.p + k0 * (b.trans ? b.ld : 1) * dev_dtype_bytes(b.t);
+    gemm_pack_b(w->c, j->t, b, n, p->n, j->k - k0 < k ? j->k - k0 : k, s->tmp, s->b);
+    p->b = s->b;
+    p->depth = p->k;
+    p->cols = p->n;
+}
+
+static struct gemm_dst aim_out(const struct job *j, size_t m0, size_t n)
+{
+    struct gemm_dst o = j->out;
+    o.p = (unsigned char *)o.p + (o.trans ? n * o.ld + m0 : m0 * o.ld + n) * dev_dtype_bytes(o.t);
+    return o;
+}
+
+/* Rows [m0, m0 + rows) by columns [n, n + cols) when k is too long for one packing: the sums wait in scratch. */
+static void deep_block(const struct job_work *w, size_t m0, size_t rows, size_t n, size_t cols,
+                       struct job_scratch *s)
+{
+    const struct tile *t = w->j->t;
+    size_t units = job_units(w->j), ld = block_cols(w->j);
+    size_t step = gemm_row_block(t, DEPTH);
+    struct gemm_packed p = {.m = rows, .n = cols};
+    for (size_t u = 0; u < units; u += DEPTH) {
+        p.k = units - u < DEPTH ? units - u : DEPTH;
+        aim_a(w, m0, u, &p);
+        aim_b(w, n, u, s, &p);
+        if (t->begin) t->begin();
+        for (size_t m = 0; m < rows; m += step)
+            for (size_t c = 0; c < cols; c += t->nr)
+                gemm_sum(t, &p, m, rows - m < step ? rows - m : step, c,
+                         (struct gemm_sums){s->sums + m * ld + c, ld, u > 0});
+        if (t->end) t->end();
+    }
+    for (size_t m = 0; m < rows; m += step)
+        for (size_t c = 0; c < cols; c += t->nr)
+            gemm_put(w->c, t, (struct gemm_sums){s->sums + m * ld + c, ld, false},
+                     rows - m < step ? rows - m : step, cols - c < t->nr ? cols - c : t->nr,
+                     aim_out(w->j, m0, n), m, c, s->multiply);
+}
+
+/* The share of one of as many tasks as there are threads. */
 static void job_part(const void *context, size_t task, void *scratch)
 {
-    const struct job_step *part = context;
-    const struct cpu *c = part->c;
-    const struct job *j = part->j;
-    const void *a = part->a;
-    size_t range[4], k0 = part->k0, k = part->k;
-    share(j, task, (size_t)c->threads, range);
-    size_t m0 = range[0], m1 = range[1], step = block_cols(j);
-    float *tmp = scratch;
-    unsigned char *multiply = (unsigned char *)scratch + GEMM_PACK_TMP * sizeof(float);
-    unsigned char *b = multiply + gemm_multiply_bytes(j->t);
-    size_t bytes_a = dev_dtype_bytes(j->a.t), bytes_out = dev_dtype_bytes(j->out.t);
-    struct gemm_packed p = {.b = b, .depth = gemm_units(j->t, k), .k = gemm_units(j->t, k)};
-    struct gemm_src bs = j->b;
-    bs.p = (const unsigned char *)bs.p + k0 * (bs.trans ? bs.ld : 1) * dev_dtype_bytes(bs.t);
-    p.m = m1 - m0;
-    p.lda = a ? gemm_a_bytes(j->t, k) : j->a.ld * bytes_a;
-    p.a = a ? (const unsigned char *)a + m0 * p.lda
-            : (const unsigned char *)j->a.p + m0 * p.lda + k0 * bytes_a;
+    const struct job_work *w = context;
+    const struct job *j = w->j;
+    struct job_scratch s;
+    size_t range[4], step = block_cols(j);
+    bool deep = job_units(j) > DEPTH;
+    (void)job_layout(j, scratch, &s);
+    share(j, task, (size_t)w->c->threads, range);
     for (size_t n = range[2]; n < range[3]; n += step) {
-        struct gemm_dst o = j->out;
-        p.n = p.cols = range[3] - n < step ? range[3] - n : step;
-        gemm_pack_b(c, j->t, bs, n, p.n, k, tmp, b);
-        o.p = (unsigned char *)o.p + (o.trans ? n * o.ld + m0 : m0 * o.ld + n) * bytes_out;
-        if (k0 > 0) o.beta = 1.0f;
-        gemm_multiply(c, j->t, &p, o, multiply);
+        size_t cols = range[3] - n < step ? range[3] - n : step;
+        struct gemm_packed p = {.m = range[1] - range[0], .n = cols, .k = job_units(j)};
+        for (size_t m = range[0]; deep && m < range[1]; m += DEEP_ROWS)
+            deep_block(w, m, range[1] - m < DEEP_ROWS ? range[1] - m : DEEP_ROWS, n, cols, &s);
+        if (deep) continue;
+        aim_a(w, range[0], 0, &p);
+        aim_b(w, n, 0, &s, &p);
+        gemm_multiply(w->c, j->t, &p, aim_out(j, range[0], n), s.multiply);
     }
-}
-
-static bool job_run(struct cpu *c, struct gemm *g, const struct job *j, struct err *e)
-{
-    size_t depth = j->k < GEMM_DEPTH ? j->k : GEMM_DEPTH;
-    if (!cpu_scratch(c, job_scratch(j), e)) return false;
-    if (j->pack_a && !cpu_grow(&g->a, &g->a_bytes, j->m * gemm_a_bytes(j->t, depth), e))
-        return false;
-    for (size_t k0 = 0; k0 == 0 || k0 < j->k; k0 += GEMM_DEPTH) {
-        size_t k = j->k - k0 < GEMM_DEPTH ? j->k - k0 : GEMM_DEPTH;
-        struct gemm_src s = j->a;
-        s.p = (const unsigned char *)s.p + k0 * (s.trans ? s.ld : 1) * dev_dtype_bytes(s.t);
-        if (j->pack_a) gemm_pack_a(c, j->t, s, 0, j->m, k, (float *)(void *)c->scratch, g->a);
-        struct job_step step = {c, j, j->pack_a ? g->a : NULL, k0, k};
-        cpu_tasks(c, (size_t)c->threads, job_part, &step);
-    }
-    return true;
-}
-
-/* A bf16 result of a deep product is summed in f32 and rounded once. */
-static bool job_deep_bf16(struct cpu *c, struct gemm *g, struct job *j, struct err *e)
-{
-    struct gemm_dst to = j->out;
-    uint32_t rows = to.trans ? j->n : j->m, cols = to.trans ? j->m : j->n;
-    void *sum = g->sum;
-    bool ok = cpu_grow(&sum, &g->sum_bytes, (size_t)rows * cols * sizeof(float), e);
-    g->sum = sum;
-    if (!ok) return false;
-    j->out = (struct gemm_dst){g->sum, DEV_F32, cols, 1.0f, 0.0f, to.trans};
-    if (!job_run(c, g, j, e)) return false;
-    to.trans = false;
-    put(c, g->sum, cols, rows, cols, to, 0, 0);
-    return true;
 }
 
 bool cpu_gemm(struct cpu *c, const struct dev_call *call, struct err *e)
 {
     struct dev_mat a = call->m[0], b = call->m[1], to = call->m[2];
     struct dev_gemm g = call->gemm;
+    struct gemm *own = c->gemm;
     struct job j = {
-        .t = gemm_tile(c->gemm, a.dtype),
+        .t = gemm_tile(own, a.dtype),
         .a = {dev_mat_ptr(a), a.dtype, a.ld, g.trans_a},
         .b = {dev_mat_ptr(b), b.dtype, b.ld, !g.trans_b},
         .out = {dev_mat_ptr(to), to.dtype, to.ld, g.alpha, g.beta, false},
@@ -337,7 +275,14 @@ bool cpu_gemm(struct cpu *c, const struct dev_call *call, struct err *e)
     struct job other = j;
     exchange(&other);
     if (packing_cost(&other) < packing_cost(&j)) j = other;
-    j.pack_a = must_pack_a(&j);
-    if (to.dtype == DEV_BF16 && j.k > GEMM_DEPTH) return job_deep_bf16(c, c->gemm, &j, e);
-    return job_run(c, c->gemm, &j, e);
+    struct job_scratch s;
+    struct job_work w = {c, &j, NULL};
+    if (!cpu_scratch(c, job_layout(&j, NULL, &s), e)) return false;
+    if (must_pack_a(&j)) {
+        if (!cpu_grow(&own->a, &own->a_bytes, j.m * gemm_a_bytes(j.t, j.k), e)) return false;
+        gemm_pack_a(c, j.t, j.a, 0, j.m, j.k, c->scratch, own->a);
+        w.a = own->a;
+    }
+    cpu_tasks(c, (size_t)c->threads, job_part, &w);
+    return true;
 }

@@ -3,8 +3,7 @@
  *
  * The main idea: of the two operands one ("A") is read where it lies, row by row, and one ("B") is packed
  * into panels of a register tile's width; the smaller one is packed, and the result is stored transposed when
- * that exchanged the two. Every element of the result is one chain of multiply-adds in increasing k, cut only
- * every GEMM_DEPTH: its bits depend on its own row and column alone, not on how many others there are, nor on
+ * that exchanged the two. Every element of the result is one chain of multiply-adds in increasing k: its bits depend on its own row and column alone, not on how many others there are, nor on
  * the number of threads. So a sample gives the same logits alone and in a batch.
  *
  * bf16 is multiplied as bf16 where the processor can (AMX; AVX512-BF16 of AMD: Intel's runs at half the rate
@@ -13,8 +12,6 @@
 #pragma once
 #include "compute/cpu/cpu.h"
 #include "compute/cpu/tile.h"
-
-enum { GEMM_DEPTH = 4096 };
 
 /* A stored matrix: rows are the row (A) or column (B) index of the product and k runs along a row;
  * trans: the other way round. */
@@ -64,10 +61,27 @@ void gemm_pack_a(const struct cpu *c, const struct tile *t, struct gemm_src s, s
                  size_t k, float *tmp, void *out);
 void gemm_pack_b(const struct cpu *c, const struct tile *t, struct gemm_src s, size_t n0, size_t n,
                  size_t k, float *tmp, void *out);
-/* Bytes of scratch for gemm_multiply. */
+/* out = alpha A B + beta out, with gemm_multiply_bytes of scratch. */
 size_t gemm_multiply_bytes(const struct tile *t);
 void gemm_multiply(const struct cpu *c, const struct tile *t, const struct gemm_packed *p,
                    struct gemm_dst out, void *scratch);
+
+/* The two halves of it, for a product that is summed in several calls. Rows to take at a time: */
+size_t gemm_row_block(const struct tile *t, size_t k);
+/* Columns of the panel that begins at column n0 (a multiple of nr). */
+size_t gemm_panel_width(const struct tile *t, const struct gemm_packed *p, size_t n0);
+struct gemm_sums {
+    float *p; /* [rows, ld], ld at least the panel's width */
+    size_t ld;
+    bool add; /* go on from what is there */
+};
+/* Rows [m0, m0 + rows), the panel at column n0; between t->begin and t->end. */
+void gemm_sum(const struct tile *t, const struct gemm_packed *p, size_t m0, size_t rows, size_t n0,
+              struct gemm_sums s);
+/* Sums of at most gemm_row_block rows and one panel go to (m0, n0) of o; turned: gemm_put_bytes. */
+size_t gemm_put_bytes(const struct tile *t);
+void gemm_put(const struct cpu *c, const struct tile *t, struct gemm_sums s, size_t rows,
+              size_t cols, struct gemm_dst o, size_t m0, size_t n0, float *turned);
 
 /* The triple loop, f32 sums in increasing k: the reference for tests. */
 void gemm_naive(struct dev_gemm g, struct dev_mat a, struct dev_mat b, struct dev_mat c);

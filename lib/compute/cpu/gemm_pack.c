@@ -78,13 +78,10 @@ static void pack_across(const struct cpu *c, const struct tile *t, struct gemm_s
         c->k->pair(at(s, k0, c0), s.ld, 2 * units, cols, dst, ld_dst);
         return;
     }
-    for (size_t u = 0; u < units; u++) {
-        float *to = (float *)(void *)(dst + u * ld_dst);
-        if (s.t == DEV_BF16)
-            c->k->widen(at(s, k0 + u, c0), to, cols);
-        else
-            memcpy(to, at(s, k0 + u, c0), cols * 4);
-    }
+    float *to = (float *)(void *)dst;
+    if (s.t == DEV_F32) c->k->put(at(s, k0, c0), s.ld, units, cols, 1.0f, 0.0f, to, ld_dst);
+    for (size_t u = 0; s.t == DEV_BF16 && u < units; u++)
+        c->k->widen(at(s, k0 + u, c0), to + u * ld_dst, cols);
 }
 
 /* One panel: columns [c0, c0 + cols) of B; cols <= width. */

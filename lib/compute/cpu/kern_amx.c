@@ -136,6 +136,7 @@ const struct tile tile_amx = {
     .bf16 = true,
     .mr = 2 * TILE_ROWS,
     .nr = 32,
+    .row_unit = TILE_ROWS,
     .kpad = UNITS,
     .kc = 512,
     .run = run,

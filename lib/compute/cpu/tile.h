@@ -32,8 +32,9 @@ struct tile {
     const char *name;
     bool bf16; /* units are bf16 pairs; else f32 */
     uint32_t mr, nr;
-    uint32_t kpad; /* k is a multiple of this (units); operands are padded with zeros */
-    uint32_t kc;   /* best k of one call (units): keeps a panel in the first-level cache */
+    uint32_t row_unit; /* a tile of fewer rows costs as much as the next multiple of this */
+    uint32_t kpad;     /* k is a multiple of this (units); operands are padded with zeros */
+    uint32_t kc;       /* best k of one call (units): keeps a panel in the first-level cache */
     void (*run)(const struct tile_args *t);
     void (*begin)(void); /* around the calls of one thread; may be NULL */
     void (*end)(void);

@@ -102,6 +102,7 @@ const struct tile TILE = {
     .bf16 = TILE_BF16,
     .mr = TILE_MR,
     .nr = 2 * VEC_LANES,
+    .row_unit = 1,
     .kpad = 1,
     .kc = TILE_KC,
     .run = tile_run,

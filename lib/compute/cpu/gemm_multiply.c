@@ -1,0 +1,138 @@
+/*
+ * Packed operands times each other: blocks that fit the caches, one register tile after the other.
+ */
+#include "compute/cpu/gemm.h"
+
+#include <string.h>
+
+/* Bytes of A that should stay in the second-level cache; most rows that meet one panel at a time. Measured with
+ * bench_ops; no result depends on them. */
+enum { A_BLOCK = 384 * 1024, MAX_ROWS = 224 };
+
+static size_t max_rows(const struct tile *t)
+{
+    return MAX_ROWS / t->mr * t->mr;
+}
+
+/* Rows of one tile: as even as can be. Rows a multiple of 4096 bytes apart fall into one set of
+ * the first-level cache: fewer at a time, then. */
+static size_t tile_rows(const struct tile *t, size_t rows, size_t lda)
+{
+    size_t most = t->row_unit == 1 && lda % 4096 == 0 && t->mr > 8 ? 8 : t->mr;
+    size_t tiles = (rows + most - 1) / most, even = (rows + tiles - 1) / tiles;
+    return (even + t->row_unit - 1) / t->row_unit * t->row_unit;
+}
+
+/* Units of k at a time: even cuts of at most t->kc. */
+static size_t depth_step(const struct tile *t, size_t k)
+{
+    size_t cuts = (k + t->kc - 1) / t->kc;
+    return cuts ? ((k + cuts - 1) / cuts + t->kpad - 1) / t->kpad * t->kpad : 1;
+}
+
+size_t gemm_row_block(const struct tile *t, size_t k)
+{
+    size_t fit = A_BLOCK / (k * 4 + 1) / t->mr * t->mr;
+    return fit < t->mr ? t->mr : fit > max_rows(t) ? max_rows(t) : fit;
+}
+
+size_t gemm_panel_width(const struct tile *t, const struct gemm_packed *p, size_t n0)
+{
+    return p->cols - n0 <= t->nr / 2 ? t->nr / 2 : t->nr;
+}
+
+void gemm_sum(const struct tile *t, const struct gemm_packed *p, size_t m0, size_t rows, size_t n0,
+              struct gemm_sums s)
+{
+    size_t width = gemm_panel_width(t, p, n0), kc = depth_step(t, p->k);
+    size_t step = tile_rows(t, rows, p->lda);
+    const unsigned char *b = (const unsigned char *)p->b + n0 * p->depth * 4;
+    if (p->k == 0 && !s.add)
+        for (size_t r = 0; r < rows; r++)
+            memset(s.p + r * s.ld, 0, width * sizeof *s.p);
+    for (size_t k = 0; k < p->k; k += kc) {
+        struct tile_args a = {.cols = (uint32_t)width,
+                              .k = p->k - k < kc ? p->k - k : kc,
+                              .lda = p->lda,
+                              .b = b + k * width * 4,
+                              .ld = s.ld,
+                              .add = s.add || k > 0};
+        for (size_t r = 0; r < rows; r += step) {
+            a.rows = (uint32_t)(rows - r < step ? rows - r : step);
+            a.a = (const unsigned char *)p->a + (m0 + r) * p->lda + k * 4;
+            a.acc = s.p + r * s.ld;
+            t->run(&a);
+        }
+    }
+}
+
+static void put(const struct cpu *c, const float *sums, size_t ld, size_t rows, size_t cols,
+                struct gemm_dst o, size_t r, size_t col)
+{
+    size_t i = r * o.ld + col;
+    if (o.t == DEV_F32)
+        c->k->put(sums, ld, rows, cols, o.alpha, o.beta, (float *)o.p + i, o.ld);
+    else
+        c->k->put_bf16(sums, ld, rows, cols, o.alpha, o.beta, (uint16_t *)o.p + i, o.ld);
+}
+
+size_t gemm_put_bytes(const struct tile *t)
+{
+    return max_rows(t) * t->nr * sizeof(float);
+}
+
+void gemm_put(const struct cpu *c, const struct tile *t, struct gemm_sums s, size_t rows,
+              size_t cols, struct gemm_dst o, size_t m0, size_t n0, float *turned)
+{
+    if (!o.trans) {
+        put(c, s.p, s.ld, rows, cols, o, m0, n0);
+        return;
+    }
+    c->k->transpose((const uint32_t *)(const void *)s.p, s.ld, rows, cols,
+                    (uint32_t *)(void *)turned, max_rows(t));
+    put(c, turned, max_rows(t), cols, rows, o, n0, m0);
+}
+
+/* Sums of a block of rows by one panel, and the same transposed. */
+size_t gemm_multiply_bytes(const struct tile *t)
+{
+    return 2 * gemm_put_bytes(t);
+}
+
+/* May the sums be formed where the result goes? */
+static bool in_place(struct gemm_dst o, size_t cols, size_t width)
+{
+    return o.t == DEV_F32 && !o.trans && o.alpha == 1.0f && o.beta == 0.0f && cols == width;
+}
+
+/* Rows [m0, m0 + rows) by one panel. */
+static void multiply_panel(const struct cpu *c, const struct tile *t, const struct gemm_packed *p,
+                           size_t m0, size_t rows, size_t n0, struct gemm_dst o, float *scratch)
+{
+    size_t width = gemm_panel_width(t, p, n0), cols = p->n - n0 < width ? p->n - n0 : width;
+    float *turned = scratch + max_rows(t) * t->nr;
+    if (in_place(o, cols, width)) {
+        gemm_sum(t, p, m0, rows, n0,
+                 (struct gemm_sums){(float *)o.p + m0 * o.ld + n0, o.ld, false});
+        return;
+    }
+    /* when one pass over k does it, a tile's sums leave while they are in the first-level cache */
+    size_t step = !o.trans && p->k <= t->kc ? tile_rows(t, rows, p->lda) : rows;
+    for (size_t r = 0; r < rows; r += step) {
+        size_t n = rows - r < step ? rows - r : step;
+        struct gemm_sums s = {scratch, width, false};
+        gemm_sum(t, p, m0 + r, n, n0, s);
+        gemm_put(c, t, s, n, cols, o, m0 + r, n0, turned);
+    }
+}
+
+void gemm_multiply(const struct cpu *c, const struct tile *t, const struct gemm_packed *p,
+                   struct gemm_dst out, void *scratch)
+{
+    size_t step = gemm_row_block(t, p->k);
+    if (t->begin) t->begin();
+    for (size_t m = 0; m < p->m; m += step)
+        for (size_t n = 0; n < p->n; n += t->nr)
+            multiply_panel(c, t, p, m, p->m - m < step ? p->m - m : step, n, out, scratch);
+    if (t->end) t->end();
+}
