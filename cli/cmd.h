@@ -13,7 +13,7 @@
 
 enum { CMD_MAX_POS = 4, CMD_MAX_ARGS = 16, CMD_MAX_SETS = 64 };
 
-/* One option of a subcommand. meta NULL: a flag. set: the option is an alias of a configuration key. */
+/* One option of a subcommand. meta NULL: a flag. set: it is an alias of a configuration key. */
 struct cmd_arg {
     const char *name;  /* "--format" */
     const char *brief; /* "-o" or NULL */

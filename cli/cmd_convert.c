@@ -1,4 +1,4 @@
-/* radmill convert FROM TO: a GGUF file or an HF folder to one HF-shaped folder, tokenizer included. */
+/* radmill convert FROM TO: a GGUF file or HF folder to one HF-shaped folder, with tokenizer. */
 #include "base/audit.h"
 #include "base/fs.h"
 #include "cli/cmd.h"

@@ -1,8 +1,8 @@
 /*
  * cli/config - the whole configuration: every section bound to its stage's options.
  *
- * One YAML file is one experiment and serves every stage. config_section_list is the only place that
- * joins section names to tables; parser, help and dump walk it.
+ * One YAML file is one experiment and serves every stage. config_section_list is the only place
+ * that joins section names to tables; parser, help and dump walk it.
  */
 #pragma once
 #include "base/opt.h"

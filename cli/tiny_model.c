@@ -7,8 +7,8 @@
 enum { BYTES = 256, EOS = BYTES, IM_START, IM_END, VOCAB = 320 /* rows, a multiple of 64 */ };
 static const char *const specials[] = {"<|endoftext|>", "<|im_start|>", "<|im_end|>"};
 
-/* The byte-level alphabet (GPT-2's bytes_to_unicode): printable Latin-1 stands for itself, the other
- * 68 bytes follow from U+0100 on. */
+/* The byte-level alphabet (GPT-2's bytes_to_unicode): printable Latin-1 stands for itself, the
+ * other 68 bytes follow from U+0100 on. */
 static uint32_t byte_char(unsigned byte)
 {
     uint32_t shift = 0;
