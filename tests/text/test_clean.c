@@ -107,6 +107,7 @@ static void test_own(void **state)
          "Fracture of rib 6. No level 5. End"},
         {STR_INIT("1.5 cm nodule"), "1.5 cm nodule"},
         {STR_INIT("123. x"), "123. x"},
+        {STR_INIT("1. Clear. 3. Stable. 4. x"), "Clear. 3. Stable. 4. x"},
         {STR_INIT("see 2. above"), "see 2. above"},
         {STR_INIT("left-sided - mild"), "left-sided - mild"},
         {STR_INIT("1."), ""},

@@ -172,12 +172,15 @@ static bool whole_story(const char *path, const char *dir, struct err *e)
     struct sbuf b;
 
     sbuf_init(&b, 1 << 16);
-    bool ok = tokenizer_open(path, &t, e) && tok_cache_open(t, &c, e) &&
-              tokenizer_encode(c,
-                               STR("hello \xFF hello, and_more_than_thirty-two_bytes_without_any"
-                                   "ggggggggggggggggggggggggggggggggggggggggggggggggggap"),
-                               TOK_FULL, &v, e) &&
-              tokenizer_decode(t, v.ids, v.n, false, &b, e) && tokenizer_save(t, dir, e);
+    bool ok = tokenizer_open(path, &t, e) && tok_cache_open(t, &c, e);
+    if (ok) {
+        ok = tokenizer_encode(c,
+                              STR("hello \xFF hello, and_more_than_thirty-two_bytes_without_any"
+                                  "ggggggggggggggggggggggggggggggggggggggggggggggggggap"),
+                              TOK_FULL, &v, e);
+        assert_true(ok || v.n == 0); /* nothing half-encoded */
+    }
+    ok = ok && tokenizer_decode(t, v.ids, v.n, false, &b, e) && tokenizer_save(t, dir, e);
     sbuf_free(&b);
     tok_ids_free(&v);
     tok_cache_close(c);
