@@ -111,7 +111,7 @@ static struct tokenizer *random_merges(struct rng_key k)
         const char *left = piece[rng_below(k, turn++, n)], *right = piece[rng_below(k, turn++, n)];
         bool old = strlen(left) + strlen(right) > 7;
         char both[16];
-        snprintf(both, sizeof(both), "%s%s", left, right);
+        snprintf(both, sizeof(both), "%.7s%.7s", left, right);
         for (size_t i = 0; i < n; i++)
             old |= strcmp(piece[i], both) == 0;
         if (old) continue;
