@@ -161,7 +161,7 @@ static void put_pieces(struct line *l, const char *text, const char *other)
             n++;
         struct str piece = {text + 1, n - 1};
         size_t equals = pair ? str_find(piece, STR("="), 0) : SIZE_MAX;
-        put(l, " ", 1);
+        if (piece.n > 0) put(l, " ", 1);
         if (equals != SIZE_MAX) {
             put_raw(l, str_sub(piece, 0, equals + 1));
             put_value(l, str_sub(piece, equals + 1, piece.n));

@@ -1,9 +1,11 @@
 #include "base/base_test.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/progress.h"
 
 /* Runs f with stderr going to a file and returns what it wrote; the caller frees it. */
 static char *stderr_of(void (*f)(void))
@@ -42,7 +44,7 @@ static void lines_are_as_designed(void **state)
     assert_logged(some_lines, "info ingest.done reports=3049 s=1.2\n"
                               "warn plain no key\n"
                               "error empty text=\"\"\n"
-                              "info bare \n");
+                              "info bare\n");
 }
 
 static void odd_values(void)
@@ -110,7 +112,7 @@ static void file_gets_all(void **state)
                              "1970-01-02T00:00:00Z rank=2 debug unseen x=1\n"
                              "1970-01-02T00:00:00Z rank=2 warn plain no key\n"
                              "1970-01-02T00:00:00Z rank=2 error empty text=\"\"\n"
-                             "1970-01-02T00:00:00Z rank=2 info bare \n");
+                             "1970-01-02T00:00:00Z rank=2 info bare\n");
     free(got);
     log_setup(LOG_INFO, 0);
     FAILS(log_open_file(testdir_path("none/x.log"), &e), ERR_IO, "cannot");
@@ -189,6 +191,48 @@ static void no_live_line_without_a_terminal(void **state)
     assert_logged(live_lines, "info event n=1\n");
 }
 
+/* A terminal of our own: what a person would see. */
+static void the_live_line_stays_below(void **state)
+{
+    (void)state;
+    char got[1000];
+    size_t n = 0;
+    ssize_t put;
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct progress p;
+        int slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+        dup2(slave, 2);
+        log_setup(LOG_INFO, 0);
+        clock_freeze(0);
+        progress_start(&p, 0, "ingest", "reports", 200, NULL);
+        progress_update(&p, 0, NULL);
+        clock_freeze(10);
+        progress_update(&p, 50, "loss=1.5");
+        progress_update(&p, 51, NULL); /* too soon to show */
+        log_warn("odd", "entry=3");
+        progress_end(&p, "done");
+        _exit(0);
+    }
+    waitpid(pid, NULL, 0);
+    while (n < sizeof got - 1 && (put = read(master, got + n, sizeof got - 1 - n)) > 0) {
+        n += (size_t)put;
+        got[n] = 0;
+        if (strstr(got, "ingest.done")) break;
+    }
+    close(master);
+    got[n] = 0;
+    assert_string_equal(got, "\r\x1b[K"
+                             "ingest 50/200 (25.0%) reports, 5/s, eta 0m30s loss=1.5"
+                             "\r\x1b[K"
+                             "warn odd entry=3\r\n"
+                             "ingest 50/200 (25.0%) reports, 5/s, eta 0m30s loss=1.5"
+                             "\r\x1b[K"
+                             "info ingest.done done=51 unit=reports s=10.0 rate=5.1\r\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +244,7 @@ int main(void)
         TEST(a_full_disk_is_said_once),
         TEST(threads_do_not_mix_lines),
         TEST(no_live_line_without_a_terminal),
+        TEST(the_live_line_stays_below),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
