@@ -36,7 +36,7 @@ static void a_run_leaves_what_it_promises(void **state)
     struct err e = {0};
     json_t *j, *part;
     struct str s;
-    uint64_t n;
+    uint64_t n = 0;
 
     (void)state;
     trial_init(&whole, "whole");
@@ -245,7 +245,7 @@ static void early_stopping_keeps_the_best(void **state)
     struct trial x, y, z;
     struct err e = {0};
     json_t *j, *part;
-    uint64_t n;
+    uint64_t n = 0;
     size_t nx, nz;
 
     (void)state;
