@@ -106,8 +106,8 @@ static double run(struct tok_cache *c, struct str text, size_t *tokens)
 
 static void show(const char *what, size_t bytes, size_t tokens, double s)
 {
-    printf("%-22s %8.1f MB/s  %7.2f M tokens/s  %.2f bytes a token\n", what,
-           (double)bytes / 1e6 / s, (double)tokens / 1e6 / s, (double)bytes / (double)tokens);
+    printf("%-22s %8.1f MB/s  %7.2f M tokens/s  %zu tokens\n", what, (double)bytes / 1e6 / s,
+           (double)tokens / 1e6 / s, tokens);
 }
 
 int main(int argc, char **argv)

@@ -6,6 +6,11 @@
  * tokenizer is read from tokenizer.json, a folder holding one, or GGUF metadata; an unknown
  * component is refused by name, never ignored.
  *
+ * Read today: byte-level BPE (GPT-2, RoBERTa, SmolLM2/StarCoder2, Llama 3). Refused today:
+ * SentencePiece-style BPE, Unigram, WordPiece, normalizers. A file in which ordinary text can spell
+ * a special token is refused too. As the reference does, a byte that has no piece and no unknown
+ * token (SmolLM2 lacks some control characters) gives no id.
+ *
  * Immutable after opening; encoding needs a `struct tok_cache` per thread.
  */
 #pragma once
@@ -27,13 +32,15 @@ struct tok_info {
     const char *kind; /* "byte-bpe", ... */
 };
 
-/* path: tokenizer.json, a model folder, or a .gguf file. */
+/* path: tokenizer.json, a model folder, or a .gguf file. tokenizer.json does not name its bos,
+ * eos, pad: they come from tokenizer_config.json, special_tokens_map.json or config.json beside
+ * it. */
 MUST_CHECK bool tokenizer_open(const char *path, struct tokenizer **out, struct err *e);
 void tokenizer_close(struct tokenizer *t);
 struct tok_info tokenizer_info(const struct tokenizer *t);
-/* Id of an exact token content ("<|im_start|>"), or -1. */
+/* Id of an exact token, as text ("<|im_start|>", " the"), or -1. */
 int32_t tokenizer_id(const struct tokenizer *t, struct str content);
-/* Content of an id as stored bytes (borrowed), empty when out of range. */
+/* The text an id stands for (borrowed; any bytes, not always UTF-8), empty when out of range. */
 struct str tokenizer_piece(const struct tokenizer *t, uint32_t id);
 bool tokenizer_is_special(const struct tokenizer *t, uint32_t id);
 /* Write tokenizer.json (HF form, loadable by transformers), tokenizer_config.json and
@@ -56,7 +63,8 @@ enum tok_mode {
     TOK_RAW,   /* special-token text recognised, no template */
     TOK_FULL,  /* as RAW, then the file's template (BOS, EOS) */
 };
-/* Append the ids of text. Ill-formed UTF-8: each maximal bad subpart counts as U+FFFD. */
+/* Append the ids of text (at most 64 MiB). Ill-formed UTF-8: each maximal bad subpart counts as
+ * U+FFFD. On failure out is as it was. */
 MUST_CHECK bool tokenizer_encode(struct tok_cache *c, struct str text, enum tok_mode mode,
                                  struct tok_ids *out, struct err *e);
 /* Append the text of ids; skip_special leaves special tokens out. Ill-formed bytes become U+FFFD.
