@@ -22,13 +22,11 @@ struct numbers {
 
 struct bleu {
     struct bleu_tok tok;
-    struct numbers words, grams;
+    struct numbers words;
     uint32_t *ids[2]; /* of the reference, of the prediction */
     size_t n[2], cap[2];
-    uint32_t *gram[2]; /* number of the n-gram that ends at a token */
-    size_t gram_cap[2];
-    uint32_t *count; /* of the reference's n-grams, less those matched */
-    size_t count_cap;
+    uint64_t *bits; /* masks of the reference's words, then struct places' vectors */
+    size_t bits_cap;
 };
 
 const char *const bleu_sentence_signature =
@@ -41,9 +39,7 @@ const char *const bleu_nltk1_signature =
 bool bleu_open(struct bleu **out, struct err *e)
 {
     *out = mem_calloc(1, sizeof **out, e);
-    if (!*out) return false;
-    bleu_tok_init(&(*out)->tok);
-    return true;
+    return *out != NULL;
 }
 
 void bleu_close(struct bleu *b)
@@ -51,12 +47,9 @@ void bleu_close(struct bleu *b)
     if (!b) return;
     bleu_tok_free(&b->tok);
     mem_free(b->words.slot);
-    mem_free(b->grams.slot);
-    for (int s = 0; s < 2; s++) {
-        mem_free(b->ids[s]);
-        mem_free(b->gram[s]);
-    }
-    mem_free(b->count);
+    mem_free(b->ids[0]);
+    mem_free(b->ids[1]);
+    mem_free(b->bits);
     mem_free(b);
 }
 
@@ -120,60 +113,83 @@ static bool read_side(struct bleu *b, enum bleu_tokens t, int side, struct str t
     return put_tokens(b, side, text, e);
 }
 
-/* ---- n-grams */
+/* ---- n-grams, 64 places of the reference at a time
+ *
+ * ends[n] holds the places of the reference where the n-gram that ends at the word at hand ends
+ * too: those of the (n-1)-gram before it, one further, where this word stands. The same n-gram
+ * always has the same places, so taking an unused one for each occurrence clips the count as BLEU
+ * wants it.
+ */
+struct places {
+    size_t nw;                                     /* 64-bit words of a vector */
+    uint32_t distinct;                             /* words of the reference */
+    uint64_t *mask;                                /* [distinct][nw] */
+    uint64_t *ends[BLEU_ORDER], *used[BLEU_ORDER]; /* [nw] each */
+};
 
-/* Order 1: the words themselves. Order n: the pair of the (n - 1)-gram before and the word. */
-static bool grow_grams(struct bleu *b, struct err *e)
+static bool places_init(struct bleu *b, struct places *p, uint32_t distinct, struct err *e)
 {
-    for (int s = 0; s < 2; s++) {
-        if (!mem_grow((void **)&b->gram[s], &b->gram_cap[s], b->n[s] + 1, sizeof *b->gram[s], e))
-            return false;
-        if (b->n[s] > 0) memcpy(b->gram[s], b->ids[s], b->n[s] * sizeof *b->gram[s]);
+    *p = (struct places){.nw = (b->n[0] + 63) / 64, .distinct = distinct};
+    size_t n = (distinct + 2 * BLEU_ORDER) * p->nw;
+    if (!mem_grow((void **)&b->bits, &b->bits_cap, n, sizeof *b->bits, e)) return false;
+    if (n > 0) memset(b->bits, 0, n * sizeof *b->bits);
+    p->mask = b->bits;
+    for (size_t k = 0; k < BLEU_ORDER; k++) {
+        p->ends[k] = b->bits + (distinct + 2 * k) * p->nw;
+        p->used[k] = p->ends[k] + p->nw;
     }
-    return mem_grow((void **)&b->count, &b->count_cap, b->n[0] + b->n[1] + 1, sizeof *b->count, e);
+    for (size_t i = 0; i < b->n[0]; i++)
+        p->mask[b->ids[0][i] * p->nw + i / 64] |= UINT64_C(1) << (i % 64);
+    return true;
 }
 
-static void extend_grams(struct bleu *b, size_t order)
+/* Take an unused place; false when there is none. */
+static bool take_place(const uint64_t *ends, uint64_t *used, size_t nw)
 {
-    for (int s = 0; s < 2; s++)
-        for (size_t i = b->n[s]; i-- >= order;)
-            b->gram[s][i] = numbers_of(&b->grams, (uint64_t)b->gram[s][i - 1] << 32 | b->ids[s][i]);
+    for (size_t w = 0; w < nw; w++) {
+        uint64_t open = ends[w] & ~used[w];
+        if (!open) continue;
+        used[w] |= open & (~open + 1);
+        return true;
+    }
+    return false;
 }
 
-static uint64_t count_matches(struct bleu *b, size_t order)
+/* The next word of the prediction: longest n-grams first, as each needs the shorter one before it.
+ */
+static void push_word(struct places *p, uint32_t id, uint64_t match[BLEU_ORDER])
 {
-    uint64_t match = 0;
-    memset(b->count, 0, (b->n[0] + b->n[1]) * sizeof *b->count);
-    for (size_t i = order - 1; i < b->n[0]; i++)
-        b->count[b->gram[0][i]]++;
-    for (size_t i = order - 1; i < b->n[1]; i++) {
-        uint32_t *c = &b->count[b->gram[1][i]];
-        if (*c == 0) continue;
-        (*c)--;
-        match++;
+    bool known = id < p->distinct;
+    const uint64_t *mask = known ? p->mask + id * p->nw : NULL;
+    for (size_t k = BLEU_ORDER; k-- > 0;) {
+        uint64_t carry = 0;
+        for (size_t w = 0; w < p->nw; w++) {
+            uint64_t before = k > 0 ? p->ends[k - 1][w] : ~UINT64_C(0);
+            uint64_t moved = k > 0 ? before << 1 | carry : before;
+            carry = before >> 63;
+            p->ends[k][w] = known ? moved & mask[w] : 0;
+        }
+        if (known) match[k] += take_place(p->ends[k], p->used[k], p->nw);
     }
-    return match;
 }
 
 bool bleu_pair(struct bleu *b, enum bleu_tokens t, struct str prediction, struct str reference,
                struct bleu_stats *out, struct err *e)
 {
-    *out = (struct bleu_stats){0};
+    struct places p;
     size_t most = prediction.n + reference.n; /* a token has a byte at least */
+
+    *out = (struct bleu_stats){0};
     if (!numbers_begin(&b->words, most < MOST_WORDS ? most : MOST_WORDS, e)) return false;
-    if (!read_side(b, t, 0, reference, e) || !read_side(b, t, 1, prediction, e)) return false;
+    if (!read_side(b, t, 0, reference, e)) return false;
+    uint32_t distinct = b->words.n;
+    if (!read_side(b, t, 1, prediction, e) || !places_init(b, &p, distinct, e)) return false;
     out->ref = b->n[0];
     out->hyp = b->n[1];
-    if (!grow_grams(b, e)) return false;
-    for (size_t order = 1; order <= BLEU_ORDER; order++) {
-        if (b->n[1] < order) break;
-        if (order > 1) {
-            if (!numbers_begin(&b->grams, b->n[0] + b->n[1], e)) return false;
-            extend_grams(b, order);
-        }
-        out->total[order - 1] = b->n[1] - order + 1;
-        out->match[order - 1] = count_matches(b, order);
-    }
+    for (size_t i = 0; i < b->n[1]; i++)
+        push_word(&p, b->ids[1][i], out->match);
+    for (size_t k = 0; k < BLEU_ORDER && k < b->n[1]; k++)
+        out->total[k] = b->n[1] - k;
     return true;
 }
 

@@ -1,20 +1,37 @@
 #include "evaluate/bleu_tok.h"
 
+#include <string.h>
+
+#include "base/mem.h"
 #include "text/clean.h"
 #include "text/utf8.h"
 
-#define TEXT_MAX ((size_t)64 << 20) /* 13a at most triples a text; pairs are far smaller */
-
-void bleu_tok_init(struct bleu_tok *t)
-{
-    sbuf_init(&t->a, TEXT_MAX);
-    sbuf_init(&t->b, TEXT_MAX);
-}
+#define TEXT_MAX ((size_t)64 << 20) /* pairs are far smaller */
 
 void bleu_tok_free(struct bleu_tok *t)
 {
-    sbuf_free(&t->a);
-    sbuf_free(&t->b);
+    mem_free(t->a.p);
+    mem_free(t->b.p);
+    *t = (struct bleu_tok){0};
+}
+
+static struct str view(const struct bleu_buf *b)
+{
+    return (struct str){b->p, b->n};
+}
+
+/* Empty b and make room for n bytes. */
+static bool room(struct bleu_buf *b, size_t n, struct err *e)
+{
+    b->n = 0;
+    return mem_grow((void **)&b->p, &b->cap, n, 1, e);
+}
+
+static void swap(struct bleu_tok *t)
+{
+    struct bleu_buf a = t->a;
+    t->a = t->b;
+    t->b = a;
 }
 
 static bool is_digit(char c)
@@ -29,64 +46,84 @@ static bool parts(char c)
            (c >= '(' && c <= '+') || (c >= ':' && c <= '@') || c == '/';
 }
 
+/* Bytes of the last character of s (n > 0) when it is white space, else 0. */
+static size_t space_before_end(struct str s)
+{
+    size_t len = 1, back = 1;
+    uint32_t c = (unsigned char)s.p[s.n - 1];
+    while (c >= 0x80 && back < 4 && back < s.n && ((unsigned char)s.p[s.n - back] & 0xc0) == 0x80)
+        back++;
+    if (c >= 0x80) (void)utf8_next(str_sub(s, s.n - back, s.n), &c, &len);
+    return clean_is_space(c) && len == back ? back : 0;
+}
+
 static struct str strip_right(struct str s)
 {
-    size_t end = 0, len;
-    uint32_t c;
-    for (size_t i = 0; i < s.n; i += len) {
-        (void)utf8_next(str_sub(s, i, s.n), &c, &len);
-        if (!clean_is_space(c)) end = i + len;
-    }
-    return str_sub(s, 0, end);
+    size_t n;
+    while (s.n > 0 && (n = space_before_end(s)) > 0)
+        s.n -= n;
+    return s;
 }
 
-/* Replace every `from` by `with`, left to right. */
-static bool replace(struct str s, struct str from, struct str with, struct sbuf *out, struct err *e)
+/* Replace every `from` in t->a by `with`, no longer than it, left to right. */
+static bool replace(struct bleu_tok *t, struct str from, struct str with, struct err *e)
 {
-    sbuf_clear(out);
-    for (size_t at = 0;;) {
-        size_t hit = str_find(s, from, at);
-        size_t end = hit == SIZE_MAX ? s.n : hit;
-        if (!sbuf_put(out, str_sub(s, at, end), e)) return false;
-        if (hit == SIZE_MAX) return true;
-        if (!sbuf_put(out, with, e)) return false;
-        at = hit + from.n;
+    struct str s = view(&t->a);
+    if (str_find(s, from, 0) == SIZE_MAX) return true;
+    if (!room(&t->b, s.n, e)) return false;
+    for (size_t i = 0; i < s.n;) {
+        if (s.n - i < from.n || memcmp(s.p + i, from.p, from.n) != 0) {
+            t->b.p[t->b.n++] = s.p[i++];
+            continue;
+        }
+        memcpy(t->b.p + t->b.n, with.p, with.n);
+        t->b.n += with.n;
+        i += from.n;
     }
+    swap(t);
+    return true;
 }
 
-/* The replacements in front of the passes; the text ends up in t->a. */
+/* The replacements in front of the passes; the text ends up in t->a, a blank at both ends. */
 static bool prepare(struct bleu_tok *t, struct str text, struct err *e)
 {
     static const struct {
         struct str from, with;
-        bool entity;
     } table[] = {
-        {STR_INIT("<skipped>"), STR_INIT(""), false}, {STR_INIT("-\n"), STR_INIT(""), false},
-        {STR_INIT("\n"), STR_INIT(" "), false},       {STR_INIT("&quot;"), STR_INIT("\""), true},
-        {STR_INIT("&amp;"), STR_INIT("&"), true},     {STR_INIT("&lt;"), STR_INIT("<"), true},
-        {STR_INIT("&gt;"), STR_INIT(">"), true},
+        {STR_INIT("<skipped>"), STR_INIT("")}, {STR_INIT("-\n"), STR_INIT("")},
+        {STR_INIT("\n"), STR_INIT(" ")},       {STR_INIT("&quot;"), STR_INIT("\"")},
+        {STR_INIT("&amp;"), STR_INIT("&")},    {STR_INIT("&lt;"), STR_INIT("<")},
+        {STR_INIT("&gt;"), STR_INIT(">")},
     };
-    sbuf_clear(&t->a);
-    if (!sbuf_put(&t->a, strip_right(text), e)) return false;
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        if (str_find(sbuf_str(&t->a), table[i].from, 0) == SIZE_MAX) continue;
-        if (!replace(sbuf_str(&t->a), table[i].from, table[i].with, &t->b, e)) return false;
-        struct sbuf swap = t->a;
-        t->a = t->b;
-        t->b = swap;
-    }
+    text = strip_right(text);
+    if (text.n > TEXT_MAX) return err_set(e, ERR_LIMIT, "a text of %zu bytes", text.n);
+    if (!room(&t->a, text.n + 2, e)) return false;
+    t->a.p[t->a.n++] = ' ';
+    if (text.n > 0) memcpy(t->a.p + 1, text.p, text.n);
+    t->a.n += text.n;
+    enum { ENTITIES = 3, ALL = sizeof table / sizeof table[0] };
+    size_t n = memchr(t->a.p, '&', t->a.n) ? ALL : ENTITIES;
+    for (size_t i = 0; i < n; i++)
+        if (!replace(t, table[i].from, table[i].with, e)) return false;
+    if (!mem_grow((void **)&t->a.p, &t->a.cap, t->a.n + 1, 1, e)) return false;
+    t->a.p[t->a.n++] = ' ';
     return true;
 }
 
 /* [class] -> " x " */
-static bool pass_parts(struct str s, struct sbuf *out, struct err *e)
+static bool pass_parts(struct bleu_tok *t, struct err *e)
 {
-    sbuf_clear(out);
-    for (size_t i = 0; i < s.n; i++) {
-        char three[3] = {' ', s.p[i], ' '};
-        bool p = parts(s.p[i]);
-        if (!sbuf_put(out, (struct str){p ? three : three + 1, p ? 3 : 1}, e)) return false;
+    if (!room(&t->b, 3 * t->a.n, e)) return false;
+    char *out = t->b.p;
+    for (size_t i = 0; i < t->a.n; i++) {
+        char c = t->a.p[i];
+        bool p = parts(c);
+        if (p) *out++ = ' ';
+        *out++ = c;
+        if (p) *out++ = ' ';
     }
+    t->b.n = (size_t)(out - t->b.p);
+    swap(t);
     return true;
 }
 
@@ -96,53 +133,57 @@ static bool pass_hits(enum pass p, char x, char y)
 {
     switch (p) {
     case PASS_NOT_DIGIT_BEFORE:
-        return !is_digit(x) && (y == '.' || y == ',');
+        return (y == '.' || y == ',') && !is_digit(x);
     case PASS_NOT_DIGIT_AFTER:
         return (x == '.' || x == ',') && !is_digit(y);
     case PASS_DIGIT_DASH:
-        return is_digit(x) && y == '-';
+        return y == '-' && is_digit(x);
     }
     UNREACHABLE();
 }
 
 /* Pairs of neighbours: "xy" -> "x y " or, after a full stop or comma, " x y". */
-static bool pass_pairs(enum pass p, struct str s, struct sbuf *out, struct err *e)
+static bool pass_pairs(enum pass p, struct bleu_tok *t, struct err *e)
 {
-    sbuf_clear(out);
+    struct str s = view(&t->a);
+    if (p == PASS_DIGIT_DASH && !memchr(s.p, '-', s.n)) return true; /* most texts have none */
+    if (!room(&t->b, 2 * s.n, e)) return false;
+    char *out = t->b.p;
     for (size_t i = 0; i < s.n;) {
         if (i + 1 == s.n || !pass_hits(p, s.p[i], s.p[i + 1])) {
-            if (!sbuf_putc(out, s.p[i++], e)) return false;
+            *out++ = s.p[i++];
             continue;
         }
-        char before[4] = {' ', s.p[i], ' ', s.p[i + 1]}, after[4] = {s.p[i], ' ', s.p[i + 1], ' '};
-        struct str four = {p == PASS_NOT_DIGIT_AFTER ? before : after, 4};
-        if (!sbuf_put(out, four, e)) return false;
+        if (p == PASS_NOT_DIGIT_AFTER) *out++ = ' ';
+        *out++ = s.p[i];
+        *out++ = ' ';
+        *out++ = s.p[i + 1];
+        if (p != PASS_NOT_DIGIT_AFTER) *out++ = ' ';
         i += 2;
     }
+    t->b.n = (size_t)(out - t->b.p);
+    swap(t);
     return true;
 }
 
 bool bleu_tok_13a(struct bleu_tok *t, struct str text, struct str *out, struct err *e)
 {
-    if (!prepare(t, text, e)) return false;
-    sbuf_clear(&t->b);
-    if (!sbuf_putc(&t->b, ' ', e) || !sbuf_put(&t->b, sbuf_str(&t->a), e) ||
-        !sbuf_putc(&t->b, ' ', e))
+    if (!prepare(t, text, e) || !pass_parts(t, e)) return false;
+    if (!pass_pairs(PASS_NOT_DIGIT_BEFORE, t, e) || !pass_pairs(PASS_NOT_DIGIT_AFTER, t, e) ||
+        !pass_pairs(PASS_DIGIT_DASH, t, e))
         return false;
-    if (!pass_parts(sbuf_str(&t->b), &t->a, e)) return false;
-    if (!pass_pairs(PASS_NOT_DIGIT_BEFORE, sbuf_str(&t->a), &t->b, e)) return false;
-    if (!pass_pairs(PASS_NOT_DIGIT_AFTER, sbuf_str(&t->b), &t->a, e)) return false;
-    if (!pass_pairs(PASS_DIGIT_DASH, sbuf_str(&t->a), &t->b, e)) return false;
-    *out = sbuf_str(&t->b);
+    *out = view(&t->a);
     return true;
 }
 
-/* Bytes of the white space at p, or 0. */
-static size_t space_at(struct str s, size_t i)
+/* Bytes of the white space at s[i], or 0. */
+static inline size_t space_at(struct str s, size_t i)
 {
-    uint32_t c = (unsigned char)s.p[i];
+    unsigned char b = (unsigned char)s.p[i];
+    if (b > ' ' && b < 0x80) return 0; /* nearly all there is */
+    uint32_t c = b;
     size_t len = 1;
-    if (c >= 0x80) (void)utf8_next(str_sub(s, i, s.n), &c, &len);
+    if (b >= 0x80) (void)utf8_next(str_sub(s, i, s.n), &c, &len);
     return clean_is_space(c) ? len : 0;
 }
 

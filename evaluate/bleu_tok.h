@@ -8,11 +8,15 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* Two buffers to work in, owned by the caller; contents are scratch. */
-struct bleu_tok {
-    struct sbuf a, b;
+/* Two buffers to work in, owned by the caller, zeroed at first; contents are scratch. Not struct
+ * sbuf: the passes write single bytes into room taken once. */
+struct bleu_buf {
+    char *p;
+    size_t n, cap;
 };
-void bleu_tok_init(struct bleu_tok *t);
+struct bleu_tok {
+    struct bleu_buf a, b;
+};
 void bleu_tok_free(struct bleu_tok *t);
 /* *out: the text with blanks where tokens part, borrowed until the next call; split it with
  * bleu_tok_next. */

@@ -11,7 +11,7 @@ enum {
 
 /* ---- per_pair.jsonl */
 
-static bool put_row(struct sbuf *b, const struct pair *p, const struct rouge_scores *s,
+static bool put_row(struct sbuf *b, const struct pair *p, const struct pair_score *s, bool bleu,
                     struct err *e)
 {
     const char *sep = "{";
@@ -20,17 +20,20 @@ static bool put_row(struct sbuf *b, const struct pair *p, const struct rouge_sco
         sep = ", ";
     }
     for (int k = 0; k < ROUGE_KINDS; k++) {
-        const struct rouge_prf *v = &s->v[k];
+        const double *v = s->v + 3 * k;
         if (!sbuf_printf(b, e, "%s\"%s\": {\"p\": %.17g, \"r\": %.17g, \"f\": %.17g}", sep,
-                         rouge_names[k], v->p, v->r, v->f))
+                         rouge_names[k], v[0], v[1], v[2]))
             return false;
         sep = ", ";
     }
+    if (bleu && !sbuf_printf(b, e, ", \"bleu\": %.17g, \"bleu_nltk1\": %.17g", s->v[SCORE_BLEU],
+                             s->v[SCORE_NLTK1]))
+        return false;
     return sbuf_put(b, STR("}\n"), e);
 }
 
-static bool write_rows(const char *path, const struct pair *pairs,
-                       const struct rouge_scores *scores, size_t n, struct err *e)
+static bool write_rows(const char *path, const struct pair *pairs, const struct pair_score *scores,
+                       size_t n, bool bleu, struct err *e)
 {
     struct fs_writer *w = NULL;
     struct sbuf b;
@@ -38,7 +41,7 @@ static bool write_rows(const char *path, const struct pair *pairs,
     bool ok = fs_writer_open(path, &w, e);
     for (size_t i = 0; ok && i < n; i++) {
         sbuf_clear(&b);
-        ok = put_row(&b, &pairs[i], &scores[i], e) && fs_writer_put(w, b.p, b.n, e);
+        ok = put_row(&b, &pairs[i], &scores[i], bleu, e) && fs_writer_put(w, b.p, b.n, e);
     }
     if (ok) ok = fs_writer_commit(w, e);
     fs_writer_close(w);
@@ -86,13 +89,31 @@ static json_t *metrics_json(struct maker *m, const struct evaluate_metric v[ROUG
     return all;
 }
 
-static json_t *compared_json(struct maker *m, const struct evaluate_compared *v)
+static json_t *bleu_json(struct maker *m, const struct evaluate_bleu *b)
+{
+    json_t *o = json_object();
+    set(m, o, "sentence_mean", ci_json(m, &b->sentence));
+    set(m, o, "corpus", ci_json(m, &b->corpus));
+    set(m, o, "nltk1_mean", ci_json(m, &b->nltk1));
+    return o;
+}
+
+static json_t *delta_json(struct maker *m, const struct evaluate_delta *v)
+{
+    json_t *d = ci_json(m, &v->ci);
+    set(m, d, "p", json_real(v->p));
+    return d;
+}
+
+static json_t *compared_json(struct maker *m, const struct evaluate_compared *v, bool bleu)
 {
     json_t *o = json_object(), *delta = json_object();
-    for (int k = 0; k < ROUGE_KINDS; k++) {
-        json_t *d = ci_json(m, &v->delta[k].ci);
-        set(m, d, "p", json_real(v->delta[k].p));
-        set(m, delta, rouge_names[k], d);
+    for (int k = 0; k < ROUGE_KINDS; k++)
+        set(m, delta, rouge_names[k], delta_json(m, &v->delta[k]));
+    if (bleu) {
+        set(m, o, "bleu", bleu_json(m, &v->bleu));
+        set(m, o, "bleu_sentence_mean_difference", delta_json(m, &v->bleu_sentence));
+        set(m, o, "bleu_corpus_difference", delta_json(m, &v->bleu_corpus));
     }
     set(m, o, "name", json_string(v->name));
     set(m, o, "kind", json_string(v->baseline ? "baseline" : "system"));
@@ -124,7 +145,7 @@ static json_t *report_json(struct maker *m, const struct evaluate_opts *o, const
 {
     json_t *all = json_object(), *compared = json_array(), *strata = json_array();
     for (size_t i = 0; i < s->ncompared; i++)
-        append(m, compared, compared_json(m, &s->compared[i]));
+        append(m, compared, compared_json(m, &s->compared[i], s->has_bleu));
     for (size_t i = 0; i < s->nstrata; i++)
         append(m, strata, stratum_json(m, &s->strata[i]));
     set(m, all, "format", json_string("radmill.evaluation/1"));
@@ -138,6 +159,13 @@ static json_t *report_json(struct maker *m, const struct evaluate_opts *o, const
     set(m, all, "seed", json_integer((json_int_t)o->seed));
     set(m, all, "interval", json_string("percentile bootstrap, 95 %"));
     set(m, all, "metrics", metrics_json(m, s->m));
+    if (s->has_bleu) {
+        json_t *b = bleu_json(m, &s->bleu);
+        set(m, b, "sentence_mean_signature", json_string(bleu_sentence_signature));
+        set(m, b, "corpus_signature", json_string(bleu_corpus_signature));
+        set(m, b, "nltk1_mean_signature", json_string(bleu_nltk1_signature));
+        set(m, all, "bleu", b);
+    }
     set(m, all, "compared", compared);
     set(m, all, "strata", strata);
     return all;
@@ -176,7 +204,28 @@ static bool md_main(struct sbuf *b, const struct evaluate_summary *s, struct err
             !md_ci(b, &s->m[k].r, e) || !md_ci(b, &s->m[k].f, e) || !sbuf_put(b, STR("|\n"), e))
             return false;
     }
-    return true;
+    if (!s->has_bleu) return true;
+    return sbuf_printf(b, e,
+                       "\n| BLEU | |\n| --- | --- |\n"
+                       "| sacrebleu, mean of sentences | %.1f (%.1f to %.1f) |\n"
+                       "| sacrebleu, corpus | %.1f (%.1f to %.1f) |\n"
+                       "| NLTK method1, mean of sentences | %.1f (%.1f to %.1f) |\n",
+                       s->bleu.sentence.mean, s->bleu.sentence.lo, s->bleu.sentence.hi,
+                       s->bleu.corpus.mean, s->bleu.corpus.lo, s->bleu.corpus.hi,
+                       100 * s->bleu.nltk1.mean, 100 * s->bleu.nltk1.lo, 100 * s->bleu.nltk1.hi);
+}
+
+/* A row of the comparison: the other's score and the difference, both x scale. */
+static bool md_delta(struct sbuf *b, const struct evaluate_compared *v, const char *metric,
+                     const struct boot_ci *other, const struct evaluate_delta *d, double scale,
+                     struct err *e)
+{
+    const struct boot_ci x = {scale * other->mean, scale * other->lo, scale * other->hi};
+    const struct boot_ci y = {scale * d->ci.mean, scale * d->ci.lo, scale * d->ci.hi};
+    return sbuf_printf(b, e,
+                       "| %s%s | %zu | %s | %.1f (%.1f to %.1f) | %.1f (%.1f to %.1f) | %.4f |\n",
+                       v->name, v->baseline ? " (baseline)" : "", v->pairs, metric, x.mean, x.lo,
+                       x.hi, y.mean, y.lo, y.hi, d->p);
 }
 
 static bool md_compared(struct sbuf *b, const struct evaluate_summary *s, struct err *e)
@@ -184,21 +233,20 @@ static bool md_compared(struct sbuf *b, const struct evaluate_summary *s, struct
     if (s->ncompared == 0) return true;
     if (!sbuf_put(
             b,
-            STR("\n## Compared, F\n\nDifference: this system minus the other, pair by pair; p of "
+            STR("\n## Compared\n\nDifference: this system minus the other, pair by pair; p of "
                 "the two-sided sign-flip test, not corrected for the number of tests.\n\n"
-                "| other | pairs | metric | other's F | difference | p |\n"
+                "| other | pairs | metric | other's score | difference | p |\n"
                 "| --- | --- | --- | --- | --- | --- |\n"),
             e))
         return false;
     for (size_t i = 0; i < s->ncompared; i++) {
         const struct evaluate_compared *v = &s->compared[i];
-        for (int k = 0; k < ROUGE_KINDS; k++) {
-            if (!sbuf_printf(b, e, "| %s%s | %zu | %s ", v->name, v->baseline ? " (baseline)" : "",
-                             v->pairs, rouge_names[k]) ||
-                !md_ci(b, &v->m[k].f, e) || !md_ci(b, &v->delta[k].ci, e) ||
-                !sbuf_printf(b, e, "| %.4f |\n", v->delta[k].p))
-                return false;
-        }
+        for (int k = 0; k < ROUGE_KINDS; k++)
+            if (!md_delta(b, v, rouge_names[k], &v->m[k].f, &v->delta[k], 100, e)) return false;
+        if (!s->has_bleu) continue;
+        if (!md_delta(b, v, "BLEU sentences", &v->bleu.sentence, &v->bleu_sentence, 1, e) ||
+            !md_delta(b, v, "BLEU corpus", &v->bleu.corpus, &v->bleu_corpus, 1, e))
+            return false;
     }
     return true;
 }
@@ -260,7 +308,7 @@ static bool paths_of(const struct evaluate_opts *o, struct arena *a, struct path
 }
 
 bool eval_report_write(const struct evaluate_opts *o, const char *pairs_path,
-                       const struct pair *pairs, const struct rouge_scores *scores, size_t n,
+                       const struct pair *pairs, const struct pair_score *scores, size_t n,
                        const struct evaluate_summary *s, struct err *e)
 {
     struct arena a;
@@ -268,7 +316,7 @@ bool eval_report_write(const struct evaluate_opts *o, const char *pairs_path,
     arena_init(&a, 1 << 16);
     bool ok = paths_of(o, &a, &p, e);
     if (ok && p.json) ok = fs_remove(p.json, e); /* the marker goes first and comes last */
-    if (ok && p.rows) ok = write_rows(p.rows, pairs, scores, n, e);
+    if (ok && p.rows) ok = write_rows(p.rows, pairs, scores, n, s->has_bleu, e);
     if (ok && p.md) ok = write_md(p.md, o, s, e);
     if (ok && p.json) ok = write_json(p.json, o, pairs_path, s, e);
     arena_free(&a);

@@ -5,9 +5,10 @@
  */
 #pragma once
 #include "evaluate/evaluate.h"
+#include "evaluate/scores.h"
 #include "generate/pairs.h"
 
 /* One rank only. pairs_path is named in the report with its digest. */
 MUST_CHECK bool eval_report_write(const struct evaluate_opts *o, const char *pairs_path,
-                                  const struct pair *pairs, const struct rouge_scores *scores,
+                                  const struct pair *pairs, const struct pair_score *scores,
                                   size_t n, const struct evaluate_summary *s, struct err *e);

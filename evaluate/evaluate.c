@@ -3,29 +3,25 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/fs.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "evaluate/baseline.h"
 #include "evaluate/eval_report.h"
-#include "evaluate/scores.h"
+#include "evaluate/eval_run.h"
 #include "evaluate/strata.h"
-#include "generate/pairs.h"
+#include "evaluate/text_numbers.h"
 
 /* A pairs file and what is made of it stays below this. */
 #define ARENA_BYTES ((size_t)64 << 30)
-/* p, r, f of every metric. */
-enum { COLS = 3 * ROUGE_KINDS };
-_Static_assert(sizeof(struct rouge_scores) == COLS * sizeof(double), "scores are rows of doubles");
 
 static const char *const cluster_names[] = {"auto", "patient", "none", NULL};
+static const char *const metric_names[] = {"rouge", "bleu", NULL};
+static const char *const baseline_names[] = {"constant", "lead2", NULL};
 const struct opt evaluate_table[] = {
     OPT_PATH(struct evaluate_opts, dir, NULL, "folder of the report"),
     OPT_PATH(struct evaluate_opts, per_pair, NULL,
              "scores of each pair, instead of dir/per_pair.jsonl"),
     OPT_PATH(struct evaluate_opts, report, NULL, "the report, instead of dir/report.json"),
-    OPT_STRS(struct evaluate_opts, metrics, "[rouge]", "what to compute: rouge"),
+    OPT_STRS(struct evaluate_opts, metrics, "[rouge]", "what to compute: rouge (always), bleu"),
     OPT_BOOL(struct evaluate_opts, stem, false, "ROUGE over Porter stems"),
     OPT_U32(struct evaluate_opts, bootstrap, 10000, 100, 1000000,
             "replicates of intervals and tests"),
@@ -38,57 +34,82 @@ const struct opt evaluate_table[] = {
     OPT_END,
 };
 
-/* One run. Everything in it is the same on all ranks. */
-struct run {
-    const struct evaluate_opts *o;
-    struct comm *comm;
-    struct arena arena;
-    struct pair *pairs;
-    size_t n;
-    uint32_t *group; /* of each pair, dense; NULL: pairs are independent */
-    size_t ngroups;
-    struct rouge_scores *scores;   /* [n] */
-    struct rouge_scores *constant; /* [n] or NULL */
-    uint32_t ntables;              /* bootstrap tables so far */
-    struct evaluate_summary *out;
-};
+/* ---- tables */
 
-/* ---- helpers over rows */
-
-static bool all_rows(struct run *r, uint32_t **rows, struct err *e)
+/* What a resampling needs: units of t and draws of their own. Collective. */
+static bool table_open(struct eval_run *r, const struct eval_table *t, struct units *u,
+                       struct boot_data *d, struct boot_opts *b, struct err *e)
 {
-    *rows = arena_alloc(&r->arena, (r->n + 1) * sizeof **rows, e);
-    for (size_t i = 0; *rows && i < r->n; i++)
-        (*rows)[i] = (uint32_t)i;
-    return *rows != NULL;
+    const struct unit_rows rows = {.value = t->value,
+                                   .cols = t->cols,
+                                   .stride = t->stride,
+                                   .rows = t->rows,
+                                   .nrows = t->nrows,
+                                   .group = r->group,
+                                   .ngroups = r->ngroups};
+    bool ok = comm_agree(r->comm, units_init(u, &rows, e), e);
+    *d = (struct boot_data){.sum = u->sum, .count = u->count, .units = u->n, .cols = t->cols};
+    *b = (struct boot_opts){
+        .seed = r->o->seed, .table = ++r->ntables, .replicates = r->o->bootstrap};
+    if (!ok) units_free(u);
+    return ok;
 }
 
-/* Intervals of `cols` columns of nrows rows, and p values when p is not NULL. Collective. */
-static bool table_ci(struct run *r, const double *value, size_t cols, const uint32_t *rows,
-                     size_t nrows, struct boot_ci *ci, double *p, struct err *e)
+bool eval_table_ci(struct eval_run *r, const struct eval_table *t, struct boot_ci *ci, double *p,
+                   struct err *e)
 {
     struct units u;
-    struct boot_opts b = {.seed = r->o->seed, .table = ++r->ntables, .replicates = r->o->bootstrap};
-    bool ok = units_init(&u, value, cols, rows, nrows, r->group, r->ngroups, e);
-    if (!comm_agree(r->comm, ok, e)) {
-        units_free(&u);
-        return false;
-    }
-    struct boot_data d = {.sum = u.sum, .count = u.count, .units = u.n, .cols = cols};
-    ok = bootstrap_ci(&d, &b, r->comm, ci, e);
+    struct boot_data d;
+    struct boot_opts b;
+    if (!table_open(r, t, &u, &d, &b, e)) return false;
+    bool ok = bootstrap_ci(&d, &b, r->comm, ci, e);
     if (ok && p) ok = signflip_p(&d, &b, r->comm, p, e);
     units_free(&u);
     return ok;
 }
 
-static void put_metrics(const struct boot_ci ci[COLS], struct evaluate_metric m[ROUGE_KINDS])
+bool eval_table_stat(struct eval_run *r, const struct eval_table *t, boot_stat fn,
+                     struct boot_ci *ci, struct err *e)
 {
-    for (int k = 0; k < ROUGE_KINDS; k++)
-        m[k] = (struct evaluate_metric){.p = ci[3 * k], .r = ci[3 * k + 1], .f = ci[3 * k + 2]};
+    struct units u;
+    struct boot_data d;
+    struct boot_opts b;
+    if (!table_open(r, t, &u, &d, &b, e)) return false;
+    bool ok = bootstrap_stat(&d, &b, fn, r->comm, ci, e);
+    units_free(&u);
+    return ok;
 }
 
-/* Copy a name for the report's tables: cut at a whole character, no table or line breaks. */
-static void put_name(char *out, size_t cap, const char *name)
+bool eval_table_swap(struct eval_run *r, const struct eval_table *t, boot_stat fn, double *p,
+                     struct err *e)
+{
+    struct units u;
+    struct boot_data d;
+    struct boot_opts b;
+    if (!table_open(r, t, &u, &d, &b, e)) return false;
+    bool ok = swap_p(&d, &b, fn, r->comm, p, e);
+    units_free(&u);
+    return ok;
+}
+
+bool eval_metrics(struct eval_run *r, const struct pair_score *s, const uint32_t *rows,
+                  size_t nrows, struct evaluate_metric m[ROUGE_KINDS], struct evaluate_bleu *bleu,
+                  struct err *e)
+{
+    struct boot_ci ci[SCORE_MEANS];
+    struct eval_table means = {s->v, r->score.bleu ? SCORE_MEANS : SCORE_BLEU, SCORE_COLS, rows,
+                               nrows};
+    if (!eval_table_ci(r, &means, ci, NULL, e)) return false;
+    for (int k = 0; k < ROUGE_KINDS; k++)
+        m[k] = (struct evaluate_metric){.p = ci[3 * k], .r = ci[3 * k + 1], .f = ci[3 * k + 2]};
+    if (!r->score.bleu) return true;
+    bleu->sentence = ci[SCORE_BLEU];
+    bleu->nltk1 = ci[SCORE_NLTK1];
+    struct eval_table stats = {s->v + SCORE_STATS, SCORE_NSTATS, SCORE_COLS, rows, nrows};
+    return eval_table_stat(r, &stats, score_bleu, &bleu->corpus, e);
+}
+
+void eval_put_name(char *out, size_t cap, const char *name)
 {
     size_t n = strlen(name);
     if (n >= cap) {
@@ -103,7 +124,7 @@ static void put_name(char *out, size_t cap, const char *name)
 
 /* ---- groups */
 
-static bool wants_groups(const struct run *r, bool *out, struct err *e)
+static bool wants_groups(const struct eval_run *r, bool *out, struct err *e)
 {
     size_t with = 0;
     for (size_t i = 0; i < r->n; i++)
@@ -116,252 +137,70 @@ static bool wants_groups(const struct run *r, bool *out, struct err *e)
     return true;
 }
 
-/* Number equal texts alike: number[i] of text key(i), from 0 in order of appearance. Two texts are
- * taken for equal when their 128-bit hashes are. */
-struct numbering {
-    struct hash128 *key;
-    uint32_t *value; /* number + 1, 0: free */
-    size_t cap, n;
-};
-
-static bool numbering_init(struct numbering *t, size_t n, struct err *e)
+static bool make_groups(struct eval_run *r, struct err *e)
 {
-    *t = (struct numbering){.cap = 16};
-    while (t->cap < 2 * n)
-        t->cap *= 2;
-    t->key = mem_calloc(t->cap, sizeof *t->key, e);
-    t->value = t->key ? mem_calloc(t->cap, sizeof *t->value, e) : NULL;
-    return t->value != NULL;
-}
-
-static void numbering_free(struct numbering *t)
-{
-    mem_free(t->key);
-    mem_free(t->value);
-}
-
-/* The slot of a text: its own or a free one. */
-static size_t numbering_slot(const struct numbering *t, struct str s, struct hash128 *h)
-{
-    *h = hash_xxh128(s.p, s.n);
-    size_t k = h->lo & (t->cap - 1);
-    while (t->value[k] && (t->key[k].lo != h->lo || t->key[k].hi != h->hi))
-        k = (k + 1) & (t->cap - 1);
-    return k;
-}
-
-static bool make_groups(struct run *r, struct err *e)
-{
-    struct numbering t = {0};
-    struct hash128 h;
+    struct text_numbers t = {0};
     bool wanted;
 
     if (!wants_groups(r, &wanted, e)) return false;
     if (!wanted) return true;
     r->group = arena_alloc(&r->arena, r->n * sizeof *r->group, e);
-    bool ok = r->group && numbering_init(&t, r->n, e);
+    bool ok = r->group && text_numbers_init(&t, r->n, e);
     for (size_t i = 0; ok && i < r->n; i++) {
-        size_t k = numbering_slot(&t, r->pairs[i].group, &h);
-        if (!t.value[k]) {
-            t.key[k] = h;
-            t.value[k] = (uint32_t)++t.n;
-        }
-        r->group[i] = t.value[k] - 1;
+        uint32_t *number = text_numbers_at(&t, r->pairs[i].group);
+        if (!*number) *number = (uint32_t)++r->ngroups;
+        r->group[i] = *number - 1;
     }
-    r->ngroups = t.n;
-    numbering_free(&t);
+    text_numbers_free(&t);
     return ok;
 }
 
 /* ---- this system */
 
-static bool own_answers(struct run *r, struct answer **out, struct err *e)
+static bool own_answers(struct eval_run *r, struct answer **out, uint32_t **rows, struct err *e)
 {
     *out = arena_alloc(&r->arena, r->n * sizeof **out, e);
-    r->scores = *out ? arena_alloc(&r->arena, r->n * sizeof *r->scores, e) : NULL;
-    for (size_t i = 0; r->scores && i < r->n; i++)
+    *rows = *out ? arena_alloc(&r->arena, r->n * sizeof **rows, e) : NULL;
+    r->scores = *rows ? arena_alloc(&r->arena, r->n * sizeof *r->scores, e) : NULL;
+    for (size_t i = 0; r->scores && i < r->n; i++) {
         (*out)[i] = (struct answer){r->pairs[i].prediction, r->pairs[i].reference};
+        (*rows)[i] = (uint32_t)i;
+    }
     return r->scores != NULL;
 }
 
-static bool score_own(struct run *r, struct err *e)
+static bool score_own(struct eval_run *r, struct err *e)
 {
-    struct answer *v;
+    struct answer *v = NULL;
     uint32_t *rows = NULL;
-    struct boot_ci ci[COLS];
-    bool ok = own_answers(r, &v, e) && all_rows(r, &rows, e);
-    if (!comm_agree(r->comm, ok, e)) return false;
+    if (!comm_agree(r->comm, own_answers(r, &v, &rows, e), e)) return false;
     double t0 = clock_mono_s();
-    if (!scores_of(v, r->n, r->o->stem, r->comm, r->scores, e)) return false;
+    if (!scores_of(v, r->n, &r->score, r->comm, r->scores, e)) return false;
     r->out->score_s = clock_mono_s() - t0;
-    if (!table_ci(r, (const double *)r->scores, COLS, rows, r->n, ci, NULL, e)) return false;
-    put_metrics(ci, r->out->m);
-    return true;
-}
-
-/* ---- comparisons */
-
-/* Another system's answers to the pairs numbered rows[0..n). */
-struct rival {
-    struct answer *v;
-    uint32_t *rows;
-    size_t n;
-    struct rouge_scores *scores;
-};
-
-static bool rival_init(struct run *r, struct rival *v, struct err *e)
-{
-    *v = (struct rival){0};
-    v->v = arena_alloc(&r->arena, r->n * sizeof *v->v, e);
-    if (v->v) v->rows = arena_alloc(&r->arena, r->n * sizeof *v->rows, e);
-    if (v->rows) v->scores = arena_alloc(&r->arena, r->n * sizeof *v->scores, e);
-    return v->scores != NULL;
-}
-
-static void rival_put(struct rival *v, size_t row, struct str prediction, struct str reference)
-{
-    v->v[v->n] = (struct answer){prediction, reference};
-    v->rows[v->n++] = (uint32_t)row;
-}
-
-/* Score the rival and compare it with this system on its rows. Collective. */
-static bool compare(struct run *r, struct rival *v, const char *name, bool baseline, struct err *e)
-{
-    struct evaluate_compared *out = &r->out->compared[r->out->ncompared];
-    struct boot_ci ci[COLS];
-    double p[ROUGE_KINDS];
-    double *diff;
-
-    if (!scores_of(v->v, v->n, r->o->stem, r->comm, v->scores, e)) return false;
-    diff = mem_calloc(v->n * ROUGE_KINDS, sizeof *diff, e);
-    bool ok = comm_agree(r->comm, diff != NULL, e);
-    for (size_t i = 0; ok && i < v->n; i++)
-        for (int k = 0; k < ROUGE_KINDS; k++)
-            diff[i * ROUGE_KINDS + k] = r->scores[v->rows[i]].v[k].f - v->scores[i].v[k].f;
-    *out = (struct evaluate_compared){.baseline = baseline, .pairs = v->n};
-    put_name(out->name, sizeof out->name, name);
-    if (ok) ok = table_ci(r, (const double *)v->scores, COLS, v->rows, v->n, ci, NULL, e);
-    if (ok) put_metrics(ci, out->m);
-    if (ok) ok = table_ci(r, diff, ROUGE_KINDS, v->rows, v->n, ci, p, e);
-    for (int k = 0; ok && k < ROUGE_KINDS; k++)
-        out->delta[k] = (struct evaluate_delta){.ci = ci[k], .p = p[k]};
-    mem_free(diff);
-    if (ok) r->out->ncompared++;
-    return ok;
-}
-
-static bool baseline_run(struct run *r, struct str name, struct err *e)
-{
-    struct rival v;
-    bool constant = str_eqz(name, "constant");
-    if (!comm_agree(r->comm, rival_init(r, &v, e), e)) return false;
-    for (size_t i = 0; i < r->n; i++) {
-        struct pair *p = &r->pairs[i];
-        if (constant)
-            rival_put(&v, i, baseline_constant, p->reference);
-        else if (p->findings.n > 0)
-            rival_put(&v, i, baseline_lead(p->findings, 2), p->reference);
-    }
-    if (v.n == 0) return true; /* no findings in the file: lead2 has nothing to say */
-    if (constant) r->constant = v.scores;
-    return compare(r, &v, constant ? "constant" : "lead2", true, e);
-}
-
-/* Put pair j of the other file beside pair i of ours. */
-static bool match_put(struct run *r, struct rival *v, size_t i, const struct pair *other, size_t j,
-                      struct err *e)
-{
-    if (!str_eq(r->pairs[i].reference, other[j].reference))
-        return err_set(e, ERR_FORMAT,
-                       "its pair %zu and pair %zu of the evaluated file have different references",
-                       j + 1, i + 1);
-    rival_put(v, i, other[j].prediction, other[j].reference);
-    return true;
-}
-
-static bool have_ids(const struct pair *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (p[i].id.n == 0) return false;
-    return true;
-}
-
-static bool match_by_id(struct run *r, struct rival *v, const struct pair *other, size_t n,
-                        struct err *e)
-{
-    struct numbering t;
-    struct hash128 h;
-    bool ok = numbering_init(&t, n, e);
-    for (size_t j = 0; ok && j < n; j++) {
-        size_t k = numbering_slot(&t, other[j].id, &h);
-        if (t.value[k])
-            ok = err_set(e, ERR_FORMAT, "its pairs %u and %zu have the same id", t.value[k], j + 1);
-        t.key[k] = h;
-        t.value[k] = (uint32_t)j + 1;
-    }
-    for (size_t i = 0; ok && i < r->n; i++) {
-        size_t k = numbering_slot(&t, r->pairs[i].id, &h);
-        if (t.value[k]) ok = match_put(r, v, i, other, t.value[k] - 1, e);
-    }
-    if (ok && v->n == 0) ok = err_set(e, ERR_FORMAT, "it shares no id with the evaluated file");
-    numbering_free(&t);
-    return ok;
-}
-
-static bool match_by_line(struct run *r, struct rival *v, const struct pair *other, size_t n,
-                          struct err *e)
-{
-    if (n != r->n)
-        return err_set(e, ERR_FORMAT,
-                       "it has %zu pairs, the evaluated file %zu; ids in both would let them match",
-                       n, r->n);
-    for (size_t i = 0; i < n; i++)
-        if (!match_put(r, v, i, other, i, e)) return false;
-    return true;
-}
-
-static bool other_read(struct run *r, const char *path, struct rival *v, struct err *e)
-{
-    struct pair *other;
-    size_t n;
-    if (!rival_init(r, v, e) || !pairs_read(path, &r->arena, &other, &n, e)) return false;
-    bool ids = have_ids(r->pairs, r->n) && have_ids(other, n);
-    bool ok = ids ? match_by_id(r, v, other, n, e) : match_by_line(r, v, other, n, e);
-    return ok || err_wrap(e, "%s", path);
-}
-
-static bool compare_all(struct run *r, const struct evaluate_other *others, size_t nothers,
-                        struct err *e)
-{
-    for (size_t i = 0; i < nothers; i++) {
-        struct rival v;
-        if (!comm_agree(r->comm, other_read(r, others[i].path, &v, e), e)) return false;
-        if (!compare(r, &v, others[i].name, false, e)) return false;
-    }
-    for (size_t i = 0; i < r->o->baselines.n; i++)
-        if (!baseline_run(r, str_of(r->o->baselines.v[i]), e)) return false;
-    return true;
+    return eval_metrics(r, r->scores, rows, r->n, r->out->m, &r->out->bleu, e);
 }
 
 /* ---- strata */
 
-static bool stratum_run(struct run *r, const struct stratum *s, double *f, struct err *e)
+static bool stratum_run(struct eval_run *r, const struct stratum *s, double *f, struct err *e)
 {
     struct evaluate_stratum *out = &r->out->strata[r->out->nstrata];
     *out = (struct evaluate_stratum){.pairs = s->n, .has_constant = r->constant != NULL};
-    put_name(out->by, sizeof out->by, s->by);
-    put_name(out->value, sizeof out->value, s->value);
+    eval_put_name(out->by, sizeof out->by, s->by);
+    eval_put_name(out->value, sizeof out->value, s->value);
     for (size_t i = 0; i < s->n; i++)
         for (int k = 0; k < ROUGE_KINDS; k++) {
-            f[i * ROUGE_KINDS + k] = r->scores[s->rows[i]].v[k].f;
-            if (r->constant) out->constant_f[k] += r->constant[s->rows[i]].v[k].f / (double)s->n;
+            f[i * ROUGE_KINDS + k] = score_f(&r->scores[s->rows[i]], k);
+            if (r->constant)
+                out->constant_f[k] += score_f(&r->constant[s->rows[i]], k) / (double)s->n;
         }
-    if (!table_ci(r, f, ROUGE_KINDS, s->rows, s->n, out->f, NULL, e)) return false;
+    const struct eval_table t = {f, ROUGE_KINDS, ROUGE_KINDS, s->rows, s->n};
+    if (!eval_table_ci(r, &t, out->f, NULL, e)) return false;
     r->out->nstrata++;
     return true;
 }
 
-static bool strata_run(struct run *r, struct err *e)
+static bool strata_run(struct eval_run *r, struct err *e)
 {
     struct stratum *s;
     size_t n = 0;
@@ -380,37 +219,40 @@ static bool strata_run(struct run *r, struct err *e)
 
 /* ---- the whole */
 
-static bool known_names(const struct opt_strs *v, const char *key, const char *const *known,
+static bool has_name(const struct opt_strs *v, const char *name)
+{
+    for (size_t i = 0; i < v->n; i++)
+        if (strcmp(v->v[i], name) == 0) return true;
+    return false;
+}
+
+/* Every name is one of known[2], none stands twice. */
+static bool check_names(const struct opt_strs *v, const char *key, const char *const *known,
                         struct err *e)
 {
     for (size_t i = 0; i < v->n; i++) {
-        size_t k = 0;
-        while (known[k] && strcmp(known[k], v->v[i]) != 0)
-            k++;
-        if (!known[k])
-            return err_set(e, ERR_CONFIG, "evaluate.%s: \"%s\" is unknown; known: %s%s%s", key,
-                           v->v[i], known[0], known[1] ? ", " : "", known[1] ? known[1] : "");
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(v->v[j], v->v[i]) == 0)
-                return err_set(e, ERR_CONFIG, "evaluate.%s names \"%s\" twice", key, v->v[i]);
+        const struct opt_strs before = {v->v, i};
+        if (strcmp(v->v[i], known[0]) != 0 && strcmp(v->v[i], known[1]) != 0)
+            return err_set(e, ERR_CONFIG, "evaluate.%s: \"%s\" is unknown; known: %s, %s", key,
+                           v->v[i], known[0], known[1]);
+        if (has_name(&before, v->v[i]))
+            return err_set(e, ERR_CONFIG, "evaluate.%s names \"%s\" twice", key, v->v[i]);
     }
     return true;
 }
 
 static bool check_opts(const struct evaluate_opts *o, size_t nothers, struct err *e)
 {
-    static const char *const metrics[] = {"rouge", NULL, NULL};
-    static const char *const baselines[] = {"constant", "lead2", NULL};
     if (nothers > EVALUATE_OTHERS_MAX)
         return err_set(e, ERR_CONFIG, "%zu systems to compare with, at most %d", nothers,
                        EVALUATE_OTHERS_MAX);
     if (!o->dir && !o->per_pair && !o->report)
         return err_set(e, ERR_CONFIG, "evaluate.dir is missing: where should the report go?");
-    return known_names(&o->metrics, "metrics", metrics, e) &&
-           known_names(&o->baselines, "baselines", baselines, e);
+    return check_names(&o->metrics, "metrics", metric_names, e) &&
+           check_names(&o->baselines, "baselines", baseline_names, e);
 }
 
-static bool start(struct run *r, const char *path, size_t nothers, struct err *e)
+static bool start(struct eval_run *r, const char *path, size_t nothers, struct err *e)
 {
     if (!check_opts(r->o, nothers, e)) return false;
     if (!pairs_read(path, &r->arena, &r->pairs, &r->n, e)) return false;
@@ -418,7 +260,7 @@ static bool start(struct run *r, const char *path, size_t nothers, struct err *e
     return make_groups(r, e);
 }
 
-static bool finish(struct run *r, const char *path, struct err *e)
+static bool finish(struct eval_run *r, const char *path, struct err *e)
 {
     bool ok = true;
     if (comm_rank(r->comm) == 0)
@@ -430,7 +272,10 @@ bool evaluate_run(const struct evaluate_opts *o, const char *pairs_path,
                   const struct evaluate_other *others, size_t nothers, struct comm *c,
                   struct evaluate_summary *s, struct err *e)
 {
-    struct run r = {.o = o, .comm = c, .out = s};
+    struct eval_run r = {.o = o,
+                         .score = {.stem = o->stem, .bleu = has_name(&o->metrics, "bleu")},
+                         .comm = c,
+                         .out = s};
 
     memset(s, 0, sizeof *s);
     arena_init(&r.arena, ARENA_BYTES);
@@ -439,8 +284,9 @@ bool evaluate_run(const struct evaluate_opts *o, const char *pairs_path,
     s->pairs = r.n;
     s->groups = r.ngroups;
     s->clustered = r.group != NULL;
+    s->has_bleu = r.score.bleu;
     s->signature = rouge_signature(o->stem);
-    ok = score_own(&r, e) && compare_all(&r, others, nothers, e) && strata_run(&r, e) &&
+    ok = score_own(&r, e) && eval_compare(&r, others, nothers, e) && strata_run(&r, e) &&
          finish(&r, pairs_path, e);
     if (ok)
         log_info("evaluated", "pairs=%zu rouge1=%.4f rouge2=%.4f rougeL=%.4f rougeLsum=%.4f", r.n,

@@ -6,12 +6,13 @@
  * f} dir/report.md        the tables for people dir/report.json      everything; written last:
  * where it stands, the others are whole
  *
- * Scores are plain means over pairs of each pair's p, r and f (so a mean F may lie below both mean
- * P and mean R), with 95 % percentile intervals (evaluate/bootstrap); resampled by patient when
- * every pair names one. Every other system and every baseline is compared pair by pair: mean
- * difference in F, its interval, and the sign-flip p. Nothing depends on the number of ranks. No
- * correction for several comparisons; no rougeLsum by language; not resumable: a second run starts
- * over.
+ * ROUGE always (evaluate/rouge), BLEU on request (evaluate/bleu: three numbers that go by the
+ * name). Scores are plain means over pairs of each pair's p, r and f (so a mean F may lie below
+ * both mean P and mean R), with 95 % percentile intervals (evaluate/bootstrap); resampled by
+ * patient when every pair names one. Every other system and every baseline is compared pair by
+ * pair: mean difference in F, its interval, and the sign-flip p. Nothing depends on the number of
+ * ranks. No correction for several comparisons; no rougeLsum by language; not resumable: a second
+ * run starts over.
  */
 #pragma once
 #include "base/opt.h"
@@ -43,17 +44,25 @@ struct evaluate_other {
 struct evaluate_metric {
     struct boot_ci p, r, f;
 };
-/* This system's F minus the other's, over the pairs both have. */
+/* Zeros unless BLEU was asked for. */
+struct evaluate_bleu {
+    struct boot_ci sentence; /* mean of sacrebleu's sentence score, 0 to 100 */
+    struct boot_ci corpus;   /* sacrebleu's corpus score, 0 to 100 */
+    struct boot_ci nltk1;    /* mean of NLTK's sentence_bleu with method1, 0 to 1 */
+};
+/* This system minus the other, over the pairs both have. */
 struct evaluate_delta {
     struct boot_ci ci;
-    double p; /* two-sided, sign-flip */
+    double p; /* two-sided: sign-flip, for corpus BLEU approximate randomisation */
 };
 struct evaluate_compared {
     char name[64];
     bool baseline;
     size_t pairs;
     struct evaluate_metric m[ROUGE_KINDS];
-    struct evaluate_delta delta[ROUGE_KINDS];
+    struct evaluate_bleu bleu;
+    struct evaluate_delta delta[ROUGE_KINDS]; /* of F */
+    struct evaluate_delta bleu_sentence, bleu_corpus;
 };
 struct evaluate_stratum {
     char by[16], value[48];
@@ -63,11 +72,12 @@ struct evaluate_stratum {
     double constant_f[ROUGE_KINDS]; /* mean of the constant baseline on the same pairs */
 };
 struct evaluate_summary {
-    const char *signature; /* static */
+    const char *signature; /* of ROUGE; static */
     size_t pairs;
     size_t groups; /* patients; 0 unless clustered */
-    bool clustered;
+    bool clustered, has_bleu;
     struct evaluate_metric m[ROUGE_KINDS];
+    struct evaluate_bleu bleu;
     struct evaluate_compared compared[EVALUATE_OTHERS_MAX + 2];
     size_t ncompared;
     struct evaluate_stratum strata[64];

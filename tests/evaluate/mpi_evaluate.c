@@ -48,12 +48,16 @@ static void write_pairs(const char *path)
 
 static char *report(const char *dir, const char *pairs, struct comm *c)
 {
-    static const char *const names[] = {"constant", "lead2"};
+    static const char *const names[] = {"constant", "lead2"}, *const metrics[] = {"rouge", "bleu"};
     static struct evaluate_summary s;
     char path[600];
     struct err e = {0};
-    struct evaluate_opts o = {
-        .dir = dir, .bootstrap = 501, .seed = 7, .baselines = {names, 2}, .strata = true};
+    struct evaluate_opts o = {.dir = dir,
+                              .metrics = {metrics, 2},
+                              .bootstrap = 501,
+                              .seed = 7,
+                              .baselines = {names, 2},
+                              .strata = true};
     require(evaluate_run(&o, pairs, NULL, 0, c, &s, &e), "run", &e);
     require(s.pairs == 203 && s.clustered && s.ncompared == 2 && s.nstrata > 2, "summary", NULL);
     snprintf(path, sizeof path, "%s/report.json", dir);

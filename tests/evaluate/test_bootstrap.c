@@ -189,6 +189,37 @@ static void width_and_clusters(void **state)
     assert_true(other.lo != one.lo && other.mean == one.mean);
 }
 
+/* Very many units are folded: the interval is still 1.96 standard errors, the p of a small
+ * difference still the normal one, whatever the order of the rows. */
+static void folded_units(void **state)
+{
+    (void)state;
+    enum { N = 20000 };
+    static double v[2 * N];
+    struct rng_key key = rng_key(9, RNG_TEST, 2);
+    struct boot_ci ci[2];
+    double p[2], sum = 0, squares = 0;
+    struct err e = {0};
+    for (size_t i = 0; i < N; i++) {
+        double x = rng_normal(key, i) + 1.8 / sqrt(N); /* about 1.8 standard errors from zero */
+        sum += x;
+        squares += x * x;
+        v[2 * i] = x;
+        v[2 * i + 1] = (double)i / N; /* sorted rows must not look less uncertain */
+    }
+    struct boot_opts o = {.seed = 1, .table = 1, .replicates = 4000};
+    struct boot_data d = {.sum = v, .units = N, .cols = 2};
+    assert_true(bootstrap_ci(&d, &o, self, ci, &e));
+    assert_true(ci[0].mean == sum / N);
+    double se = sqrt(squares / N) / sqrt(N), uniform = sqrt(1.0 / 12) / sqrt(N);
+    assert_true(fabs((ci[0].hi - ci[0].lo) / (2 * 1.96 * se) - 1) < 0.05);
+    assert_true(fabs((ci[1].hi - ci[1].lo) / (2 * 1.96 * uniform) - 1) < 0.05);
+    assert_true(signflip_p(&d, &o, self, p, &e));
+    double z = sum / sqrt(squares), normal = erfc(z / sqrt(2));
+    assert_true(normal > 0.001 && fabs(p[0] - normal) < 0.02);
+    assert_true(p[1] == 1.0 / 4001);
+}
+
 /* Clusters of unequal size: the mean is over rows, not over clusters. */
 static void unequal_clusters(void **state)
 {
@@ -205,6 +236,49 @@ static void unequal_clusters(void **state)
     d.units = 0;
     assert_true(bootstrap_ci(&d, &o, self, &ci, &e));
     assert_true(ci.mean == 0 && ci.lo == 0 && ci.hi == 0);
+}
+
+/* A ratio of sums: its interval is the bootstrap's of the ratio, and two systems whose units are
+ * the same up to order cannot be told apart. */
+static double ratio(const double *sum)
+{
+    return sum[1] > 0 ? sum[0] / sum[1] : 0;
+}
+
+static void statistics(void **state)
+{
+    (void)state;
+    enum { N = 400 };
+    static double v[N * 2], two[N * 4];
+    struct rng_key key = rng_key(4, RNG_TEST, 1);
+    struct boot_ci mean, stat;
+    double p;
+    struct err e = {0};
+    for (size_t i = 0; i < N; i++) {
+        v[2 * i] = rng_unit(key, i);
+        v[2 * i + 1] = 1; /* so the ratio is the mean */
+    }
+    struct boot_opts o = {.seed = 1, .table = 1, .replicates = 1000};
+    struct boot_data d = {.sum = v, .units = N, .cols = 2};
+    struct boot_ci both[2];
+    assert_true(bootstrap_ci(&d, &o, self, both, &e));
+    mean = both[0];
+    assert_true(bootstrap_stat(&d, &o, ratio, self, &stat, &e));
+    assert_true(fabs(stat.mean - mean.mean) < 1e-12 && fabs(stat.lo - mean.lo) < 1e-12);
+    assert_true(fabs(stat.hi - mean.hi) < 1e-12);
+    /* the second system is better by 0.1 on every unit, then by nothing */
+    for (size_t i = 0; i < N; i++) {
+        two[4 * i] = v[2 * i];
+        two[4 * i + 2] = v[2 * i] + 0.1;
+        two[4 * i + 1] = two[4 * i + 3] = 1;
+    }
+    struct boot_data t = {.sum = two, .units = N, .cols = 4};
+    assert_true(swap_p(&t, &o, ratio, self, &p, &e));
+    assert_true(p == 1.0 / 1001);
+    for (size_t i = 0; i < N; i++)
+        two[4 * i + 2] = v[2 * (N - 1 - i)];
+    assert_true(swap_p(&t, &o, ratio, self, &p, &e));
+    assert_true(p == 1.0);
 }
 
 static void fault_sweep(void **state)
@@ -237,7 +311,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(percentiles),      cmocka_unit_test(golden_intervals),
         cmocka_unit_test(signflip_by_hand), cmocka_unit_test(width_and_clusters),
-        cmocka_unit_test(unequal_clusters), cmocka_unit_test(fault_sweep),
+        cmocka_unit_test(folded_units),     cmocka_unit_test(unequal_clusters),
+        cmocka_unit_test(statistics),       cmocka_unit_test(fault_sweep),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -19,10 +19,12 @@ def main():
     eff, corpus = BLEU(effective_order=True), BLEU()
     method1 = SmoothingFunction().method1
     with open(os.path.join(here, "bleu_extra.jsonl"), "w") as f:
-        for _ in range(150):
-            r = [rng.choice(PIECES) for _ in range(rng.randrange(0, 30))]
-            p = [x if rng.random() < 0.8 else rng.choice(PIECES) for x in r] if rng.random() < 0.7 else [
-                rng.choice(PIECES) for _ in range(rng.randrange(0, 30))]
+        for i in range(160):
+            most = 30 if i < 150 else 400  # the last ones have more than 64 tokens, of few words
+            pieces = PIECES if i < 150 else [" a", " bb", " no", " 5", ".", ",", " left"]
+            r = [rng.choice(pieces) for _ in range(rng.randrange(most // 2 if i >= 150 else 0, most))]
+            p = [x if rng.random() < 0.8 else rng.choice(pieces) for x in r] if rng.random() < 0.7 else [
+                rng.choice(pieces) for _ in range(rng.randrange(0, most))]
             p, r = "".join(p), "".join(r)
             s = eff.sentence_score(p, [r])
             row = {"prediction": p, "reference": r, "tok": eff.tokenizer(p.rstrip()), "bleu": s.score,
