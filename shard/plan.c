@@ -11,7 +11,8 @@
  * that got that room last), else into a new bin. In a bin samples stand in the order in which
  * they came.
  */
-enum { WINDOW = 8192, NONE = UINT32_MAX, LEVELS = 4, BIN_TOKENS_MAX = 1 << 24 };
+enum { WINDOW = 8192, LEVELS = 4, BIN_TOKENS_MAX = 1 << 24 };
+#define NONE UINT32_MAX /* no bin */
 
 /* The set of rooms for which there is an open bin: bits, and bits of which words are not zero. */
 struct rooms {

@@ -274,8 +274,8 @@ static const struct synth_lesion knee_lesions[] = {
 /* ---- shoulder */
 enum { SH_SUPRA, SH_SUBSCAP, SH_BICEPS, SH_LABRUM, SH_AC, SH_BURSA };
 static const char *const shoulder_normals[] = {
-    [SH_SUPRA] = "[The supraspinatus and infraspinatus tendons are intact.|No supraspinatus "
-                 "tear.|The supraspinatus tendon is normal.]",
+    [SH_SUPRA] = ("[The supraspinatus and infraspinatus tendons are intact.|No supraspinatus "
+                  "tear.|The supraspinatus tendon is normal.]"),
     [SH_SUBSCAP] = "[The subscapularis is [intact|normal].|Normal subscapularis and teres minor.]",
     [SH_BICEPS] =
         "[The long head of the biceps is [intact|normally located].|Normal biceps tendon.]",

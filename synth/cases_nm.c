@@ -52,8 +52,8 @@ static const struct synth_lesion bone_lesions[] = {
 /* ---- ventilation and perfusion */
 enum { VQ_PERFUSION, VQ_VENT, VQ_FILM };
 static const char *const vq_normals[] = {
-    [VQ_PERFUSION] = "[Perfusion images show no defects.|Perfusion is homogeneous.|No segmental "
-                     "perfusion defect.]",
+    [VQ_PERFUSION] = ("[Perfusion images show no defects.|Perfusion is homogeneous.|No segmental "
+                      "perfusion defect.]"),
     [VQ_VENT] = "[Ventilation images are normal.|Ventilation is homogeneous.]",
     [VQ_FILM] = "[The chest radiograph is clear.|Correlative radiograph shows no consolidation.|]",
 };
@@ -140,8 +140,8 @@ static const struct synth_lesion pet_lesions[] = {
 /* ---- mammography */
 enum { MG_DENSITY, MG_RIGHT, MG_LEFT };
 static const char *const breast_normals[] = {
-    [MG_DENSITY] = "[The breasts are heterogeneously dense.|There are scattered areas of "
-                   "fibroglandular density.|The breasts are almost entirely fatty.]",
+    [MG_DENSITY] = ("[The breasts are heterogeneously dense.|There are scattered areas of "
+                    "fibroglandular density.|The breasts are almost entirely fatty.]"),
     [MG_RIGHT] =
         "[No suspicious mass or calcification in the right breast.|The right breast is normal.]",
     [MG_LEFT] =
@@ -180,8 +180,8 @@ static const struct synth_lesion breast_lesions[] = {
 /* ---- swallow and upper series */
 enum { SW_ESOPHAGUS, SW_REFLUX, SW_HERNIA, SW_STOMACH };
 static const char *const swallow_normals[] = {
-    [SW_ESOPHAGUS] = "[The esophagus is normal in caliber and motility.|No stricture or mass of "
-                     "the esophagus.|Normal esophageal peristalsis.]",
+    [SW_ESOPHAGUS] = ("[The esophagus is normal in caliber and motility.|No stricture or mass of "
+                      "the esophagus.|Normal esophageal peristalsis.]"),
     [SW_REFLUX] = "[No gastroesophageal reflux was elicited.|No spontaneous reflux.]",
     [SW_HERNIA] = "[No hiatal hernia.|The gastroesophageal junction is normally located.]",
     [SW_STOMACH] = "[The stomach and duodenum are normal.|No gastric ulcer or mass.|]",

@@ -162,8 +162,8 @@ static const struct synth_lesion kidney_lesions[] = {
 /* ---- thyroid */
 enum { TY_RIGHT, TY_LEFT, TY_ISTHMUS, TY_NODES };
 static const char *const thyroid_normals[] = {
-    [TY_RIGHT] = "[The right lobe is normal [in size and echotexture|without nodule].|No "
-                 "right-sided nodule.]",
+    [TY_RIGHT] = ("[The right lobe is normal [in size and echotexture|without nodule].|No "
+                  "right-sided nodule.]"),
     [TY_LEFT] =
         "[The left lobe is normal [in size and echotexture|without nodule].|No left-sided nodule.]",
     [TY_ISTHMUS] = "[The isthmus is normal.|The isthmus measures 3 mm.]",

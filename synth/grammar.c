@@ -1,7 +1,5 @@
 #include "synth/grammar.h"
 
-#include <ctype.h>
-
 enum { GRAM_DEPTH = 6, GRAM_ALTERNATIVES = 32, GRAM_MAX_BYTES = 4096 };
 
 uint64_t gram_below(struct gram_rng *r, uint64_t n)
@@ -98,9 +96,16 @@ static bool takes_an(struct str s, size_t i)
     return w.n > 0 && strchr("aeiouAEIOU", w.p[0]) != NULL;
 }
 
-static bool word_start(struct str s, size_t i)
+/* Is s[i] the article "a" with a word behind it that asks for "an"? */
+static bool is_wrong_article(struct str s, size_t i)
 {
-    return i == 0 || s.p[i - 1] == ' ';
+    size_t next = i + 1;
+
+    if ((s.p[i] != 'a' && s.p[i] != 'A') || (i > 0 && s.p[i - 1] != ' ')) return false;
+    if (next == s.n || s.p[next] != ' ') return false;
+    while (next < s.n && s.p[next] == ' ')
+        next++;
+    return takes_an(s, next);
 }
 
 /* Squeeze blanks, mend articles, capitalise sentences. */
@@ -115,16 +120,9 @@ static bool tidy(struct str s, struct sbuf *out, struct err *e)
             continue;
         }
         if (blank && !first && !strchr(".,;:", c) && !sbuf_putc(out, ' ', e)) return false;
-        bool article =
-            (c == 'a' || c == 'A') && word_start(s, i) && i + 1 < s.n && s.p[i + 1] == ' ';
-        if (start && islower((unsigned char)c)) c = (char)toupper((unsigned char)c);
+        if (start && c >= 'a' && c <= 'z') c = (char)(c - 'a' + 'A');
         if (!sbuf_putc(out, c, e)) return false;
-        if (article) {
-            size_t next = i + 1;
-            while (next < s.n && s.p[next] == ' ')
-                next++;
-            if (takes_an(s, next) && !sbuf_putc(out, 'n', e)) return false;
-        }
+        if (is_wrong_article(s, i) && !sbuf_putc(out, 'n', e)) return false;
         start = c == '.' && i + 1 < s.n && s.p[i + 1] == ' ';
         blank = first = false;
     }
