@@ -235,14 +235,28 @@ bool dev_add(struct dev *d, struct dev_mat x, struct dev_mat y, struct err *e)
     return submit(d, &(struct dev_call){.op = DEV_ADD, .m = {x, y}}, e);
 }
 
-bool dev_gemm(struct dev *d, struct dev_gemm g, struct dev_mat a, struct dev_mat b,
-              struct dev_mat c, struct err *e)
+static void check_product(struct dev_gemm g, struct dev_mat a, struct dev_mat b, struct dev_mat c)
 {
     uint32_t m = g.trans_a ? a.cols : a.rows, ka = g.trans_a ? a.rows : a.cols;
     uint32_t n = g.trans_b ? b.rows : b.cols, kb = g.trans_b ? b.cols : b.rows;
     CHECK(is_float(a) && a.dtype == b.dtype && is_float(c));
     CHECK(m == c.rows && n == c.cols && ka == kb);
+}
+
+bool dev_gemm(struct dev *d, struct dev_gemm g, struct dev_mat a, struct dev_mat b,
+              struct dev_mat c, struct err *e)
+{
+    check_product(g, a, b, c);
     return submit(d, &(struct dev_call){.op = DEV_GEMM, .m = {a, b, c}, .gemm = g}, e);
+}
+
+bool dev_gemm2(struct dev *d, struct dev_gemm g, struct dev_mat a, struct dev_mat b,
+               struct dev_mat a2, struct dev_mat b2, struct dev_mat c, struct err *e)
+{
+    check_product(g, a, b, c);
+    check_product(g, a2, b2, c);
+    CHECK(a2.dtype == a.dtype);
+    return submit(d, &(struct dev_call){.op = DEV_GEMM, .m = {a, b, c, a2, b2}, .gemm = g}, e);
 }
 
 /* ---- blocks of a transformer */

@@ -98,6 +98,12 @@ struct dev_gemm {
 MUST_CHECK bool dev_gemm(struct dev *d, struct dev_gemm g, struct dev_mat a, struct dev_mat b,
                          struct dev_mat c, struct err *e);
 
+/* C = alpha (op(A) op(B) + op(A2) op(B2)) + beta C, summed in one chain and rounded once: a frozen weight with its
+ * low-rank adapter, forward (x, W, h, B) and backward (dy, W, dh, A). One dtype for A, B, A2, B2; the flags
+ * hold for both terms. */
+MUST_CHECK bool dev_gemm2(struct dev *d, struct dev_gemm g, struct dev_mat a, struct dev_mat b,
+                          struct dev_mat a2, struct dev_mat b2, struct dev_mat c, struct err *e);
+
 /* ---- blocks of a transformer */
 /* y = x / sqrt(mean(x^2) + eps) * w; x f32 [T,d], w f32 [1,d], y f32/bf16; rstd f32 [1,T] is kept
  * for the backward pass, or left out (buf NULL). (Zhang and Sennrich 2019, arXiv 1910.07467) */

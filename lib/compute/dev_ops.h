@@ -18,7 +18,7 @@ enum dev_op {
     DEV_SCATTER_ROWS,
     DEV_SCATTER_ADD_ROWS,
     DEV_ADD,
-    DEV_GEMM,
+    DEV_GEMM, /* a, b, c; dev_gemm2: a2, b2, too */
     DEV_RMSNORM,
     DEV_RMSNORM_BWD,
     DEV_ROPE,

@@ -72,7 +72,7 @@ static double distance(struct dev *d, const struct product *p, bool broken)
 
 static const struct shape shapes[] = {{1, 1, 1},     {3, 5, 7},     {14, 32, 8},   {15, 33, 9},
                                       {2, 100, 64},  {100, 2, 33},  {29, 65, 577}, {64, 16, 96},
-                                      {17, 48, 16},  {16, 48, 200}, {230, 40, 12}, {70, 70, 4100},
+                                      {17, 48, 16},  {16, 48, 200}, {230, 40, 12}, {30, 70, 4100},
                                       {33, 47, 2048}};
 
 static void check_device(const char *name)
@@ -171,6 +171,58 @@ static void test_rows_do_not_depend_on_the_batch(void **state)
     check_rows("cpu:generic", DEV_BF16, 33, 600);
 }
 
+/* dev_gemm2 is the product of the matrices laid side by side. */
+static void check_two_terms(const char *name, enum dev_dtype t, struct shape s, uint32_t k2, int v)
+{
+    struct dev *d;
+    struct dev_gemm g = {v & 1, v & 2, 0.5f, v & 4 ? 1.0f : 0.0f};
+    uint32_t k = s.k + k2;
+    struct product p = {{s.m, s.n, k}, g, t, t, 0};
+    MUST(dev_open(name, 1, &d, e));
+    double *a = help_values(1, (size_t)s.m * k, 1, t), *b = help_values(2, (size_t)s.n * k, 1, t);
+    double *c = help_values(3, (size_t)s.m * s.n, 1, t), *want = expect(&p, a, b, c);
+    struct hmat ha = g.trans_a ? help_mat(d, t, k, s.m, s.m, a) : help_mat(d, t, s.m, k, k, a);
+    struct hmat hb = g.trans_b ? help_mat(d, t, s.n, k, k, b) : help_mat(d, t, k, s.n, s.n, b);
+    struct hmat hc = help_mat(d, t, s.m, s.n, s.n + 1, c);
+    struct dev_mat part[4];
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t k0 = i ? s.k : 0, n = i ? k2 : s.k;
+        part[2 * i] =
+            g.trans_a ? dev_mat_part(ha.m, k0, n, 0, s.m) : dev_mat_part(ha.m, 0, s.m, k0, n);
+        part[2 * i + 1] =
+            g.trans_b ? dev_mat_part(hb.m, 0, s.n, k0, n) : dev_mat_part(hb.m, k0, n, 0, s.n);
+    }
+    MUST(dev_gemm2(d, g, part[0], part[1], part[2], part[3], hc.m, e));
+    double *got = help_get(&hc), dist = help_distance(got, want, (size_t)s.m * s.n);
+    if (dist > (t == DEV_BF16 ? 5e-3 : 2e-6))
+        fail_msg("%s: %u x %u x %u + %u variant %d: distance %g", name, s.m, s.n, s.k, k2, v, dist);
+    double *values[] = {a, b, c, want, got};
+    for (int i = 0; i < 5; i++)
+        free(values[i]);
+    help_drop(&ha);
+    help_drop(&hb);
+    help_drop(&hc);
+    dev_close(d);
+}
+
+static void test_two_terms(void **state)
+{
+    static const char *const names[] = {"cpu", "strict", "cpu:generic", "cpu:avx2", "cpu:avx512"};
+    static const struct shape some[] = {{40, 70, 64}, {70, 33, 33}, {9, 40, 2100}};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct dev *d;
+        struct err e = {0};
+        if (!dev_open(names[i], 1, &d, &e)) continue;
+        dev_close(d);
+        for (size_t k = 0; k < sizeof some / sizeof some[0]; k++)
+            for (int v = 0; v < 8; v++) {
+                check_two_terms(names[i], DEV_F32, some[k], 16, v);
+                check_two_terms(names[i], DEV_BF16, some[k], k == 1 ? 2001 : 48, v);
+            }
+    }
+}
+
 static void test_empty(void **state)
 {
     struct dev *d;
@@ -189,6 +241,7 @@ int main(void)
         cmocka_unit_test(test_products),
         cmocka_unit_test(test_wrong_operand),
         cmocka_unit_test(test_rows_do_not_depend_on_the_batch),
+        cmocka_unit_test(test_two_terms),
         cmocka_unit_test(test_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

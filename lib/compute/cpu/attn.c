@@ -64,7 +64,8 @@ void attn_scores(const struct attn_plan *p, const struct attn_block *b, const vo
                             .m = p->group * b->n,
                             .n = b->j1 - b->j0,
                             .k = units};
-    gemm_multiply(p->c, p->t, &m, (struct gemm_dst){s, DEV_F32, p->ld, 1.0f, 0.0f, false}, scratch);
+    gemm_multiply(p->c, p->t, &m, 1, (struct gemm_dst){s, DEV_F32, p->ld, 1.0f, 0.0f, false},
+                  scratch);
 }
 
 /* A panel at a time, because in each of them k starts at j0. */
@@ -85,7 +86,7 @@ void attn_weigh(const struct attn_plan *p, const struct attn_block *b, const voi
                                 .k = gemm_units(p->t, b->j1 - b->j0)};
         struct gemm_dst to = out;
         to.p = (unsigned char *)out.p + c * out_bytes;
-        gemm_multiply(p->c, p->t, &m, to, scratch);
+        gemm_multiply(p->c, p->t, &m, 1, to, scratch);
     }
 }
 

@@ -88,7 +88,7 @@ static void add_turned(struct backward *w, const struct attn_block *b, struct de
                                   .m = hd,
                                   .n = b->j1 - b->j0,
                                   .k = units};
-    gemm_multiply(p->c, p->t, &product,
+    gemm_multiply(p->c, p->t, &product, 1,
                   (struct gemm_dst){sum + b->j0, DEV_F32, p->ld, 1.0f, 1.0f, false}, w->multiply);
 }
 

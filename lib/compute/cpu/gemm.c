@@ -49,7 +49,7 @@ static bool tile_agrees(const struct cpu *c, const struct tile *t)
         b[i] = whole[i * 11 % 7 % 4];
     gemm_pack_b(c, t, (struct gemm_src){b, DEV_BF16, K, false}, 0, N, K, tmp, packed);
     struct gemm_packed p = {a, K * 2, packed, gemm_units(t, K), N, M, N, gemm_units(t, K)};
-    gemm_multiply(c, t, &p, (struct gemm_dst){out, DEV_F32, N, 1.0f, 0.0f, false}, scratch);
+    gemm_multiply(c, t, &p, 1, (struct gemm_dst){out, DEV_F32, N, 1.0f, 0.0f, false}, scratch);
     for (int m = 0; m < M; m++)
         for (int n = 0; n < N; n++) {
             int sum = 0;
@@ -91,72 +91,92 @@ const struct tile *gemm_tile(const struct gemm *g, enum dev_dtype t)
     return t == DEV_BF16 ? g->bf16 : g->f32;
 }
 
-/* ---- one product */
+/* ---- one product: C = alpha (A B + A2 B2) + beta C, the second term optional */
+struct term {
+    struct gemm_src a, b;
+    uint32_t k;
+    const void *packed_a; /* or NULL: A is read where it lies */
+};
+
 struct job {
     const struct tile *t;
-    struct gemm_src a, b;
+    struct term term[2];
+    size_t terms;
     struct gemm_dst out;
-    uint32_t m, n, k;
+    uint32_t m, n;
 };
 
 /* Exchange the roles: C^T = op(B)^T op(A)^T. */
 static void exchange(struct job *j)
 {
-    struct gemm_src a = j->a;
     uint32_t m = j->m;
-    j->a = j->b;
-    j->b = a;
+    for (size_t i = 0; i < j->terms; i++) {
+        struct gemm_src a = j->term[i].a;
+        j->term[i].a = j->term[i].b;
+        j->term[i].b = a;
+    }
     j->m = j->n;
     j->n = m;
     j->out.trans = !j->out.trans;
 }
 
-static bool must_pack_a(const struct job *j)
+static size_t term_units(const struct job *j, size_t i)
 {
-    return j->a.trans || (j->a.t == DEV_BF16 && !j->t->bf16) ||
-           gemm_units(j->t, j->k) * (j->t->bf16 ? 2 : 1) != j->k;
+    return gemm_units(j->t, j->term[i].k);
+}
+
+static bool must_pack_a(const struct job *j, size_t i)
+{
+    const struct term *t = &j->term[i];
+    return t->a.trans || (t->a.t == DEV_BF16 && !j->t->bf16) ||
+           term_units(j, i) * (j->t->bf16 ? 2 : 1) != t->k;
 }
 
 /* Elements moved, roughly: transposing costs twice a copy. */
 static uint64_t packing_cost(const struct job *j)
 {
-    uint64_t a = (uint64_t)j->m * j->k, b = (uint64_t)j->n * j->k, c = (uint64_t)j->m * j->n;
-    return (must_pack_a(j) ? (j->a.trans ? 2 * a : a) : 0) + (j->b.trans ? b : 2 * b) +
-           (j->out.trans ? c : 0);
+    uint64_t sum = j->out.trans ? (uint64_t)j->m * j->n : 0;
+    for (size_t i = 0; i < j->terms; i++) {
+        const struct term *t = &j->term[i];
+        uint64_t a = (uint64_t)j->m * t->k, b = (uint64_t)j->n * t->k;
+        if (must_pack_a(j, i)) sum += t->a.trans ? 2 * a : a;
+        sum += t->b.trans ? b : 2 * b;
+    }
+    return sum;
 }
 
-/* Units of k, and of them at most as many as are packed at a time. */
-static size_t job_units(const struct job *j)
+static bool is_deep(const struct job *j)
 {
-    return gemm_units(j->t, j->k);
+    return term_units(j, 0) > DEPTH || (j->terms > 1 && term_units(j, 1) > DEPTH);
 }
 
-static size_t job_depth(const struct job *j)
+/* Units of k that are packed at a time. */
+static size_t packed_units(const struct job *j)
 {
-    return job_units(j) < DEPTH ? job_units(j) : DEPTH;
+    return is_deep(j) ? DEPTH : term_units(j, 0) + (j->terms > 1 ? term_units(j, 1) : 0);
 }
 
 static size_t block_cols(const struct job *j)
 {
-    size_t panel = job_depth(j) * 4 * j->t->nr;
+    size_t nr = j->t->nr, panel = packed_units(j) * 4 * nr, all = (j->n + nr - 1) / nr;
     size_t n = panel ? B_BLOCK / panel : 1;
-    return (n ? n : 1) * j->t->nr;
+    return (n < 1 ? 1 : n < all ? n : all) * nr;
 }
 
 /* Pieces of a thread's scratch. */
 struct job_scratch {
     float *tmp, *sums;
-    void *multiply, *b;
+    void *multiply;
+    unsigned char *b;
 };
 
 static size_t job_layout(const struct job *j, void *base, struct job_scratch *s)
 {
     struct cpu_carve v = {.base = base};
-    bool deep = job_units(j) > DEPTH;
     s->tmp = cpu_carve(&v, GEMM_PACK_TMP * sizeof(float));
     s->multiply = cpu_carve(&v, gemm_multiply_bytes(j->t));
-    s->b = cpu_carve(&v, block_cols(j) * job_depth(j) * 4);
-    s->sums = cpu_carve(&v, deep ? DEEP_ROWS * block_cols(j) * sizeof(float) : 0);
+    s->b = cpu_carve(&v, block_cols(j) * packed_units(j) * 4);
+    s->sums = cpu_carve(&v, is_deep(j) ? DEEP_ROWS * block_cols(j) * sizeof(float) : 0);
     return v.used;
 }
 
@@ -177,27 +197,21 @@ static void share(const struct job *j, size_t i, size_t n, size_t range[4])
 struct job_work {
     const struct cpu *c;
     const struct job *j;
-    const void *a; /* packed A, or NULL */
 };
 
-/* A from row m0 on, k from unit u0 on. */
-static void aim_a(const struct job_work *w, size_t m0, size_t u0, struct gemm_packed *p)
+/* A from row m0 and unit u0 of term i on; columns [n, n + p->n) of its B, packed to `to`; p->k units of k. */
+static void aim(const struct job_work *w, size_t i, size_t m0, size_t n, size_t u0, float *tmp,
+                void *to, struct gemm_packed *p)
 {
-    const struct job *j = w->j;
-    p->lda = w->a ? gemm_a_bytes(j->t, j->k) : j->a.ld * dev_dtype_bytes(j->a.t);
-    p->a = (const unsigned char *)(w->a ? w->a : j->a.p) + m0 * p->lda + u0 * 4;
-}
-
-/* Pack columns [n, n + p->n) of B, units [u0, u0 + p->k). */
-static void aim_b(const struct job_work *w, size_t n, size_t u0, struct job_scratch *s,
-                  struct gemm_packed *p)
-{
-    const struct job *j = w->j;
-    size_t k0 = u0 * (j->t->bf16 ? 2 : 1), k = p->k * (j->t->bf16 ? 2 : 1);
-    struct gemm_src b = j->b;
+    const struct tile *tile = w->j->t;
+    const struct term *t = &w->j->term[i];
+    size_t per_unit = tile->bf16 ? 2 : 1, k0 = u0 * per_unit, k = p->k * per_unit;
+    p->lda = t->packed_a ? gemm_a_bytes(tile, t->k) : t->a.ld * dev_dtype_bytes(t->a.t);
+    p->a = (const unsigned char *)(t->packed_a ? t->packed_a : t->a.p) + m0 * p->lda + u0 * 4;
+    struct gemm_src b = t->b;
     b.p = (const unsigned char *)b.p + k0 * (b.trans ? b.ld : 1) * dev_dtype_bytes(b.t);
-    gemm_pack_b(w->c, j->t, b, n, p->n, j->k - k0 < k ? j->k - k0 : k, s->tmp, s->b);
-    p->b = s->b;
+    gemm_pack_b(w->c, tile, b, n, p->n, t->k - k0 < k ? t->k - k0 : k, tmp, to);
+    p->b = to;
     p->depth = p->k;
     p->cols = p->n;
 }
@@ -209,25 +223,45 @@ static struct gemm_dst aim_out(const struct job *j, size_t m0, size_t n)
     return o;
 }
 
+static void flat_block(const struct job_work *w, const size_t range[4], size_t n, size_t cols,
+                       struct job_scratch *s)
+{
+    struct gemm_packed p[2];
+    unsigned char *b = s->b;
+    for (size_t i = 0; i < w->j->terms; i++) {
+        p[i] = (struct gemm_packed){.m = range[1] - range[0], .n = cols, .k = term_units(w->j, i)};
+        aim(w, i, range[0], n, 0, s->tmp, b, &p[i]);
+        b += block_cols(w->j) * p[i].k * 4;
+    }
+    gemm_multiply(w->c, w->j->t, p, w->j->terms, aim_out(w->j, range[0], n), s->multiply);
+}
+
+/* One packing of k added to the sums of rows [m0, m0 + p->m). */
+static void deep_slice(const struct tile *t, const struct gemm_packed *p, size_t ld, bool add,
+                       float *sums)
+{
+    size_t step = gemm_row_block(t, DEPTH);
+    if (t->begin) t->begin();
+    for (size_t m = 0; m < p->m; m += step)
+        for (size_t c = 0; c < p->n; c += t->nr)
+            gemm_sum(t, p, m, p->m - m < step ? p->m - m : step, c,
+                     (struct gemm_sums){sums + m * ld + c, ld, add});
+    if (t->end) t->end();
+}
+
 /* Rows [m0, m0 + rows) by columns [n, n + cols) when k is too long for one packing: the sums wait in scratch. */
 static void deep_block(const struct job_work *w, size_t m0, size_t rows, size_t n, size_t cols,
                        struct job_scratch *s)
 {
     const struct tile *t = w->j->t;
-    size_t units = job_units(w->j), ld = block_cols(w->j);
-    size_t step = gemm_row_block(t, DEPTH);
+    size_t ld = block_cols(w->j), step = gemm_row_block(t, DEPTH);
     struct gemm_packed p = {.m = rows, .n = cols};
-    for (size_t u = 0; u < units; u += DEPTH) {
-        p.k = units - u < DEPTH ? units - u : DEPTH;
-        aim_a(w, m0, u, &p);
-        aim_b(w, n, u, s, &p);
-        if (t->begin) t->begin();
-        for (size_t m = 0; m < rows; m += step)
-            for (size_t c = 0; c < cols; c += t->nr)
-                gemm_sum(t, &p, m, rows - m < step ? rows - m : step, c,
-                         (struct gemm_sums){s->sums + m * ld + c, ld, u > 0});
-        if (t->end) t->end();
-    }
+    for (size_t i = 0; i < w->j->terms; i++)
+        for (size_t u = 0, units = term_units(w->j, i); u < units; u += DEPTH) {
+            p.k = units - u < DEPTH ? units - u : DEPTH;
+            aim(w, i, m0, n, u, s->tmp, s->b, &p);
+            deep_slice(t, &p, ld, i + u > 0, s->sums);
+        }
     for (size_t m = 0; m < rows; m += step)
         for (size_t c = 0; c < cols; c += t->nr)
             gemm_put(w->c, t, (struct gemm_sums){s->sums + m * ld + c, ld, false},
@@ -239,50 +273,64 @@ static void deep_block(const struct job_work *w, size_t m0, size_t rows, size_t 
 static void job_part(const void *context, size_t task, void *scratch)
 {
     const struct job_work *w = context;
-    const struct job *j = w->j;
     struct job_scratch s;
-    size_t range[4], step = block_cols(j);
-    bool deep = job_units(j) > DEPTH;
-    (void)job_layout(j, scratch, &s);
-    share(j, task, (size_t)w->c->threads, range);
+    size_t range[4], step = block_cols(w->j);
+    (void)job_layout(w->j, scratch, &s);
+    share(w->j, task, (size_t)w->c->threads, range);
     for (size_t n = range[2]; n < range[3]; n += step) {
         size_t cols = range[3] - n < step ? range[3] - n : step;
-        struct gemm_packed p = {.m = range[1] - range[0], .n = cols, .k = job_units(j)};
-        for (size_t m = range[0]; deep && m < range[1]; m += DEEP_ROWS)
+        if (!is_deep(w->j)) {
+            flat_block(w, range, n, cols, &s);
+            continue;
+        }
+        for (size_t m = range[0]; m < range[1]; m += DEEP_ROWS)
             deep_block(w, m, range[1] - m < DEEP_ROWS ? range[1] - m : DEEP_ROWS, n, cols, &s);
-        if (deep) continue;
-        aim_a(w, range[0], 0, &p);
-        aim_b(w, n, 0, &s, &p);
-        gemm_multiply(w->c, j->t, &p, aim_out(j, range[0], n), s.multiply);
     }
+}
+
+/* Pack what cannot be read where it lies. */
+static bool pack_all_a(struct cpu *c, struct gemm *g, struct job *j, struct err *e)
+{
+    size_t bytes[2] = {0, 0};
+    for (size_t i = 0; i < j->terms; i++)
+        if (must_pack_a(j, i)) bytes[i] = (size_t)j->m * gemm_a_bytes(j->t, j->term[i].k);
+    if (!cpu_grow(&g->a, &g->a_bytes, bytes[0] + bytes[1], e)) return false;
+    for (size_t i = 0; i < j->terms; i++) {
+        struct term *t = &j->term[i];
+        if (!bytes[i]) continue;
+        void *to = (unsigned char *)g->a + (i ? bytes[0] : 0);
+        gemm_pack_a(c, j->t, t->a, 0, j->m, t->k, c->scratch, to);
+        t->packed_a = to;
+    }
+    return true;
+}
+
+static struct term term_of(struct dev_gemm g, struct dev_mat a, struct dev_mat b)
+{
+    return (struct term){{dev_mat_ptr(a), a.dtype, a.ld, g.trans_a},
+                         {dev_mat_ptr(b), b.dtype, b.ld, !g.trans_b},
+                         g.trans_a ? a.rows : a.cols,
+                         NULL};
 }
 
 bool cpu_gemm(struct cpu *c, const struct dev_call *call, struct err *e)
 {
-    struct dev_mat a = call->m[0], b = call->m[1], to = call->m[2];
+    const struct dev_mat *m = call->m;
     struct dev_gemm g = call->gemm;
-    struct gemm *own = c->gemm;
-    struct job j = {
-        .t = gemm_tile(own, a.dtype),
-        .a = {dev_mat_ptr(a), a.dtype, a.ld, g.trans_a},
-        .b = {dev_mat_ptr(b), b.dtype, b.ld, !g.trans_b},
-        .out = {dev_mat_ptr(to), to.dtype, to.ld, g.alpha, g.beta, false},
-        .m = to.rows,
-        .n = to.cols,
-        .k = g.trans_a ? a.rows : a.cols,
-    };
+    struct job_scratch s;
+    struct job j = {.t = gemm_tile(c->gemm, m[0].dtype),
+                    .terms = m[3].buf ? 2 : 1,
+                    .out = {dev_mat_ptr(m[2]), m[2].dtype, m[2].ld, g.alpha, g.beta, false},
+                    .m = m[2].rows,
+                    .n = m[2].cols};
     if (j.m == 0 || j.n == 0) return true;
+    j.term[0] = term_of(g, m[0], m[1]);
+    if (m[3].buf) j.term[1] = term_of(g, m[3], m[4]);
     struct job other = j;
     exchange(&other);
     if (packing_cost(&other) < packing_cost(&j)) j = other;
-    struct job_scratch s;
-    struct job_work w = {c, &j, NULL};
     if (!cpu_scratch(c, job_layout(&j, NULL, &s), e)) return false;
-    if (must_pack_a(&j)) {
-        if (!cpu_grow(&own->a, &own->a_bytes, j.m * gemm_a_bytes(j.t, j.k), e)) return false;
-        gemm_pack_a(c, j.t, j.a, 0, j.m, j.k, c->scratch, own->a);
-        w.a = own->a;
-    }
-    cpu_tasks(c, (size_t)c->threads, job_part, &w);
+    if (!pack_all_a(c, c->gemm, &j, e)) return false;
+    cpu_tasks(c, (size_t)c->threads, job_part, &(struct job_work){c, &j});
     return true;
 }

@@ -61,10 +61,11 @@ void gemm_pack_a(const struct cpu *c, const struct tile *t, struct gemm_src s, s
                  size_t k, float *tmp, void *out);
 void gemm_pack_b(const struct cpu *c, const struct tile *t, struct gemm_src s, size_t n0, size_t n,
                  size_t k, float *tmp, void *out);
-/* out = alpha A B + beta out, with gemm_multiply_bytes of scratch. */
+/* out = alpha (sum of the terms' A B) + beta out, with gemm_multiply_bytes of scratch. All terms have the same
+ * m, n and cols. */
 size_t gemm_multiply_bytes(const struct tile *t);
 void gemm_multiply(const struct cpu *c, const struct tile *t, const struct gemm_packed *p,
-                   struct gemm_dst out, void *scratch);
+                   size_t terms, struct gemm_dst out, void *scratch);
 
 /* The two halves of it, for a product that is summed in several calls. Rows to take at a time: */
 size_t gemm_row_block(const struct tile *t, size_t k);

@@ -105,34 +105,54 @@ static bool in_place(struct gemm_dst o, size_t cols, size_t width)
     return o.t == DEV_F32 && !o.trans && o.alpha == 1.0f && o.beta == 0.0f && cols == width;
 }
 
-/* Rows [m0, m0 + rows) by one panel. */
-static void multiply_panel(const struct cpu *c, const struct tile *t, const struct gemm_packed *p,
-                           size_t m0, size_t rows, size_t n0, struct gemm_dst o, float *scratch)
+/* Every term in turn: one chain of sums. */
+static void sum_terms(const struct tile *t, const struct gemm_packed *p, size_t terms, size_t m0,
+                      size_t rows, size_t n0, struct gemm_sums s)
 {
+    for (size_t i = 0; i < terms; i++) {
+        s.add = i > 0;
+        gemm_sum(t, &p[i], m0, rows, n0, s);
+    }
+}
+
+struct product {
+    const struct cpu *c;
+    const struct tile *t;
+    const struct gemm_packed *p;
+    size_t terms;
+    struct gemm_dst o;
+    float *sums, *turned;
+};
+
+/* Rows [m0, m0 + rows) by one panel. */
+static void multiply_panel(const struct product *x, size_t m0, size_t rows, size_t n0)
+{
+    const struct gemm_packed *p = x->p;
+    const struct tile *t = x->t;
     size_t width = gemm_panel_width(t, p, n0), cols = p->n - n0 < width ? p->n - n0 : width;
-    float *turned = scratch + max_rows(t) * t->nr;
-    if (in_place(o, cols, width)) {
-        gemm_sum(t, p, m0, rows, n0,
-                 (struct gemm_sums){(float *)o.p + m0 * o.ld + n0, o.ld, false});
+    if (in_place(x->o, cols, width)) {
+        sum_terms(t, p, x->terms, m0, rows, n0,
+                  (struct gemm_sums){(float *)x->o.p + m0 * x->o.ld + n0, x->o.ld, false});
         return;
     }
     /* when one pass over k does it, a tile's sums leave while they are in the first-level cache */
-    size_t step = !o.trans && p->k <= t->kc ? tile_rows(t, rows, p->lda) : rows;
+    size_t step = !x->o.trans && p->k <= t->kc ? tile_rows(t, rows, p->lda) : rows;
     for (size_t r = 0; r < rows; r += step) {
         size_t n = rows - r < step ? rows - r : step;
-        struct gemm_sums s = {scratch, width, false};
-        gemm_sum(t, p, m0 + r, n, n0, s);
-        gemm_put(c, t, s, n, cols, o, m0 + r, n0, turned);
+        struct gemm_sums s = {x->sums, width, false};
+        sum_terms(t, p, x->terms, m0 + r, n, n0, s);
+        gemm_put(x->c, t, s, n, cols, x->o, m0 + r, n0, x->turned);
     }
 }
 
 void gemm_multiply(const struct cpu *c, const struct tile *t, const struct gemm_packed *p,
-                   struct gemm_dst out, void *scratch)
+                   size_t terms, struct gemm_dst out, void *scratch)
 {
+    struct product x = {c, t, p, terms, out, scratch, (float *)scratch + max_rows(t) * t->nr};
     size_t step = gemm_row_block(t, p->k);
     if (t->begin) t->begin();
     for (size_t m = 0; m < p->m; m += step)
         for (size_t n = 0; n < p->n; n += t->nr)
-            multiply_panel(c, t, p, m, p->m - m < step ? p->m - m : step, n, out, scratch);
+            multiply_panel(&x, m, p->m - m < step ? p->m - m : step, n);
     if (t->end) t->end();
 }
