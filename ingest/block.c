@@ -8,11 +8,19 @@
 
 #define LATE_FLAGS (RECORD_DUPLICATE | RECORD_SUPERSEDED)
 
-void block_list_free(struct block_list *l)
+void block_work_free(struct block_work *w)
 {
-    mem_free(l->facts);
-    mem_free(l->keys);
-    memset(l, 0, sizeof *l);
+    mem_free(w->list.facts);
+    mem_free(w->list.keys);
+    record_writer_close(w->writer);
+    report_builder_close(w->builder);
+    zip_reader_close(w->zip);
+    memset(w, 0, sizeof *w);
+}
+
+bool block_builder(const struct source_set *set, struct block_work *w, struct err *e)
+{
+    return w->builder || report_builder_open(set->o->max_entry, &w->builder, e);
 }
 
 /* ---- names */
@@ -206,8 +214,8 @@ bool block_reuse(const struct source *s, size_t file, uint64_t block, struct blo
 }
 
 /* ---- making one */
-bool block_maker_open(const struct source *s, size_t file, uint64_t block, uint64_t first_entry,
-                      struct block_maker *m, struct err *e)
+bool block_maker_begin(const struct source *s, size_t file, uint64_t block, uint64_t first_entry,
+                       struct block_work *w, struct block_maker *m, struct err *e)
 {
     const struct source_file *f = &s->files[file];
     const char *path;
@@ -216,24 +224,27 @@ bool block_maker_open(const struct source *s, size_t file, uint64_t block, uint6
 
     memset(m, 0, sizeof *m);
     m->source = s;
+    m->work = w;
     m->fact = new_fact(s, file, block);
     m->fact.made = 1;
     m->fact.first_entry = first_entry;
     block_name(f, file, block, NULL, 0, m->fact.name);
     arena_init(&a, 64 << 10);
-    ok = fs_join(&a, s->dir, m->fact.name, &path, e) &&
-         record_writer_open(path, s->o->name, first_entry, f->config, &m->writer, e);
+    ok = fs_join(&a, s->dir, m->fact.name, &path, e);
+    if (ok && w->writer)
+        ok = record_writer_restart(w->writer, path, s->o->name, first_entry, f->config, e);
+    else if (ok)
+        ok = record_writer_open(path, s->o->name, first_entry, f->config, &w->writer, e);
     arena_free(&a);
     return ok;
 }
 
-bool block_maker_put(struct block_maker *m, struct block_list *l, const struct record *r,
-                     struct err *e)
+bool block_maker_put(struct block_maker *m, const struct record *r, struct err *e)
 {
-    if (!record_writer_put(m->writer, r, e)) return false;
+    if (!record_writer_put(m->work->writer, r, e)) return false;
     m->fact.entries++;
     count_record(&m->fact, r);
-    return put_key(l, m->source, r, e);
+    return put_key(&m->work->list, m->source, r, e);
 }
 
 bool block_maker_reject(struct block_maker *m, uint64_t entry, uint64_t offset,
@@ -241,28 +252,22 @@ bool block_maker_reject(struct block_maker *m, uint64_t entry, uint64_t offset,
 {
     m->fact.entries++;
     m->fact.rejected[reason]++;
-    return record_writer_reject(m->writer, entry, offset, reason, e);
+    return record_writer_reject(m->work->writer, entry, offset, reason, e);
 }
 
 void block_maker_ignore(struct block_maker *m, uint64_t entries)
 {
     m->fact.entries += entries;
     m->fact.ignored += entries;
-    record_writer_ignore(m->writer, entries);
+    record_writer_ignore(m->work->writer, entries);
 }
 
-bool block_maker_commit(struct block_maker *m, bool last, struct block_list *l, struct err *e)
+bool block_maker_commit(struct block_maker *m, bool last, struct err *e)
 {
-    if (last) record_writer_last(m->writer);
-    if (!record_writer_commit(m->writer, e)) return false;
-    record_writer_sha256(m->writer, m->fact.sha256);
-    return put_fact(l, &m->fact, e);
-}
-
-void block_maker_close(struct block_maker *m)
-{
-    record_writer_close(m->writer);
-    m->writer = NULL;
+    if (last) record_writer_last(m->work->writer);
+    if (!record_writer_commit(m->work->writer, e)) return false;
+    record_writer_sha256(m->work->writer, m->fact.sha256);
+    return put_fact(&m->work->list, &m->fact, e);
 }
 
 /* ---- the two late flags */

@@ -38,14 +38,23 @@ struct block_list {
     struct block_key *keys; /* of all records of all facts, in order */
     size_t nkeys, keys_cap;
 };
-void block_list_free(struct block_list *l);
+/* What one rank works with, and its results; zeroed before use. The tools are kept from block to
+ * block for their memory. */
+struct block_work {
+    struct block_list list;
+    struct record_writer *writer;
+    struct report_builder *builder;
+    struct zip_reader *zip;
+    const struct source_file *zip_of; /* the file that zip reads */
+};
+void block_work_free(struct block_work *w);
 
-/* Block number `block` of a zip: appended to l. */
+/* Block number `block` of a zip: appended to w->list. */
 MUST_CHECK bool block_of_zip(const struct source_set *set, const struct source *s, size_t file,
-                             uint64_t block, struct block_list *l, struct err *e);
+                             uint64_t block, struct block_work *w, struct err *e);
 /* All blocks of a stream: a table, or reports in a tar. */
 MUST_CHECK bool block_of_stream(const struct source_set *set, const struct source *s, size_t file,
-                                struct block_list *l, struct err *e);
+                                struct block_work *w, struct err *e);
 /* Give the block's records these bits (flags[records], of RECORD_DUPLICATE and RECORD_SUPERSEDED);
  * written again if they differ. The fact is brought up to date. */
 MUST_CHECK bool block_set_flags(const struct source *s, struct block_fact *fact,

@@ -9,19 +9,20 @@
 MUST_CHECK bool block_reuse(const struct source *s, size_t file, uint64_t block,
                             struct block_list *l, bool *found, bool *last, struct err *e);
 
-/* A block being made; its keys go into l at once, its fact at commit. */
+/* w->builder is there after this. */
+MUST_CHECK bool block_builder(const struct source_set *set, struct block_work *w, struct err *e);
+
+/* A block being made by w->writer; its keys go into the list at once, its fact at commit. */
 struct block_maker {
     const struct source *source;
-    struct record_writer *writer;
+    struct block_work *work;
     struct block_fact fact;
 };
-MUST_CHECK bool block_maker_open(const struct source *s, size_t file, uint64_t block,
-                                 uint64_t first_entry, struct block_maker *m, struct err *e);
-MUST_CHECK bool block_maker_put(struct block_maker *m, struct block_list *l, const struct record *r,
-                                struct err *e);
+MUST_CHECK bool block_maker_begin(const struct source *s, size_t file, uint64_t block,
+                                  uint64_t first_entry, struct block_work *w, struct block_maker *m,
+                                  struct err *e);
+MUST_CHECK bool block_maker_put(struct block_maker *m, const struct record *r, struct err *e);
 MUST_CHECK bool block_maker_reject(struct block_maker *m, uint64_t entry, uint64_t offset,
                                    enum record_reject reason, struct err *e);
 void block_maker_ignore(struct block_maker *m, uint64_t entries);
-MUST_CHECK bool block_maker_commit(struct block_maker *m, bool last, struct block_list *l,
-                                   struct err *e);
-void block_maker_close(struct block_maker *m);
+MUST_CHECK bool block_maker_commit(struct block_maker *m, bool last, struct err *e);

@@ -12,8 +12,7 @@ struct stream {
     const struct source *source;
     size_t file;
     struct archive_stream *in;
-    struct report_builder *builder;
-    struct block_list *list;
+    struct block_work *work;
     struct block_maker maker;
     uint64_t block, entry;
     char *buf; /* one report of a tar, max_entry + 1 bytes */
@@ -21,15 +20,14 @@ struct stream {
 
 static bool open_block(struct stream *s, struct err *e)
 {
-    return block_maker_open(s->source, s->file, s->block, s->entry, &s->maker, e);
+    return block_maker_begin(s->source, s->file, s->block, s->entry, s->work, &s->maker, e);
 }
 
 /* Room for one entry more. */
 static bool next_entry(struct stream *s, struct err *e)
 {
     if (s->maker.fact.entries == RECORD_BLOCK_ENTRIES) {
-        if (!block_maker_commit(&s->maker, false, s->list, e)) return false;
-        block_maker_close(&s->maker);
+        if (!block_maker_commit(&s->maker, false, e)) return false;
         s->block++;
         if (!open_block(s, e)) return false;
     }
@@ -56,9 +54,9 @@ static bool take(struct stream *s, struct report_input *in, struct err *e)
 
     if (!next_entry(s, e)) return false;
     in->entry = s->entry - 1;
-    if (!report_build(s->builder, &s->source->rules, in, &r, e))
+    if (!report_build(s->work->builder, &s->source->rules, in, &r, e))
         return err_wrap(e, "entry %llu", (unsigned long long)in->entry);
-    return block_maker_put(&s->maker, s->list, &r, e);
+    return block_maker_put(&s->maker, &r, e);
 }
 
 /* ---- reports in a tar or 7z */
@@ -160,7 +158,7 @@ static bool make_blocks(struct stream *s, struct err *e)
             return false;
         }
     }
-    return block_maker_commit(&s->maker, true, s->list, e);
+    return block_maker_commit(&s->maker, true, e);
 }
 
 /* All blocks from an earlier run, up to the one that says it is the last; else l is as it was. */
@@ -182,24 +180,22 @@ static bool reuse_all(const struct source *s, size_t file, struct block_list *l,
 }
 
 bool block_of_stream(const struct source_set *set, const struct source *s, size_t file,
-                     struct block_list *l, struct err *e)
+                     struct block_work *w, struct err *e)
 {
     const struct ingest_opts *o = set->o;
     struct archive_limits limits = {o->max_total, o->max_entries, o->max_ratio};
-    struct stream st = {.set = set, .source = s, .file = file, .list = l};
+    struct stream st = {.set = set, .source = s, .file = file, .work = w};
     bool found, ok = false;
 
-    if (!reuse_all(s, file, l, &found, e)) return false;
+    if (!reuse_all(s, file, &w->list, &found, e)) return false;
     if (found) return true;
     st.buf = mem_alloc(o->max_entry + 1, e);
     if (!st.buf) goto out;
-    if (!report_builder_open(o->max_entry, &st.builder, e)) goto out;
+    if (!block_builder(set, w, e)) goto out;
     if (!archive_stream_open(s->files[file].path, &limits, &st.in, e)) goto out;
     ok = make_blocks(&st, e);
 out:
-    block_maker_close(&st.maker);
     archive_stream_close(st.in);
-    report_builder_close(st.builder);
     mem_free(st.buf);
     if (!ok) err_wrap(e, "source %s, %s", s->o->name, s->files[file].path);
     return ok;

@@ -1,6 +1,7 @@
 #include "ingest/header_own.h"
 
 #include <ctype.h>
+#include <strings.h>
 
 #include "ingest/section_names.h"
 #include "text/clean.h"
@@ -13,109 +14,118 @@ const char *const own_kind_names[OWN_KINDS + 1] = {
 };
 
 struct known {
-    const char *name;
+    struct str name; /* with its length: most comparisons end there */
     enum own_kind kind;
 };
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 /* Beyond the published table; these win over it. */
 static const struct known known[] = {
-    {"ndication", OWN_CLINICAL}, /* the published table calls it an impression */
-    {"indications", OWN_CLINICAL},
-    {"clinical data", OWN_CLINICAL},
-    {"clinical details", OWN_CLINICAL},
-    {"clinical", OWN_CLINICAL},
-    {"clinical indications", OWN_CLINICAL},
-    {"clinical statement", OWN_CLINICAL},
-    {"clinical question", OWN_CLINICAL},
-    {"reason", OWN_CLINICAL},
-    {"reason for study", OWN_CLINICAL},
-    {"reason for the exam", OWN_CLINICAL},
-    {"reason for this exam", OWN_CLINICAL},
-    {"reason for this examination", OWN_CLINICAL},
-    {"medical condition", OWN_CLINICAL},
-    {"chief complaint", OWN_CLINICAL},
-    {"symptoms", OWN_CLINICAL},
-    {"procedure", OWN_EXAMINATION},
-    {"procedures", OWN_EXAMINATION},
-    {"exam type", OWN_EXAMINATION},
-    {"exam description", OWN_EXAMINATION},
-    {"type of exam", OWN_EXAMINATION},
-    {"type of study", OWN_EXAMINATION},
-    {"study", OWN_EXAMINATION},
-    {"study description", OWN_EXAMINATION},
-    {"technique and findings", OWN_FINDINGS},
-    {"findings and technique", OWN_FINDINGS},
-    {"interpretation", OWN_FINDINGS},
-    {"observations", OWN_FINDINGS},
-    {"observation", OWN_FINDINGS},
-    {"report", OWN_FINDINGS},
-    {"body of report", OWN_FINDINGS},
-    {"opinion", OWN_IMPRESSION},
-    {"conclusions", OWN_IMPRESSION},
-    {"impressions", OWN_IMPRESSION},
-    {"final impression", OWN_IMPRESSION},
-    {"impression and plan", OWN_IMPRESSION},
-    {"impression/plan", OWN_IMPRESSION},
-    {"technical factors", OWN_TECHNIQUE},
-    {"scan technique", OWN_TECHNIQUE},
-    {"protocol", OWN_TECHNIQUE},
-    {"contrast", OWN_TECHNIQUE},
-    {"radiopharmaceutical", OWN_TECHNIQUE},
-    {"comparison studies", OWN_COMPARISON},
-    {"comparison study", OWN_COMPARISON},
-    {"prior studies", OWN_COMPARISON},
-    {"prior study", OWN_COMPARISON},
-    {"prior exams", OWN_COMPARISON},
-    {"compared to", OWN_COMPARISON},
-    {"communication", OWN_TAIL},
-    {"notifications", OWN_TAIL},
-    {"attestation", OWN_TAIL},
-    {"dictated by", OWN_TAIL},
-    {"signed by", OWN_TAIL},
-    {"read by", OWN_TAIL},
-    {"approved by", OWN_TAIL},
-    {"transcribed by", OWN_TAIL},
-    {"attending", OWN_TAIL},
-    {"radiologist", OWN_TAIL},
-    {"addenda", OWN_TAIL},
+    {STR_INIT("ndication"), OWN_CLINICAL}, /* the published table calls it an impression */
+    {STR_INIT("indications"), OWN_CLINICAL},
+    {STR_INIT("clinical data"), OWN_CLINICAL},
+    {STR_INIT("clinical details"), OWN_CLINICAL},
+    {STR_INIT("clinical"), OWN_CLINICAL},
+    {STR_INIT("clinical indications"), OWN_CLINICAL},
+    {STR_INIT("clinical statement"), OWN_CLINICAL},
+    {STR_INIT("clinical question"), OWN_CLINICAL},
+    {STR_INIT("reason"), OWN_CLINICAL},
+    {STR_INIT("reason for study"), OWN_CLINICAL},
+    {STR_INIT("reason for the exam"), OWN_CLINICAL},
+    {STR_INIT("reason for this exam"), OWN_CLINICAL},
+    {STR_INIT("reason for this examination"), OWN_CLINICAL},
+    {STR_INIT("medical condition"), OWN_CLINICAL},
+    {STR_INIT("chief complaint"), OWN_CLINICAL},
+    {STR_INIT("symptoms"), OWN_CLINICAL},
+    {STR_INIT("procedure"), OWN_EXAMINATION},
+    {STR_INIT("procedures"), OWN_EXAMINATION},
+    {STR_INIT("exam type"), OWN_EXAMINATION},
+    {STR_INIT("exam description"), OWN_EXAMINATION},
+    {STR_INIT("type of exam"), OWN_EXAMINATION},
+    {STR_INIT("type of study"), OWN_EXAMINATION},
+    {STR_INIT("study"), OWN_EXAMINATION},
+    {STR_INIT("study description"), OWN_EXAMINATION},
+    {STR_INIT("technique and findings"), OWN_FINDINGS},
+    {STR_INIT("findings and technique"), OWN_FINDINGS},
+    {STR_INIT("interpretation"), OWN_FINDINGS},
+    {STR_INIT("observations"), OWN_FINDINGS},
+    {STR_INIT("observation"), OWN_FINDINGS},
+    {STR_INIT("report"), OWN_FINDINGS},
+    {STR_INIT("body of report"), OWN_FINDINGS},
+    {STR_INIT("opinion"), OWN_IMPRESSION},
+    {STR_INIT("conclusions"), OWN_IMPRESSION},
+    {STR_INIT("impressions"), OWN_IMPRESSION},
+    {STR_INIT("final impression"), OWN_IMPRESSION},
+    {STR_INIT("impression and plan"), OWN_IMPRESSION},
+    {STR_INIT("impression/plan"), OWN_IMPRESSION},
+    {STR_INIT("technical factors"), OWN_TECHNIQUE},
+    {STR_INIT("scan technique"), OWN_TECHNIQUE},
+    {STR_INIT("protocol"), OWN_TECHNIQUE},
+    {STR_INIT("contrast"), OWN_TECHNIQUE},
+    {STR_INIT("radiopharmaceutical"), OWN_TECHNIQUE},
+    {STR_INIT("comparison studies"), OWN_COMPARISON},
+    {STR_INIT("comparison study"), OWN_COMPARISON},
+    {STR_INIT("prior studies"), OWN_COMPARISON},
+    {STR_INIT("prior study"), OWN_COMPARISON},
+    {STR_INIT("prior exams"), OWN_COMPARISON},
+    {STR_INIT("compared to"), OWN_COMPARISON},
+    {STR_INIT("communication"), OWN_TAIL},
+    {STR_INIT("notifications"), OWN_TAIL},
+    {STR_INIT("attestation"), OWN_TAIL},
+    {STR_INIT("dictated by"), OWN_TAIL},
+    {STR_INIT("signed by"), OWN_TAIL},
+    {STR_INIT("read by"), OWN_TAIL},
+    {STR_INIT("approved by"), OWN_TAIL},
+    {STR_INIT("transcribed by"), OWN_TAIL},
+    {STR_INIT("attending"), OWN_TAIL},
+    {STR_INIT("radiologist"), OWN_TAIL},
+    {STR_INIT("addenda"), OWN_TAIL},
 };
 /* What the published table's names are to us. */
 static const struct known published[] = {
-    {"findings", OWN_FINDINGS},   {"impression", OWN_IMPRESSION}, {"comparison", OWN_COMPARISON},
-    {"indication", OWN_CLINICAL}, {"history", OWN_CLINICAL},      {"examination", OWN_EXAMINATION},
-    {"technique", OWN_TECHNIQUE}, {"notification", OWN_TAIL},     {"recommendations", OWN_TAIL},
-    {"addendum", OWN_TAIL},       {"wet read", OWN_TAIL},         {"comment", OWN_OTHER},
-    {"date", OWN_OTHER},
+    {STR_INIT("findings"), OWN_FINDINGS},
+    {STR_INIT("impression"), OWN_IMPRESSION},
+    {STR_INIT("comparison"), OWN_COMPARISON},
+    {STR_INIT("indication"), OWN_CLINICAL},
+    {STR_INIT("history"), OWN_CLINICAL},
+    {STR_INIT("examination"), OWN_EXAMINATION},
+    {STR_INIT("technique"), OWN_TECHNIQUE},
+    {STR_INIT("notification"), OWN_TAIL},
+    {STR_INIT("recommendations"), OWN_TAIL},
+    {STR_INIT("addendum"), OWN_TAIL},
+    {STR_INIT("wet read"), OWN_TAIL},
+    {STR_INIT("comment"), OWN_OTHER},
+    {STR_INIT("date"), OWN_OTHER},
 };
 /* In capitals these words anywhere in the name decide; in this order. */
 static const struct known words[] = {
-    {"addendum", OWN_TAIL},         {"wet read", OWN_TAIL},         {"recommendation", OWN_TAIL},
-    {"notification", OWN_TAIL},     {"impression", OWN_IMPRESSION}, {"findings", OWN_FINDINGS},
-    {"comparison", OWN_COMPARISON}, {"indication", OWN_CLINICAL},   {"history", OWN_CLINICAL},
-    {"technique", OWN_TECHNIQUE},
+    {STR_INIT("addendum"), OWN_TAIL},         {STR_INIT("wet read"), OWN_TAIL},
+    {STR_INIT("recommendation"), OWN_TAIL},   {STR_INIT("notification"), OWN_TAIL},
+    {STR_INIT("impression"), OWN_IMPRESSION}, {STR_INIT("findings"), OWN_FINDINGS},
+    {STR_INIT("comparison"), OWN_COMPARISON}, {STR_INIT("indication"), OWN_CLINICAL},
+    {STR_INIT("history"), OWN_CLINICAL},      {STR_INIT("technique"), OWN_TECHNIQUE},
 };
 /* A line that begins so ends the report's text, colon or not. */
-static const char *const signatures[] = {
-    "dictated by",
-    "electronically signed",
-    "i personally reviewed",
-    "i have personally",
-    "i, the attending",
-    "signed by",
-    "approved by",
-    "transcribed by",
-    "attending physician",
-    "end of report",
-    "wet read",
-    "final addendum",
-    "this report was electronically",
+static const struct str signatures[] = {
+    STR_INIT("dictated by"),
+    STR_INIT("electronically signed"),
+    STR_INIT("i personally reviewed"),
+    STR_INIT("i have personally"),
+    STR_INIT("i, the attending"),
+    STR_INIT("signed by"),
+    STR_INIT("approved by"),
+    STR_INIT("transcribed by"),
+    STR_INIT("attending physician"),
+    STR_INIT("end of report"),
+    STR_INIT("wet read"),
+    STR_INIT("final addendum"),
+    STR_INIT("this report was electronically"),
 };
 
 static bool find_known(const struct known *table, size_t n, struct str name, enum own_kind *out)
 {
     for (size_t i = 0; i < n; i++) {
-        if (str_eqz(name, table[i].name)) {
+        if (str_eq(name, table[i].name)) {
             *out = table[i].kind;
             return true;
         }
@@ -197,14 +207,14 @@ static enum own_kind kind_by_table(struct str name)
 static enum own_kind kind_by_likeness(struct str name)
 {
     static const struct known likely[] = {
-        {"findings", OWN_FINDINGS},     {"impression", OWN_IMPRESSION},
-        {"conclusion", OWN_IMPRESSION}, {"comparison", OWN_COMPARISON},
-        {"indication", OWN_CLINICAL},   {"examination", OWN_EXAMINATION},
-        {"technique", OWN_TECHNIQUE},
+        {STR_INIT("findings"), OWN_FINDINGS},     {STR_INIT("impression"), OWN_IMPRESSION},
+        {STR_INIT("conclusion"), OWN_IMPRESSION}, {STR_INIT("comparison"), OWN_COMPARISON},
+        {STR_INIT("indication"), OWN_CLINICAL},   {STR_INIT("examination"), OWN_EXAMINATION},
+        {STR_INIT("technique"), OWN_TECHNIQUE},
     };
 
     for (size_t i = 0; name.n >= 7 && i < COUNT(likely); i++) {
-        if (str_distance(name, str_of(likely[i].name)) <= 2) return likely[i].kind;
+        if (str_distance(name, likely[i].name) <= 2) return likely[i].kind;
     }
     return OWN_NONE;
 }
@@ -217,7 +227,7 @@ static enum own_kind kind_of(struct str name, bool capitals)
     kind = kind_by_likeness(name);
     if (kind != OWN_NONE) return kind;
     for (size_t i = 0; i < COUNT(words); i++) {
-        if (has(name, words[i].name)) return words[i].kind;
+        if (str_find(name, words[i].name, 0) != SIZE_MAX) return words[i].kind;
     }
     if (section_name_is_view(name) || has(name, " views") || has(name, " view")) return OWN_VIEW;
     return OWN_OTHER;
@@ -234,19 +244,26 @@ static bool is_rule(struct str line)
     return marks >= MIN_RULE;
 }
 
-/* Lines that mean something without a colon. */
+static bool is_signature(struct str line)
+{
+    char first = lower(line.p[0]);
+
+    for (size_t i = 0; i < COUNT(signatures); i++) {
+        struct str s = signatures[i];
+        if (s.p[0] == first && line.n >= s.n && strncasecmp(line.p, s.p, s.n) == 0) return true;
+    }
+    return false;
+}
+
+/* Lines that mean something without a colon; line is not empty. */
 static enum own_kind kind_of_line(struct str line)
 {
     char buf[MAX_NAME];
     struct str name;
-    bool shortened = !fold(str_sub(line, 0, MAX_NAME - 2), buf, &name);
     enum own_kind kind;
 
-    if (shortened) return OWN_NONE;
-    for (size_t i = 0; i < COUNT(signatures); i++) {
-        if (str_starts(name, str_of(signatures[i]))) return OWN_TAIL;
-    }
-    if (line.n >= MAX_NAME - 2 || !in_capitals(line)) return OWN_NONE;
+    if (is_signature(line)) return OWN_TAIL;
+    if (line.n >= MAX_NAME - 2 || !in_capitals(line) || !fold(line, buf, &name)) return OWN_NONE;
     if (str_eqz(name, "final report")) return OWN_TITLE;
     kind = kind_by_table(name);
     /* "CHEST" or "COMMENT" alone is a title, not a section. */
@@ -256,10 +273,11 @@ static enum own_kind kind_of_line(struct str line)
 struct own_header own_header_at_start(struct str line)
 {
     struct own_header h = {OWN_NONE, 0, 0};
-    struct str content = clean_strip(line), name;
+    struct str content = str_trim(line), name;
     char buf[MAX_NAME];
     const char *colon;
 
+    if (content.n > 0 && (uint8_t)content.p[0] >= 0x80) content = clean_strip(line);
     if (content.n == 0) return h;
     h.begin = (size_t)(content.p - line.p);
     h.text = h.begin + content.n;
@@ -280,9 +298,14 @@ struct own_header own_header_at_start(struct str line)
     return h;
 }
 
+static bool is_letter(char c)
+{
+    return c >= 'A' && c <= 'Z';
+}
+
 static bool is_name_char(char c)
 {
-    return (c >= 'A' && c <= 'Z') || (c && strchr(" ()/,-", c));
+    return is_letter(c) || (c && strchr(" ()/,-", c));
 }
 
 /* Only after the end of a sentence or item can a lost line break be believed. */
@@ -292,25 +315,34 @@ static bool ends_sentence(struct str before)
     return before.n == 0 || strchr(".,;:!?)_*-", before.p[before.n - 1]);
 }
 
+/* The header whose colon stands at `colon`, if there is one; it begins at or after `from`. */
+static struct own_header header_before(struct str line, size_t from, size_t colon)
+{
+    struct own_header h = {OWN_NONE, colon, colon + 1};
+    char buf[MAX_NAME];
+    struct str name;
+
+    while (h.begin > from && is_name_char(line.p[h.begin - 1]))
+        h.begin--;
+    /* ", IMPRESSION": the comma belongs to what stands before. */
+    while (h.begin < colon && !is_letter(line.p[h.begin]))
+        h.begin++;
+    name = str_sub(line, h.begin, colon);
+    if (!in_capitals(name) || !ends_sentence(str_sub(line, 0, h.begin))) return h;
+    if (fold(name, buf, &name)) h.kind = kind_by_table(name);
+    if (h.kind < OWN_FINDINGS || h.kind > OWN_COMPARISON) h.kind = OWN_NONE;
+    return h;
+}
+
 struct own_header own_header_within(struct str line, size_t from)
 {
-    for (size_t at = from; at < line.n; at++) {
-        char buf[MAX_NAME];
-        size_t begin = at;
-        struct str name;
-        enum own_kind kind;
-        if (line.p[at] != ':') continue;
-        while (begin > from && is_name_char(line.p[begin - 1]))
-            begin--;
-        /* ", IMPRESSION": the comma belongs to what stands before. */
-        while (begin < at && !isalpha((unsigned char)line.p[begin]))
-            begin++;
-        if (!fold(str_sub(line, begin, at), buf, &name)) continue;
-        if (!in_capitals(str_sub(line, begin, at))) continue;
-        if (!ends_sentence(str_sub(line, 0, begin))) continue;
-        kind = kind_by_table(name);
-        if (kind >= OWN_FINDINGS && kind <= OWN_COMPARISON)
-            return (struct own_header){kind, begin, at + 1};
+    while (from < line.n) {
+        const char *colon = memchr(line.p + from, ':', line.n - from);
+        struct own_header h;
+        if (!colon) break;
+        h = header_before(line, from, (size_t)(colon - line.p));
+        if (h.kind != OWN_NONE) return h;
+        from = h.text;
     }
     return (struct own_header){OWN_NONE, line.n, line.n};
 }

@@ -28,7 +28,7 @@ struct run {
     struct comm *c;
     struct source_set set;
     struct task_list tasks;
-    struct block_list mine;
+    struct block_work work;
     struct block_fact *facts; /* of all ranks, in corpus order */
     size_t nfacts;
 };
@@ -86,8 +86,8 @@ static bool do_task(struct run *r, const struct task *t, struct err *e)
 
     if (stop_requested())
         return err_set(e, ERR_STOPPED, "stopped as asked; finished blocks are kept");
-    if (s->files[t->file].zip) return block_of_zip(&r->set, s, t->file, t->block, &r->mine, e);
-    return block_of_stream(&r->set, s, t->file, &r->mine, e);
+    if (s->files[t->file].zip) return block_of_zip(&r->set, s, t->file, t->block, &r->work, e);
+    return block_of_stream(&r->set, s, t->file, &r->work, e);
 }
 
 static bool make_blocks(struct run *r, struct err *e)
@@ -112,9 +112,9 @@ static bool finish_blocks(struct run *r, struct err *e)
     size_t at = 0;
     bool ok = true;
 
-    if (!dedup_flags(r->c, &r->mine, &flags, e)) return false;
-    for (size_t i = 0; ok && i < r->mine.n; i++) {
-        struct block_fact *f = &r->mine.facts[i];
+    if (!dedup_flags(r->c, &r->work.list, &flags, e)) return false;
+    for (size_t i = 0; ok && i < r->work.list.n; i++) {
+        struct block_fact *f = &r->work.list.facts[i];
         ok = block_set_flags(&r->set.v[f->source], f, flags + at, e);
         at += f->records;
     }
@@ -127,8 +127,8 @@ static bool read_rejects(struct run *r, struct manifest_reject **out, size_t *n,
 {
     size_t cap = 0;
 
-    for (size_t i = 0; i < r->mine.n; i++) {
-        const struct block_fact *f = &r->mine.facts[i];
+    for (size_t i = 0; i < r->work.list.n; i++) {
+        const struct block_fact *f = &r->work.list.facts[i];
         struct record_reader *reader;
         struct record_rejected rej;
         char path[PATH_MAX];
@@ -159,8 +159,8 @@ static bool gather(struct run *r, struct err *e)
     bool ok = comm_agree(r->c, read_rejects(r, &mine, &n, e), e);
 
     if (!ok) goto out;
-    ok = comm_allgatherv(r->c, r->mine.facts, r->mine.n * sizeof *r->mine.facts, &facts, &bytes,
-                         NULL, e);
+    ok = comm_allgatherv(r->c, r->work.list.facts, r->work.list.n * sizeof *r->work.list.facts,
+                         &facts, &bytes, NULL, e);
     if (!ok) goto out;
     r->facts = facts;
     r->nfacts = bytes / sizeof *r->facts;
@@ -281,7 +281,7 @@ bool ingest_run(const struct ingest_opts *o, struct comm *c, struct ingest_summa
                  out->seconds);
     }
     mem_free(r.facts);
-    block_list_free(&r.mine);
+    block_work_free(&r.work);
     mem_free(r.tasks.v);
     mem_free(r.tasks.cost);
     source_set_close(&r.set);

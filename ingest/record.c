@@ -110,6 +110,8 @@ struct record_writer {
     uint64_t count;
     bool committed;
     struct sbuf col[COL_COUNT];
+    char *image; /* of the file, built at commit */
+    size_t image_cap;
     uint8_t sha256[32];
 };
 
@@ -136,28 +138,35 @@ bool record_writer_open(const char *path, const char *source, uint64_t first_ent
                         const uint8_t config_sha256[32], struct record_writer **out, struct err *e)
 {
     struct record_writer *w = mem_calloc(1, sizeof *w, e);
-    bool ok = false;
 
+    *out = NULL;
     if (!w) return false;
     for (int i = 0; i < COL_COUNT; i++)
         sbuf_init(&w->col[i], MAX_COLUMN_BYTES);
+    if (!record_writer_restart(w, path, source, first_entry, config_sha256, e)) {
+        record_writer_close(w);
+        return false;
+    }
+    *out = w;
+    return true;
+}
+
+bool record_writer_restart(struct record_writer *w, const char *path, const char *source,
+                           uint64_t first_entry, const uint8_t config_sha256[32], struct err *e)
+{
     CHECK(strlen(source) < sizeof w->info.source);
+    memset(&w->info, 0, sizeof w->info);
     memcpy(w->info.source, source, strlen(source));
     memcpy(w->info.config_sha256, config_sha256, sizeof w->info.config_sha256);
     w->info.first_entry = first_entry;
+    w->count = 0;
+    w->committed = false;
+    for (int i = 0; i < COL_COUNT; i++)
+        sbuf_clear(&w->col[i]);
+    mem_free(w->path);
     w->path = mem_strdup(path, e);
-    if (!w->path) goto out;
-    if (!put_u64(w, COL_TEXT_OFFSET, 0, e)) goto out;
-    if (!put_u64(w, COL_PATIENT_OFFSET, 0, e)) goto out;
-    if (!put_u64(w, COL_STUDY_OFFSET, 0, e)) goto out;
-    ok = true;
-out:
-    if (!ok) {
-        record_writer_close(w);
-        w = NULL;
-    }
-    *out = w;
-    return ok;
+    return w->path && put_u64(w, COL_TEXT_OFFSET, 0, e) && put_u64(w, COL_PATIENT_OFFSET, 0, e) &&
+           put_u64(w, COL_STUDY_OFFSET, 0, e);
 }
 
 static bool put_meta(struct record_writer *w, const struct record *r, struct err *e)
@@ -305,14 +314,13 @@ static bool fill_file(hid_t file, const struct record_writer *w, const struct st
     return ok;
 }
 
-/* The finished file with its trailer, mem_alloc'ed. */
-static bool build_image(const struct record_writer *w, struct str *out, struct err *e)
+/* The finished file with its trailer, in w->image. */
+static bool build_image(struct record_writer *w, struct str *out, struct err *e)
 {
     struct str data[COL_COUNT];
     struct trailer t = {.magic = TRAILER_MAGIC};
     struct hash128 hash;
     size_t bytes = 0;
-    char *image = NULL;
     hid_t file;
     ssize_t size;
     bool ok = false;
@@ -327,20 +335,18 @@ static bool build_image(const struct record_writer *w, struct str *out, struct e
         err_set(e, ERR_LIB, "HDF5 cannot build the block of %zu bytes", bytes);
         goto out;
     }
-    image = mem_alloc((size_t)size + sizeof t, e);
-    if (!image) goto out;
-    if (H5Fget_file_image(file, image, (size_t)size) != size) {
+    if (!mem_grow((void **)&w->image, &w->image_cap, (size_t)size + sizeof t, 1, e)) goto out;
+    if (H5Fget_file_image(file, w->image, (size_t)size) != size) {
         err_set(e, ERR_LIB, "HDF5 cannot hand out the block of %zd bytes", size);
         goto out;
     }
-    hash = hash_xxh128(image, (size_t)size);
+    hash = hash_xxh128(w->image, (size_t)size);
     t.lo = hash.lo;
     t.hi = hash.hi;
-    memcpy(image + size, &t, sizeof t);
-    *out = (struct str){image, (size_t)size + sizeof t};
+    memcpy(w->image + size, &t, sizeof t);
+    *out = (struct str){w->image, (size_t)size + sizeof t};
     ok = true;
 out:
-    if (!ok) mem_free(image);
     if (file >= 0) H5Fclose(file);
     return ok;
 }
@@ -348,17 +354,14 @@ out:
 bool record_writer_commit(struct record_writer *w, struct err *e)
 {
     struct str image;
-    bool ok;
 
     CHECK(!w->committed);
     library_setup();
-    ok = build_image(w, &image, e);
-    if (ok) {
-        sha256_of(image, w->sha256);
-        ok = w->committed = fs_replace(w->path, image, e);
-        mem_free((char *)image.p);
-    }
-    return ok || err_wrap(e, "write %s", w->path);
+    if (!build_image(w, &image, e) || !fs_replace(w->path, image, e))
+        return err_wrap(e, "write %s", w->path);
+    sha256_of(image, w->sha256);
+    w->committed = true;
+    return true;
 }
 
 void record_writer_sha256(const struct record_writer *w, uint8_t out[32])
@@ -372,6 +375,7 @@ void record_writer_close(struct record_writer *w)
     if (!w) return;
     for (int i = 0; i < COL_COUNT; i++)
         sbuf_free(&w->col[i]);
+    mem_free(w->image);
     mem_free(w->path);
     mem_free(w);
 }

@@ -149,6 +149,11 @@ struct record_writer;
 MUST_CHECK bool record_writer_open(const char *path, const char *source, uint64_t first_entry,
                                    const uint8_t config_sha256[32], struct record_writer **out,
                                    struct err *e);
+/* Begin another block, after a commit or instead of one, with the memory of the one before. On
+ * failure only close may follow. */
+MUST_CHECK bool record_writer_restart(struct record_writer *w, const char *path, const char *source,
+                                      uint64_t first_entry, const uint8_t config_sha256[32],
+                                      struct err *e);
 /* r is copied. Its spans must lie within its text. */
 MUST_CHECK bool record_writer_put(struct record_writer *w, const struct record *r, struct err *e);
 MUST_CHECK bool record_writer_reject(struct record_writer *w, uint64_t entry, uint64_t offset,

@@ -16,7 +16,20 @@ struct report_builder {
     struct arena scratch;
     struct section_list sections;
     struct arena_mark empty;
+    uint8_t fold[256];
 };
+
+enum { PIECE = 512 };
+
+/* What becomes of a byte in a text that is to be compared: lower case, '0' for a digit, one kind of
+ * blank; 0: it takes a closer look. */
+static void fold_table(uint8_t table[256])
+{
+    memset(table, 0, 256);
+    for (int c = '!'; c <= '~'; c++)
+        table[c] = (uint8_t)(c >= 'A' && c <= 'Z' ? c | 0x20 : c >= '0' && c <= '9' ? '0' : c);
+    table[' '] = table['\n'] = ' ';
+}
 
 bool report_builder_open(uint64_t max_entry, struct report_builder **out, struct err *e)
 {
@@ -30,6 +43,7 @@ bool report_builder_open(uint64_t max_entry, struct report_builder **out, struct
     sbuf_init(&b->norm, 4 * max_entry + 64);
     arena_init(&b->scratch, 16 * max_entry + (1 << 20));
     b->empty = arena_mark(&b->scratch);
+    fold_table(b->fold);
     return true;
 }
 
@@ -188,33 +202,45 @@ static bool make_text(struct report_builder *b, const struct report_rules *rules
 }
 
 /* ---- hashes */
-/* Lower case, runs of white space as one blank, every digit as 0; in pieces, for speed. */
-static bool put_folded(struct sbuf *out, struct str s, struct err *e)
+/* A character beyond ASCII, or a control character, at s: 1 to 4 bytes to `to`, a blank for white
+ * space. Returns its bytes; *n: those written. */
+static size_t fold_rare(struct str s, char *to, size_t *n)
 {
-    char piece[512];
-    size_t n = 0, len;
-    bool space = false;
+    size_t len;
+    uint32_t c = utf8_decode(s, &len);
 
-    for (size_t at = 0; at < s.n; at += len) {
-        uint32_t c = (uint8_t)s.p[at];
-        len = 1;
-        if (c >= 0x80) c = utf8_decode(str_sub(s, at, s.n), &len);
-        if (clean_is_space(c)) {
-            space = true;
-            continue;
+    *n = 1;
+    if (clean_is_space(c))
+        *to = ' ';
+    else
+        *n = utf8_encode(utf8_lower(c), to);
+    return len;
+}
+
+/* Lower case, runs of white space as one blank, every digit as 0. This sees every byte of every
+ * report, so words and blanks take the same way: a blank behind a blank is overwritten. s has no
+ * white space at its ends. */
+static bool put_folded(const uint8_t table[256], struct sbuf *out, struct str s, struct err *e)
+{
+    char piece[PIECE + 8], last = ' ';
+    size_t n = 0, wrote;
+
+    for (size_t at = 0; at < s.n;) {
+        char c = (char)table[(uint8_t)s.p[at]];
+        if (c) {
+            piece[n] = c;
+            wrote = 1;
+            at++;
+        } else {
+            at += fold_rare(str_sub(s, at, s.n), piece + n, &wrote);
+            c = piece[n];
         }
-        if (n + 5 > sizeof piece) {
+        n += c == ' ' && last == ' ' ? 0 : wrote;
+        last = c;
+        if (n > PIECE) {
             if (!sbuf_put(out, (struct str){piece, n}, e)) return false;
             n = 0;
         }
-        if (space) piece[n++] = ' ';
-        space = false;
-        if (c >= 0x80)
-            n += utf8_encode(utf8_lower(c), piece + n);
-        else if (c >= '0' && c <= '9')
-            piece[n++] = '0';
-        else
-            piece[n++] = (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
     }
     return n == 0 || sbuf_put(out, (struct str){piece, n}, e);
 }
@@ -227,9 +253,9 @@ static struct str span_text(const struct record *r, enum record_section s)
 static bool make_hashes(struct report_builder *b, struct record *r, struct err *e)
 {
     sbuf_clear(&b->norm);
-    if (!put_folded(&b->norm, span_text(r, SEC_FINDINGS), e)) return false;
+    if (!put_folded(b->fold, &b->norm, span_text(r, SEC_FINDINGS), e)) return false;
     if (!sbuf_putc(&b->norm, '\n', e)) return false;
-    if (!put_folded(&b->norm, span_text(r, SEC_IMPRESSION), e)) return false;
+    if (!put_folded(b->fold, &b->norm, span_text(r, SEC_IMPRESSION), e)) return false;
     r->hash_raw = hash_xxh128(r->text.p, r->text.n);
     r->hash_norm = hash_xxh128(b->norm.p, b->norm.n);
     return true;

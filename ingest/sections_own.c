@@ -58,9 +58,12 @@ static bool scan_line(struct str text, size_t at, struct str line, struct sectio
 
 static size_t line_end(struct str text, size_t at)
 {
-    while (at < text.n && text.p[at] != '\n' && text.p[at] != '\r')
-        at++;
-    return at;
+    const char *p = text.p + at;
+    const char *lf = memchr(p, '\n', text.n - at);
+    size_t n = lf ? (size_t)(lf - p) : text.n - at;
+    const char *cr = memchr(p, '\r', n);
+
+    return at + (cr ? (size_t)(cr - p) : n);
 }
 
 static bool scan(struct str text, struct section_list *l, struct err *e)
