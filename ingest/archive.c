@@ -6,6 +6,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "ingest/gunzip.h"
 
 enum { READ_BLOCK = 64 << 10, RATIO_FROM = 64 << 20 };
 
@@ -75,14 +76,15 @@ out:
 struct archive_stream {
     struct archive *a;
     struct fs_map map;
+    struct gunzip *gz;     /* what libarchive reads, if the file is gzip */
+    struct err gz_failure; /* why it stopped */
     struct archive_limits limits;
     uint64_t members, bytes;
 };
 
 static bool enable(struct archive *a)
 {
-    return archive_read_support_filter_gzip(a) >= ARCHIVE_WARN &&
-           archive_read_support_filter_bzip2(a) >= ARCHIVE_WARN &&
+    return archive_read_support_filter_bzip2(a) >= ARCHIVE_WARN &&
            archive_read_support_filter_xz(a) >= ARCHIVE_WARN &&
            archive_read_support_filter_zstd(a) >= ARCHIVE_WARN &&
            archive_read_support_format_tar(a) == ARCHIVE_OK &&
@@ -92,40 +94,64 @@ static bool enable(struct archive *a)
            archive_read_support_format_raw(a) == ARCHIVE_OK;
 }
 
-/* libarchive's text names formats and offsets; member names stay out of it, save a zip's in one
- * message, so only its first words are taken. */
-static bool lib_error(struct archive_stream *s, enum err_code code, struct err *e)
+/* libarchive's text names formats and offsets, sometimes a member behind a colon: cut there. */
+static bool lib_error(struct archive_stream *s, struct err *e)
 {
-    const char *text = archive_error_string(s->a);
-    const char *colon = text ? strchr(text, ':') : NULL;
-    int n = text ? (int)(colon ? colon - text : (long)strlen(text)) : 0;
+    const char *text = archive_error_string(s->a), *cure;
+    enum err_code code = archive_errno(s->a) == ENOMEM ? ERR_NOMEM : ERR_FORMAT;
+    int n = text ? (int)strcspn(text, ":") : 0;
 
-    if (archive_errno(s->a) == ENOMEM) code = ERR_NOMEM;
-    return err_set(e, code,
-                   "cannot unpack member %llu after %llu bytes: %.*s; copy the file again and "
-                   "compare its sha256 with the sender's",
+    if (s->gz_failure.code) {
+        code = s->gz_failure.code;
+        text = s->gz_failure.text;
+        n = (int)strlen(text);
+    }
+    cure =
+        code == ERR_FORMAT ? "; copy the file again and compare its sha256 with the sender's" : "";
+    return err_set(e, code, "cannot unpack member %llu after %llu bytes: %.*s%s",
                    (unsigned long long)s->members, (unsigned long long)s->bytes, n ? n : 7,
-                   n ? text : "damaged");
+                   n ? text : "damaged", cure);
+}
+
+static la_ssize_t read_gzip(struct archive *a, void *ctx, const void **out)
+{
+    struct archive_stream *s = ctx;
+    struct str bytes;
+
+    if (!gunzip_next(s->gz, &bytes, &s->gz_failure)) {
+        archive_set_error(a, EIO, "gzip");
+        return ARCHIVE_FATAL;
+    }
+    *out = bytes.p;
+    return (la_ssize_t)bytes.n;
+}
+
+static int open_bytes(struct archive_stream *s)
+{
+    if (s->gz) return archive_read_open2(s->a, s, NULL, read_gzip, NULL, NULL);
+    return archive_read_open_memory(s->a, s->map.n ? (const void *)s->map.p : "", s->map.n);
 }
 
 bool archive_stream_open(const char *path, const struct archive_limits *limits,
                          struct archive_stream **out, struct err *e)
 {
     struct archive_stream *s = mem_calloc(1, sizeof *s, e);
+    struct str bytes;
     bool ok = false;
 
     *out = NULL;
     if (!s) return false;
     s->limits = *limits;
     if (!fs_map_open(path, &s->map, e)) goto out;
+    bytes = (struct str){(const char *)s->map.p, s->map.n};
+    if (gunzip_is(bytes) && !gunzip_open(bytes, &s->gz, e)) goto out;
     s->a = archive_read_new();
     if (!s->a || !enable(s->a)) {
         err_set(e, ERR_LIB, "libarchive cannot start");
         goto out;
     }
-    if (archive_read_open_memory(s->a, s->map.n ? (const void *)s->map.p : "", s->map.n) !=
-        ARCHIVE_OK) {
-        lib_error(s, ERR_FORMAT, e);
+    if (open_bytes(s) != ARCHIVE_OK) {
+        lib_error(s, e);
         goto out;
     }
     ok = true;
@@ -147,7 +173,7 @@ bool archive_stream_next(struct archive_stream *s, struct archive_member *out, b
         const char *name;
         *more = rc != ARCHIVE_EOF;
         if (!*more) return true;
-        if (rc < ARCHIVE_WARN) return lib_error(s, ERR_FORMAT, e);
+        if (rc < ARCHIVE_WARN) return lib_error(s, e);
         if (archive_entry_filetype(entry) != AE_IFREG) continue;
         if (s->members++ == s->limits.max_members)
             return err_set(e, ERR_LIMIT, "more than max_entries = %llu members",
@@ -167,7 +193,7 @@ bool archive_stream_read(struct archive_stream *s, char *buf, size_t cap, size_t
     la_ssize_t n = archive_read_data(s->a, buf, cap);
 
     *got = 0;
-    if (n < 0) return lib_error(s, ERR_FORMAT, e);
+    if (n < 0) return lib_error(s, e);
     s->bytes += (uint64_t)n;
     if (s->bytes > s->limits.max_total)
         return err_set(e, ERR_LIMIT, "unpacks to more than max_total = %llu bytes",
@@ -183,6 +209,7 @@ void archive_stream_close(struct archive_stream *s)
 {
     if (!s) return;
     if (s->a) archive_read_free(s->a);
+    gunzip_close(s->gz);
     fs_map_close(&s->map);
     mem_free(s);
 }

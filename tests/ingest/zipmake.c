@@ -64,7 +64,8 @@ void zipmake_add(struct zipmake *z, const char *name, const void *p, size_t n,
     size_t packed, i = z->entries;
     uint8_t *data = pack(p, n, how.stored, &packed);
     uint32_t crc = libdeflate_crc32(0, p, n);
-    uint16_t flags = (uint16_t)((how.descriptor ? 8 : 0) | (how.encrypted ? 1 : 0));
+    uint16_t flags =
+        (uint16_t)((how.descriptor ? 8 : 0) | (how.encrypted ? 1 : 0) | (how.utf8 ? 1 << 11 : 0));
     uint16_t method = how.method ? how.method : how.stored ? 0 : 8;
     uint64_t offset = z->n;
 

@@ -23,6 +23,7 @@ struct zipmake_how {
     bool unlisted;   /* left out of the directory: a stale entry */
     bool bad_crc;
     bool encrypted;
+    bool utf8;       /* flag bit 11: the name is UTF-8 */
     bool damaged;    /* the packed data are no deflate stream */
     bool cut;        /* the directory says it is longer than the file */
     uint32_t claim;  /* size in the directory, 0: the true one */
