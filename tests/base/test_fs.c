@@ -1,5 +1,6 @@
 #include "base/base_test.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/fs.h"
@@ -111,6 +112,28 @@ static void uncommitted_leaves_nothing(void **state)
     fs_writer_close(w);
     assert_file(path, "old");
     assert_int_equal(count_names(testdir_path(".")), 1);
+}
+
+/* Two writers of one name, and what a crashed process with our pid left: names do not meet. */
+static void temporary_names_do_not_meet(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct fs_writer *w[3];
+    char stale[64];
+    for (int i = 0; i < 100; i++) {
+        snprintf(stale, sizeof stale, "a.tmp.%d.%d", getpid(), i);
+        testdir_write(testdir_path(stale), "stale", 5);
+    }
+    for (int i = 0; i < 3; i++) {
+        OK(fs_writer_open(testdir_path("a"), &w[i], &e));
+        OK(fs_writer_put(w[i], "012" + i, 1, &e));
+    }
+    for (int i = 0; i < 3; i++) {
+        OK(fs_writer_commit(w[i], &e));
+        fs_writer_close(w[i]);
+    }
+    assert_file(testdir_path("a"), "2");
 }
 
 static void modes(void **state)
@@ -366,6 +389,29 @@ static void append_recovers_from_a_full_disk(void **state)
     assert_file(testdir_path("log"), "one\nfour\n");
 }
 
+/* The disk takes half of a line: the next line is not glued to it. */
+static void append_cuts_a_short_write(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct fs_append *f;
+    struct rlimit old, tight = {0};
+    OK(fs_append_open(testdir_path("log"), &f, &e));
+    OK(fs_append_line(f, STR("one"), &e));
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &old);
+    tight = (struct rlimit){7, old.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &tight);
+    bool ok = fs_append_line(f, STR("two two"), &e);
+    setrlimit(RLIMIT_FSIZE, &old);
+    signal(SIGXFSZ, SIG_DFL);
+    FAILS(ok, ERR_IO, "No space left");
+    assert_file(testdir_path("log"), "one\ntwo");
+    OK(fs_append_line(f, STR("three"), &e));
+    assert_file(testdir_path("log"), "one\nthree\n");
+    fs_append_close(f);
+}
+
 static bool append_work(struct err *e)
 {
     struct fs_append *f = NULL;
@@ -607,6 +653,7 @@ int main(void)
         FS_TEST(replaces_whole_files),
         FS_TEST(streams_of_every_size),
         FS_TEST(uncommitted_leaves_nothing),
+        FS_TEST(temporary_names_do_not_meet),
         FS_TEST(modes),
         FS_TEST(replace_faults),
         FS_TEST(stream_faults),
@@ -617,6 +664,7 @@ int main(void)
         FS_TEST(append_cuts_torn_tail),
         FS_TEST(append_truncates),
         FS_TEST(append_recovers_from_a_full_disk),
+        FS_TEST(append_cuts_a_short_write),
         FS_TEST(append_faults),
         FS_TEST(append_refuses_newlines),
         FS_TEST(makes_and_removes_folders),
