@@ -6,7 +6,7 @@
 
 /* Changes when the same options give other tokens. */
 #define BUILDER_VERSION "builder/1"
-enum { KEY_LEAST_BYTES = 16, KEY_MAX_BYTES = 4096, CONFIG_MAX_BYTES = 4096 };
+enum { KEY_LEAST_BYTES = 16, KEY_MAX_BYTES = 4096 };
 #define FIELD_MAX_BYTES ((size_t)64 << 20)
 
 struct builder {
@@ -17,6 +17,7 @@ struct builder {
     bool needs_findings;
     uint8_t patient_key[32];
     struct shard_head head; /* what all shards have in common */
+    char options[SHARD_TEXT_BYTES];
     struct sbuf field[PROMPT_FIELDS], target, folded;
     struct shard_data data[SHARD_SPLITS];
     struct shard_fact fact;
@@ -84,16 +85,25 @@ static bool digest_config(struct builder *b, struct err *e)
 {
     const struct shard_opts *o = b->o;
     struct sbuf s;
-    char key[65];
     bool ok;
 
-    hash_hex(b->patient_key, 32, key);
-    sbuf_init(&s, CONFIG_MAX_BYTES);
-    ok = sbuf_printf(&s, e, "%s %s %u %u %d %u %u %d %d %d %s", BUILDER_VERSION, SHARD_SCHEMA,
-                     o->max_tokens, o->shard_size, o->duplicates, o->min_findings_words,
+    sbuf_init(&s, sizeof b->options - 1);
+    ok = sbuf_printf(&s, e,
+                     "%s max_tokens=%u shard_size=%u duplicates=%s min_findings_words=%u "
+                     "min_impression_words=%u impression_shorter=%d cut_communication=%d "
+                     "drop_long=%d",
+                     BUILDER_VERSION, o->max_tokens, o->shard_size,
+                     o->duplicates == SHARD_DUP_DROP ? "drop" : "keep", o->min_findings_words,
                      o->min_impression_words, o->impression_shorter, o->cut_communication,
-                     o->drop_long, key);
-    if (ok) sha256_of(sbuf_str(&s), b->head.config_sha256);
+                     o->drop_long);
+    if (ok) {
+        struct sha256 h;
+        memcpy(b->options, s.p, s.n);
+        sha256_init(&h);
+        sha256_put(&h, s.p, s.n);
+        sha256_put(&h, b->patient_key, sizeof b->patient_key);
+        sha256_end(&h, b->head.config_sha256);
+    }
     sbuf_free(&s);
     return ok;
 }
@@ -162,6 +172,11 @@ void builder_close(struct builder *b)
 const struct shard_head *builder_head(const struct builder *b)
 {
     return &b->head;
+}
+
+const char *builder_options(const struct builder *b)
+{
+    return b->options;
 }
 
 /* ---- which records */

@@ -15,6 +15,9 @@ void builder_close(struct builder *b);
 /* What all shards of this run have in common; modality, number, inputs and counts are zero. */
 const struct shard_head *builder_head(const struct builder *b);
 
+/* "builder/1 max_tokens=1024 duplicates=keep ...": what else decided on the samples. */
+const char *builder_options(const struct builder *b);
+
 enum { BUILDER_TAKEN = -1 };
 /* What flags and spans alone say: the reason to leave the record out, or BUILDER_TAKEN. */
 int builder_screen(const struct builder *b, const struct record *r);

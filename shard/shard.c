@@ -312,6 +312,7 @@ static bool add_modality(struct run *r, struct shard_manifest *m, enum record_mo
     char name[FILE_NAME_BYTES];
 
     out->name = record_modality_names[code];
+    out->options = builder_options(r->builder);
     out->records = r->scan.records[code];
     memcpy(out->config_sha256, builder_head(r->builder)->config_sha256, 32);
     memcpy(out->corpus_sha256, r->corpus.digest, 32);
@@ -353,9 +354,9 @@ static bool check_old(const struct run *r, const struct shard_manifest *old,
 {
     bool same = memcmp(old->info.tokenizer_digest, m->info.tokenizer_digest, 32) == 0 &&
                 memcmp(old->info.template_digest, m->info.template_digest, 32) == 0 &&
-                old->info.max_tokens == m->info.max_tokens && old->nsources == m->nsources;
+                old->info.max_tokens == m->info.max_tokens && old->nsources <= m->nsources;
 
-    for (size_t i = 0; same && i < m->nsources; i++)
+    for (size_t i = 0; same && i < old->nsources; i++) /* new sources come behind */
         same = strcmp(old->sources[i], m->sources[i]) == 0;
     return same ||
            err_set(

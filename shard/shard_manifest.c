@@ -72,6 +72,7 @@ static bool file_json(const struct shard_manifest_file *f, json_t *j, struct err
 static bool modality_json(const struct shard_manifest_modality *m, json_t *j, struct err *e)
 {
     return put(j, "name", json_string(m->name), e) &&
+           put(j, "options", json_string(m->options ? m->options : ""), e) &&
            put_hex(j, "config_sha256", m->config_sha256, e) &&
            put_hex(j, "corpus_sha256", m->corpus_sha256, e) &&
            put_u64(j, "records", m->records, e) && put_u64(j, "cut", m->cut, e) &&
@@ -221,6 +222,10 @@ static bool get_file(const json_t *j, struct arena *a, struct shard_manifest_fil
 static bool get_modality(const json_t *j, struct arena *a, struct shard_manifest_modality *m,
                          struct err *e)
 {
+    struct str options, copy;
+
+    if (!json_get_str(j, "options", &options, e) || !arena_str(a, options, &copy, e)) return false;
+    m->options = copy.p;
     return get_text(j, "name", a, &m->name, e) &&
            get_hex(j, "config_sha256", m->config_sha256, e) &&
            get_hex(j, "corpus_sha256", m->corpus_sha256, e) &&

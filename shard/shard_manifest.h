@@ -17,6 +17,7 @@ struct shard_manifest_file {
 /* A modality's run as a whole: also what no file tells (runs without any sample). */
 struct shard_manifest_modality {
     const char *name;
+    const char *options; /* in words, for people; NULL: none */
     uint8_t config_sha256[32], corpus_sha256[32];
     uint64_t records, dropped[SHARD_DROPS], cut;
 };

@@ -294,6 +294,36 @@ static void one_modality_leaves_the_others(void **state)
     shard_set_close(set);
 }
 
+/* A source that comes behind the old ones leaves the other modalities' shards in place; one that
+ * goes would make their source numbers lie. */
+static void new_sources_come_behind(void **state)
+{
+    static const char *const mr[] = {"MR"};
+    struct shard_opts o = kit_opts(shards);
+    struct shard_manifest m;
+    struct arena a;
+    struct err e = {0};
+
+    (void)state;
+    kit_corpus(corpus, sources, 1, NULL);
+    run_with(&o);
+    struct stat ct = stat_of(first_file("CT"));
+    kit_corpus(corpus, sources, 2, NULL);
+    o.modality = (struct opt_strs){mr, 1};
+    run_with(&o);
+    assert_int_equal(ct.st_ino, stat_of(first_file("CT")).st_ino);
+    arena_init(&a, 1 << 20);
+    assert_true(shard_manifest_read(shards, &a, &m, &e));
+    assert_int_equal(m.nsources, 2);
+    assert_int_equal(m.nmodalities, 3);
+    assert_non_null(
+        strstr(m.modalities[0].options, "max_tokens=1024 shard_size=40 duplicates=keep"));
+    arena_free(&a);
+    kit_corpus(corpus, sources, 1, NULL);
+    assert_true(run_fails(&o, &e));
+    assert_non_null(strstr(e.text, "or other sources"));
+}
+
 /* A changed block remakes only the shards that read from it. */
 static void edit_late(size_t s, size_t i, struct record *r, const char *text[SEC_COUNT])
 {
@@ -458,6 +488,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(rerun_makes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_is_repaired, setup, teardown),
         cmocka_unit_test_setup_teardown(one_modality_leaves_the_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(new_sources_come_behind, setup, teardown),
         cmocka_unit_test_setup_teardown(only_what_changed_is_remade, setup, teardown),
         cmocka_unit_test_setup_teardown(crossing_patients_stop_the_run, setup, teardown),
         cmocka_unit_test_setup_teardown(texts_across_splits_are_counted, setup, teardown),
