@@ -142,7 +142,7 @@ static void many_modalities(void **state)
 {
     (void)state;
     static struct pair p[300];
-    static char name[300][8];
+    static char name[300][16];
     struct stratum s[STRATA_MAX];
     struct arena a;
     struct err e = {0};
