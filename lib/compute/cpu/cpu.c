@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -217,8 +218,12 @@ static void dev_cpu_close(struct dev *d)
 
 static void *dev_cpu_alloc(struct dev *d, size_t bytes, struct err *e)
 {
+    const size_t huge = 2 << 20; /* a page of this size for big blocks spares address look-ups */
     (void)d;
-    return mem_aligned(64, bytes ? bytes : 1, e);
+    if (bytes < 2 * huge) return mem_aligned(64, bytes ? bytes : 1, e);
+    void *p = mem_aligned(huge, bytes, e);
+    if (p) (void)madvise(p, bytes, MADV_HUGEPAGE);
+    return p;
 }
 
 static void dev_cpu_release(struct dev *d, void *mem, size_t bytes)
