@@ -6,6 +6,7 @@
 
 enum {
     MD_MAX_BYTES = 1 << 20,
+    FEW_PAIRS = 10,
     ROW_MAX_BYTES = 8 << 20, /* a row holds an id, which a pairs file may make long */
 };
 
@@ -256,7 +257,8 @@ static bool md_strata(struct sbuf *b, const struct evaluate_summary *s, struct e
     if (s->nstrata == 0) return true;
     if (!sbuf_put(b,
                   STR("\n## By kind of report, F\n\nNormal: a rule on the words of the reference. "
-                      "Constant: the constant sentence's rougeL on the same pairs.\n\n"
+                      "Constant: the constant sentence's rougeL on the same pairs. "
+                      "Without an interval where there are fewer than 10 pairs.\n\n"
                       "| by | value | pairs | rouge1 | rouge2 | rougeL | rougeLsum | constant |\n"
                       "| --- | --- | --- | --- | --- | --- | --- | --- |\n"),
                   e))
@@ -264,8 +266,11 @@ static bool md_strata(struct sbuf *b, const struct evaluate_summary *s, struct e
     for (size_t i = 0; i < s->nstrata; i++) {
         const struct evaluate_stratum *v = &s->strata[i];
         if (!sbuf_printf(b, e, "| %s | %s | %zu ", v->by, v->value, v->pairs)) return false;
-        for (int k = 0; k < ROUGE_KINDS; k++)
-            if (!md_ci(b, &v->f[k], e)) return false;
+        for (int k = 0; k < ROUGE_KINDS; k++) {
+            bool few = v->pairs < FEW_PAIRS; /* a resampled handful looks surer than it is */
+            if (few ? !sbuf_printf(b, e, "| %.1f ", 100 * v->f[k].mean) : !md_ci(b, &v->f[k], e))
+                return false;
+        }
         bool ok = v->has_constant ? sbuf_printf(b, e, "| %.1f |\n", 100 * v->constant_f[ROUGE_L])
                                   : sbuf_put(b, STR("| |\n"), e);
         if (!ok) return false;
