@@ -156,25 +156,28 @@ static bool read_mark(struct csv_reader *r, struct err *e)
     return put_utf16(r, (const uint8_t *)s.p, s.n, e);
 }
 
-/* The delimiter is what the header line has most of, outside quotes. */
-static char sniff(const struct csv_reader *r)
+/* The delimiter is what the header line has most of, outside quotes. False: that line is not all
+ * there yet. */
+static bool sniff(const struct csv_reader *r, char *out)
 {
     static const char candidates[] = ",;\t|";
     size_t count[4] = {0}, best = 0;
-    bool quoted = false, seen = false;
+    bool quoted = false, seen = false, whole = false;
 
-    for (size_t i = r->row; i < r->end; i++) {
+    for (size_t i = r->row; i < r->end && i - r->row < r->limits.max_row && !whole; i++) {
         char c = r->raw[i];
         const char *hit = c ? strchr(candidates, c) : NULL;
+        bool end = !quoted && (c == '\n' || c == '\r');
         if (c == '"') quoted = !quoted;
-        if (!quoted && (c == '\n' || c == '\r') && seen) break;
-        if (c != '\n' && c != '\r') seen = true;
+        whole = end && seen;
+        seen = seen || !end;
         if (!quoted && hit) count[hit - candidates]++;
     }
     for (size_t i = 1; i < 4; i++) {
         if (count[i] > count[best]) best = i;
     }
-    return candidates[best];
+    *out = candidates[best];
+    return whole;
 }
 
 /* ---- rows out */
@@ -208,10 +211,14 @@ static void advance(struct csv_reader *r, size_t at)
     sbuf_clear(&r->text);
 }
 
-/* Was the line just given to libcsv, n bytes, a row of nothing but blanks? */
+/* Was what libcsv was just given, n bytes, a whole row of nothing but blanks? */
 static bool is_empty_line(const struct csv_reader *r, size_t n)
 {
-    return r->fed - r->row == n && str_trim((struct str){r->raw + r->row, n}).n == 0;
+    char last = r->raw[r->fed - 1];
+    bool whole = last == '\n' || last == '\r' || (r->eof && r->fed == r->end);
+
+    return whole && r->fed - r->row == n && n <= r->limits.max_row &&
+           str_trim((struct str){r->raw + r->row, n}).n == 0;
 }
 
 /* Feed lines until a row ends. *quotes: it never does. *more false: nothing is left. */
@@ -326,7 +333,7 @@ bool csv_reader_next(struct csv_reader *r, struct csv_row *out, bool *more, stru
     if (!*more) return true;
     out->line = r->line;
     out->offset = r->offset;
-    quotes = quotes || is_doubtful(r);
+    quotes = quotes || r->fed - r->row > r->limits.max_row || is_doubtful(r);
     if (!quotes && (r->nheader == 0 || r->ncells == r->nheader)) return give_cells(r, out, e);
     out->fault = quotes ? CSV_ROW_QUOTES : CSV_ROW_CELLS;
     return resync(r, e);
@@ -373,7 +380,9 @@ bool csv_reader_open(csv_fill_fn fill, void *ctx, const struct csv_limits *limit
         if (!fill_raw(r, e)) goto out;
     }
     if (!read_mark(r, e)) goto out;
-    r->delimiter = sniff(r);
+    while (!sniff(r, &r->delimiter) && !r->eof && r->end - r->row < r->limits.max_row) {
+        if (!fill_raw(r, e)) goto out;
+    }
     if (!start_parser(r, e)) goto out;
     ok = read_header(r, e);
 out:

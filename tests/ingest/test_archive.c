@@ -115,21 +115,44 @@ static void test_names(void **state)
     expect("u.zip", "?=x"); /* in the C locale of this test */
 }
 
-/* No flipped bit of a gzip file gets through, and no cut. */
+/* No flipped bit of packed data gets through, and no cut. What a format does not protect (a name in
+ * its header, padding) may come through with all data right. */
+static void flip(const char *name, size_t from, size_t step)
+{
+    static char want[1 << 16], got[1 << 16];
+    const char *path = testdir_path(name);
+    size_t n, caught = 0;
+    char *p = testdir_read(path, &n);
+    assert_true(render(path, &limits, want, sizeof want));
+    for (size_t i = from; i < n; i += step) {
+        p[i] ^= 0x04;
+        testdir_write(path, p, n);
+        p[i] ^= 0x04;
+        if (render(path, &limits, got, sizeof got)) {
+            assert_string_equal(got, want);
+            continue;
+        }
+        assert_true(e.code == ERR_FORMAT || e.code == ERR_LIMIT || e.code == ERR_NOMEM);
+        err_clear(&e);
+        caught++;
+    }
+    assert_true(caught > 10);
+    free(p);
+}
+
 static void test_damage(void **state)
 {
     size_t n;
     char *p;
     (void)state;
-    shell("seq 1 3000 > f && tar czf t.tgz f");
-    p = testdir_read(testdir_path("t.tgz"), &n);
+    shell("seq 1 3000 > f && tar cf t.tar f && gzip -k t.tar && xz -k t.tar && bzip2 -k t.tar");
+    flip("t.tar.gz", 10, 97);
+    flip("t.tar.bz2", 20, 97); /* in front of that it would be no bzip2 file */
+    flip("t.tar.xz", 20, 97);
+    p = testdir_read(testdir_path("t.tar.gz"), &n);
     for (size_t i = 10; i < n; i += 97) {
-        p[i] ^= 0x04;
-        testdir_write(testdir_path("t.tgz"), p, n);
-        p[i] ^= 0x04;
-        expect_error("t.tgz", &limits, ERR_FORMAT, "copy the file again");
-        testdir_write(testdir_path("t.tgz"), p, i);
-        expect_error("t.tgz", &limits, ERR_FORMAT, "cannot unpack member");
+        testdir_write(testdir_path("cut.gz"), p, i);
+        expect_error("cut.gz", &limits, ERR_FORMAT, "copy the file again");
     }
     free(p);
     expect_error("none", &limits, ERR_IO, "none");
