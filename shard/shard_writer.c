@@ -76,7 +76,8 @@ static void *image_memcpy(void *to, const void *from, size_t n, H5FD_file_image_
     return memcpy(to, from, n);
 }
 
-/* Zeroed: gaps between datasets must not depend on what the heap held. */
+/* Zeroed: gaps between datasets must not depend on what the heap held. (HDF5 1.10 does so itself,
+ * but nothing promises it.) */
 static void *image_realloc(void *p, size_t n, H5FD_file_image_op_t op, void *ctx)
 {
     struct image *im = ctx;

@@ -80,7 +80,7 @@ static void samples_hold_what_the_records_said(void **state)
     struct tokenizer *t = NULL;
     struct sbuf text;
     struct err e = {0};
-    bool found = false;
+    bool found = false, seen[2][300] = {{false}};
 
     (void)state;
     kit_corpus(corpus, sources, 2, NULL);
@@ -100,6 +100,9 @@ static void samples_hold_what_the_records_said(void **state)
             assert_int_equal(x.target, shard_set_targets(set)[i]);
             assert_int_equal(x.tokens[x.length - 1], shard_set_info(set)->eos);
             tokens += x.length;
+            assert_true(x.source < 2 && x.entry < sources[x.source].records);
+            assert_false(seen[x.source][x.entry]);
+            seen[x.source][x.entry] = true;
             if (x.source || x.entry != 22) continue;
             found = true;
             assert_string_equal(shard_set_modality(set, i), "CT");
@@ -228,6 +231,9 @@ static void rerun_makes_nothing(void **state)
     assert_true(s.files > 5 && s.files == s.files_made);
     kit_digest(shards, a);
     struct stat before = stat_of(first_file("CR"));
+    /* what a killed process leaves behind goes away */
+    testdir_write(testdir_path("shards/manifest.json.tmp.4194303.1"), "x", 1);
+    testdir_write(testdir_path("shards/CT/s00000-0.h5.tmp.4194303.1"), "x", 1);
     struct shard_summary again = run_with(&o);
     struct stat after = stat_of(first_file("CR"));
     kit_digest(shards, b);
