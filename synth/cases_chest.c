@@ -211,7 +211,7 @@ static const struct synth_lesion lesions[] = {
          "{chg}.|A visceral pleural line on the {site} indicates a {sev} {kind} pneumothorax"
          "{chg}.]",
      .imp = "[{sev} {site} {kind} pneumothorax{chgi}.|{sev} {site} pneumothorax{chgi}.]",
-     .advice = "[Findings were communicated to the referring team.|]"},
+     .advice = "Findings were communicated to the referring team."},
     {.organ = HEART,
      .acuity = 2,
      .word = "cardiomegaly",
