@@ -24,7 +24,7 @@ static const struct cmd_arg shard_args[] = {
 };
 static const struct cmd_arg evaluate_args[] = {
     {"--pairs", NULL, "FILE", NULL, "score this pairs file; CONFIG may be left out"},
-    {"--against", NULL, "FILE", NULL, "compare with this system's pairs, paired by id"},
+    {"--against", NULL, "NAME=FILE", NULL, "compare with this system's pairs, paired by id"},
     {"--metrics", NULL, "LIST", "evaluate.metrics", "e.g. [rouge]"},
     {"--per-pair", NULL, "FILE", NULL, "one line of scores a pair, in input order"},
     {"--output", "-o", "FILE", NULL, "the report (JSON)"},
@@ -73,7 +73,7 @@ const struct cmd cmd_list[] = {
      in_train, 1, 1, true, true, cmd_train},
     {"generate", "CONFIG.yaml [--set KEY=VALUE]...", "prompts of a split to predictions", NULL,
      in_generate, 1, 1, true, true, cmd_generate},
-    {"evaluate", "[CONFIG.yaml] [--pairs FILE] [--against FILE]", "predictions to scores",
+    {"evaluate", "[CONFIG.yaml] [--pairs FILE] [--against NAME=FILE]", "predictions to scores",
      evaluate_args, in_evaluate, 0, 1, true, false, cmd_evaluate},
     {"status", "CONFIG.yaml", "how far each stage is, and what it took", NULL, NULL, 1, 1, true,
      false, cmd_status},

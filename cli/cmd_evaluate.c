@@ -10,9 +10,13 @@ static const enum rouge_kind kinds[] = {ROUGE_1, ROUGE_2, ROUGE_L};
 enum { COLUMNS = sizeof kinds / sizeof kinds[0] };
 
 static void print_system(const struct cmd_call *call, const char *name,
-                         const struct evaluate_metric *m)
+                         const struct evaluate_metric *m, const struct evaluate_loss *loss)
 {
-    cmd_print(call, "  %-22.22s", name);
+    cmd_print(call, "  %-16.16s", name);
+    if (loss->tokens)
+        cmd_print(call, "  %6.3f", loss->per_token);
+    else
+        cmd_print(call, "  %6s", "-");
     for (int i = 0; i < COLUMNS; i++)
         cmd_print(call, "  %6.2f [%5.2f, %5.2f]", 100 * m[kinds[i]].f.mean, 100 * m[kinds[i]].f.lo,
                   100 * m[kinds[i]].f.hi);
@@ -22,17 +26,29 @@ static void print_system(const struct cmd_call *call, const char *name,
 static void print_table(const struct cmd_call *call, const struct evaluate_summary *s)
 {
     cmd_print(call, "%zu pairs; F in per cent with 95 %% interval; %s\n", s->pairs, s->signature);
-    cmd_print(call, "  %-22s", "");
+    cmd_print(call, "  %-16s  %6s", "", "loss");
     for (int i = 0; i < COLUMNS; i++)
         cmd_print(call, "  %-22s", columns[i]);
     cmd_print(call, "\n");
-    print_system(call, "this system", s->m);
+    print_system(call, "this system", s->m, &s->loss);
     for (size_t i = 0; i < s->ncompared; i++)
-        print_system(call, s->compared[i].name, s->compared[i].m);
+        print_system(call, s->compared[i].name, s->compared[i].m, &s->compared[i].loss);
     for (size_t i = 0; i < s->ncompared; i++) {
         const struct evaluate_delta *d = &s->compared[i].delta[ROUGE_L];
         cmd_print(call, "  ROUGE-L over %s: %+.2f [%+.2f, %+.2f], p = %.4f\n", s->compared[i].name,
                   100 * d->ci.mean, 100 * d->ci.lo, 100 * d->ci.hi, d->p);
+    }
+}
+
+static void print_strata(const struct cmd_call *call, const struct evaluate_summary *s)
+{
+    for (size_t i = 0; i < s->nstrata; i++) {
+        const struct evaluate_stratum *t = &s->strata[i];
+        cmd_print(call, "  %-10s %-18s %6zu pairs   ROUGE-L %6.2f [%5.2f, %5.2f]", t->by, t->value,
+                  t->pairs, 100 * t->f[ROUGE_L].mean, 100 * t->f[ROUGE_L].lo,
+                  100 * t->f[ROUGE_L].hi);
+        if (t->has_constant) cmd_print(call, "   constant %6.2f", 100 * t->constant_f[ROUGE_L]);
+        cmd_print(call, "\n");
     }
 }
 
@@ -65,6 +81,19 @@ out:
     return ok;
 }
 
+/* "NAME=FILE", or a file alone. */
+static bool set_other(struct cmd_call *call, struct evaluate_other *out, size_t *n)
+{
+    struct str rest = str_of(cmd_value(call, "--against")), name;
+
+    *n = rest.n > 0;
+    *out = (struct evaluate_other){"compared", rest.p};
+    if (str_find(rest, STR("="), 0) == SIZE_MAX || fs_exists(rest.p)) return true;
+    str_split(&rest, '=', &name);
+    out->path = rest.p;
+    return arena_str(&call->arena, name, &name, &call->err) && (out->name = name.p) != NULL;
+}
+
 static bool set_paths(struct cmd_call *call, struct config *c, const char **pairs)
 {
     *pairs = cmd_value(call, "--pairs");
@@ -81,8 +110,9 @@ static bool set_paths(struct cmd_call *call, struct config *c, const char **pair
 
 bool cmd_evaluate(struct cmd_call *call)
 {
-    const char *against = cmd_value(call, "--against"), *pairs;
-    struct evaluate_other other = {"other", against};
+    struct evaluate_other other;
+    const char *pairs;
+    size_t nothers;
     struct evaluate_summary *s = NULL;
     struct config c;
     bool stop, ok = false;
@@ -90,12 +120,12 @@ bool cmd_evaluate(struct cmd_call *call)
     if (call->npos ? !config_load(call, &c) : !config_defaults(call, &c)) return false;
     if (!config_dry_run(call, &c, &stop)) return false;
     if (stop) return true;
-    if (!set_paths(call, &c, &pairs)) return false;
+    if (!set_paths(call, &c, &pairs) || !set_other(call, &other, &nothers)) return false;
     s = mem_calloc(1, sizeof *s, &call->err);
     if (!s) return false;
-    if (!evaluate_run(&c.evaluate, pairs, &other, against ? 1 : 0, call->comm, s, &call->err))
-        goto out;
+    if (!evaluate_run(&c.evaluate, pairs, &other, nothers, call->comm, s, &call->err)) goto out;
     print_table(call, s);
+    print_strata(call, s);
     ok = !cmd_value(call, "--samples") ||
          show_samples(call, pairs, c.evaluate.dir ? c.evaluate.dir : ".");
 out:

@@ -7,6 +7,7 @@
 
 /* Another system's answers to the pairs numbered rows[0..n). */
 struct rival {
+    struct evaluate_loss loss; /* until compare, per_token is the sum */
     struct answer *v;
     uint32_t *rows;
     size_t n;
@@ -90,6 +91,8 @@ static bool compare(struct eval_run *r, struct rival *v, const char *name, bool 
     if (!eval_metrics(r, v->scores, v->rows, v->n, out->m, &out->bleu, e)) return false;
     if (!mean_deltas(r, v, out, e)) return false;
     if (r->score.bleu && !corpus_delta(r, v, &out->bleu_corpus, e)) return false;
+    out->loss = v->loss;
+    if (v->loss.tokens) out->loss.per_token /= (double)v->loss.tokens;
     r->out->ncompared++;
     return true;
 }
@@ -124,6 +127,8 @@ static bool match_put(struct eval_run *r, struct rival *v, size_t i, const struc
                        "its pair %zu and pair %zu of the evaluated file have different references",
                        j + 1, i + 1);
     rival_put(v, i, other[j].prediction, other[j].reference);
+    v->loss.per_token += other[j].nll;
+    v->loss.tokens += other[j].tokens;
     return true;
 }
 

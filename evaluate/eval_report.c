@@ -1,5 +1,7 @@
 #include "evaluate/eval_report.h"
 
+#include <math.h>
+
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/json.h"
@@ -106,6 +108,17 @@ static json_t *delta_json(struct maker *m, const struct evaluate_delta *v)
     return d;
 }
 
+/* null where the pairs file does not say. */
+static json_t *loss_json(struct maker *m, const struct evaluate_loss *l)
+{
+    if (!l->tokens) return json_null();
+    json_t *o = json_object();
+    set(m, o, "nats_per_token", json_real(l->per_token));
+    set(m, o, "perplexity", json_real(exp(l->per_token)));
+    set(m, o, "tokens", json_integer((json_int_t)l->tokens));
+    return o;
+}
+
 static json_t *compared_json(struct maker *m, const struct evaluate_compared *v, bool bleu)
 {
     json_t *o = json_object(), *delta = json_object();
@@ -119,6 +132,7 @@ static json_t *compared_json(struct maker *m, const struct evaluate_compared *v,
     set(m, o, "name", json_string(v->name));
     set(m, o, "kind", json_string(v->baseline ? "baseline" : "system"));
     set(m, o, "pairs", json_integer((json_int_t)v->pairs));
+    set(m, o, "loss", loss_json(m, &v->loss));
     set(m, o, "metrics", metrics_json(m, v->m));
     set(m, o, "f_difference", delta);
     return o;
@@ -159,6 +173,7 @@ static json_t *report_json(struct maker *m, const struct evaluate_opts *o, const
     set(m, all, "bootstrap", json_integer((json_int_t)o->bootstrap));
     set(m, all, "seed", json_integer((json_int_t)o->seed));
     set(m, all, "interval", json_string("percentile bootstrap, 95 %"));
+    set(m, all, "loss", loss_json(m, &s->loss));
     set(m, all, "metrics", metrics_json(m, s->m));
     if (s->has_bleu) {
         json_t *b = bleu_json(m, &s->bleu);
@@ -278,6 +293,21 @@ static bool md_strata(struct sbuf *b, const struct evaluate_summary *s, struct e
     return true;
 }
 
+/* One line, where the files say what the references cost the models. */
+static bool md_loss(struct sbuf *b, const struct evaluate_summary *s, struct err *e)
+{
+    if (!s->loss.tokens) return true;
+    if (!sbuf_printf(b, e, "Loss of the references, nats a token: this system %.4f",
+                     s->loss.per_token))
+        return false;
+    for (size_t i = 0; i < s->ncompared; i++) {
+        const struct evaluate_compared *v = &s->compared[i];
+        if (v->loss.tokens && !sbuf_printf(b, e, ", %s %.4f", v->name, v->loss.per_token))
+            return false;
+    }
+    return sbuf_put(b, STR(".\n\n"), e);
+}
+
 static bool write_md(const char *path, const struct evaluate_opts *o,
                      const struct evaluate_summary *s, struct err *e)
 {
@@ -290,8 +320,8 @@ static bool write_md(const char *path, const struct evaluate_opts *o,
     if (ok && s->clustered) ok = sbuf_printf(&b, e, " over %zu patients", s->groups);
     if (ok)
         ok = sbuf_put(&b, STR(".\nA mean of F is not the F of the means.\n\n"), e) &&
-             md_main(&b, s, e) && md_compared(&b, s, e) && md_strata(&b, s, e) &&
-             fs_replace(path, sbuf_str(&b), e);
+             md_loss(&b, s, e) && md_main(&b, s, e) && md_compared(&b, s, e) &&
+             md_strata(&b, s, e) && fs_replace(path, sbuf_str(&b), e);
     sbuf_free(&b);
     return ok;
 }

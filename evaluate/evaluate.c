@@ -175,6 +175,12 @@ static bool score_own(struct eval_run *r, struct err *e)
     uint32_t *rows = NULL;
     if (!comm_agree(r->comm, own_answers(r, &v, &rows, e), e)) return false;
     double t0 = clock_mono_s();
+    struct evaluate_loss *loss = &r->out->loss;
+    for (size_t i = 0; i < r->n; i++) {
+        loss->per_token += r->pairs[i].nll;
+        loss->tokens += r->pairs[i].tokens;
+    }
+    if (loss->tokens) loss->per_token /= (double)loss->tokens;
     if (!scores_of(v, r->n, &r->score, r->comm, r->scores, e)) return false;
     r->out->score_s = clock_mono_s() - t0;
     return eval_metrics(r, r->scores, rows, r->n, r->out->m, &r->out->bleu, e);

@@ -55,6 +55,12 @@ struct evaluate_delta {
     struct boot_ci ci;
     double p; /* two-sided: sign-flip, for corpus BLEU approximate randomisation */
 };
+/* -ln p of the references under a model, a token, EOS included: the sum over pairs divided by the
+ * number of tokens. */
+struct evaluate_loss {
+    uint64_t tokens; /* 0: the file does not say (anyone's predictions, baselines) */
+    double per_token;
+};
 struct evaluate_compared {
     char name[64];
     bool baseline;
@@ -63,6 +69,7 @@ struct evaluate_compared {
     struct evaluate_bleu bleu;
     struct evaluate_delta delta[ROUGE_KINDS]; /* of F */
     struct evaluate_delta bleu_sentence, bleu_corpus;
+    struct evaluate_loss loss;
 };
 struct evaluate_stratum {
     char by[16], value[48];
@@ -78,6 +85,7 @@ struct evaluate_summary {
     bool clustered, has_bleu;
     struct evaluate_metric m[ROUGE_KINDS];
     struct evaluate_bleu bleu;
+    struct evaluate_loss loss;
     struct evaluate_compared compared[EVALUATE_OTHERS_MAX + 2];
     size_t ncompared;
     struct evaluate_stratum strata[64];

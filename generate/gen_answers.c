@@ -23,6 +23,7 @@ struct wave {
     uint32_t *ids;                /* all prompts' tokens */
     size_t nprompts;
     struct sbuf id, text, other, row;
+    struct gen_score *score;
 };
 
 static size_t sample_of(const struct wave *v, size_t prompt)
@@ -72,6 +73,8 @@ static bool compose(struct wave *v, size_t i, const struct decode_answer *a, str
     if (!decode_text(in, a->ids, a->n, &v->text, &p.prediction, e) ||
         !decode_text(in, s.tokens + s.target, n, &v->other, &p.reference, e))
         return false;
+    if (!gen_score_sample(v->score, &s, &p.nll, e)) return false;
+    p.tokens = s.length - s.target;
     sbuf_clear(&v->row);
     return pairs_put(&v->row, &p, e) && sbuf_putc(&v->row, '\n', e);
 }
@@ -133,9 +136,10 @@ static bool load_prompts(struct wave *v, struct err *e)
     return true;
 }
 
-static bool wave_init(struct wave *v, struct gen_work *w, size_t first, struct err *e)
+static bool wave_init(struct wave *v, struct gen_work *w, struct gen_score *score, size_t first,
+                      struct err *e)
 {
-    *v = (struct wave){.w = w, .first = first};
+    *v = (struct wave){.w = w, .score = score, .first = first};
     sbuf_init(&v->id, 4096);
     sbuf_init(&v->text, LINE_MAX_BYTES / 4);
     sbuf_init(&v->other, LINE_MAX_BYTES / 4);
@@ -195,12 +199,15 @@ static struct decode_opts decode_opts_of(const struct gen_work *w)
 bool gen_answers(struct gen_work *w, struct err *e)
 {
     struct decode_opts d = decode_opts_of(w);
-    bool ok = true;
+    struct gen_score score;
+    bool ok = gen_score_init(&score, w->in, e);
     for (size_t first = 0; ok && first < w->ntodo; first += WAVE_BLOCKS) {
         struct wave v;
-        ok = wave_init(&v, w, first, e) && decode_run(w->in->model, w->in->lora, &d, v.prompt,
-                                                      v.nprompts, on_answer, &v, &w->stats, e);
+        ok = wave_init(&v, w, &score, first, e) &&
+             decode_run(w->in->model, w->in->lora, &d, v.prompt, v.nprompts, on_answer, &v,
+                        &w->stats, e);
         wave_free(&v);
     }
+    gen_score_free(&score);
     return ok;
 }

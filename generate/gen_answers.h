@@ -6,6 +6,7 @@
 #include "generate/decode.h"
 #include "generate/gen_blocks.h"
 #include "generate/gen_inputs.h"
+#include "generate/gen_score.h"
 #include "generate/gen_seen.h"
 
 struct gen_work {

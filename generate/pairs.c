@@ -63,12 +63,21 @@ static bool get_seen(const json_t *obj, int *out, struct err *e)
     return true;
 }
 
+/* Both or none. */
+static bool get_loss(const json_t *obj, struct pair *p, struct err *e)
+{
+    p->nll = 0;
+    p->tokens = 0;
+    if (!json_object_get(obj, "nll")) return true;
+    return json_get_f64(obj, "nll", &p->nll, e) && json_get_u64(obj, "tokens", &p->tokens, e);
+}
+
 static bool pair_of(const json_t *obj, struct arena *a, struct pair *p, struct err *e)
 {
     if (!json_is_object(obj)) return err_set(e, ERR_FORMAT, "not a JSON object");
     for (size_t i = 0; i < NTEXTS; i++)
         if (!get_text(obj, texts[i].key, texts[i].needed, a, text_at(p, i), e)) return false;
-    return get_seen(obj, &p->seen, e);
+    return get_seen(obj, &p->seen, e) && get_loss(obj, p, e);
 }
 
 /* The next line that is not blank; *number counts all lines from 1. */
@@ -145,6 +154,9 @@ bool pairs_put(struct sbuf *b, const struct pair *p, struct err *e)
         sep = ", ";
     }
     if (p->seen >= 0 && !sbuf_printf(b, e, ", \"seen\": %s", p->seen ? "true" : "false"))
+        return false;
+    if (p->tokens && !sbuf_printf(b, e, ", \"nll\": %.6f, \"tokens\": %llu", p->nll,
+                                  (unsigned long long)p->tokens))
         return false;
     return sbuf_putc(b, '}', e);
 }

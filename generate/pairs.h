@@ -2,9 +2,11 @@
  * generate/pairs - the pairs file: predictions beside references, one JSON object a line.
  *
  *     {"id": "mimic:0:17", "source": "mimic", "modality": "CR", "split": "test",
- *      "prediction": "...", "reference": "...", "group": "9f...", "seen": false, ...}
+ *      "prediction": "...", "reference": "...", "group": "9f...", "seen": false,
+ *      "nll": 12.3456, "tokens": 17}
  *
  * id is source:block:row, never a study or accession number; group is a keyed hash of the patient.
+ * nll is -ln p of the reference's `tokens` tokens, EOS included, given the prompt (generate/gen_score).
  * Lines stand in sample order whatever the rank count. evaluate also reads anyone's file: only
  * prediction and reference are required.
  */
@@ -19,6 +21,8 @@ struct pair {
     struct str findings, clinical; /* empty when unknown */
     struct str group;              /* patient cluster; empty when unknown */
     int seen;                      /* reference text occurs in train: 1, 0, -1 unknown */
+    double nll;                    /* of the reference under the model, in nats */
+    uint64_t tokens;               /* that nll is a sum over; 0: unknown */
 };
 
 /* Read all pairs (rest unknown keys); texts live in the arena. Errors name the line, never the

@@ -1,0 +1,44 @@
+#include "generate/gen_score.h"
+
+#include "base/mem.h"
+
+bool gen_score_init(struct gen_score *s, const struct gen_inputs *in, struct err *e)
+{
+    const uint32_t *length = shard_set_lengths(in->set), *target = shard_set_targets(in->set);
+    uint32_t tokens = 1, rows = 1;
+
+    *s = (struct gen_score){0};
+    for (size_t i = 0; i < in->n; i++) {
+        if (length[i] > tokens) tokens = length[i];
+        if (length[i] - target[i] > rows) rows = length[i] - target[i];
+    }
+    s->rows = mem_calloc(tokens, sizeof *s->rows, e);
+    if (!s->rows) return false;
+    for (uint32_t t = 0; t < tokens; t++)
+        s->rows[t] = t;
+    return decoder_work_open(in->model, in->lora, tokens, rows, false, &s->work, e);
+}
+
+void gen_score_free(struct gen_score *s)
+{
+    decoder_work_close(s->work);
+    mem_free(s->rows);
+    *s = (struct gen_score){0};
+}
+
+bool gen_score_sample(struct gen_score *s, const struct sample *x, double *nll, struct err *e)
+{
+    uint32_t cu[2] = {0, x->length};
+
+    CHECK(x->target > 0 && x->target < x->length);
+    struct decoder_batch b = {
+        .tokens = x->tokens,
+        .ntokens = x->length,
+        .cu = cu,
+        .nseq = 1,
+        .rows = s->rows + x->target - 1,
+        .labels = x->tokens + x->target,
+        .nrows = x->length - x->target,
+    };
+    return decoder_loss(s->work, &b, nll, NULL, e);
+}
