@@ -3,9 +3,9 @@
  *
  * Two uses. archive_zip_entry decodes one zip entry that the fast path of ingest/zip_read does not
  * take. archive_stream walks what cannot be split: tar (plain, gzip, bzip2, xz, zstd), 7z, zip, and
- * single files packed by one of these, or not at all. gzip goes through ingest/gunzip. Only these formats are enabled. Nothing is
- * ever written to disk; member names are data. Every return code is looked at: libarchive reports
- * a bad checksum after it has delivered the bytes.
+ * single files packed by one of these, or not at all; gzip goes through ingest/gunzip. Only these
+ * formats are enabled. Nothing is ever written to disk; member names are data. Every return code is
+ * looked at: libarchive reports a bad checksum after it has delivered the bytes.
  */
 #pragma once
 #include "ingest/record.h"

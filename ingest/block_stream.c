@@ -4,8 +4,6 @@
 #include "ingest/block_impl.h"
 #include "ingest/table.h"
 
-enum { MAX_CELLS = 4096 };
-
 /* Entries come one after the other; every 4,096 a block is full. */
 struct stream {
     const struct source_set *set;
@@ -67,6 +65,7 @@ static bool take_member(struct stream *s, const struct archive_member *m, struct
 
     if (!m->named) return reject(s, 0, REJECT_NO_NAME, e);
     if (!report_member(m->name, &in.patient, &in.study)) return ignore(s, e);
+    if (!source_wants(s->source, in.patient, in.study)) return ignore(s, e);
     do {
         if (!archive_stream_read(s->in, s->buf + n, max + 1 - n, &got, e)) return false;
         n += got;
@@ -80,23 +79,6 @@ static bool take_member(struct stream *s, const struct archive_member *m, struct
 static bool fill(void *ctx, char *buf, size_t cap, size_t *got, struct err *e)
 {
     return archive_stream_read(ctx, buf, cap, got, e);
-}
-
-static bool is_table(const struct archive_member *m)
-{
-    static const char *const ends[] = {".csv", ".tsv", ".txt", ".CSV", ".TSV", ".TXT"};
-    struct str part, last = {"", 0}, rest = m->name;
-
-    if (m->alone) return true;
-    while (str_split(&rest, '/', &part)) {
-        if (str_eqz(part, "__MACOSX")) return false;
-        last = part;
-    }
-    if (last.n == 0 || last.p[0] == '.') return false;
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-        if (str_ends(last, str_of(ends[i]))) return true;
-    }
-    return false;
 }
 
 static bool take_rows(struct stream *s, struct csv_reader *csv, struct table_map *map,
@@ -117,13 +99,17 @@ static bool take_rows(struct stream *s, struct csv_reader *csv, struct table_map
             continue;
         }
         if (!table_row(map, &row, &in, e)) return false;
-        if (!take(s, &in, e)) return false;
+        if (!source_wants(s->source, in.patient, in.study)) {
+            if (!ignore(s, e)) return false;
+        } else if (!take(s, &in, e)) {
+            return false;
+        }
     }
 }
 
 static bool take_table(struct stream *s, const struct archive_member *m, struct err *e)
 {
-    struct csv_limits limits = {s->set->o->max_entry, MAX_CELLS};
+    struct csv_limits limits = {s->set->o->max_entry, TABLE_MAX_CELLS};
     struct csv_reader *csv = NULL;
     struct table_map *map = NULL;
     const struct str *header;
@@ -131,7 +117,7 @@ static bool take_table(struct stream *s, const struct archive_member *m, struct 
     bool ok = false;
 
     if (!m->named) return reject(s, 0, REJECT_NO_NAME, e);
-    if (!is_table(m)) return ignore(s, e);
+    if (!table_member(m)) return ignore(s, e);
     if (!csv_reader_open(fill, s->in, &limits, &csv, e)) goto out;
     header = csv_reader_header(csv, &n);
     if (!table_map_open(&s->source->o->columns, header, n, &map, e)) goto out;

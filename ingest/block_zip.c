@@ -10,7 +10,7 @@ static bool take_entry(const struct source *s, const struct source_file *f, uint
     struct record r;
     bool rejected = f->shadowed[i];
 
-    if (!report_member(z->name, &in.patient, &in.study)) {
+    if (!report_member(z->name, &in.patient, &in.study) || !source_wants(s, in.patient, in.study)) {
         block_maker_ignore(m, 1);
         return true;
     }

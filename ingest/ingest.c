@@ -12,6 +12,7 @@
 #include "ingest/block.h"
 #include "ingest/dedup.h"
 #include "ingest/manifest.h"
+#include "ingest/trial.h"
 
 /* A unit of work: one block of a zip, or one whole stream. */
 struct task {
@@ -31,6 +32,7 @@ struct run {
     struct block_work work;
     struct block_fact *facts; /* of all ranks, in corpus order */
     size_t nfacts;
+    uint64_t total; /* reports that the sources have; only counted for a trial */
 };
 
 /* ---- tasks */
@@ -235,6 +237,7 @@ static bool build(struct run *r, struct err *e)
     bool first = comm_rank(r->c) == 0, ok;
 
     if (!source_set_open(r->o, r->c, &r->set, e)) return false;
+    if (r->o->limit && !trial_set(&r->set, r->c, &r->total, e)) return false;
     ok = (!first || make_folders(r, e)) && plan_tasks(r, e);
     if (!comm_agree(r->c, ok, e)) return false;
     if (!comm_agree(r->c, make_blocks(r, e), e)) return false;
@@ -274,6 +277,7 @@ bool ingest_run(const struct ingest_opts *o, struct comm *c, struct ingest_summa
     ok = comm_agree(c, ok, e) && build(&r, e);
     if (ok) {
         sum_up(&r, out);
+        out->total = r.o->limit ? r.total : out->reports;
         out->seconds = clock_mono_s() - start;
         log_info("ingest", "reports=%llu pairs=%llu blocks=%llu made=%llu seconds=%.2f",
                  (unsigned long long)out->reports, (unsigned long long)out->pairs,

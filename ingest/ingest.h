@@ -81,6 +81,7 @@ extern const struct opt ingest_table[];
 
 struct ingest_summary {
     uint64_t reports, entries, ignored;
+    uint64_t total; /* with a limit: reports that the sources have; else as reports */
     uint64_t rejected[REJECT_COUNT];
     uint64_t split[SPLIT_COUNT];
     uint64_t modality[MOD_COUNT];

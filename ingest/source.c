@@ -8,6 +8,8 @@
 enum { MAX_NAME = 64, ARENA_BYTES = 256 << 20 };
 /* Goes into every block's digest: a change of what ingest makes of a text makes new blocks. */
 #define CLEANER_VERSION 1u
+/* Who is in a trial has nothing to do with who is in which split. */
+#define TRIAL_SEED 0x747269616cu
 
 /* ---- options */
 static bool check_name(const char *name, size_t index, struct err *e)
@@ -53,7 +55,6 @@ bool source_check_opts(const struct ingest_opts *o, struct err *e)
     if (!o->dir || !*o->dir) return err_set(e, ERR_CONFIG, "corpus.dir is missing");
     if (o->ids != 0)
         return err_set(e, ERR_CONFIG, "corpus.ids: hash is not available yet; use keep");
-    if (o->limit) return err_set(e, ERR_CONFIG, "corpus.limit is not available yet; leave it at 0");
     if (o->split_dev + o->split_test > 1.0)
         return err_set(e, ERR_CONFIG, "corpus.split_dev and split_test are together above 1");
     if (o->sources.n == 0)
@@ -166,9 +167,14 @@ static void put_text(struct sha256 *h, const char *s)
 static void source_digest(const struct source_set *set, const struct source *s, struct sha256 *h)
 {
     const struct ingest_source_opts *o = s->o;
-    uint64_t numbers[] = {CLEANER_VERSION,       RECORD_BLOCK_ENTRIES,        (uint64_t)o->format,
-                          (uint64_t)o->sections, (uint64_t)s->rules.modality, set->o->max_entry,
-                          set->o->max_ratio};
+    uint64_t numbers[] = {CLEANER_VERSION,
+                          RECORD_BLOCK_ENTRIES,
+                          (uint64_t)o->format,
+                          (uint64_t)o->sections,
+                          (uint64_t)s->rules.modality,
+                          set->o->max_entry,
+                          set->o->max_ratio,
+                          s->below};
     uint8_t part[32];
 
     sha256_put(h, numbers, sizeof numbers);
@@ -217,6 +223,7 @@ static bool open_source(struct source_set *set, size_t i, struct err *e)
 
     s->o = &all[i];
     s->index = (uint32_t)i;
+    s->below = UINT64_MAX;
     split = source_split_rules(set->o, s->o);
     if (!fs_join(&set->arena, set->o->dir, "records", &records, e)) return false;
     if (!fs_join(&set->arena, records, s->o->name, &s->dir, e)) return false;
@@ -286,6 +293,23 @@ bool source_set_open(const struct ingest_opts *o, struct comm *c, struct source_
     ok = comm_agree(c, open_local(o, out, e), e) && hash_files(out, c, e);
     if (!ok) source_set_close(out);
     return ok;
+}
+
+void source_set_limit(struct source_set *s, uint64_t limit, uint64_t total)
+{
+    double share = total > 0 ? (double)limit / (double)total : 1.0;
+
+    for (size_t i = 0; i < s->n; i++) {
+        s->v[i].below = share >= 1.0 ? UINT64_MAX : (uint64_t)(share * 0x1p64);
+        file_digests(s, &s->v[i]);
+    }
+}
+
+bool source_wants(const struct source *s, struct str patient, struct str study)
+{
+    struct str key = patient.n ? patient : study;
+
+    return s->below == UINT64_MAX || hash_xxh64(key.p, key.n, TRIAL_SEED) < s->below;
 }
 
 void source_set_close(struct source_set *s)

@@ -29,8 +29,9 @@ struct source {
     struct mitlcp_rules *custom;
     struct source_file *files;
     size_t nfiles;
-    struct str *found; /* names in dir when we began, sorted: blocks of earlier runs */
+    struct str *found; /* names in dir when we began, sorted: earlier blocks */
     size_t nfound;
+    uint64_t below; /* a trial takes patients whose hash is below this; UINT64_MAX: all */
 };
 struct source_set {
     const struct ingest_opts *o;
@@ -45,6 +46,10 @@ MUST_CHECK bool source_check_opts(const struct ingest_opts *o, struct err *e);
 MUST_CHECK bool source_set_open(const struct ingest_opts *o, struct comm *c, struct source_set *out,
                                 struct err *e);
 void source_set_close(struct source_set *s);
+/* Take only about `limit` of `total` reports, whole patients. A trial has blocks of its own. */
+void source_set_limit(struct source_set *s, uint64_t limit, uint64_t total);
+/* Is this patient (without a patient id: this study) part of the run? */
+bool source_wants(const struct source *s, struct str patient, struct str study);
 /* The split rules that the options ask for (also for exports). */
 struct split_rules source_split_rules(const struct ingest_opts *o,
                                       const struct ingest_source_opts *s);

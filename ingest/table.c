@@ -39,6 +39,23 @@ static const char *const usual[ROLE_COUNT][16] = {
     [ROLE_COMPARISON] = {"comparison", "comparisons"},
 };
 
+bool table_member(const struct archive_member *m)
+{
+    static const char *const ends[] = {".csv", ".tsv", ".txt", ".CSV", ".TSV", ".TXT"};
+    struct str part, last = {"", 0}, rest = m->name;
+
+    if (m->alone) return true;
+    while (str_split(&rest, '/', &part)) {
+        if (str_eqz(part, "__MACOSX")) return false;
+        last = part;
+    }
+    if (last.n == 0 || last.p[0] == '.') return false;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        if (str_ends(last, str_of(ends[i]))) return true;
+    }
+    return false;
+}
+
 static bool taken(const struct table_map *m, size_t column)
 {
     for (int r = 0; r < ROLE_COUNT; r++) {

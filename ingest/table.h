@@ -6,8 +6,14 @@
  * findings or impression.
  */
 #pragma once
+#include "ingest/archive.h"
 #include "ingest/csv_read.h"
 #include "ingest/report.h"
+
+enum { TABLE_MAX_CELLS = 4096 };
+
+/* Is this member of an archive, or lone file, to be read as a table? Litter is not. */
+bool table_member(const struct archive_member *m);
 
 struct table_map;
 /* What is missing is ERR_CONFIG that names the table's columns. */

@@ -58,6 +58,15 @@ void zip_reader_close(struct zip_reader *r)
     mem_free(r);
 }
 
+/* LZMA, XZ and PPMd may ask for gigabytes to unpack a few bytes; no archive of reports has them. */
+static bool is_readable(uint16_t method)
+{
+    enum { DEFLATE64 = 9, BZIP2 = 12, ZSTD = 93 };
+
+    return method == ZIP_STORED || method == ZIP_DEFLATED || method == DEFLATE64 ||
+           method == BZIP2 || method == ZSTD;
+}
+
 /* Everything that can be said without unpacking. -1: nothing is wrong; *data is the packed bytes.
  */
 static int examine(const struct zip_reader *r, const struct zip_entry *z, struct str *data)
@@ -66,6 +75,7 @@ static int examine(const struct zip_reader *r, const struct zip_entry *z, struct
     uint64_t end = r->dir->data_end, start;
 
     if (z->flags & ZIP_FLAG_ENCRYPTED) return REJECT_ENCRYPTED;
+    if (!is_readable(z->method)) return REJECT_METHOD;
     if (z->size_bytes > r->limits.max_entry) return REJECT_TOO_LARGE;
     if (z->size_bytes > RATIO_FROM && z->size_bytes / r->limits.max_ratio > z->packed_bytes)
         return REJECT_RATIO;

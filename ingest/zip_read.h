@@ -1,8 +1,8 @@
 /*
  * ingest/zip_read - the bytes of one zip entry, checked: the fast path for plain zips.
  *
- * Stored and deflated entries go through libdeflate straight from the mapped file; every other
- * method, and every doubt, goes through libarchive (ingest/archive.h). Both give equal bytes or
+ * Stored and deflated entries go through libdeflate straight from the mapped file; deflate64,
+ * bzip2, zstd, and every doubt, go through libarchive (ingest/archive.h). Both give equal bytes or
  * both reject. What an entry says about itself is checked against limits before anything is
  * unpacked, and what it unpacks to is never more than it says. An entry that is not whole is
  * rejected with a reason; that is no error of the run.

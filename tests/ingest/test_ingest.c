@@ -483,6 +483,57 @@ static void test_site_a(void **state)
     assert_int_equal(sum.modality[MOD_UNKNOWN], 0);
 }
 
+struct trial {
+    size_t n;
+    bool patient[1000]; /* of plain_zip: three reports each */
+    size_t of[1000];
+};
+
+static void put_patient(const struct record *r, size_t i, void *ctx)
+{
+    struct trial *t = ctx;
+    uint64_t id;
+    (void)i;
+    assert_true(parse_u64(r->patient, &id, &e));
+    id -= 10000000;
+    assert_true(id < 1000);
+    t->patient[id] = true;
+    t->of[id]++;
+    t->n++;
+}
+
+/* Whole patients, about as many reports as asked for, and a larger trial only adds to it. */
+static void test_limit(void **state)
+{
+    struct trial small = {0}, large = {0};
+    (void)state;
+    sources[0].path = plain_zip("a.zip", 3000);
+    opts.limit = 300;
+    run();
+    assert_int_equal(sum.total, 3000);
+    each_record(NULL, put_patient, &small);
+    assert_true(small.n > 200 && small.n < 400);
+    assert_int_equal(sum.reports, small.n);
+    opts.limit = 900;
+    run();
+    each_record(NULL, put_patient, &large);
+    assert_true(large.n > 780 && large.n < 1020);
+    for (size_t i = 0; i < 1000; i++) {
+        assert_true(large.patient[i] || !small.patient[i]);
+        assert_true(large.of[i] == 0 || large.of[i] == 3);
+    }
+    opts.limit = 5000;
+    run();
+    assert_int_equal(sum.reports, 3000);
+    sources[0].format = FORMAT_CSV;
+    sources[0].path = write_csv("a.csv", "mrn,findings,impression\n1,a,b\n2,c,d\n3,e,f\n4,g\n");
+    opts.limit = 3;
+    opts.max_bad = 0.5;
+    run();
+    assert_int_equal(sum.total, 3);
+    assert_int_equal(sum.reports, 3);
+}
+
 /* Every step fails once, or for good from then on: the corpus of before opens and is whole, and the
  * next run finishes. */
 static void sweep(enum fault_point point, bool forever, uint64_t step)
@@ -545,6 +596,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bad_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tar_of_reports, setup, teardown),
         cmocka_unit_test_setup_teardown(test_site_a, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_disk_faults, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory_faults, setup, teardown),
     };
