@@ -47,7 +47,10 @@ static void print_strata(const struct cmd_call *call, const struct evaluate_summ
         cmd_print(call, "  %-10s %-18s %6zu pairs   ROUGE-L %6.2f [%5.2f, %5.2f]", t->by, t->value,
                   t->pairs, 100 * t->f[ROUGE_L].mean, 100 * t->f[ROUGE_L].lo,
                   100 * t->f[ROUGE_L].hi);
-        if (t->has_constant) cmd_print(call, "   constant %6.2f", 100 * t->constant_f[ROUGE_L]);
+        if (t->has_constant)
+            cmd_print(call, "   over constant %+.2f [%+.2f, %+.2f]",
+                      100 * t->over_constant[ROUGE_L].mean, 100 * t->over_constant[ROUGE_L].lo,
+                      100 * t->over_constant[ROUGE_L].hi);
         cmd_print(call, "\n");
     }
 }

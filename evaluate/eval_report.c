@@ -148,9 +148,12 @@ static json_t *stratum_json(struct maker *m, const struct evaluate_stratum *v)
     set(m, o, "pairs", json_integer((json_int_t)v->pairs));
     set(m, o, "f", f);
     if (!v->has_constant) return o;
-    json_t *constant = json_object();
-    for (int k = 0; k < ROUGE_KINDS; k++)
+    json_t *constant = json_object(), *over = json_object();
+    for (int k = 0; k < ROUGE_KINDS; k++) {
         set(m, constant, rouge_names[k], json_real(v->constant_f[k]));
+        set(m, over, rouge_names[k], ci_json(m, &v->over_constant[k]));
+    }
+    set(m, o, "over_constant", over);
     set(m, o, "constant_f", constant);
     return o;
 }
@@ -272,10 +275,12 @@ static bool md_strata(struct sbuf *b, const struct evaluate_summary *s, struct e
     if (s->nstrata == 0) return true;
     if (!sbuf_put(b,
                   STR("\n## By kind of report, F\n\nNormal: a rule on the words of the reference. "
-                      "Constant: the constant sentence's rougeL on the same pairs. "
+                      "Constant: the constant sentence's rougeL on the same pairs, "
+                      "then by how much this system's is above it. "
                       "Without an interval where there are fewer than 10 pairs.\n\n"
-                      "| by | value | pairs | rouge1 | rouge2 | rougeL | rougeLsum | constant |\n"
-                      "| --- | --- | --- | --- | --- | --- | --- | --- |\n"),
+                      "| by | value | pairs | rouge1 | rouge2 | rougeL | rougeLsum | constant | "
+                      "above it |\n"
+                      "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"),
                   e))
         return false;
     for (size_t i = 0; i < s->nstrata; i++) {
@@ -286,9 +291,16 @@ static bool md_strata(struct sbuf *b, const struct evaluate_summary *s, struct e
             if (few ? !sbuf_printf(b, e, "| %.1f ", 100 * v->f[k].mean) : !md_ci(b, &v->f[k], e))
                 return false;
         }
-        bool ok = v->has_constant ? sbuf_printf(b, e, "| %.1f |\n", 100 * v->constant_f[ROUGE_L])
-                                  : sbuf_put(b, STR("| |\n"), e);
-        if (!ok) return false;
+        if (!v->has_constant) {
+            if (!sbuf_put(b, STR("| | |\n"), e)) return false;
+            continue;
+        }
+        const struct boot_ci *over = &v->over_constant[ROUGE_L];
+        if (!sbuf_printf(b, e, "| %.1f ", 100 * v->constant_f[ROUGE_L]) ||
+            !(v->pairs < FEW_PAIRS ? sbuf_printf(b, e, "| %+.1f ", 100 * over->mean)
+                                   : md_ci(b, over, e)) ||
+            !sbuf_put(b, STR("|\n"), e))
+            return false;
     }
     return true;
 }

@@ -188,6 +188,9 @@ static bool score_own(struct eval_run *r, struct err *e)
 
 /* ---- strata */
 
+/* F of each kind, then its difference to the constant sentence's. */
+enum { STRATUM_COLS = 2 * ROUGE_KINDS };
+
 static bool stratum_run(struct eval_run *r, const struct stratum *s, double *f, struct err *e)
 {
     struct evaluate_stratum *out = &r->out->strata[r->out->nstrata];
@@ -196,12 +199,19 @@ static bool stratum_run(struct eval_run *r, const struct stratum *s, double *f, 
     eval_put_name(out->value, sizeof out->value, s->value);
     for (size_t i = 0; i < s->n; i++)
         for (int k = 0; k < ROUGE_KINDS; k++) {
-            f[i * ROUGE_KINDS + k] = score_f(&r->scores[s->rows[i]], k);
-            if (r->constant)
-                out->constant_f[k] += score_f(&r->constant[s->rows[i]], k) / (double)s->n;
+            double own = score_f(&r->scores[s->rows[i]], k);
+            double constant = r->constant ? score_f(&r->constant[s->rows[i]], k) : 0;
+            f[i * STRATUM_COLS + k] = own;
+            f[i * STRATUM_COLS + ROUGE_KINDS + k] = own - constant;
+            out->constant_f[k] += constant / (double)s->n;
         }
-    const struct eval_table t = {f, ROUGE_KINDS, ROUGE_KINDS, s->rows, s->n};
-    if (!eval_table_ci(r, &t, out->f, NULL, e)) return false;
+    const struct eval_table t = {f, STRATUM_COLS, STRATUM_COLS, s->rows, s->n};
+    struct boot_ci ci[STRATUM_COLS];
+    if (!eval_table_ci(r, &t, ci, NULL, e)) return false;
+    for (int k = 0; k < ROUGE_KINDS; k++) {
+        out->f[k] = ci[k];
+        out->over_constant[k] = ci[ROUGE_KINDS + k];
+    }
     r->out->nstrata++;
     return true;
 }
@@ -215,7 +225,7 @@ static bool strata_run(struct eval_run *r, struct err *e)
 
     if (!r->o->strata) return true;
     s = arena_alloc(&r->arena, STRATA_MAX * sizeof *s, e);
-    f = s ? arena_alloc(&r->arena, r->n * ROUGE_KINDS * sizeof *f, e) : NULL;
+    f = s ? arena_alloc(&r->arena, r->n * STRATUM_COLS * sizeof *f, e) : NULL;
     bool ok = f && strata_make(r->pairs, r->n, &r->arena, s, &n, e);
     if (!comm_agree(r->comm, ok, e)) return false;
     for (size_t i = 0; i < n; i++)

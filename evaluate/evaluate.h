@@ -75,8 +75,9 @@ struct evaluate_stratum {
     char by[16], value[48];
     size_t pairs;
     struct boot_ci f[ROUGE_KINDS];
-    bool has_constant;
-    double constant_f[ROUGE_KINDS]; /* mean of the constant baseline on the same pairs */
+    bool has_constant;                         /* without it the next two say nothing */
+    struct boot_ci over_constant[ROUGE_KINDS]; /* difference in F on the same pairs */
+    double constant_f[ROUGE_KINDS];            /* mean of the constant baseline on the same pairs */
 };
 struct evaluate_summary {
     const char *signature; /* of ROUGE; static */

@@ -6,7 +6,7 @@
  *      "nll": 12.3456, "tokens": 17}
  *
  * id is source:block:row, never a study or accession number; group is a keyed hash of the patient.
- * nll is -ln p of the reference's `tokens` tokens, EOS included, given the prompt (generate/gen_score).
+ * nll is -ln p of the reference's `tokens` tokens, EOS included, given the prompt.
  * Lines stand in sample order whatever the rank count. evaluate also reads anyone's file: only
  * prediction and reference are required.
  */

@@ -13,16 +13,10 @@
 #define DEPTH_MAX 64
 #define FILE_MAX  ((size_t)1 << 30)
 
-static void *jansson_alloc(size_t n)
-{
-    struct err ignored = {0}; /* jansson passes NULL on, and json_parse says so */
-    return mem_alloc(n, &ignored);
-}
-
 /* Before main, so that no block of jansson's is taken one way and released the other. */
 __attribute__((constructor)) static void use_our_heap(void)
 {
-    json_set_alloc_funcs(jansson_alloc, mem_free);
+    json_set_alloc_funcs(mem_alloc_or_abort, mem_free);
 }
 
 /* ---- reading */

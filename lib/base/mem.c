@@ -24,6 +24,14 @@ void *mem_alloc(size_t n, struct err *e)
     return taken(fault_hit(FAULT_MEM) ? NULL : malloc(n ? n : 1), n, e);
 }
 
+void *mem_alloc_or_abort(size_t n)
+{
+    void *p = malloc(n ? n : 1);
+    CHECK(p != NULL);
+    atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
+    return p;
+}
+
 void *mem_calloc(size_t count, size_t size, struct err *e)
 {
     size_t n;

@@ -22,6 +22,9 @@ MUST_CHECK void *mem_aligned(size_t align, size_t n, struct err *e);
 /* Copy of s, NUL-terminated. */
 MUST_CHECK char *mem_strdup(const char *s, struct err *e);
 void mem_free(void *p);
+/* For libraries that do not survive a failed allocation (jansson 2.14 corrupts its heap): never
+ * NULL, no fault point; memory that is really gone ends the process with a CHECK. */
+void *mem_alloc_or_abort(size_t n);
 
 /* Grow *items (elements of `size` bytes, capacity *cap) so that it holds at least `need`; grows by
  * half. *items and *cap stay as they are on failure. */

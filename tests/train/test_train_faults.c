@@ -67,8 +67,8 @@ static void syncs_and_renames_may_fail(void **state)
 static void memory_may_run_out(void **state)
 {
     (void)state;
-    sweep(FAULT_MEM, false, 151);
-    sweep(FAULT_MEM, true, 199);
+    sweep(FAULT_MEM, false, 23);
+    sweep(FAULT_MEM, true, 31);
 }
 
 int main(void)
