@@ -127,7 +127,7 @@ static void temporary_names_do_not_meet(void **state)
     }
     for (int i = 0; i < 3; i++) {
         OK(fs_writer_open(testdir_path("a"), &w[i], &e));
-        OK(fs_writer_put(w[i], "012" + i, 1, &e));
+        OK(fs_writer_put(w[i], &"012"[i], 1, &e));
     }
     for (int i = 0; i < 3; i++) {
         OK(fs_writer_commit(w[i], &e));

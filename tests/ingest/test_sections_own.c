@@ -63,8 +63,8 @@ static void test_headers(void **state)
         "A\n \n CHEST, 2 VIEWS: The lungs are clear.\n \n IMPRESSION: Normal.",
         "INDICATION: Cough. FINDINGS: The lungs are clear. IMPRESSION: Normal.",
         "HISTORY: Cough., FINDINGS:, The lungs are clear., IMPRESSION:, Normal.",
-        "FINDINGS:\n\nCHEST, TWO VIEWS:\n\nThe lungs are clear.\n\nIMPRESSION:\n\nIMPRESSION: "
-        "Normal.",
+        ("FINDINGS:\n\nCHEST, TWO VIEWS:\n\nThe lungs are clear.\n\nIMPRESSION:\n\nIMPRESSION: "
+         "Normal."),
         "TECHNIQUE AND FINDINGS: The lungs are clear.\nIMPRESSION ON PRELIMINARY READ: Normal.",
     };
     (void)state;
