@@ -88,6 +88,35 @@ static bool find_places(struct job *j, struct err *e)
     return ok;
 }
 
+struct listed {
+    struct str study;
+    size_t row;
+};
+
+static int compare_listed(const void *a, const void *b)
+{
+    const struct listed *x = a, *y = b;
+    int c = str_cmp(x->study, y->study);
+    return c ? c : (x->row > y->row) - (x->row < y->row);
+}
+
+/* A study listed twice (under two patients): the script keeps the last it read for both rows. */
+static bool share_places(struct job *j, struct err *e)
+{
+    struct listed *order = mem_calloc(j->nrows + 1, sizeof *order, e);
+
+    if (!order) return false;
+    for (size_t i = 0; i < j->nrows; i++)
+        order[i] = (struct listed){j->rows[i].study, i};
+    qsort(order, j->nrows, sizeof *order, compare_listed);
+    for (size_t i = j->nrows; i-- > 1;) {
+        if (str_eq(order[i].study, order[i - 1].study))
+            j->places[order[i - 1].row] = j->places[order[i].row];
+    }
+    mem_free(order);
+    return true;
+}
+
 /* ---- writing */
 static bool put_member(struct job *j, const char *key, struct str value, struct err *e)
 {
@@ -184,7 +213,7 @@ static bool run(struct job *j, const char *corpus_dir, const struct ingest_sourc
     j->rows = split_rows(j->list, &j->nrows);
     if (!check_split(j, (enum record_split)split, e)) return false;
     if (!open_blocks(j, source->name, e)) return false;
-    if (!find_places(j, e)) return false;
+    if (!find_places(j, e) || !share_places(j, e)) return false;
     return write_rows(j, (enum record_split)split, out_path, e);
 }
 

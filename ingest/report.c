@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "ingest/cell.h"
 #include "ingest/sections.h"
 #include "ingest/sections_own.h"
 #include "text/clean.h"
@@ -111,33 +112,17 @@ enum record_status report_status(struct str cell)
 }
 
 /* ---- text */
-/* What is not UTF-8 in a table came from Excel or an older Windows program. Windows-1252's code
- * points of the bytes 80 to 9f; the five holes stand for themselves (WHATWG Encoding Standard). */
-static bool put_windows(struct str in, struct sbuf *out, struct err *e)
-{
-    static const uint16_t high[32] = {
-        0x20AC, 0x0081, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
-        0x2039, 0x0152, 0x008D, 0x017D, 0x008F, 0x0090, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
-        0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x009D, 0x017E, 0x0178,
-    };
-
-    for (size_t i = 0; i < in.n; i++) {
-        uint8_t c = (uint8_t)in.p[i];
-        if (!utf8_put(out, c >= 0x80 && c < 0xA0 ? high[c - 0x80] : c, e)) return false;
-    }
-    return true;
-}
-
-/* Well-formed UTF-8: borrowed; else decoded or repaired into buf. */
+/* Well-formed UTF-8: borrowed; else repaired into buf. */
 static bool decode(struct str in, bool table, struct sbuf *buf, struct str *out, uint32_t *flags,
                    struct err *e)
 {
     uint64_t bad = 0;
     size_t at = buf->n;
 
+    if (table) return cell_text(in, buf, out, flags, e);
     *out = in;
     if (utf8_valid(in)) return true;
-    if (table ? !put_windows(in, buf, e) : !utf8_repair(in, buf, &bad, e)) return false;
+    if (!utf8_repair(in, buf, &bad, e)) return false;
     *out = str_sub(sbuf_str(buf), at, buf->n);
     *flags |= RECORD_REPAIRED_UTF8;
     return true;

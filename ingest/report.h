@@ -21,7 +21,7 @@ struct report_input {
     struct str text; /* the whole report, any bytes */
     struct str patient, study;
     uint64_t entry, offset;
-    bool table; /* what is not UTF-8 is Windows-1252 */
+    bool table; /* the text is a cell, see ingest/cell.h */
     /* Tables only. Cells of sections are used where the text has none. */
     struct str section[SEC_COUNT];
     struct str column, code, description;

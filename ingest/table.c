@@ -1,10 +1,8 @@
 #include "ingest/table.h"
 
-#include <stdio.h>
-
 #include "base/mem.h"
 
-enum { MAX_JOINED = 8, MAX_NAMES_SHOWN = 300 };
+enum { MAX_JOINED = 8 };
 
 struct table_map {
     size_t column[ROLE_COUNT][MAX_JOINED];
@@ -66,23 +64,6 @@ static bool taken(const struct table_map *m, size_t column)
     return false;
 }
 
-/* The header's names, cut: for errors. */
-static bool missing(const char *what, const struct str *header, size_t n, struct err *e)
-{
-    char names[MAX_NAMES_SHOWN + 64];
-    size_t at = 0;
-
-    names[0] = 0;
-    for (size_t i = 0; i < n && at + header[i].n + 3 < MAX_NAMES_SHOWN; i++) {
-        memcpy(names + at, i ? ", " : "", i ? 2 : 0);
-        at += i ? 2 : 0;
-        memcpy(names + at, header[i].p, header[i].n);
-        at += header[i].n;
-        names[at] = 0;
-    }
-    return err_set(e, ERR_CONFIG, "%s; the header has: %s", what, names);
-}
-
 static bool take_asked(struct table_map *m, const struct ingest_columns *asked,
                        const struct str *header, size_t n, struct err *e)
 {
@@ -90,9 +71,8 @@ static bool take_asked(struct table_map *m, const struct ingest_columns *asked,
         for (size_t i = 0; i < asked->role[r].n; i++) {
             const char *name = asked->role[r].v[i];
             size_t column = csv_column(header, n, str_of(name));
-            char what[128];
-            (void)snprintf(what, sizeof what, "there is no column %.64s", name);
-            if (column == SIZE_MAX) return missing(what, header, n, e);
+            if (column == SIZE_MAX)
+                return err_set(e, ERR_CONFIG, "none of the %zu columns is named %.64s", n, name);
             if (m->n[r] == MAX_JOINED)
                 return err_set(e, ERR_CONFIG, "more than %d columns for one part", MAX_JOINED);
             m->column[r][m->n[r]++] = column;
@@ -129,8 +109,11 @@ bool table_map_open(const struct ingest_columns *asked, const struct str *header
         if (!given[r]) guess(m, r, header, n);
     }
     if (m->n[ROLE_TEXT] + m->n[ROLE_FINDINGS] + m->n[ROLE_IMPRESSION] == 0) {
-        missing("no column of report text, findings or impression: name them under columns", header,
-                n, e);
+        /* The names stay out of it: a table without a header has a report in its first line. */
+        err_set(e, ERR_CONFIG,
+                "none of the %zu columns is known as report text, findings or impression: name "
+                "them under columns; the first line must be a header",
+                n);
         goto out;
     }
     ok = true;

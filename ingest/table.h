@@ -16,7 +16,7 @@ enum { TABLE_MAX_CELLS = 4096 };
 bool table_member(const struct archive_member *m);
 
 struct table_map;
-/* What is missing is ERR_CONFIG that names the table's columns. */
+/* A column that is asked for and not there, or no text at all, is ERR_CONFIG. */
 MUST_CHECK bool table_map_open(const struct ingest_columns *asked, const struct str *header,
                                size_t n, struct table_map **out, struct err *e);
 /* Views into the row, or into m until the next row. Entry is left as it is. */
