@@ -96,10 +96,9 @@ static bool split_text(struct str text, struct arena *a, struct section_list *l,
         return false;
     while (more) {
         struct section s = {.begin = h.text, .start = h.text};
-        size_t from = find_newline(text, h.text);
         if (!name_of(h.name, a, &s.name, e)) return false;
         /* A header directly behind one whose own newline was taken is swallowed: as published. */
-        more = find_header(text, from == SIZE_MAX ? h.text : from, &next);
+        more = find_header(text, h.text, &next);
         s.end = more ? next.newline : text.n;
         if (!section_list_put(l, s, e)) return false;
         h = next;

@@ -438,8 +438,12 @@ static void test_windows_cells(void **state)
 
 static void expect_break(const struct record *r, size_t i, void *ctx)
 {
-    static const char *const want[] = {"The lungs\nare clear.", "The lungs\nare clear.",
-                                       "The lungs\nare clear.", "A \\n b\nc", "a < b_x000"};
+    static const char *const want[] = {"The lungs\nare clear.",
+                                       "The lungs\nare clear.",
+                                       "The lungs\nare clear.",
+                                       "A \\n b\nc",
+                                       "a < b_x000",
+                                       "A \\n b\nc"};
     struct str text = {r->text.p + r->section[SEC_FINDINGS].offset,
                        r->section[SEC_FINDINGS].length};
     (void)ctx;
@@ -453,10 +457,11 @@ static void test_line_break_marks(void **state)
     char *cell;
     (void)state;
     sources[0].format = FORMAT_CSV;
-    sources[0].path = write_csv("a.csv", "id,findings,impression\n1,The lungs<BR/>are clear.,x\n"
-                                         "2,The lungs\\nare clear.,x\n"
-                                         "3,\"The lungs_x000D_\nare clear.\",x\n"
-                                         "4,\"A \\n b\nc\",x\n5,a < b_x000,x\n");
+    sources[0].path =
+        write_csv("a.csv", "id,findings,impression\n1,The lungs<BR/>are clear.,x\n"
+                           "2,The lungs\\nare clear.,x\n"
+                           "3,\"The lungs_x000D_\nare clear.\",x\n"
+                           "4,\"A \\n b\nc\",x\n5,a < b_x000,x\n6,\"A \\n b_x000D_\nc\",x\n");
     run();
     each_record("one", expect_break, NULL);
     cell = malloc(40000);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -129,6 +131,22 @@ static void test_round_trip(void **state)
         assert_memory_equal(sha, reader_sha, 32);
         record_reader_close(r);
     }
+}
+
+/* HDF5 would put the time into the file. Its calls land here: no two are the same. */
+static time_t now = 1000000000;
+time_t time(time_t *out)
+{
+    now += 100;
+    if (out) *out = now;
+    return now;
+}
+
+int gettimeofday(struct timeval *restrict tv, void *restrict zone)
+{
+    (void)zone;
+    *tv = (struct timeval){time(NULL), 0};
+    return 0;
 }
 
 static void test_equal_bytes(void **state)
