@@ -8,23 +8,7 @@
 #include "base/fs.h"
 #include "support/testdir.h"
 
-static char python[512];
-
-static bool find_python(void)
-{
-    const char *env = getenv("RADMILL_REF_PYTHON"),
-               *tries[] = {env ? env : "", "/root/ref/bin/python"};
-    char cmd[700];
-    for (size_t i = 0; i < 2; i++) {
-        if (!tries[i][0]) continue;
-        snprintf(cmd, sizeof cmd, "'%s' -c 'import peft, transformers' >/dev/null 2>&1", tries[i]);
-        if (system(cmd) == 0) {
-            snprintf(python, sizeof python, "%s", tries[i]);
-            return true;
-        }
-    }
-    return false;
-}
+static const char *python;
 
 static void run_python(const char *dir)
 {
@@ -198,9 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_all_linear),
                                        cmocka_unit_test(test_some_layers),
                                        cmocka_unit_test(test_full)};
-    if (!find_python()) {
-        printf("SKIP: no Python with peft and transformers: set RADMILL_REF_PYTHON\n");
-        return 77;
-    }
+    python = testdir_python("peft, transformers");
+    if (!python) return 77;
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -455,17 +455,14 @@ static void h5py_reads_it(void **state)
 {
     struct shard_opts o = kit_opts(shards);
     char cmd[3000];
+    const char *python = testdir_python("h5py");
 
     (void)state;
     kit_corpus(corpus, sources, 2, NULL);
     o.shard_size = 1000;
     run_with(&o);
-    if (access("/root/ref/bin/python", X_OK) != 0) {
-        printf("SKIP: no reference python with h5py\n");
-        skip();
-    }
-    snprintf(cmd, sizeof cmd,
-             "/root/ref/bin/python '%s/tests/shard/check_shards.py' '%s' >/dev/null",
+    if (!python) skip();
+    snprintf(cmd, sizeof cmd, "'%s' '%s/tests/shard/check_shards.py' '%s' >/dev/null", python,
              RADMILL_SOURCE, shards);
     assert_int_equal(system(cmd), 0);
     if (system("command -v h5dump >/dev/null") != 0) return;

@@ -7,6 +7,17 @@
 
 static char dir[512];
 
+const char *testdir_python(const char *modules)
+{
+    const char *python = getenv("RADMILL_PYTHON");
+    char cmd[1024];
+    if (!python || !python[0]) python = "python3";
+    snprintf(cmd, sizeof cmd, "'%s' -c 'import %s' >/dev/null 2>&1", python, modules);
+    if (system(cmd) == 0) return python;
+    printf("SKIP: %s does not import %s\n", python, modules);
+    return NULL;
+}
+
 static void die(const char *what, const char *path)
 {
     fprintf(stderr, "testdir: %s %s\n", what, path);

@@ -15,6 +15,9 @@ void testdir_remove(void);
 const char *testdir_path(const char *name);
 /* Path below ../shared, or NULL after printing why the test is skipped. */
 const char *testdir_shared(const char *name);
+/* A Python ($RADMILL_PYTHON, else python3) that imports these modules ("peft, torch"), or NULL after
+ * printing why the test is skipped. */
+const char *testdir_python(const char *modules);
 /* Write a file (test aborts on failure); read one whole into malloc'ed, NUL-terminated memory. */
 void testdir_write(const char *path, const void *p, size_t n);
 char *testdir_read(const char *path, size_t *n);

@@ -2,6 +2,7 @@
 # A short run's event file, read by TensorBoard itself: tensorboard.sh DRIVER. RADMILL_PYTHON: a Python that
 # has it.
 set -eu
+export ASAN_OPTIONS=detect_leaks=0 # Open MPI leaks at exit
 dir=$(mktemp -d "${TMPDIR:-/tmp}/radmill-events-XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 "$1" "$dir/model" "$dir/shards" "$dir/run" train.bin_tokens=64 train.tokens_per_step=256 \
