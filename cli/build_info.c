@@ -3,4 +3,3 @@
 const char *const build_info_version = RADMILL_VERSION;
 const char *const build_info_commit = RADMILL_COMMIT;
 const char *const build_info_compiler = RADMILL_COMPILER;
-const char *const build_info_mpi = RADMILL_MPI_BUILT;

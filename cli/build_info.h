@@ -7,4 +7,3 @@
 extern const char *const build_info_version;  /* "0.1.0" */
 extern const char *const build_info_commit;   /* "9cc31a2", "-dirty" behind it, or "unknown" */
 extern const char *const build_info_compiler; /* "gcc 12.2.0, -O2 -g" */
-extern const char *const build_info_mpi;      /* "Open MPI 4.1.4" or "none" */

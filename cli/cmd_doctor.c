@@ -6,16 +6,24 @@
 #include "cli/build_info.h"
 #include "cli/cmd.h"
 #include "compute/dev.h"
+#include "ingest/archive.h"
+#include "ingest/record.h"
 
 static void print_ranks(struct cmd_call *call)
 {
     const char *ntasks = getenv("SLURM_NTASKS");
     cmd_print(call, "  ranks        %d (%d on this node), MPI library: %s\n", comm_size(call->comm),
               comm_local_size(call->comm), comm_library());
-    cmd_print(call, "  built with   MPI: %s\n", build_info_mpi);
     cmd_print(call, "  SLURM        %s%s\n",
               getenv("SLURM_JOB_ID") ? "inside a job, tasks " : "not inside a job",
               getenv("SLURM_JOB_ID") && ntasks ? ntasks : "");
+}
+
+static void print_version(struct cmd_call *call, const char *name, struct version_pair v)
+{
+    bool same = str_eq(str_of(v.built), str_of(v.found));
+    cmd_print(call, "  %-12s %s, built with %s%s\n", name, v.found, v.built,
+              same ? "" : "   <- differs: rebuild, or load the module it was built with");
 }
 
 bool cmd_doctor(struct cmd_call *call)
@@ -28,6 +36,9 @@ bool cmd_doctor(struct cmd_call *call)
     cmd_print(call, "  processors   %ld online, %.1f GiB memory\n", sysconf(_SC_NPROCESSORS_ONLN),
               (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE) / 1073741824.0);
     print_ranks(call);
+    print_version(call, "MPI standard", comm_version());
+    print_version(call, "HDF5", record_library_version());
+    print_version(call, "libarchive", archive_library_version());
     if (dev_open("cpu", 1, &d, &e)) {
         cmd_print(call, "  cpu          %s\n  auto dtype   %s\n", dev_describe(d),
                   dev_prefers_bf16(d) ? "bf16" : "f32");

@@ -3,6 +3,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -212,4 +213,13 @@ void archive_stream_close(struct archive_stream *s)
     gunzip_close(s->gz);
     fs_map_close(&s->map);
     mem_free(s);
+}
+
+struct version_pair archive_library_version(void)
+{
+    struct version_pair v;
+    const int n = archive_version_number();
+    snprintf(v.built, sizeof v.built, "%s", ARCHIVE_VERSION_ONLY_STRING);
+    snprintf(v.found, sizeof v.found, "%d.%d.%d", n / 1000000, n / 1000 % 1000, n % 1000);
+    return v;
 }

@@ -8,8 +8,10 @@
  * looked at: libarchive reports a bad checksum after it has delivered the bytes.
  */
 #pragma once
+#include "base/version.h"
 #include "ingest/record.h"
 
+struct version_pair archive_library_version(void);
 /* Decode the single entry whose local header begins the window, at most max_bytes of it; out is
  * cleared first. *why: -1 or an enum record_reject. False: no memory. */
 MUST_CHECK bool archive_zip_entry(struct str window, uint64_t max_bytes, struct sbuf *out, int *why,

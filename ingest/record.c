@@ -1,6 +1,7 @@
 #include "ingest/record.h"
 
 #include <hdf5.h>
+#include <stdio.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -665,4 +666,14 @@ void record_reader_close(struct record_reader *r)
     for (int c = 0; c < COL_COUNT; c++)
         mem_free(r->col[c]);
     mem_free(r);
+}
+
+struct version_pair record_library_version(void)
+{
+    struct version_pair v;
+    unsigned major = 0, minor = 0, release = 0;
+    (void)H5get_libversion(&major, &minor, &release);
+    snprintf(v.built, sizeof v.built, "%d.%d.%d", H5_VERS_MAJOR, H5_VERS_MINOR, H5_VERS_RELEASE);
+    snprintf(v.found, sizeof v.found, "%u.%u.%u", major, minor, release);
+    return v;
 }

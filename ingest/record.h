@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/str.h"
+#include "base/version.h"
 
 enum record_section {
     SEC_FINDINGS,
@@ -167,6 +168,9 @@ MUST_CHECK bool record_writer_commit(struct record_writer *w, struct err *e);
 /* Of the committed file's bytes. */
 void record_writer_sha256(const struct record_writer *w, uint8_t out[32]);
 void record_writer_close(struct record_writer *w); /* drops the block unless committed */
+
+/* Of libhdf5. */
+struct version_pair record_library_version(void);
 
 struct record_reader;
 /* Open and check version, schema, checksum, every offset and code. The whole block is read into

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/version.h"
 
 struct comm;
 
@@ -31,7 +32,8 @@ int comm_rank(const struct comm *c);
 int comm_size(const struct comm *c);
 int comm_local_rank(const struct comm *c); /* among the ranks of this node */
 int comm_local_size(const struct comm *c);
-const char *comm_library(void); /* "Open MPI v4.1.4, ..." or "none" */
+const char *comm_library(void);         /* "Open MPI v4.1.4, ..." or "none" */
+struct version_pair comm_version(void); /* of the MPI standard, e.g. "3.1" */
 
 /* Contiguous share of n items: [begin, end); the first n % size ranks get one more. */
 struct comm_range {

@@ -1,5 +1,6 @@
 /* The only file that includes mpi.h. Errors keep MPI's default handler, which ends the job. */
 #include <mpi.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,6 +133,16 @@ bool comm_open(int *argc, char ***argv, struct comm **out, struct err *e)
     }
     *out = c;
     return true;
+}
+
+struct version_pair comm_version(void)
+{
+    struct version_pair v;
+    int major = 0, minor = 0;
+    MPI_Get_version(&major, &minor);
+    snprintf(v.built, sizeof v.built, "%d.%d", MPI_VERSION, MPI_SUBVERSION);
+    snprintf(v.found, sizeof v.found, "%d.%d", major, minor);
+    return v;
 }
 
 const char *comm_library(void)
