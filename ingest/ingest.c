@@ -176,6 +176,19 @@ out:
     return ok;
 }
 
+/* The commonest reason of a source's rejections. */
+static const char *main_reason(const struct run *r, size_t source)
+{
+    uint64_t count[REJECT_COUNT] = {0};
+    size_t most = 0;
+    for (size_t k = 0; k < r->nfacts; k++)
+        for (size_t j = 0; j < REJECT_COUNT; j++)
+            if (r->facts[k].source == source) count[j] += r->facts[k].rejected[j];
+    for (size_t j = 1; j < REJECT_COUNT; j++)
+        if (count[j] > count[most]) most = j;
+    return record_reject_names[most];
+}
+
 static bool check_bad(const struct run *r, struct err *e)
 {
     for (size_t i = 0; i < r->set.n; i++) {
@@ -188,11 +201,11 @@ static bool check_bad(const struct run *r, struct err *e)
         }
         if ((double)bad > r->o->max_bad * (double)(good + bad))
             return err_set(e, ERR_LIMIT,
-                           "source %s: %llu of %llu reports cannot be read, more than "
-                           "corpus.max_bad = %g; see %s/quarantine/%s.jsonl",
+                           "source %s: %llu of %llu reports cannot be read (mostly: %s), more "
+                           "than corpus.max_bad = %g; see %s/quarantine/%s.jsonl",
                            r->set.v[i].o->name, (unsigned long long)bad,
-                           (unsigned long long)(good + bad), r->o->max_bad, r->o->dir,
-                           r->set.v[i].o->name);
+                           (unsigned long long)(good + bad), main_reason(r, i), r->o->max_bad,
+                           r->o->dir, r->set.v[i].o->name);
     }
     return true;
 }

@@ -4,13 +4,14 @@
 tiny_setup 200 40
 ranks 2 ingest "$work/c.yaml" >/dev/null
 ranks 2 shard "$work/c.yaml" >/dev/null
-before=$(tree "$work/corpus")
+# what the corpus is: its manifest, and every block that it names, read and checked
+state() { sha256sum <"$work/corpus/manifest.json"; one inspect "$work/corpus"; }
+before=$(state)
 zip=$work/data/mimic-cxr-reports.zip
 cp "$zip" "$work/good.zip"
 
 usable() {
-  [ "$(tree "$work/corpus")" = "$before" ] || fail "$1: the old corpus was touched"
-  one inspect "$work/corpus" >/dev/null || fail "$1: the old corpus cannot be read"
+  [ "$(state)" = "$before" ] || fail "$1: the old corpus is not what it was"
 }
 # a truncated zip has no directory
 head -c 40000 "$work/good.zip" >"$zip"
@@ -61,7 +62,6 @@ cp "$work/good.zip" "$zip"
 ranks 2 ingest "$work/c.yaml" | grep -q '(0 made now)' || fail "the good archive was not recognised again"
 
 # shards of another tokenizer; a GGUF that is none; a missing model
-sed 's/"!"/"\\u00ff!"/' "$work/model/tokenizer.json" >/dev/null
 cp -r "$work/model" "$work/other"
 python3 - "$work/other/tokenizer.json" <<'PY'
 import json, sys
@@ -80,14 +80,11 @@ expect 1 'nowhere' "$radmill" train "$work/c.yaml" --set "model.base=$work/nowhe
 if RADMILL_FAULT=write:1:forever "$radmill" ingest "$work/c.yaml" --set "corpus.dir=$work/full" >/dev/null 2>&1; then
   echo "SKIP: this build has no fault points"
 else
-  shards=$(tree "$work/shards")
-  for n in 1 2 3 5 8 13; do
+  shards=$(one inspect "$work/shards")
+  for n in 1 2 3; do
     expect 1 'No space left' env RADMILL_FAULT="write:$n:forever" "$radmill" shard "$work/c.yaml" --set shards.max_tokens=900
-    [ "$(tree "$work/shards" | head -c 1000)" ] || fail "no shards left"
-    one inspect "$work/shards" >/dev/null || fail "a full disk at write $n broke the shards"
+    [ "$(one inspect "$work/shards")" = "$shards" ] || fail "a full disk at write $n changed the shards"
     one train "$work/c.yaml" --set train.max_steps=1 --set "train.dir=$work/after$n" >/dev/null || fail "old shards do not train after write $n"
-    [ -n "$shards" ]
-    [ "$n" -lt 3 ] || break
   done
 fi
 echo "bad_input: ok"
