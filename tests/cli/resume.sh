@@ -3,7 +3,7 @@
 # adapter are those of the undisturbed run.
 . "$(dirname "$0")/lib.sh"
 tiny_setup 200 0
-sed -i '/name: site/d; s/split_dev: 0.1/split_dev: 0.02/; s/max_tokens: 1024/max_tokens: 512/' "$work/c.yaml"
+sed -i '/name: site/d; s/max_tokens: 1024/max_tokens: 512/' "$work/c.yaml"
 ranks 2 ingest "$work/c.yaml" >/dev/null
 ranks 2 shard "$work/c.yaml" >/dev/null
 long=(--set train.max_steps=16 --set train.bin_tokens=512 --set train.tokens_per_step=1536 --set "train.save_every=3 steps"
