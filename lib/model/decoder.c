@@ -146,11 +146,13 @@ bool decoder_work_open(struct model *m, struct lora *l, uint32_t max_tokens, uin
                        bool train, struct decoder_work **out, struct err *e)
 {
     struct decoder_work *w = mem_calloc(1, sizeof *w, e);
-    uint32_t n = m->spec.layers * LINEARS, *widths = mem_calloc(n, sizeof *widths, e);
+    uint32_t n = m->spec.layers * LINEARS, *widths = NULL;
     bool ok = false;
 
     CHECK(max_tokens > 0 && max_rows > 0 && max_rows <= max_tokens && (l || !train));
-    if (!w || !widths) goto out;
+    if (!w) goto out;
+    widths = mem_calloc(n, sizeof *widths, e);
+    if (!widths) goto out;
     for (uint32_t i = 0; i < n; i++) {
         const struct lora_group *g = lora_group_of(l, i / LINEARS, i % LINEARS);
         widths[i] = g ? g->width : 0;

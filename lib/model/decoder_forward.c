@@ -1,5 +1,7 @@
 #include "model/decoder_parts.h"
 
+enum { VOCAB_BLOCK = 4096 };
+
 struct lin_call work_call(const struct decoder_work *w, uint32_t layer, enum linear lin,
                           struct dev_mat x)
 {
@@ -114,18 +116,33 @@ static bool chunk_logits(struct decoder_work *w, uint32_t at, uint32_t n, struct
            dev_gemm(w->m->dev, nt, norm, w->m->head, rows_of(w->logits, n), e);
 }
 
+/* dn = dlogits * head, the vocabulary in blocks: one chain of a hundred thousand f32 terms would
+ * cost a digit of every gradient below. */
+static bool chunk_dn(struct decoder_work *w, struct dev_mat dl, struct dev_mat dn, struct err *e)
+{
+    const struct model_spec *s = &w->m->spec;
+    for (uint32_t v = 0; v < s->vocab; v += VOCAB_BLOCK) {
+        uint32_t n = s->vocab - v < VOCAB_BLOCK ? s->vocab - v : VOCAB_BLOCK;
+        struct dev_gemm nn = {false, false, 1, v ? 1 : 0};
+        if (!dev_gemm(w->m->dev, nn, dev_mat_part(dl, 0, dl.rows, v, n),
+                      dev_mat_part(w->m->head, v, n, 0, s->d), dn, e))
+            return false;
+    }
+    return true;
+}
+
 /* dlogits hold the gradient: on to dxr, and to the head when it is trained. */
 static bool chunk_backward(struct decoder_work *w, uint32_t at, uint32_t n, struct dev_mat norm,
                            struct err *e)
 {
     const struct model_spec *s = &w->m->spec;
     struct dev *d = w->m->dev;
-    struct dev_gemm nn = {false, false, 1, 0}, tn_add = {true, false, 1, 1};
-    struct dev_mat dl = rows_of(w->dlogits, n), dn = shape_of(w->dy, n, s->d);
+    struct dev_gemm tn_add = {true, false, 1, 1};
+    struct dev_mat dl = rows_of(w->dlogits, n), dn = shape_of(w->dx, n, s->d); /* dx is free yet */
     uint32_t head = s->tied ? 0 : model_ntensors(s) - 1;
 
     if (w->m->dtype != DEV_F32 && !dev_cast(d, rows_of(w->logits, n), dl, e)) return false;
-    if (!dev_gemm(d, nn, dl, w->m->head, dn, e)) return false;
+    if (!chunk_dn(w, dl, dn, e)) return false;
     if (w->l->method == LORA_FULL &&
         !dev_gemm(d, tn_add, dl, norm,
                   dev_mat_of(w->grad, w->l->tensors[head].offset, DEV_F32, s->vocab, s->d), e))

@@ -216,8 +216,9 @@ static bool read_tensors(struct gguf *g, struct cursor *c, uint64_t n, struct er
         return err_set(e, ERR_FORMAT, "%s: alignment %llu is no power of two up to %d", c->what,
                        (unsigned long long)align, MAX_ALIGN);
     g->tensors = mem_calloc((size_t)n + 1, sizeof *g->tensors, e);
+    if (!g->tensors) return false;
     at = mem_calloc((size_t)n + 1, sizeof *at, e);
-    if (!g->tensors || !at) goto out;
+    if (!at) return false;
     for (; g->ntensors < n; g->ntensors++) {
         if (!take_tensor(c, &g->tensors[g->ntensors], &at[g->ntensors], e)) goto out;
     }

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
+#include "base/mem.h"
+#include "model/safetensors.h"
 #include "support/testdir.h"
 
 /* One model with adapter and workspace on a device. */
@@ -359,6 +362,132 @@ static void test_dropout(void **state)
     rig_close(&r);
 }
 
+/* ---- fewer adapters: the backward pass stops early, and must not stop too early */
+
+/* Gradient of the adapter that has only `target`, by way of the whole adapter with every other B zero: then the
+ * others add nothing to the forward pass. */
+static void only(const char *target)
+{
+    struct rig r;
+    struct tiny_batch t;
+    struct lora *few = NULL;
+    struct decoder_work *w = NULL;
+    struct lora_opts o = {.rank = 4, .alpha = 6, .targets = {&target, 1}};
+    struct dev_buf *grad = NULL;
+    size_t n, nf, checked = 0;
+    double loss, want;
+
+    tiny_batch(&t);
+    rig_open(&r, "cpu", TINY_MISTRAL, DEV_F32, false, 0);
+    OK(lora_open(r.m, &o, 1, &few, e));
+    const struct lora_tensor *lt = lora_tensors(r.l, &n), *lf = lora_tensors(few, &nf);
+    float *p = malloc(lora_count(r.l) * sizeof *p), *g = malloc(lora_count(few) * sizeof *g);
+    OK(dev_download(r.d, lora_params(r.l), 0, p, lora_count(r.l) * sizeof *p, e));
+    for (size_t i = 0; i < n; i++) {
+        size_t bytes = (size_t)lt[i].rows * lt[i].cols * sizeof *p;
+        for (size_t k = 0; k < nf; k++) {
+            if (strcmp(lf[k].name, lt[i].name) == 0)
+                OK(dev_upload(r.d, lora_params(few), lf[k].offset * sizeof *p, p + lt[i].offset,
+                              bytes, e));
+        }
+        if (!strstr(lt[i].name, target) && strstr(lt[i].name, "lora_B"))
+            memset(p + lt[i].offset, 0, bytes);
+    }
+    OK(dev_upload(r.d, lora_params(r.l), 0, p, lora_count(r.l) * sizeof *p, e));
+    OK(lora_refresh(r.l, e));
+    OK(lora_refresh(few, e));
+    want = grad_of(&r, &t.b);
+    OK(decoder_work_open(r.m, few, 64, 32, true, &w, e));
+    OK(dev_buf_open(r.d, lora_count(few) * sizeof *g, &grad, e));
+    OK(decoder_grad(w, &t.b, 0, grad, &loss, e));
+    OK(dev_download(r.d, grad, 0, g, lora_count(few) * sizeof *g, e));
+    assert_true(loss == want);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < nf; k++) {
+            if (strcmp(lf[k].name, lt[i].name) != 0) continue;
+            size_t count = (size_t)lf[k].rows * lf[k].cols;
+            double rms = rel_rms(g + lf[k].offset, r.host + lt[i].offset, count);
+            if (!(rms < 1e-6)) fail_msg("%s alone: %g", lt[i].name, rms);
+            checked++;
+        }
+    }
+    assert_int_equal(checked, nf);
+    free(p);
+    free(g);
+    dev_buf_close(grad);
+    decoder_work_close(w);
+    lora_close(few);
+    rig_close(&r);
+}
+
+static void test_one_target(void **state)
+{
+    (void)state;
+    static const char *const targets[] = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                                          "gate_proj", "up_proj", "down_proj"};
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
+        only(targets[i]);
+}
+
+/* An adapter on the last block alone, as layers_to_transform makes them. */
+static void test_last_block(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct tiny_batch t;
+    struct safetensor list[14];
+    struct safetensors_writer *sw = NULL;
+    struct lora *few = NULL;
+    struct decoder_work *w = NULL;
+    struct dev_buf *grad = NULL;
+    size_t n, nf;
+    double loss;
+
+    tiny_batch(&t);
+    rig_open(&r, "cpu", TINY_LLAMA, DEV_F32, false, 0);
+    OK(lora_save(r.l, testdir_path("last"), NULL, e));
+    const struct lora_tensor *lt = lora_tensors(r.l, &n);
+    size_t block = lt[14].offset, count = lora_count(r.l);
+    float *p = malloc(count * sizeof *p), *g = malloc(count * sizeof *g);
+    OK(dev_download(r.d, lora_params(r.l), 0, p, count * sizeof *p, e));
+    for (size_t i = 0; i < 14; i++)
+        list[i] = (struct safetensor){
+            .name = lt[14 + i].name, .ndims = 2, .dims = {lt[14 + i].rows, lt[14 + i].cols}};
+    OK(safetensors_writer_open(testdir_path("last/adapter_model.safetensors"), list, 14, &sw, e));
+    OK(safetensors_writer_put(sw, p + block, (count - block) * sizeof *p, e));
+    OK(safetensors_writer_commit(sw, e));
+    safetensors_writer_close(sw);
+    OK(lora_load(r.m, testdir_path("last"), &few, e));
+    lora_tensors(few, &nf);
+    assert_int_equal(nf, 14);
+    for (size_t i = 0; i < 14; i++) {
+        if (strstr(lt[i].name, "lora_B"))
+            memset(p + lt[i].offset, 0, (size_t)lt[i].rows * lt[i].cols * sizeof *p);
+    }
+    OK(dev_upload(r.d, lora_params(r.l), 0, p, count * sizeof *p, e));
+    OK(lora_refresh(r.l, e));
+    double want = grad_of(&r, &t.b);
+    OK(decoder_work_open(r.m, few, 64, 32, true, &w, e));
+    OK(dev_buf_open(r.d, lora_count(few) * sizeof *g, &grad, e));
+    OK(decoder_grad(w, &t.b, 0, grad, &loss, e));
+    OK(dev_download(r.d, grad, 0, g, lora_count(few) * sizeof *g, e));
+    assert_true(loss == want);
+    assert_true(rel_rms(g, r.host + block, count - block) < 1e-6);
+    /* saved again, the targets are named in full */
+    json_t *j;
+    OK(lora_save(few, testdir_path("last2"), NULL, e));
+    OK(json_read_file(testdir_path("last2/adapter_config.json"), 1 << 16, &j, e));
+    assert_string_equal(json_string_value(json_array_get(json_object_get(j, "target_modules"), 0)),
+                        "model.layers.1.self_attn.q_proj");
+    json_decref(j);
+    free(p);
+    free(g);
+    dev_buf_close(grad);
+    decoder_work_close(w);
+    lora_close(few);
+    rig_close(&r);
+}
+
 /* ---- memory: the plan is what is taken */
 static void test_work_bytes(void **state)
 {
@@ -391,6 +520,47 @@ static void test_work_bytes(void **state)
     }
 }
 
+#ifdef RADMILL_FAULTS
+/* Fail the n-th allocation of opening everything: an error, nothing kept. */
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    const char *dir = tiny_write(TINY_LLAMA);
+    static const char *const all[] = {"all-linear"};
+    struct lora_opts o = {.rank = 2, .alpha = 2, .targets = {all, 1}};
+    struct dev *d = NULL;
+    struct model *m = NULL;
+    OK(dev_open("cpu", 1, &d, e));
+    OK(model_open(d, dir, DEV_BF16, &m, e));
+    struct lora *warm = NULL; /* the device keeps its scratch memory from the first use on */
+    OK(lora_open(m, &o, 1, &warm, e));
+    lora_close(warm);
+    for (uint64_t n = 1; n < 1000; n++) {
+        struct err why = {0};
+        struct lora *l = NULL;
+        struct decoder_work *w = NULL;
+        struct decoder_cache *c = NULL;
+        size_t blocks = mem_live_blocks(), bytes = dev_bytes_live(d);
+        fault_arm(FAULT_MEM, n, n % 2);
+        bool ok = lora_open(m, &o, 1, &l, &why) &&
+                  decoder_work_open(m, l, 20, 10, true, &w, &why) &&
+                  decoder_cache_open(m, l, 2, 9, 8, &c, &why);
+        bool fired = fault_fired();
+        fault_disarm_all();
+        decoder_cache_close(c);
+        decoder_work_close(w);
+        lora_close(l);
+        assert_true(ok != fired);
+        assert_int_equal(mem_live_blocks(), blocks);
+        assert_int_equal(dev_bytes_live(d), bytes);
+        if (!fired) break;
+        assert_int_equal(why.code, ERR_NOMEM);
+    }
+    model_close(m);
+    dev_close(d);
+}
+#endif
+
 static int setup(void **state)
 {
     (void)state;
@@ -408,11 +578,16 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden_lora), cmocka_unit_test(test_golden_lora_strict),
-        cmocka_unit_test(test_golden_full), cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_differences), cmocka_unit_test(test_packed_is_sum),
-        cmocka_unit_test(test_no_rows),     cmocka_unit_test(test_bad_token),
-        cmocka_unit_test(test_dropout),     cmocka_unit_test(test_work_bytes),
+        cmocka_unit_test(test_golden_lora),   cmocka_unit_test(test_golden_lora_strict),
+        cmocka_unit_test(test_golden_full),   cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_differences),   cmocka_unit_test(test_packed_is_sum),
+        cmocka_unit_test(test_no_rows),       cmocka_unit_test(test_bad_token),
+        cmocka_unit_test(test_dropout),       cmocka_unit_test(test_work_bytes),
+        cmocka_unit_test(test_one_target),    cmocka_unit_test(test_last_block),
+#ifdef RADMILL_FAULTS
+        cmocka_unit_test(test_out_of_memory),
+#endif
     };
+    tiny_spare_jansson();
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/fault.h"
 #include "base/fs.h"
+#include "base/mem.h"
 #include "model/convert.h"
 #include "model/gguf.h"
 #include "model/safetensors.h"
@@ -225,6 +227,31 @@ static void test_convert_errors(void **state)
           "tensor blk.0.attn_k.weight is missing");
 }
 
+#ifdef RADMILL_FAULTS
+/* At every point: an error and no leak, and the folder stays readable. */
+static void test_convert_faults(void **state)
+{
+    (void)state;
+    char dir[600];
+    snprintf(dir, sizeof dir, "%s", testdir_path("swept"));
+    OK(convert_to_hf(GOLDEN "tiny.gguf", dir, DTYPE_F32, e));
+    for (int p = 0; p < FAULT_POINTS; p++) {
+        for (uint64_t n = 1; n < 300; n++) {
+            struct err why = {0};
+            size_t before = mem_live_blocks();
+            fault_arm((enum fault_point)p, n, n % 2);
+            bool ok = convert_to_hf(GOLDEN "tiny.gguf", dir, DTYPE_F32, &why);
+            bool fired = fault_fired();
+            fault_disarm_all();
+            assert_int_equal(mem_live_blocks(), before);
+            assert_true(ok || (fired && why.code != ERR_NONE));
+            check_folder(dir, DTYPE_F32);
+            if (!fired) break;
+        }
+    }
+}
+#endif
+
 static int setup(void **state)
 {
     (void)state;
@@ -242,8 +269,13 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types),   cmocka_unit_test(test_metadata),
-        cmocka_unit_test(test_damage),  cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_convert), cmocka_unit_test(test_convert_errors)};
+        cmocka_unit_test(test_types),          cmocka_unit_test(test_metadata),
+        cmocka_unit_test(test_damage),         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_convert),        cmocka_unit_test(test_convert_errors),
+#ifdef RADMILL_FAULTS
+        cmocka_unit_test(test_convert_faults),
+#endif
+    };
+    tiny_spare_jansson();
     return cmocka_run_group_tests(tests, setup, teardown);
 }
