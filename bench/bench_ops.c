@@ -1,7 +1,7 @@
 /*
- * bench_ops [device] [threads]: time of every op at SmolLM2-135M's training shapes (one bin of 1,024 tokens),
- * beside what the processor can do: the multiply-add rate of a loop that stays in registers, and the copy
- * rate of memory.
+ * bench_ops [device] [threads]: time of every op at SmolLM2-135M's training shapes (one bin of
+ * 1,024 tokens), beside what the processor can do: the multiply-add rate of a loop that stays in
+ * registers, and the copy rate of memory.
  */
 #include "base/clock.h"
 #include "compute/dev.h"
@@ -52,11 +52,11 @@ static struct dev_mat mat(enum dev_dtype t, uint32_t rows, uint32_t cols)
         MUST(call);                                                                                \
         for (int rep = 0; rep < 5; rep++) {                                                        \
             do {                                                                                   \
-                double t0 = clock_cpu_s();                                                        \
-                for (int i = 0; i < turns; i++)                                                    \
+                double t0 = clock_cpu_s();                                                         \
+                for (int turn = 0; turn < turns; turn++)                                           \
                     MUST(call);                                                                    \
                 MUST(dev_sync(d, e));                                                              \
-                took = clock_cpu_s() - t0;                                                        \
+                took = clock_cpu_s() - t0;                                                         \
                 if (took < 0.02) turns *= 2;                                                       \
             } while (took < 0.02);                                                                 \
             if (took / turns < (seconds)) (seconds) = took / turns;                                \

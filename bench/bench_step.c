@@ -38,7 +38,8 @@ static void fill(struct pack *p, uint32_t n, uint32_t vocab, uint64_t seed)
     struct rng_key k = rng_key(seed, RNG_TEST, 0);
     uint32_t at = 0, nseq = 0, nrows = 0;
 
-    p->tokens = calloc(n, 4), p->cu = calloc(n + 1, 4), p->rows = calloc(n, 4), p->labels = calloc(n, 4);
+    p->tokens = calloc(n, 4), p->cu = calloc(n + 1, 4), p->rows = calloc(n, 4),
+    p->labels = calloc(n, 4);
     for (uint32_t i = 0; i < n; i++)
         p->tokens[i] = (uint32_t)rng_below(k, i, vocab);
     while (at < n) {
@@ -69,7 +70,8 @@ static double flops(const struct model_spec *s, const struct pack *p, double r)
     double out[7] = {h, kv, kv, d, f, f, d}, in[7] = {d, d, d, h, d, d, f}, per = 0;
     for (int i = 0; i < 7; i++)
         per += 4 * out[i] * in[i] + 6 * r * (out[i] + in[i]);
-    return s->layers * (per * p->b.ntokens + 12 * p->attention * h) + 4.0 * p->b.nrows * s->vocab * d;
+    return s->layers * (per * p->b.ntokens + 12 * p->attention * h) +
+           4.0 * p->b.nrows * s->vocab * d;
 }
 
 int main(int argc, char **argv)
@@ -107,7 +109,8 @@ int main(int argc, char **argv)
     }
     if (!lora_open(m, &lo, 1, &l, &e)) die(&e);
     if (!decoder_work_open(m, l, n, max_rows, true, &w, &e)) die(&e);
-    struct step_opts so = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .clip = 1.0, .bins_per_step = 1};
+    struct step_opts so = {
+        .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .clip = 1.0, .bins_per_step = 1};
     if (!step_init(&st, &so, m, l, w, c, &e)) die(&e);
 
     struct step_source src = {packs, get};
@@ -115,8 +118,12 @@ int main(int argc, char **argv)
     struct step_result r = {0};
     double best = 1e30, wall = 0, cpu = 0, work = 0;
     for (int i = 0; i < WARMUP + steps; i++) {
-        struct step_job j = {.number = i + 1, .first = i, .begin = i, .end = i + 1,
-                             .rows = packs[i % PACKS].b.nrows, .lr = 2e-4};
+        struct step_job j = {.number = i + 1,
+                             .first = i,
+                             .begin = i,
+                             .end = i + 1,
+                             .rows = packs[i % PACKS].b.nrows,
+                             .lr = 2e-4};
         double t0 = clock_mono_s(), c0 = clock_cpu_s();
         if (!step_run(&st, &src, &j, &flags, &r, &e)) die(&e);
         double dt = clock_mono_s() - t0;
@@ -125,8 +132,8 @@ int main(int argc, char **argv)
         if (dt < best) best = dt;
     }
     printf("device %s\n", dev_describe(d));
-    printf("dtype %s tokens %u loss_rows %u rank %u threads %d steps %d\n", argv[2], n, max_rows, lo.rank,
-           threads, steps);
+    printf("dtype %s tokens %u loss_rows %u rank %u threads %d steps %d\n", argv[2], n, max_rows,
+           lo.rank, threads, steps);
     printf("tokens_per_s %.1f cpu_tokens_per_s %.1f best_ms %.1f ms_per_step %.1f gflops %.1f\n",
            n * steps / wall, n * steps / cpu, best * 1e3, wall / steps * 1e3, work / wall / 1e9);
     printf("loss %.4f device_mib %.1f peak_rss_gib %.3f\n", r.loss, dev_bytes_peak(d) / 1048576.0,

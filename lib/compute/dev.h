@@ -1,7 +1,8 @@
 /*
  * compute/dev - one list of tensor operations; every device implements it.
  *
- *     cpu      oneDNN for the matrix products, own loops for the rest; dtype f32 or bf16
+ *     cpu      own matrix products for AMX, AVX512-BF16, AVX-512, AVX2 and any other processor;
+ *              dtype f32 or bf16
  *     strict   runs the cpu ops late (at sync) and locks its memory in between, so that host code
  *              which touches device memory crashes on a laptop, not on the cluster
  *     cuda:N   (plug-in) cuBLASLt and own kernels
@@ -98,9 +99,9 @@ struct dev_gemm {
 MUST_CHECK bool dev_gemm(struct dev *d, struct dev_gemm g, struct dev_mat a, struct dev_mat b,
                          struct dev_mat c, struct err *e);
 
-/* C = alpha (op(A) op(B) + op(A2) op(B2)) + beta C, summed in one chain and rounded once: a frozen weight with its
- * low-rank adapter, forward (x, W, h, B) and backward (dy, W, dh, A). One dtype for A, B, A2, B2; the flags
- * hold for both terms. */
+/* C = alpha (op(A) op(B) + op(A2) op(B2)) + beta C, summed in one chain and rounded once: a frozen
+ * weight with its low-rank adapter, forward (x, W, h, B) and backward (dy, W, dh, A). One dtype for
+ * A, B, A2, B2; the flags hold for both terms. */
 MUST_CHECK bool dev_gemm2(struct dev *d, struct dev_gemm g, struct dev_mat a, struct dev_mat b,
                           struct dev_mat a2, struct dev_mat b2, struct dev_mat c, struct err *e);
 
@@ -153,9 +154,9 @@ MUST_CHECK bool dev_swiglu(struct dev *d, struct dev_mat gu, struct dev_mat y, s
 MUST_CHECK bool dev_swiglu_bwd(struct dev *d, struct dev_mat dy, struct dev_mat gu,
                                struct dev_mat dgu, struct err *e);
 
-/* Inverted dropout from counters, used forward and, with the same key, backward. y may be x. Element i
- * (row-major, of the view) becomes x / (1 - p) when the top 24 bits of splitmix64's finaliser applied to
- * key + (base + i) * 0x9E3779B97F4A7C15 are at least p * 2^24, else 0. */
+/* Inverted dropout from counters, used forward and, with the same key, backward. y may be x.
+ * Element i (row-major, of the view) becomes x / (1 - p) when the top 24 bits of splitmix64's
+ * finaliser applied to key + (base + i) * 0x9E3779B97F4A7C15 are at least p * 2^24, else 0. */
 MUST_CHECK bool dev_dropout(struct dev *d, struct dev_mat x, float p, uint64_t key, uint64_t base,
                             struct dev_mat y, struct err *e);
 

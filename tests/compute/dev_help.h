@@ -51,7 +51,8 @@ static inline double help_round(double x, enum dev_dtype t)
     return t == DEV_BF16 ? help_from_bf16(help_bf16(x)) : (double)(float)x;
 }
 
-/* A matrix on the device with a host copy of what was put there. ld may exceed cols; the gap is NaN. */
+/* A matrix on the device with a host copy of what was put there. ld may exceed cols; the gap is
+ * NaN. */
 struct hmat {
     struct dev *d;
     struct dev_buf *buf;

@@ -1,6 +1,6 @@
 /*
- * The AMX register tile on any processor: kern_amx.c is linked in with tiles made of memory (tile_fake.h),
- * and bf16 products and attention on it must agree with those of the ordinary tiles.
+ * The AMX register tile on any processor: kern_amx.c is linked in with tiles made of memory
+ * (tile_fake.h), and bf16 products and attention on it must agree with those of the ordinary tiles.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,8 +11,11 @@
 
 #include "compute/cpu/gemm.h"
 #include "compute/dev_help.h"
+#include "compute/tile_fake.h"
+#define RADMILL_FAKE_AMX
+#include "compute/cpu/kern_amx.c"
 
-/* A cpu device whose bf16 products run on the tile linked into this test. */
+/* A cpu device whose bf16 products run on the tile of this test. */
 static struct dev *open_amx(void)
 {
     struct dev *d;

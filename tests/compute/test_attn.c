@@ -206,7 +206,8 @@ static void test_samples_do_not_meet(void **state)
 
 enum { HEADS = 6, KV = 2, HD = 16, LEN = 50, SLOTS = 3, KEEP = 64 };
 
-/* Rows [from, to) of a sample of LEN tokens in slot 1, by calls of `step` rows; others rows beside them. */
+/* Rows [from, to) of a sample of LEN tokens in slot 1, by calls of `step` rows; others rows beside
+ * them. */
 static void cached(struct dev *d, enum dev_dtype t, uint32_t step, uint32_t window, double *out)
 {
     struct dev_attn a = {HEADS, KV, HD, 0.2f, window, NULL, 0};

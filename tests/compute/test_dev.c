@@ -1,5 +1,6 @@
 /*
- * Devices and their memory: opening, refusing, counting; the strict device's promises; failing allocations.
+ * Devices and their memory: opening, refusing, counting; the strict device's promises; failing
+ * allocations.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -94,7 +95,7 @@ static void test_views(void **state)
 /* How does a child end that does this? 0, or the signal. */
 static int child(void (*what)(void))
 {
-    int status;
+    int status = 0;
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {

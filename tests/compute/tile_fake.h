@@ -1,9 +1,10 @@
 /*
- * tests/compute/tile_fake - AMX tiles as plain memory, so that kern_amx.c is tested on any processor.
+ * tests/compute/tile_fake - AMX tiles as plain memory, so that kern_amx.c is tested on any
+ * processor.
  *
- * Checks what the hardware would fault on: unconfigured tiles, rows and widths out of range, operands
- * whose shapes do not match. Sums as the instruction does: pairs in turn, each product rounded (the hardware
- * flushes denormals; no test meets one).
+ * Checks what the hardware would fault on: unconfigured tiles, rows and widths out of range,
+ * operands whose shapes do not match. Sums as the instruction does: pairs in turn, each product
+ * rounded (the hardware flushes denormals; no test meets one).
  */
 #pragma once
 #include <stdbool.h>

@@ -3,7 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Rows of a block at most: enough to fill register tiles, few enough to waste little on masked scores. */
+/* Rows of a block at most: enough to fill register tiles, few enough to waste little on masked
+ * scores. */
 enum { BLOCK_ROWS = 64 };
 
 void attn_plan_init(struct attn_plan *p, const struct cpu *c, const struct dev_attn *a,

@@ -1,13 +1,14 @@
 /*
  * compute/cpu/attn - what the attention passes share.
  *
- * The main idea: one block is a few neighbouring queries of all heads that share a key-value head. Its
- * scores against all keys it may see are a small matrix, made and used by the matrix product of gemm.h:
+ * The main idea: one block is a few neighbouring queries of all heads that share a key-value head.
+ * Its scores against all keys it may see are a small matrix, made and used by the matrix product of
+ * gemm.h:
  *
  *     rows of a block: head 0 query i0, i0+1, .., head 1 query i0, ..     columns: keys j0 .. j1
  *
- * Masked scores become probability 0, and adding 0 does not change a sum: so a query's result does not depend
- * on the queries that share its block.
+ * Masked scores become probability 0, and adding 0 does not change a sum: so a query's result does
+ * not depend on the queries that share its block.
  */
 #pragma once
 #include "compute/cpu/gemm.h"
@@ -58,10 +59,11 @@ void attn_pack_rows(const struct attn_plan *p, struct dev_mat m, size_t r0, size
 /* s [block rows, j1 - j0] = rows times the packed keys (panels over key index, k = head dim). */
 void attn_scores(const struct attn_plan *p, const struct attn_block *b, const void *rows,
                  const void *packed, float *s, void *scratch);
-/* out [rows, hd] = rows row0.. of weights [block rows, ld] times packed (panels over the head's columns,
- * k the key index). */
+/* out [rows, hd] = rows row0.. of weights [block rows, ld] times packed (panels over the head's
+ * columns, k the key index). */
 void attn_weigh(const struct attn_plan *p, const struct attn_block *b, const void *weights,
                 size_t row0, size_t rows, const void *packed, struct gemm_dst out, void *scratch);
-/* x [block rows, ld] of p->type, f32 source row `from`; columns outside [c0, c1) up to the padded width are 0. */
+/* x [block rows, ld] of p->type, f32 source row `from`; columns outside [c0, c1) up to the padded
+ * width are 0. */
 void attn_put_row(const struct attn_plan *p, const float *from, size_t c0, size_t c1, size_t width,
                   void *x, size_t row);

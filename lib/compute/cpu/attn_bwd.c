@@ -1,10 +1,12 @@
 /*
- * The backward pass of attention. P is made again from the scores and lse (FlashAttention-2, arXiv 2307.08691):
+ * The backward pass of attention. P is made again from the scores and lse (FlashAttention-2, arXiv
+ * 2307.08691):
  *
  *     P = exp(scale Q K^T - lse)   dP = dO V^T   D = row sums of P dP   dS = scale P (dP - D)
  *     dQ = dS K                    dK^T = sum over blocks of Q^T dS           dV^T = sum of dO^T P
  *
- * D is the paper's row sum of dO O, from numbers that are at hand. The sums over blocks run in f32, in the order of queries, heads inside.
+ * D is the paper's row sum of dO O, from numbers that are at hand. The sums over blocks run in f32,
+ * in the order of queries, heads inside.
  */
 #include "compute/cpu/attn.h"
 
@@ -129,8 +131,7 @@ static void store_turned(struct backward *w, const float *sum, struct dev_mat ou
         size_t rows = n - i < 16 ? n - i : 16;
         float *part = w->tmp; /* 16 rows of at most 512 */
         CHECK(p->hd * 16 <= GEMM_PACK_TMP);
-        p->c->k->transpose((const uint32_t *)(const void *)(sum + i), p->ld, p->hd, rows,
-                           (uint32_t *)(void *)part, p->hd);
+        p->c->k->transpose((sum + i), p->ld, p->hd, rows, (uint32_t *)(void *)part, p->hd);
         for (size_t r = 0; r < rows; r++) {
             uint32_t row = (uint32_t)(t0 + i + r);
             if (out.dtype == DEV_F32)

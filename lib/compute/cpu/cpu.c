@@ -135,8 +135,7 @@ void cpu_tasks(struct cpu *c, size_t n, cpu_task_fn *fn, const void *context)
 {
 #ifdef _OPENMP
     if (c->threads > 1 && n > 1) {
-        int threads = c->threads;
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
+#pragma omp parallel for num_threads(c->threads) schedule(dynamic)
         for (size_t i = 0; i < n; i++)
             fn(context, i, cpu_scratch_of(c, omp_get_thread_num()));
         return;

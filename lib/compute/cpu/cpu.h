@@ -50,7 +50,7 @@ static inline void *cpu_carve(struct cpu_carve *v, size_t bytes)
     return p;
 }
 
-/* Independent pieces of work: fn(context, i, scratch of the thread) for i in [0, n), in any order. */
+/* Independent pieces of work: fn(context, i, thread's scratch) for i in [0, n), in any order. */
 typedef void cpu_task_fn(const void *context, size_t i, void *scratch);
 void cpu_tasks(struct cpu *c, size_t n, cpu_task_fn *fn, const void *context);
 

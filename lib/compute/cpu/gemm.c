@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Bytes of packed panels that should stay in the second-level cache, units of k and rows that are summed
- * before the result is put. Measured with bench_ops; no result depends on them. */
+/* Bytes of packed panels that should stay in the second-level cache, units of k and rows that are
+ * summed before the result is put. Measured with bench_ops; no result depends on them. */
 enum { B_BLOCK = 2048 * 1024, DEPTH = 1024, DEEP_ROWS = 1024 };
 
 struct gemm {
@@ -32,8 +32,8 @@ static void choose_tiles(struct gemm *g, enum cpu_isa isa)
     (void)isa;
 }
 
-/* Small whole numbers, so that the product is exact: does the tile give it? An instruction that a virtual
- * machine promises and does not keep must not end in a wrong adapter. */
+/* Small whole numbers, so that the product is exact: does the tile give it? An instruction that a
+ * virtual machine promises and does not keep must not end in a wrong adapter. */
 static bool tile_agrees(const struct cpu *c, const struct tile *t)
 {
     enum { M = 19, N = 23, K = 64 };
@@ -199,7 +199,8 @@ struct job_work {
     const struct job *j;
 };
 
-/* A from row m0 and unit u0 of term i on; columns [n, n + p->n) of its B, packed to `to`; p->k units of k. */
+/* A from row m0 and unit u0 of term i on; columns [n, n + p->n) of its B, packed to `to`; p->k
+ * units of k. */
 static void aim(const struct job_work *w, size_t i, size_t m0, size_t n, size_t u0, float *tmp,
                 void *to, struct gemm_packed *p)
 {
@@ -249,7 +250,8 @@ static void deep_slice(const struct tile *t, const struct gemm_packed *p, size_t
     if (t->end) t->end();
 }
 
-/* Rows [m0, m0 + rows) by columns [n, n + cols) when k is too long for one packing: the sums wait in scratch. */
+/* Rows [m0, m0 + rows) by columns [n, n + cols) when k is too long for one packing: the sums wait
+ * in scratch. */
 static void deep_block(const struct job_work *w, size_t m0, size_t rows, size_t n, size_t cols,
                        struct job_scratch *s)
 {

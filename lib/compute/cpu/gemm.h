@@ -1,13 +1,15 @@
 /*
  * compute/cpu/gemm - matrix products of the cpu device.
  *
- * The main idea: of the two operands one ("A") is read where it lies, row by row, and one ("B") is packed
- * into panels of a register tile's width; the smaller one is packed, and the result is stored transposed when
- * that exchanged the two. Every element of the result is one chain of multiply-adds in increasing k: its bits depend on its own row and column alone, not on how many others there are, nor on
- * the number of threads. So a sample gives the same logits alone and in a batch.
+ * The main idea: of the two operands one ("A") is read where it lies, row by row, and one ("B") is
+ * packed into panels of a register tile's width; the smaller one is packed, and the result is
+ * stored transposed when that exchanged the two. Every element of the result is one chain of
+ * multiply-adds in increasing k: its bits depend on its own row and column alone, not on how many
+ * others there are, nor on the number of threads. So a sample gives the same logits alone and in a
+ * batch.
  *
- * bf16 is multiplied as bf16 where the processor can (AMX; AVX512-BF16 of AMD: Intel's runs at half the rate
- * of f32), else widened to f32 while it is packed, which is exact.
+ * bf16 is multiplied as bf16 where the processor can (AMX; AVX512-BF16 of AMD: Intel's runs at half
+ * the rate of f32), else widened to f32 while it is packed, which is exact.
  */
 #pragma once
 #include "compute/cpu/cpu.h"
@@ -55,14 +57,14 @@ size_t gemm_a_bytes(const struct tile *t, size_t k);
 size_t gemm_b_bytes(const struct tile *t, size_t n, size_t k);
 /* Floats of tmp that the two pack functions want. */
 enum { GEMM_PACK_TMP = 32 * 256 };
-/* Rows m0.. of A as contiguous rows of gemm_a_bytes; columns n0.. of B as panels. s.p is element (0, 0).
- * Values 0..k of each, then zeros up to the padding. */
+/* Rows m0.. of A as contiguous rows of gemm_a_bytes; columns n0.. of B as panels. s.p is element
+ * (0, 0). Values 0..k of each, then zeros up to the padding. */
 void gemm_pack_a(const struct cpu *c, const struct tile *t, struct gemm_src s, size_t m0, size_t m,
                  size_t k, float *tmp, void *out);
 void gemm_pack_b(const struct cpu *c, const struct tile *t, struct gemm_src s, size_t n0, size_t n,
                  size_t k, float *tmp, void *out);
-/* out = alpha (sum of the terms' A B) + beta out, with gemm_multiply_bytes of scratch. All terms have the same
- * m, n and cols. */
+/* out = alpha (sum of the terms' A B) + beta out, with gemm_multiply_bytes of scratch. All terms
+ * have the same m, n and cols. */
 size_t gemm_multiply_bytes(const struct tile *t);
 void gemm_multiply(const struct cpu *c, const struct tile *t, const struct gemm_packed *p,
                    size_t terms, struct gemm_dst out, void *scratch);

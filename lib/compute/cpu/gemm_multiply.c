@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-/* Bytes of A that should stay in the second-level cache; most rows that meet one panel at a time. Measured with
- * bench_ops; no result depends on them. */
+/* Bytes of A that should stay in the second-level cache; most rows that meet one panel at a time.
+ * Measured with bench_ops; no result depends on them. */
 enum { A_BLOCK = 384 * 1024, MAX_ROWS = 224 };
 
 static size_t max_rows(const struct tile *t)
@@ -88,8 +88,7 @@ void gemm_put(const struct cpu *c, const struct tile *t, struct gemm_sums s, siz
         put(c, s.p, s.ld, rows, cols, o, m0, n0);
         return;
     }
-    c->k->transpose((const uint32_t *)(const void *)s.p, s.ld, rows, cols,
-                    (uint32_t *)(void *)turned, max_rows(t));
+    c->k->transpose(s.p, s.ld, rows, cols, (uint32_t *)(void *)turned, max_rows(t));
     put(c, turned, max_rows(t), cols, rows, o, n0, m0);
 }
 

@@ -43,7 +43,7 @@ static const void *at(struct gemm_src s, size_t row, size_t col)
     return (const unsigned char *)s.p + (row * s.ld + col) * dev_dtype_bytes(s.t);
 }
 
-/* Whole units [k0, k0 + units) of `rows` stored rows, each k along the row, go to dst[unit, row]. */
+/* Whole units [k0, k0 + units) of `rows` stored rows, each k along the row, go to dst[u, row]. */
 static void pack_along(const struct cpu *c, const struct tile *t, struct gemm_src s, size_t r0,
                        size_t rows, size_t units, float *tmp, uint32_t *dst, size_t ld_dst)
 {
@@ -65,12 +65,11 @@ static void pack_along(const struct cpu *c, const struct tile *t, struct gemm_sr
             else
                 c->k->widen(x, tmp + r * step, n);
         }
-        c->k->transpose((const uint32_t *)(const void *)tmp, step, rows, n, dst + u * ld_dst,
-                        ld_dst);
+        c->k->transpose(tmp, step, rows, n, dst + u * ld_dst, ld_dst);
     }
 }
 
-/* As pack_along when k goes from row to row: columns [c0, c0 + cols) of 'units' rows or row pairs. */
+/* As pack_along when k goes from row to row: columns [c0, c0 + cols) of 'units' rows or pairs. */
 static void pack_across(const struct cpu *c, const struct tile *t, struct gemm_src s, size_t k0,
                         size_t c0, size_t cols, size_t units, uint32_t *dst, size_t ld_dst)
 {

@@ -51,8 +51,8 @@ struct cpu_kern {
     /* Elements start at counter `base`; kept when hash >= threshold (of 2^24). */
     void (*dropout)(const float *x, uint64_t key, uint64_t base, uint32_t threshold, float scale,
                     float *y, size_t n);
-    /* dst[c, r] = src[r, c], 32-bit elements; strides in elements. */
-    void (*transpose)(const uint32_t *src, size_t ld, size_t rows, size_t cols, uint32_t *dst,
+    /* dst[c, r] = src[r, c], 32-bit elements; strides in elements; src at any address. */
+    void (*transpose)(const void *src, size_t ld, size_t rows, size_t cols, uint32_t *dst,
                       size_t ld_dst);
     /* dst[p, j] = src[2 p, j] | src[2 p + 1, j] << 16 for pairs of rows; rows is even. */
     void (*pair)(const uint16_t *src, size_t ld, size_t rows, size_t cols, uint32_t *dst,

@@ -1,17 +1,17 @@
 /*
- * The register tile for AMX (Sapphire Rapids and later): two by two hardware tiles, 32 rows by 32 columns.
+ * The register tile for AMX (Sapphire Rapids and later): two by two hardware tiles, 32 rows by 32
+ * columns.
  *
  *     tiles 0 1   sums of rows 0-15     tiles 4, 5   A, rows 0-15 and 16-31, 16 units each
  *           2 3   and of rows 16-31     tiles 6, 7   B, columns 0-15 and 16-31
  *
- * A hardware tile knows how many of its rows are in use: the shape is loaded again when `rows` changes. The
- * packed panels are those of AVX512-BF16. tile_fake.h replaces the instructions in tests on other processors.
+ * A hardware tile knows how many of its rows are in use: the shape is loaded again when `rows`
+ * changes. The packed panels are those of AVX512-BF16. tile_fake.h replaces the instructions in
+ * tests on other processors.
  */
 #include "compute/cpu/tile.h"
 
-#ifdef RADMILL_FAKE_AMX
-#include "compute/tile_fake.h"
-#else
+#ifndef RADMILL_FAKE_AMX /* tests bring their own instructions */
 #include <immintrin.h>
 #endif
 

@@ -274,12 +274,13 @@ static inline __attribute__((always_inline)) void zip_round(const ZIP_VEC *in, Z
     }
 }
 
-static inline void transpose_block(const uint32_t *src, size_t ld, uint32_t *dst, size_t ld_dst)
+static inline void transpose_block(const unsigned char *src, size_t stride, uint32_t *dst,
+                                   size_t ld_dst)
 {
     ZIP_VEC v[ZIP_LANES], w[ZIP_LANES];
 #pragma GCC unroll 16
     for (int i = 0; i < ZIP_LANES; i++)
-        v[i] = ZIP_LOAD(src + (size_t)i * ld);
+        v[i] = ZIP_LOAD((const void *)(src + (size_t)i * stride));
     zip_round(v, w);
     zip_round(w, v);
     zip_round(v, w);
@@ -291,19 +292,20 @@ static inline void transpose_block(const uint32_t *src, size_t ld, uint32_t *dst
 }
 #endif
 
-static void kern_transpose(const uint32_t *restrict src, size_t ld, size_t rows, size_t cols,
+static void kern_transpose(const void *restrict from, size_t ld, size_t rows, size_t cols,
                            uint32_t *restrict dst, size_t ld_dst)
 {
-    size_t r = 0, full = 0;
+    const unsigned char *src = from;
+    size_t r = 0, full = 0, stride = ld * 4;
 #ifdef ZIP_LANES
     full = cols / ZIP_LANES * ZIP_LANES;
     for (; r + ZIP_LANES <= rows; r += ZIP_LANES)
         for (size_t c = 0; c < full; c += ZIP_LANES)
-            transpose_block(src + r * ld + c, ld, dst + c * ld_dst + r, ld_dst);
+            transpose_block(src + r * stride + c * 4, stride, dst + c * ld_dst + r, ld_dst);
 #endif
     for (size_t i = 0; i < rows; i++)
         for (size_t c = i < r ? full : 0; c < cols; c++)
-            dst[c * ld_dst + i] = src[i * ld + c];
+            memcpy(dst + c * ld_dst + i, src + i * stride + c * 4, 4);
 }
 
 static void kern_pair(const uint16_t *restrict src, size_t ld, size_t rows, size_t cols,

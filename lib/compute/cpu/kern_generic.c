@@ -1,4 +1,5 @@
-/* For any processor: the vectors of gcc and clang, four lanes wide; multiply and add are rounded apart. */
+/* For any processor: the vectors of gcc and clang, four lanes wide; multiply and add are rounded
+ * apart. */
 #define KERN_ISA   "generic"
 #define KERN_BYTES 16
 #define KERN_TABLE cpu_kern_generic

@@ -1,15 +1,15 @@
 /*
  * compute/cpu/tile - the innermost product, once for each instruction set.
  *
- * Operands are seen as 32-bit units: one f32, or two bf16 neighbours in k. acc[rows, cols] (+)= A[rows, k]
- * B[k, cols] with
+ * Operands are seen as 32-bit units: one f32, or two bf16 neighbours in k. acc[rows, cols] (+)=
+ * A[rows, k] B[k, cols] with
  *
  *     A  row-major, `lda` bytes from row to row, units of a row contiguous (an ordinary matrix)
  *     B  one packed panel: unit (k, j) at k * cols + j, cols = one or two vectors wide
  *     acc f32, row-major, `ld` from row to row
  *
- * Each element is one chain of fused multiply-adds in increasing k, started from acc when add is set:
- * so its bits depend neither on rows nor on how k is cut into calls.
+ * Each element is one chain of fused multiply-adds in increasing k, started from acc when add is
+ * set: so its bits depend neither on rows nor on how k is cut into calls.
  */
 #pragma once
 #include <stdbool.h>

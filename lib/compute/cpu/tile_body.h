@@ -1,10 +1,10 @@
 /*
  * compute/cpu/tile_body - the register tile of tile.h for processors with vector registers.
  *
- * Included by kern_<isa>.c after it defined VEC (type), VEC_LOAD, VEC_STORE, VEC_ZERO, TILE_UNIT (f32 or
- * u32), VEC_SPREAD (unit to all lanes), VEC_FMA(acc, a, b), VEC_LANES, TILE_MR (6 or 14), TILE (name);
- * TILE_A when VEC_SPREAD gives another type.
- * A tile is TILE_MR rows by two vectors; all accumulators stay in registers.
+ * Included by kern_<isa>.c after it defined VEC (type), VEC_LOAD, VEC_STORE, VEC_ZERO, TILE_UNIT
+ * (f32 or u32), VEC_SPREAD (unit to all lanes), VEC_FMA(acc, a, b), VEC_LANES, TILE_MR (6 or 14),
+ * TILE (name); TILE_A when VEC_SPREAD gives another type. A tile is TILE_MR rows by two vectors;
+ * all accumulators stay in registers.
  */
 #include "compute/cpu/tile.h"
 
@@ -73,6 +73,8 @@ ALWAYS_INLINE void tile_fixed(const struct tile_args *t, const int rows, const i
             tile_fixed(t, n, 1);                                                                   \
         break;
 
+/* One case a height, so that every tile has its size at compile time. */
+/* NOLINTNEXTLINE(readability-function-cognitive-complexity) */
 static void tile_run(const struct tile_args *t)
 {
     switch (t->rows) {
