@@ -6,8 +6,8 @@
  *           2 3   and of rows 16-31     tiles 6, 7   B, columns 0-15 and 16-31
  *
  * A hardware tile knows how many of its rows are in use: the shape is loaded again when `rows`
- * changes. The packed panels are those of AVX512-BF16. tile_fake.h replaces the instructions in
- * tests on other processors.
+ * changes. The packed panels are those of AVX512-BF16. On other processors test_amx.c includes
+ * this file with tiles made of memory.
  */
 #include "compute/cpu/tile.h"
 
