@@ -54,7 +54,7 @@ static uint64_t status_rank(uint8_t status)
 {
     static const uint64_t rank[STATUS_COUNT] = {
         [STATUS_PRELIMINARY] = 0, [STATUS_UNKNOWN] = 1,   [STATUS_FINAL] = 1,
-        [STATUS_ADDENDUM] = 2,    [STATUS_CORRECTED] = 2,
+        [STATUS_ADDENDUM] = 2,    [STATUS_CORRECTED] = 2, [STATUS_CANCELLED] = 3,
     };
     return rank[status];
 }

@@ -20,6 +20,9 @@ enum col_id {
     COL_SEC_LENGTH,
     COL_ENTRY,
     COL_OFFSET,
+    COL_MEMBER,
+    COL_TIME,
+    COL_READER,
     COL_PATIENT,
     COL_PATIENT_OFFSET,
     COL_STUDY,
@@ -49,6 +52,9 @@ static const struct {
     [COL_SEC_LENGTH] = {"sec/length", 4, SEC_COUNT, ROWS_RECORDS},
     [COL_ENTRY] = {"id/entry", 8, 1, ROWS_RECORDS},
     [COL_OFFSET] = {"id/offset", 8, 1, ROWS_RECORDS},
+    [COL_MEMBER] = {"id/member", 8, 1, ROWS_RECORDS},
+    [COL_TIME] = {"id/time", 8, 1, ROWS_RECORDS},
+    [COL_READER] = {"id/reader", 8, 1, ROWS_RECORDS},
     [COL_PATIENT] = {"id/patient_bytes", 1, 1, ROWS_BYTES},
     [COL_PATIENT_OFFSET] = {"id/patient_offset", 8, 1, ROWS_OFFSETS},
     [COL_STUDY] = {"id/study_bytes", 1, 1, ROWS_BYTES},
@@ -199,6 +205,9 @@ bool record_writer_put(struct record_writer *w, const struct record *r, struct e
     if (!put_bytes(w, COL_SEC_LENGTH, length, sizeof length, e)) return false;
     if (!put_u64(w, COL_ENTRY, r->entry, e)) return false;
     if (!put_u64(w, COL_OFFSET, r->offset, e)) return false;
+    if (!put_u64(w, COL_MEMBER, r->member, e)) return false;
+    if (!put_u64(w, COL_TIME, r->time, e)) return false;
+    if (!put_u64(w, COL_READER, r->reader, e)) return false;
     if (!put_text(w, COL_PATIENT, r->patient, e)) return false;
     if (!put_text(w, COL_STUDY, r->study, e)) return false;
     if (!put_bytes(w, COL_HASH_RAW, raw, sizeof raw, e)) return false;
@@ -632,6 +641,9 @@ void record_reader_get(const struct record_reader *r, size_t i, struct record *o
             (struct record_span){offset[i * SEC_COUNT + s], length[i * SEC_COUNT + s]};
     out->entry = ((const uint64_t *)r->col[COL_ENTRY])[i];
     out->offset = ((const uint64_t *)r->col[COL_OFFSET])[i];
+    out->member = ((const uint64_t *)r->col[COL_MEMBER])[i];
+    out->time = ((const uint64_t *)r->col[COL_TIME])[i];
+    out->reader = ((const uint64_t *)r->col[COL_READER])[i];
     out->modality = ((const uint8_t *)r->col[COL_MODALITY])[i];
     out->origin = ((const uint8_t *)r->col[COL_ORIGIN])[i];
     out->split = ((const uint8_t *)r->col[COL_SPLIT])[i];

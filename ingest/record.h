@@ -81,6 +81,7 @@ enum record_status {
     STATUS_FINAL,
     STATUS_ADDENDUM,
     STATUS_CORRECTED,
+    STATUS_CANCELLED, /* withdrawn: what came before under this accession is void, and so is this */
     STATUS_COUNT
 };
 
@@ -99,6 +100,9 @@ enum record_reject {
     REJECT_RATIO,      /* above max_ratio: a bomb */
     REJECT_ROW_FIELDS, /* a table row with another number of cells than the header */
     REJECT_ROW_QUOTES, /* a table row whose quotes do not balance */
+    REJECT_FORMAT,     /* a message, line or document that is not what its format promises */
+    REJECT_NO_TEXT,    /* a report whose text is missing or of a kind we do not read (PDF) */
+    REJECT_NESTED,     /* an archive in an archive in an archive */
     REJECT_COUNT
 };
 extern const char *const record_reject_names[REJECT_COUNT + 1]; /* "no-name", ... */
@@ -122,7 +126,10 @@ struct record {
     struct record_span section[SEC_COUNT];
     struct str patient, study; /* raw ids; empty when unknown. Never in logs, never in shards. */
     uint64_t entry;            /* ordinal in the archive, or row in the table */
-    uint64_t offset;           /* byte offset in the archive (local header) or table */
+    uint64_t offset;           /* byte offset in the archive (local header), member or lone file */
+    uint64_t member;           /* which member of the archive, or file of a group of loose files */
+    uint64_t time;   /* of this version of the report, as YYYYMMDDhhmmss in decimal; 0: unknown */
+    uint64_t reader; /* who dictated it: a hash of the name, 0: unknown. A name never stands here */
     uint8_t modality, origin, split, mode, status;
     uint32_t flags;
     struct hash128 hash_raw;  /* of text */

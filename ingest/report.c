@@ -1,5 +1,6 @@
 #include "ingest/report.h"
 
+#include <ctype.h>
 #include <strings.h>
 
 #include "base/mem.h"
@@ -278,6 +279,18 @@ static void set_modality(const struct report_rules *rules, const struct report_i
     r->origin = (uint8_t)a.origin;
 }
 
+/* The same name gives the same number in every source, whatever its case and blanks. */
+static uint64_t reader_hash(struct str name)
+{
+    uint64_t h = 0;
+
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i] >= 'A' && name.p[i] <= 'Z' ? (char)(name.p[i] | 0x20) : name.p[i];
+        if (isalnum((unsigned char)c) || (uint8_t)c >= 0x80) h = hash_xxh64(&c, 1, h + 1);
+    }
+    return h;
+}
+
 bool report_build(struct report_builder *b, const struct report_rules *rules,
                   const struct report_input *in, struct record *out, struct err *e)
 {
@@ -287,6 +300,9 @@ bool report_build(struct report_builder *b, const struct report_rules *rules,
     out->study = in->study;
     out->entry = in->entry;
     out->offset = in->offset;
+    out->member = in->member;
+    out->time = in->time;
+    out->reader = reader_hash(in->reader);
     out->mode = (uint8_t)rules->mode;
     out->status = (uint8_t)in->status;
     if (!make_text(b, rules, in, out, e)) return false;

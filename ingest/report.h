@@ -20,8 +20,10 @@ struct report_rules {
 struct report_input {
     struct str text; /* the whole report, any bytes */
     struct str patient, study;
-    uint64_t entry, offset;
-    bool table; /* the text is a cell, see ingest/cell.h */
+    uint64_t entry, offset, member;
+    uint64_t time;     /* see struct record */
+    struct str reader; /* who dictated it; only its hash is kept */
+    bool table;        /* the text is a cell, see ingest/cell.h */
     /* Tables only. Cells of sections are used where the text has none. */
     struct str section[SEC_COUNT];
     struct str column, code, description;

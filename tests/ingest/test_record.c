@@ -38,7 +38,12 @@ static int teardown(void **state)
 
 static struct record sample(unsigned i, char *text, size_t cap)
 {
-    struct record r = {.entry = 7 + i, .offset = 1000 * i, .flags = i};
+    struct record r = {.entry = 7 + i,
+                       .offset = 1000 * i,
+                       .member = i % 3,
+                       .time = 20260102030405 + i,
+                       .reader = 99 * i,
+                       .flags = i};
     snprintf(text, cap, "FINDINGS: number %u.\nIMPRESSION: \xc3\xa9.", i);
     r.text = (struct str){text, strlen(text)};
     r.section[SEC_FINDINGS] = (struct record_span){10, 9};
@@ -98,6 +103,8 @@ static void expect_block(const char *path, unsigned n)
         assert_memory_equal(got.section, want.section, sizeof want.section);
         assert_int_equal(got.entry, want.entry);
         assert_int_equal(got.offset, want.offset);
+        assert_int_equal(got.member, want.member);
+        assert_true(got.time == want.time && got.reader == want.reader);
         assert_int_equal(got.modality, want.modality);
         assert_int_equal(got.origin, want.origin);
         assert_int_equal(got.split, want.split);
