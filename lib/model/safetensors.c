@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "model/torch_bin.h"
 
 #define MAX_HEADER_BYTES (100u << 20)
 #define MAX_INDEX_BYTES  (100u << 20)
@@ -124,6 +125,19 @@ static bool is_lfs_pointer(const uint8_t *p, size_t n)
     return n < 1024 && str_starts(s, STR("version ")) && str_find(s, STR("git-lfs"), 0) != SIZE_MAX;
 }
 
+/* A tensor of a PyTorch file joins the set. */
+static bool add_tensor(void *ctx, const struct safetensor *t, struct err *e)
+{
+    struct safetensors *s = ctx;
+    struct str copy;
+    if (s->n >= MAX_TENSORS) return err_set(e, ERR_LIMIT, "more than %u tensors", MAX_TENSORS);
+    if (!arena_str(&s->names, str_of(t->name), &copy, e)) return false;
+    if (!mem_grow((void **)&s->list, &s->cap, s->n + 1, sizeof *s->list, e)) return false;
+    s->list[s->n] = *t;
+    s->list[s->n++].name = copy.p;
+    return true;
+}
+
 static bool add_memory(struct safetensors *s, const uint8_t *p, size_t n, const char *what,
                        struct err *e)
 {
@@ -137,6 +151,7 @@ static bool add_memory(struct safetensors *s, const uint8_t *p, size_t n, const 
         return err_set(e, ERR_FORMAT,
                        "%s is a git-LFS pointer, not the weights: fetch them with `git lfs pull`",
                        what);
+    if (torch_bin_is(p, n)) return torch_bin_read(p, n, what, add_tensor, s, e);
     if (n < 8) return err_set(e, ERR_FORMAT, "%s: %zu bytes are no safetensors file", what, n);
     for (int i = 7; i >= 0; i--)
         len = len << 8 | p[i];
@@ -242,6 +257,13 @@ static bool add_index(struct safetensors *s, const char *path, struct err *e)
             err_set(e, ERR_LIMIT, "%s: path too long", path);
             goto out;
         }
+        if (!fs_exists(file)) {
+            err_set(e, ERR_IO,
+                    "%s names %s, which is not there: %zu of %zu shards come before it; fetch the "
+                    "rest of the model",
+                    path, files[i], i, nfiles);
+            goto out;
+        }
         if (!add_file(s, file, e)) goto out;
     }
     if (!sort_names(s, path, e)) goto out;
@@ -258,17 +280,34 @@ out:
     return ok;
 }
 
-static bool add_dir(struct safetensors *s, const char *dir, struct err *e)
+/* DIR/snapshots is the mark of a Hugging Face cache entry; its snapshots are folders of links. */
+static bool no_weights(const char *dir, struct err *e)
 {
     char path[MAX_PATH];
-    int len = snprintf(path, sizeof path, "%s/model.safetensors", dir);
-    if (len < 0 || (size_t)len + 12 >= sizeof path)
-        return err_set(e, ERR_LIMIT, "%s: path too long", dir);
-    if (fs_exists(path)) return add_file(s, path, e);
-    snprintf(path, sizeof path, "%s/model.safetensors.index.json", dir);
-    if (fs_exists(path)) return add_index(s, path, e);
+    int len = snprintf(path, sizeof path, "%s/snapshots", dir);
+    if (len > 0 && (size_t)len < sizeof path && fs_is_dir(path))
+        return err_set(e, ERR_IO,
+                       "%s is an entry of a Hugging Face cache: name the folder below "
+                       "%s/snapshots that refs/main names",
+                       dir, dir);
     return err_set(e, ERR_IO,
-                   "%s: neither model.safetensors nor model.safetensors.index.json is there", dir);
+                   "%s holds no weights: neither model.safetensors nor pytorch_model.bin, nor an "
+                   ".index.json of either, is there",
+                   dir);
+}
+
+static bool add_dir(struct safetensors *s, const char *dir, struct err *e)
+{
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json",
+                                        "pytorch_model.bin", "pytorch_model.bin.index.json"};
+    char path[MAX_PATH];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        int len = snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        if (len < 0 || (size_t)len >= sizeof path)
+            return err_set(e, ERR_LIMIT, "%s: path too long", dir);
+        if (fs_exists(path)) return i % 2 ? add_index(s, path, e) : add_file(s, path, e);
+    }
+    return no_weights(dir, e);
 }
 
 static struct safetensors *new_set(struct err *e)

@@ -1,11 +1,14 @@
 /*
- * model/safetensors - read and write safetensors files: a JSON header, then raw tensors.
+ * model/safetensors - weights: read and write safetensors files (a JSON header, then raw tensors),
+ * and read PyTorch's files as if they were such (model/torch_bin).
  *
  *     u64 n | n bytes of JSON {"name": {"dtype","shape","data_offsets":[begin,end]}, ...} | data
  *
- * Reading maps the files; nothing is copied, data may have any alignment. A set is one file, or a
- * folder's model.safetensors, or the shards that its model.safetensors.index.json names. Everything
- * in the header is checked before use: sizes against shapes, offsets against the file, no holes and
+ * Reading maps the files; nothing is copied, data may have any alignment. Ranks of one node that
+ * read one model therefore share one copy in the page cache: the disk is read once a node, without
+ * a word between the ranks. A set is one file, or a folder's model.safetensors, else the shards that
+ * its model.safetensors.index.json names, else pytorch_model.bin or its index. Links are followed (a
+ * Hugging Face cache's snapshots are folders of links). Everything in the header is checked before use: sizes against shapes, offsets against the file, no holes and
  * no overlaps. Writing streams: the header first, then the tensors' bytes in the same order.
  *
  * Limits: header 100 MB, 200,000 tensors, 8 dimensions, 1,000 shards.
@@ -26,7 +29,8 @@ struct safetensor {
 };
 
 struct safetensors;
-/* path: a *.safetensors file, an index, or a folder. A git-LFS pointer is an error that says so. */
+/* path: a *.safetensors or PyTorch file, an index, or a folder. A git-LFS pointer is an error that
+ * says so, a missing shard one that names it. */
 MUST_CHECK bool safetensors_open(const char *path, struct safetensors **out, struct err *e);
 void safetensors_close(struct safetensors *s);
 /* By name; all live as long as the set. */
