@@ -6,10 +6,11 @@
  *
  * Reading maps the files; nothing is copied, data may have any alignment. Ranks of one node that
  * read one model therefore share one copy in the page cache: the disk is read once a node, without
- * a word between the ranks. A set is one file, or a folder's model.safetensors, else the shards that
- * its model.safetensors.index.json names, else pytorch_model.bin or its index. Links are followed (a
- * Hugging Face cache's snapshots are folders of links). Everything in the header is checked before use: sizes against shapes, offsets against the file, no holes and
- * no overlaps. Writing streams: the header first, then the tensors' bytes in the same order.
+ * a word between the ranks. A set is one file, or a folder's model.safetensors, else the shards
+ * that its model.safetensors.index.json names, else pytorch_model.bin or its index. Links are
+ * followed (a Hugging Face cache's snapshots are folders of links). Everything in a header is
+ * checked before use: sizes against shapes, offsets against the file, no holes and no overlaps.
+ * Writing streams: the header first, then the tensors' bytes in the same order.
  *
  * Limits: header 100 MB, 200,000 tensors, 8 dimensions, 1,000 shards.
  */
