@@ -115,9 +115,9 @@ static bool inspect_split(struct cmd_call *call, const char *dir, enum shard_spl
     const struct shard_info *info = shard_set_info(s);
     if (*first) {
         cmd_print(call,
-                  "%s: token shards, template %s, input %s, vocabulary %u, at most %u tokens\n",
-                  dir, info->template_name, info->inputs, (unsigned)info->vocab_size,
-                  (unsigned)info->max_tokens);
+                  "%s: %s token shards, template %s, input %s, vocabulary %u, at most %u tokens\n",
+                  dir, shard_layout_names[info->layout], info->template_name, info->inputs,
+                  (unsigned)info->vocab_size, (unsigned)info->max_tokens);
         print_digest(call, "dataset", info->dataset_digest);
         print_digest(call, "tokenizer", info->tokenizer_digest);
         print_digest(call, "template", info->template_digest);

@@ -1,11 +1,13 @@
 #include "shard/builder.h"
 
+#include <stdio.h>
+
 #include "base/mem.h"
 #include "text/clean.h"
 #include "text/prompt.h"
 
 /* Changes when the same options give other tokens. */
-#define BUILDER_VERSION "builder/1"
+#define BUILDER_VERSION "builder/2"
 enum { KEY_LEAST_BYTES = 16, KEY_MAX_BYTES = 4096 };
 #define FIELD_MAX_BYTES ((size_t)64 << 20)
 
@@ -15,6 +17,7 @@ struct builder {
     struct tok_cache *cache;
     struct prompt *prompt;
     bool needs_findings;
+    int32_t unknown; /* the tokenizer's mark for text it lacks; -1: none */
     uint8_t patient_key[32];
     struct shard_head head; /* what all shards have in common */
     char options[SHARD_TEXT_BYTES];
@@ -77,22 +80,43 @@ static bool open_prompt(struct builder *b, struct err *e)
     }
     if (ok) memcpy(b->head.inputs, list.p, list.n);
     sbuf_free(&list);
-    return ok && prompt_open(b->o->template, inputs, in->n, b->tokenizer, &b->prompt, e);
+    if (!ok || !prompt_open(b->o->template, inputs, in->n, b->tokenizer, &b->prompt, e))
+        return false;
+    return b->head.layout == SHARD_DECODER || prompt_for_encoder(b->prompt, e);
+}
+
+static void set_layout(struct builder *b)
+{
+    const struct shard_opts *o = b->o;
+    struct shard_head *h = &b->head;
+
+    h->layout = o->layout == SHARD_ENCODER_DECODER ? SHARD_ENCODER_DECODER : SHARD_DECODER;
+    h->max_tokens = o->max_tokens;
+    if (h->layout == SHARD_DECODER) return;
+    h->max_input_tokens = o->max_input_tokens;
+    h->max_target_tokens = o->max_target_tokens;
+    h->max_tokens = o->max_input_tokens + o->max_target_tokens;
 }
 
 /* All that decides on the tokens but tokenizer and template. */
 static bool digest_config(struct builder *b, struct err *e)
 {
     const struct shard_opts *o = b->o;
+    char sizes[96];
     struct sbuf s;
     bool ok;
 
+    if (b->head.layout == SHARD_DECODER)
+        snprintf(sizes, sizeof sizes, "max_tokens=%u", o->max_tokens);
+    else
+        snprintf(sizes, sizeof sizes, "encoder-decoder max_input_tokens=%u max_target_tokens=%u",
+                 o->max_input_tokens, o->max_target_tokens);
     sbuf_init(&s, sizeof b->options - 1);
     ok = sbuf_printf(&s, e,
-                     "%s max_tokens=%u shard_size=%u duplicates=%s min_findings_words=%u "
+                     "%s %s shard_size=%u duplicates=%s min_findings_words=%u "
                      "min_impression_words=%u impression_shorter=%d cut_communication=%d "
                      "drop_long=%d",
-                     BUILDER_VERSION, o->max_tokens, o->shard_size,
+                     BUILDER_VERSION, sizes, o->shard_size,
                      o->duplicates == SHARD_DUP_DROP ? "drop" : "keep", o->min_findings_words,
                      o->min_impression_words, o->impression_shorter, o->cut_communication,
                      o->drop_long);
@@ -122,10 +146,10 @@ static bool fill_head(struct builder *b, struct err *e)
     memcpy(h->tokenizer_sha256, t.digest, 32);
     prompt_digest(b->prompt, h->template_sha256);
     h->vocab_size = t.vocab_size;
-    h->max_tokens = b->o->max_tokens;
     h->bos = t.bos;
     h->eos = t.eos;
     h->pad = t.pad;
+    b->unknown = t.unk;
     h->token_bytes = t.vocab_size <= 65536 ? 2 : 4;
     return digest_config(b, e);
 }
@@ -138,6 +162,7 @@ bool builder_open(const struct shard_opts *o, const char *tokenizer_path, struct
     *out = NULL;
     if (!b) return false;
     b->o = o;
+    set_layout(b);
     for (int f = 0; f < PROMPT_FIELDS; f++)
         sbuf_init(&b->field[f], FIELD_MAX_BYTES);
     sbuf_init(&b->target, FIELD_MAX_BYTES);
@@ -367,7 +392,7 @@ static bool put_sample(struct builder *b, const struct record *r, struct builder
     struct hash128 h = hash_xxh128(b->folded.p, b->folded.n);
     uint64_t answer[2] = {h.lo, h.hi};
 
-    CHECK(s->target < s->n && s->n <= b->o->max_tokens);
+    CHECK(s->target < s->n && s->n <= b->head.max_tokens);
     d->samples++;
     b->fact.samples[r->split]++;
     b->fact.tokens[r->split] += length;
@@ -382,6 +407,24 @@ static bool put_sample(struct builder *b, const struct record *r, struct builder
            put(d, SHARD_COL_PATIENT, &patient, sizeof patient, e);
 }
 
+/* The sample of a report, or *reason: its answer alone is too long. */
+static bool tokenize(struct builder *b, const struct str fields[PROMPT_FIELDS], struct str target,
+                     struct prompt_sample *s, int *reason, struct err *e)
+{
+    const struct shard_head *h = &b->head;
+    bool apart = h->layout == SHARD_ENCODER_DECODER;
+    size_t limit = apart ? h->max_input_tokens : h->max_tokens;
+
+    if (!prompt_build(b->prompt, b->cache, fields, target, limit, s, e)) {
+        if (e->code != ERR_LIMIT) return false;
+        err_clear(e);
+        *reason = SHARD_DROP_LONG;
+    } else if ((apart && s->n - s->target > h->max_target_tokens) || (s->cut && b->o->drop_long)) {
+        *reason = SHARD_DROP_LONG;
+    }
+    return true;
+}
+
 bool builder_put(struct builder *b, const struct record *r, struct builder_place at, int *reason,
                  struct err *e)
 {
@@ -391,18 +434,15 @@ bool builder_put(struct builder *b, const struct record *r, struct builder_place
     CHECK(r->split < SHARD_SPLITS);
     b->fact.records++;
     if (!prepare(b, r, fields, &target, reason, e)) return false;
-    if (*reason == BUILDER_TAKEN &&
-        !prompt_build(b->prompt, b->cache, fields, target, b->o->max_tokens, &s, e)) {
-        if (e->code != ERR_LIMIT) return false;
-        err_clear(e); /* the answer alone is too long */
-        *reason = SHARD_DROP_LONG;
-    }
-    if (*reason == BUILDER_TAKEN && s.cut && b->o->drop_long) *reason = SHARD_DROP_LONG;
+    if (*reason == BUILDER_TAKEN && !tokenize(b, fields, target, &s, reason, e)) return false;
     if (*reason != BUILDER_TAKEN) {
         b->fact.dropped[*reason]++;
         return true;
     }
-    b->fact.cut += s.cut;
+    b->fact.cut += s.cut > 0;
+    b->fact.cut_tokens += s.cut;
+    for (size_t i = 0; b->unknown >= 0 && i < s.n; i++)
+        b->fact.unknown += s.ids[i] == (uint32_t)b->unknown;
     return fold(target, &b->folded, e) && put_sample(b, r, at, &s, e);
 }
 
@@ -436,6 +476,8 @@ bool builder_join(struct builder *b, const struct shard_data **out, struct shard
     *fact = b->fact;
     memcpy(head->dropped, b->fact.dropped, sizeof head->dropped);
     head->cut = b->fact.cut;
+    head->cut_tokens = b->fact.cut_tokens;
+    head->unknown = b->fact.unknown;
     head->records = b->fact.records;
     for (int s = 1; s < SHARD_SPLITS; s++)
         if (!append(d, &b->data[s], b->head.token_bytes, e)) return false;

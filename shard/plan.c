@@ -10,6 +10,11 @@
  * permutation), each into the open bin with the least room that still holds it (ties: the bin
  * that got that room last), else into a new bin. In a bin samples stand in the order in which
  * they came.
+ *
+ * In two dimensions all is measured in encoder tokens: a decoder token counts for bin_tokens /
+ * bin_targets of them, a sample's length is the longer of its two parts (rounded up), a bin's room
+ * the smaller of its two rooms (rounded down). So what fits into a room fits in both dimensions.
+ * What it gives away is little: one part is the longer in nearly all reports.
  */
 enum { WINDOW = 8192, LEVELS = 4, BIN_TOKENS_MAX = 1 << 24 };
 #define NONE UINT32_MAX /* no bin */
@@ -23,12 +28,13 @@ struct rooms {
 
 struct packer {
     const uint32_t *lengths, *targets;
-    uint32_t bin_tokens;
+    bool apart; /* encoder-decoder: two limits */
+    uint32_t bin_tokens, bin_targets;
     struct rooms rooms;
     uint64_t *items;        /* of a window: length and position, for sorting */
     uint32_t *samples;      /* of a window: sample number by position */
     uint32_t *bin_of;       /* of a window: bin by position in sorted order */
-    uint32_t *room, *below; /* by bin: free tokens; the bin that had this room before */
+    uint32_t *room, *below; /* by bin: its room; the bin that had this room before */
     uint32_t *start;        /* by bin: where its samples begin */
     struct plan_bin *bins;  /* of a window */
 };
@@ -114,6 +120,35 @@ static void bin_add(struct plan_bin *b, uint32_t length, uint32_t target)
     b->targets += length - target;
 }
 
+/* Tokens that count against bin_tokens: all of a sample, or the encoder's. */
+static uint32_t input(const struct packer *p, uint32_t sample)
+{
+    return p->apart ? p->targets[sample] : p->lengths[sample];
+}
+
+static uint32_t answer(const struct packer *p, uint32_t sample)
+{
+    return p->lengths[sample] - p->targets[sample];
+}
+
+/* The room a sample needs. At most bin_tokens, as check_lengths found. */
+static uint32_t need(const struct packer *p, uint32_t sample)
+{
+    uint64_t out;
+
+    if (!p->apart) return p->lengths[sample];
+    out = ((uint64_t)answer(p, sample) * p->bin_tokens + p->bin_targets - 1) / p->bin_targets;
+    return input(p, sample) > out ? input(p, sample) : (uint32_t)out;
+}
+
+static uint32_t room_of(const struct packer *p, const struct plan_bin *b)
+{
+    if (!p->apart) return p->bin_tokens - b->tokens;
+    uint32_t in = p->bin_tokens - (b->tokens - b->targets);
+    uint64_t out = (uint64_t)(p->bin_targets - b->targets) * p->bin_tokens / p->bin_targets;
+    return in < out ? in : (uint32_t)out;
+}
+
 /* Length descending, position ascending. */
 static int by_item(const void *a, const void *b)
 {
@@ -127,21 +162,20 @@ static uint32_t pack(struct packer *p, uint32_t n)
     uint32_t nbins = 0;
 
     for (uint32_t i = 0; i < n; i++)
-        p->items[i] = (uint64_t)(NONE - p->lengths[p->samples[i]]) << 32 | i;
+        p->items[i] = (uint64_t)(NONE - need(p, p->samples[i])) << 32 | i;
     qsort(p->items, n, sizeof *p->items, by_item);
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t sample = p->samples[(uint32_t)p->items[i]], length = p->lengths[sample];
-        size_t room = rooms_find(&p->rooms, length);
+        uint32_t sample = p->samples[(uint32_t)p->items[i]];
+        size_t room = rooms_find(&p->rooms, NONE - (uint32_t)(p->items[i] >> 32));
         uint32_t bin;
         if (room != SIZE_MAX) {
             bin = bin_pop(p, room);
         } else {
             bin = nbins++;
             p->bins[bin] = (struct plan_bin){0};
-            p->room[bin] = p->bin_tokens;
         }
-        bin_add(&p->bins[bin], length, p->targets[sample]);
-        p->room[bin] -= length;
+        bin_add(&p->bins[bin], p->lengths[sample], p->targets[sample]);
+        p->room[bin] = room_of(p, &p->bins[bin]);
         p->bin_of[i] = bin;
         bin_push(p, bin);
     }
@@ -182,11 +216,14 @@ static void packer_free(struct packer *p)
     mem_free(p->bins);
 }
 
-static bool packer_init(struct packer *p, const struct shard_set *s, uint32_t bin_tokens,
+static bool packer_init(struct packer *p, const struct shard_set *s, const struct plan_params *q,
                         struct err *e)
 {
-    *p = (struct packer){
-        .lengths = shard_set_lengths(s), .targets = shard_set_targets(s), .bin_tokens = bin_tokens};
+    *p = (struct packer){.lengths = shard_set_lengths(s),
+                         .targets = shard_set_targets(s),
+                         .apart = shard_set_info(s)->layout == SHARD_ENCODER_DECODER,
+                         .bin_tokens = q->bin_tokens,
+                         .bin_targets = q->bin_targets ? q->bin_targets : q->bin_tokens};
     uint32_t **arrays[] = {&p->samples, &p->bin_of, &p->room, &p->below, &p->start};
 
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
@@ -197,7 +234,7 @@ static bool packer_init(struct packer *p, const struct shard_set *s, uint32_t bi
     if (!p->items) return false;
     p->bins = mem_alloc(WINDOW * sizeof *p->bins, e);
     if (!p->bins) return false;
-    return rooms_init(&p->rooms, (size_t)bin_tokens + 1, e);
+    return rooms_init(&p->rooms, (size_t)q->bin_tokens + 1, e);
 }
 
 /* ---- the plan */
@@ -219,18 +256,23 @@ static void shuffle(struct packer *p, const struct plan_params *q, struct plan *
 static void in_order(const struct packer *p, struct plan *out)
 {
     struct plan_bin *b = NULL;
+    uint32_t inputs = 0; /* of b */
 
-    for (size_t i = 0; i < out->nsamples; i++) {
-        if (!b || p->lengths[i] > p->bin_tokens - b->tokens) {
+    for (uint32_t i = 0; i < out->nsamples; i++) {
+        if (!b || input(p, i) > p->bin_tokens - inputs ||
+            (p->apart && answer(p, i) > p->bin_targets - b->targets)) {
             b = &out->bins[out->nbins++];
             *b = (struct plan_bin){.first = i};
+            inputs = 0;
         }
         bin_add(b, p->lengths[i], p->targets[i]);
-        out->order[i] = (uint32_t)i;
+        inputs += input(p, i);
+        out->order[i] = i;
     }
 }
 
-static void digest(struct plan *p, const struct shard_set *s, const struct plan_params *q)
+static void digest(struct plan *p, const struct packer *k, const struct shard_set *s,
+                   const struct plan_params *q)
 {
     const uint64_t params[] = {q->seed,    q->epoch,    q->bin_tokens, q->bins_per_step,
                                q->shuffle, p->nsamples, p->nbins};
@@ -240,6 +282,7 @@ static void digest(struct plan *p, const struct shard_set *s, const struct plan_
     sha256_put(&h, "plan/v1", sizeof "plan/v1");
     sha256_put(&h, shard_set_info(s)->dataset_digest, 32);
     sha256_put(&h, params, sizeof params);
+    if (k->apart) sha256_put(&h, &k->bin_targets, sizeof k->bin_targets);
     sha256_put(&h, shard_set_lengths(s), p->nsamples * sizeof(uint32_t));
     sha256_put(&h, shard_set_targets(s), p->nsamples * sizeof(uint32_t));
     sha256_put(&h, p->order, p->nsamples * sizeof *p->order);
@@ -248,19 +291,30 @@ static void digest(struct plan *p, const struct shard_set *s, const struct plan_
     sha256_end(&h, p->digest);
 }
 
-static bool check_lengths(const struct shard_set *s, const struct plan_params *q, struct err *e)
+static bool check_params(const struct plan_params *q, struct err *e)
 {
-    const uint32_t *lengths = shard_set_lengths(s);
+    if (q->bin_tokens > 0 && q->bin_tokens <= BIN_TOKENS_MAX && q->bins_per_step > 0 &&
+        q->bin_targets <= BIN_TOKENS_MAX)
+        return true;
+    return err_set(e, ERR_CONFIG, "bins of %u tokens and %u targets, %u a step: out of range",
+                   q->bin_tokens, q->bin_targets, q->bins_per_step);
+}
 
-    if (q->bin_tokens == 0 || q->bin_tokens > BIN_TOKENS_MAX || q->bins_per_step == 0)
-        return err_set(e, ERR_CONFIG, "bins of %u tokens, %u a step: out of range", q->bin_tokens,
-                       q->bins_per_step);
-    for (size_t i = 0; i < shard_set_count(s); i++)
-        if (lengths[i] > q->bin_tokens)
+static bool check_lengths(const struct packer *p, size_t n, struct err *e)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (input(p, i) > p->bin_tokens)
             return err_set(e, ERR_CONFIG,
-                           "sample %zu has %u tokens, a bin %u: raise train.bin_tokens or lower "
-                           "shards.max_tokens",
-                           i, lengths[i], q->bin_tokens);
+                           "sample %u has %u %stokens, a bin %u: raise train.bin_tokens or lower "
+                           "shards.%s",
+                           i, input(p, i), p->apart ? "input " : "", p->bin_tokens,
+                           p->apart ? "max_input_tokens" : "max_tokens");
+        if (p->apart && answer(p, i) > p->bin_targets)
+            return err_set(e, ERR_CONFIG,
+                           "sample %u has %u target tokens, a bin %u: raise that or lower "
+                           "shards.max_target_tokens",
+                           i, answer(p, i), p->bin_targets);
+    }
     return true;
 }
 
@@ -271,18 +325,19 @@ bool plan_init(struct plan *p, const struct shard_set *s, const struct plan_para
     bool ok = false;
 
     *p = (struct plan){.nsamples = shard_set_count(s), .bins_per_step = q->bins_per_step};
-    if (!check_lengths(s, q, e)) goto out;
+    if (!check_params(q, e)) goto out;
     p->order = mem_alloc(p->nsamples * sizeof *p->order, e);
     if (!p->order) goto out;
     p->bins = mem_alloc(p->nsamples * sizeof *p->bins, e); /* at most one bin a sample */
     if (!p->bins) goto out;
-    if (!packer_init(&k, s, q->bin_tokens, e)) goto out;
+    if (!packer_init(&k, s, q, e)) goto out;
+    if (!check_lengths(&k, p->nsamples, e)) goto out;
     if (q->shuffle)
         shuffle(&k, q, p);
     else
         in_order(&k, p);
     p->nsteps = (p->nbins + q->bins_per_step - 1) / q->bins_per_step;
-    digest(p, s, q);
+    digest(p, &k, s, q);
     ok = true;
 out:
     packer_free(&k);

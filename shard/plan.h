@@ -2,11 +2,15 @@
  * shard/plan - which samples meet in which bin, in which step: computed, never drawn.
  *
  * The plan of an epoch is a pure function of (sample lengths, dataset digest, seed, epoch,
- * bin_tokens, bins_per_step). Samples are permuted by a Feistel network, packed into bins of at
- * most bin_tokens by best-fit-decreasing inside windows of 8,192 samples, bins are permuted inside
- * their window; step k takes bins [kG, (k+1)G), the last step of an epoch may be shorter. A bin is
- * one micro-batch: the unit of work, of summation and of resumption. Rank r of P works on bins [kG
- * + floor(n r/P), kG + floor(n (r+1)/P)) of the n bins of step k. No sample is lost or repeated.
+ * bin_tokens, bin_targets, bins_per_step). Samples are permuted by a Feistel network, packed into
+ * bins of at most bin_tokens by best-fit-decreasing inside windows of 8,192 samples, bins are
+ * permuted inside their window; step k takes bins [kG, (k+1)G), the last step of an epoch may be
+ * shorter. A bin is one micro-batch: the unit of work, of summation and of resumption. Rank r of P
+ * works on bins [kG + floor(n r/P), kG + floor(n (r+1)/P)) of the n bins of step k. No sample is
+ * lost or repeated.
+ *
+ * Encoder-decoder shards are packed in two dimensions: a bin holds at most bin_tokens of encoder
+ * input and at most bin_targets of decoder labels, and neither is ever exceeded.
  */
 #pragma once
 #include "base/err.h"
@@ -15,8 +19,8 @@
 struct plan_bin {
     uint64_t first; /* into plan.order */
     uint32_t samples;
-    uint32_t tokens;
-    uint32_t targets; /* tokens that bear loss */
+    uint32_t tokens;  /* all; encoder-decoder: tokens - targets are the encoder's */
+    uint32_t targets; /* tokens that bear loss; encoder-decoder: all the decoder's */
 };
 struct plan {
     uint32_t *order; /* sample numbers, bin by bin */
@@ -31,6 +35,9 @@ struct plan_params {
     uint64_t seed;
     uint32_t epoch;
     uint32_t bin_tokens; /* a sample longer than this is ERR_CONFIG */
+    /* Encoder-decoder only: the decoder's share of a bin, where bin_tokens is the encoder's. 0: as
+     * many as bin_tokens. */
+    uint32_t bin_targets;
     uint32_t bins_per_step;
     bool shuffle; /* false: file order (evaluation), packed in order */
 };

@@ -325,6 +325,8 @@ static bool add_modality(struct run *r, struct shard_manifest *m, enum record_mo
         for (int d = 0; d < SHARD_DROPS; d++)
             out->dropped[d] += r->facts[i].dropped[d];
         out->cut += r->facts[i].cut;
+        out->cut_tokens += r->facts[i].cut_tokens;
+        out->unknown += r->facts[i].unknown;
         if (!has_file(&r->facts[i])) continue;
         task_head(r, t, &head);
         task_name(&head, name);
@@ -354,17 +356,18 @@ static bool check_old(const struct run *r, const struct shard_manifest *old,
 {
     bool same = memcmp(old->info.tokenizer_digest, m->info.tokenizer_digest, 32) == 0 &&
                 memcmp(old->info.template_digest, m->info.template_digest, 32) == 0 &&
-                old->info.max_tokens == m->info.max_tokens && old->nsources <= m->nsources;
+                old->info.layout == m->info.layout && old->info.max_tokens == m->info.max_tokens &&
+                old->info.max_input_tokens == m->info.max_input_tokens &&
+                old->nsources <= m->nsources;
 
     for (size_t i = 0; same && i < old->nsources; i++) /* new sources come behind */
         same = strcmp(old->sources[i], m->sources[i]) == 0;
-    return same ||
-           err_set(
-               e, ERR_CONFIG,
-               "%s has shards of other modalities, made with another tokenizer, "
-               "template, input, max_tokens or other sources: leave shards.modality out to make "
-               "all anew, or give another shards.dir",
-               r->o->dir);
+    return same || err_set(e, ERR_CONFIG,
+                           "%s has shards of other modalities, made with another tokenizer, "
+                           "template, input, layout, max_tokens or other sources: leave "
+                           "shards.modality out to make "
+                           "all anew, or give another shards.dir",
+                           r->o->dir);
 }
 
 static int kept_index(const struct run *r, const struct shard_manifest *old, int code)
@@ -394,7 +397,10 @@ static void fill_info(const struct run *r, struct shard_info *i)
     i->template_name = h->template_name;
     i->inputs = h->inputs;
     i->vocab_size = h->vocab_size;
+    i->layout = (enum shard_layout)h->layout;
     i->max_tokens = h->max_tokens;
+    i->max_input_tokens = h->max_input_tokens;
+    i->max_target_tokens = h->max_target_tokens;
     i->bos = h->bos;
     i->eos = h->eos;
     i->pad = h->pad;
@@ -475,6 +481,8 @@ static void summarise(const struct run *r, struct shard_summary *s)
         s->files_made += f->made;
         s->bytes += f->bytes;
         s->cut += f->cut;
+        s->cut_tokens += f->cut_tokens;
+        s->unknown += f->unknown;
         for (int d = 0; d < SHARD_DROPS; d++)
             s->dropped[d] += f->dropped[d];
         for (int k = 0; k < SHARD_SPLITS; k++) {

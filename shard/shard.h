@@ -21,6 +21,10 @@
 #include "comm/comm.h"
 #include "shard/shard_reader.h"
 
+/* shards.layout: auto. The command asks the model and puts one of the layouts in its place; where
+ * nobody did, it means decoder. */
+enum { SHARD_LAYOUT_AUTO = SHARD_LAYOUTS };
+
 enum shard_duplicates { SHARD_DUP_KEEP, SHARD_DUP_DROP };
 
 struct shard_opts {
@@ -28,13 +32,15 @@ struct shard_opts {
     struct opt_strs modality; /* none: all */
     struct opt_strs input;    /* prompt fields in their order */
     const char *template;
-    uint32_t max_tokens;
+    int layout;                                   /* enum shard_layout or SHARD_LAYOUT_AUTO */
+    uint32_t max_tokens;                          /* decoder: prompt and answer */
+    uint32_t max_input_tokens, max_target_tokens; /* encoder-decoder */
     uint32_t shard_size;
     int duplicates; /* enum shard_duplicates: of repeated texts in train */
     uint32_t min_findings_words, min_impression_words;
     bool impression_shorter; /* drop reports whose impression is not shorter than the findings */
     bool cut_communication;  /* end the impression before its first sentence about calls */
-    bool drop_long;          /* drop what would be cut to max_tokens */
+    bool drop_long;          /* drop what would be cut */
     const char *patient_key_file;
 };
 extern const struct opt shard_table[]; /* section "shards" */
@@ -48,7 +54,7 @@ enum shard_drop {
     SHARD_DROP_DUPLICATE,   /* duplicates: drop, and not the first of its text in train */
     SHARD_DROP_SHORT,       /* min_findings_words, min_impression_words */
     SHARD_DROP_NOT_SHORTER, /* impression_shorter */
-    SHARD_DROP_LONG,        /* does not fit max_tokens */
+    SHARD_DROP_LONG,        /* the answer alone does not fit; with drop_long what would be cut */
     SHARD_DROPS
 };
 extern const char *const shard_drop_names[SHARD_DROPS + 1]; /* "no-split", ... */
@@ -57,7 +63,8 @@ struct shard_summary {
     uint64_t records; /* of the chosen modalities */
     uint64_t samples[SHARD_SPLITS], tokens[SHARD_SPLITS], targets[SHARD_SPLITS];
     uint64_t dropped[SHARD_DROPS];
-    uint64_t cut;                /* kept with shortened fields */
+    uint64_t cut, cut_tokens;    /* kept with shortened fields; what they lost */
+    uint64_t unknown;            /* tokens that stand for text the vocabulary lacks */
     uint64_t patients;           /* in the chosen modalities' splits */
     uint64_t seen[SHARD_SPLITS]; /* samples of dev and test whose text also stands in train */
     uint64_t shared_ids;         /* patient ids of two sources that fell into different splits */

@@ -1,5 +1,5 @@
 /*
- * shard/shard_file - one token shard on disk, layout `shards/v1`: what writer and reader share.
+ * shard/shard_file - one token shard on disk, layout `shards/v2`: what writer and reader share.
  *
  *     bytes 0..4095   our own block (below): magic, sizes, checksums of all that follows
  *     bytes 4096..    an HDF5 file; for HDF5 the first 4,096 bytes are its "user block", so h5py
@@ -35,7 +35,7 @@ enum {
     SHARD_TEXT_BYTES = 256,
     SHARD_MAX_SAMPLES = 1 << 20,
 };
-#define SHARD_SCHEMA "shards/v1"
+#define SHARD_SCHEMA "shards/v2"
 
 enum shard_column {
     SHARD_COL_IDS,
@@ -63,16 +63,17 @@ struct shard_head {
     uint64_t number; /* of the run within the modality */
     uint8_t tokenizer_sha256[32], template_sha256[32], config_sha256[32], inputs_sha256[32];
     char template_name[SHARD_TEXT_BYTES], inputs[SHARD_TEXT_BYTES];
-    uint32_t vocab_size, max_tokens;
+    uint32_t vocab_size, layout; /* enum shard_layout */
+    uint32_t max_tokens, max_input_tokens, max_target_tokens;
     int32_t bos, eos, pad;
     uint32_t token_bytes; /* 2 or 4 */
     uint64_t records;     /* of the run, filtered ones included */
-    uint64_t dropped[SHARD_DROPS], cut;
+    uint64_t dropped[SHARD_DROPS], cut, cut_tokens, unknown;
 };
 /* One file's numbers, for the manifest. */
 struct shard_fact {
     uint64_t bytes, samples[SHARD_SPLITS], tokens[SHARD_SPLITS], targets[SHARD_SPLITS];
-    uint64_t dropped[SHARD_DROPS], cut, records, made;
+    uint64_t dropped[SHARD_DROPS], cut, cut_tokens, unknown, records, made;
     uint64_t sha256[4]; /* of the bytes behind the block */
 };
 

@@ -63,6 +63,8 @@ static bool file_json(const struct shard_manifest_file *f, json_t *j, struct err
            put(j, "modality", json_string(f->modality), e) && put_u64(j, "number", f->number, e) &&
            put_u64(j, "bytes", f->fact.bytes, e) && put_hex(j, "sha256", f->fact.sha256, e) &&
            put_u64(j, "records", f->fact.records, e) && put_u64(j, "cut", f->fact.cut, e) &&
+           put_u64(j, "cut_tokens", f->fact.cut_tokens, e) &&
+           put_u64(j, "unknown", f->fact.unknown, e) &&
            put_counts(j, "samples", shard_split_names, f->fact.samples, e) &&
            put_counts(j, "tokens", shard_split_names, f->fact.tokens, e) &&
            put_counts(j, "targets", shard_split_names, f->fact.targets, e) &&
@@ -76,6 +78,7 @@ static bool modality_json(const struct shard_manifest_modality *m, json_t *j, st
            put_hex(j, "config_sha256", m->config_sha256, e) &&
            put_hex(j, "corpus_sha256", m->corpus_sha256, e) &&
            put_u64(j, "records", m->records, e) && put_u64(j, "cut", m->cut, e) &&
+           put_u64(j, "cut_tokens", m->cut_tokens, e) && put_u64(j, "unknown", m->unknown, e) &&
            put_counts(j, "dropped", shard_drop_names, m->dropped, e);
 }
 
@@ -113,7 +116,10 @@ static bool put_info(const struct shard_info *i, json_t *root, struct err *e)
            put(root, "template", json_string(i->template_name), e) &&
            put(root, "inputs", json_string(i->inputs), e) &&
            put_u64(root, "vocab_size", i->vocab_size, e) &&
+           put(root, "layout", json_string(shard_layout_names[i->layout]), e) &&
            put_u64(root, "max_tokens", i->max_tokens, e) &&
+           put_u64(root, "max_input_tokens", i->max_input_tokens, e) &&
+           put_u64(root, "max_target_tokens", i->max_target_tokens, e) &&
            put(root, "bos", json_integer(i->bos), e) && put(root, "eos", json_integer(i->eos), e) &&
            put(root, "pad", json_integer(i->pad), e);
 }
@@ -213,6 +219,8 @@ static bool get_file(const json_t *j, struct arena *a, struct shard_manifest_fil
            json_get_u64(j, "bytes", &f->fact.bytes, e) && get_hex(j, "sha256", f->fact.sha256, e) &&
            json_get_u64(j, "records", &f->fact.records, e) &&
            json_get_u64(j, "cut", &f->fact.cut, e) &&
+           json_get_u64(j, "cut_tokens", &f->fact.cut_tokens, e) &&
+           json_get_u64(j, "unknown", &f->fact.unknown, e) &&
            get_counts(j, "samples", shard_split_names, f->fact.samples, e) &&
            get_counts(j, "tokens", shard_split_names, f->fact.tokens, e) &&
            get_counts(j, "targets", shard_split_names, f->fact.targets, e) &&
@@ -230,6 +238,8 @@ static bool get_modality(const json_t *j, struct arena *a, struct shard_manifest
            get_hex(j, "config_sha256", m->config_sha256, e) &&
            get_hex(j, "corpus_sha256", m->corpus_sha256, e) &&
            json_get_u64(j, "records", &m->records, e) && json_get_u64(j, "cut", &m->cut, e) &&
+           json_get_u64(j, "cut_tokens", &m->cut_tokens, e) &&
+           json_get_u64(j, "unknown", &m->unknown, e) &&
            get_counts(j, "dropped", shard_drop_names, m->dropped, e);
 }
 
@@ -267,6 +277,18 @@ static bool get_lists(const json_t *root, struct arena *a, struct shard_manifest
     return true;
 }
 
+static bool get_layout(const json_t *root, enum shard_layout *out, struct err *e)
+{
+    struct str name;
+
+    if (!json_get_str(root, "layout", &name, e)) return false;
+    for (int i = 0; i < SHARD_LAYOUTS; i++) {
+        *out = (enum shard_layout)i;
+        if (str_eqz(name, shard_layout_names[i])) return true;
+    }
+    return err_set(e, ERR_FORMAT, "layout is none of ours");
+}
+
 static bool get_info(const json_t *root, struct arena *a, struct shard_info *i, struct err *e)
 {
     return get_hex(root, "dataset_digest", i->dataset_digest, e) &&
@@ -275,7 +297,10 @@ static bool get_info(const json_t *root, struct arena *a, struct shard_info *i, 
            get_text(root, "template", a, &i->template_name, e) &&
            get_text(root, "inputs", a, &i->inputs, e) &&
            get_u32(root, "vocab_size", INT32_MAX, &i->vocab_size, e) &&
+           get_layout(root, &i->layout, e) &&
            get_u32(root, "max_tokens", MAX_TOKEN_LIMIT, &i->max_tokens, e) &&
+           get_u32(root, "max_input_tokens", MAX_TOKEN_LIMIT, &i->max_input_tokens, e) &&
+           get_u32(root, "max_target_tokens", MAX_TOKEN_LIMIT, &i->max_target_tokens, e) &&
            get_id(root, "bos", &i->bos, e) && get_id(root, "eos", &i->eos, e) &&
            get_id(root, "pad", &i->pad, e);
 }

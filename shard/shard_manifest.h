@@ -19,7 +19,7 @@ struct shard_manifest_modality {
     const char *name;
     const char *options; /* in words, for people; NULL: none */
     uint8_t config_sha256[32], corpus_sha256[32];
-    uint64_t records, dropped[SHARD_DROPS], cut;
+    uint64_t records, dropped[SHARD_DROPS], cut, cut_tokens, unknown;
 };
 struct shard_manifest {
     struct shard_info info; /* dataset_digest is computed by write and checked by read */

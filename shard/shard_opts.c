@@ -2,6 +2,9 @@
 
 static const char *const duplicates_names[] = {"keep", "drop", NULL};
 
+const char *const shard_layout_names[SHARD_LAYOUTS + 1] = {"decoder", "encoder-decoder"};
+static const char *const layout_names[] = {"decoder", "encoder-decoder", "auto", NULL};
+
 const char *const shard_drop_names[SHARD_DROPS + 1] = {
     "no-split",  "superseded", "no-findings", "no-impression",
     "duplicate", "short",      "not-shorter", "long",
@@ -15,7 +18,16 @@ const struct opt shard_table[] = {
              "comparison, background"),
     OPT_STRING(struct shard_opts, template, "plain",
                "plain, alpaca, radiology-gpt, medalpaca, chat or a file"),
-    OPT_U32(struct shard_opts, max_tokens, 1024, 16, 131072, "longest sample, prompt and answer"),
+    OPT_ENUM(
+        struct shard_opts, layout, "auto", layout_names,
+        "what a sample is: prompt and answer in one row, or input and labels apart (T5); auto: "
+        "as the model needs it"),
+    OPT_U32(struct shard_opts, max_tokens, 1024, 16, 131072,
+            "decoder: longest sample, prompt and answer"),
+    OPT_U32(struct shard_opts, max_input_tokens, 1024, 16, 131072,
+            "encoder-decoder: longest input; what is longer is cut in its fields"),
+    OPT_U32(struct shard_opts, max_target_tokens, 512, 2, 131072,
+            "encoder-decoder: longest answer; reports with a longer one are left out, never cut"),
     OPT_U32(struct shard_opts, shard_size, 65536, 1, 1048576, "records a shard file covers"),
     OPT_ENUM(struct shard_opts, duplicates, "keep", duplicates_names,
              "drop: of equal texts only the first is trained on"),
@@ -29,7 +41,7 @@ const struct opt shard_table[] = {
              "end the impression before its first sentence about calls and dictation "
              "(ImpressionGPT)"),
     OPT_BOOL(struct shard_opts, drop_long, false,
-             "drop reports longer than max_tokens instead of cutting their input"),
+             "drop reports that are too long instead of cutting their input"),
     OPT_PATH(struct shard_opts, patient_key_file, NULL,
              "secret that keys the patient groups in the shards; left out: a public constant"),
     OPT_END,

@@ -80,6 +80,16 @@ static bool get_digest(hid_t at, const char *name, uint8_t out[32])
     return get_text(at, name, hex, sizeof hex) && hash_unhex(str_of(hex), out, 32, &e);
 }
 
+static bool get_layout(hid_t file, uint32_t *out)
+{
+    char name[32];
+
+    if (!get_text(file, "layout", name, sizeof name)) return false;
+    for (*out = 0; *out < SHARD_LAYOUTS; ++*out)
+        if (strcmp(name, shard_layout_names[*out]) == 0) return true;
+    return false;
+}
+
 static bool get_head(hid_t file, struct shard_head *h, struct err *e)
 {
     const hid_t u64 = H5T_STD_U64LE, u32 = H5T_STD_U32LE, i32 = H5T_STD_I32LE;
@@ -95,13 +105,17 @@ static bool get_head(hid_t file, struct shard_head *h, struct err *e)
         get_digest(file, "inputs_sha256", h->inputs_sha256) &&
         get_text(file, "template", h->template_name, sizeof h->template_name) &&
         get_text(file, "inputs", h->inputs, sizeof h->inputs) &&
-        get_numbers(file, "vocab_size", u32, 1, &h->vocab_size) &&
+        get_numbers(file, "vocab_size", u32, 1, &h->vocab_size) && get_layout(file, &h->layout) &&
         get_numbers(file, "max_tokens", u32, 1, &h->max_tokens) &&
+        get_numbers(file, "max_input_tokens", u32, 1, &h->max_input_tokens) &&
+        get_numbers(file, "max_target_tokens", u32, 1, &h->max_target_tokens) &&
         get_numbers(file, "bos", i32, 1, &h->bos) && get_numbers(file, "eos", i32, 1, &h->eos) &&
         get_numbers(file, "pad", i32, 1, &h->pad) &&
         get_numbers(file, "records", u64, 1, &h->records) &&
         get_numbers(file, "dropped", u64, SHARD_DROPS, h->dropped) &&
-        get_numbers(file, "cut", u64, 1, &h->cut))
+        get_numbers(file, "cut", u64, 1, &h->cut) &&
+        get_numbers(file, "cut_tokens", u64, 1, &h->cut_tokens) &&
+        get_numbers(file, "unknown", u64, 1, &h->unknown))
         return true;
     return err_set(e, ERR_FORMAT, "an attribute is missing or of another type");
 }
@@ -180,6 +194,14 @@ static bool check_shape(const struct shard_file *f, struct err *e)
     return true;
 }
 
+/* Both parts are there and not too long. A decoder's prompt may be empty, an input may not. */
+static bool fits(const struct shard_head *h, uint32_t length, uint32_t target)
+{
+    if (length == 0 || length > h->max_tokens || target >= length) return false;
+    if (h->layout == SHARD_DECODER) return true;
+    return target > 0 && target <= h->max_input_tokens && length - target <= h->max_target_tokens;
+}
+
 static bool check_samples(const struct shard_file *f, struct err *e)
 {
     uint64_t at = 0;
@@ -189,7 +211,7 @@ static bool check_samples(const struct shard_file *f, struct err *e)
         uint32_t length = shard_file_u32(f, SHARD_COL_LENGTH, i);
         uint32_t target = shard_file_u32(f, SHARD_COL_TARGET, i);
         if (shard_file_u64(f, SHARD_COL_OFFSET, i) != at || next - at != length || next < at ||
-            length == 0 || length > f->head.max_tokens || target >= length)
+            !fits(&f->head, length, target))
             return err_set(e, ERR_FORMAT, "sample %llu: offset, length and target contradict",
                            (unsigned long long)i);
         at = next;
@@ -277,6 +299,8 @@ void shard_file_fact(const struct shard_file *f, struct shard_fact *out)
     memcpy(out->sha256, f->block.sha256, sizeof f->block.sha256);
     memcpy(out->dropped, f->head.dropped, sizeof out->dropped);
     out->cut = f->head.cut;
+    out->cut_tokens = f->head.cut_tokens;
+    out->unknown = f->head.unknown;
     out->records = f->head.records;
     for (int s = 0; s < SHARD_SPLITS; s++) {
         uint64_t first = f->split[s][0], n = f->split[s][1];

@@ -2,7 +2,7 @@
  * shard/shard_reader - read token shards: the contract between shard and train, generate.
  *
  *     shards.dir/manifest.json                     dataset digest, files, counts; renamed into
- * place last shards.dir/<modality>/s<nnnnn>-<key12>.h5    layout `shards/v1` (docs/FORMATS.md)
+ * place last shards.dir/<modality>/s<nnnnn>-<key12>.h5    layout `shards/v2` (docs/FORMATS.md)
  *
  * A shard never changes once committed. Token arrays are contiguous in the file and memory-mapped,
  * so a random sample costs no copy of the file. Not thread-safe. No MPI inside: each rank opens its
@@ -16,12 +16,19 @@
 enum shard_split { SHARD_TRAIN, SHARD_DEV, SHARD_TEST, SHARD_SPLITS };
 extern const char *const shard_split_names[SHARD_SPLITS + 1];
 
+/* What a sample's tokens are; shard/sample.h says what stands where. */
+enum shard_layout { SHARD_DECODER, SHARD_ENCODER_DECODER, SHARD_LAYOUTS };
+extern const char *const shard_layout_names[SHARD_LAYOUTS + 1]; /* "decoder", ... */
+
 struct shard_info {
+    enum shard_layout layout;     /* of all samples of the folder */
     uint8_t dataset_digest[32];   /* over all files and samples: what "the data" was */
     uint8_t tokenizer_digest[32]; /* text/tokenizer */
     uint8_t template_digest[32];  /* text/prompt */
     uint32_t vocab_size;
     uint32_t max_tokens; /* no sample is longer */
+    /* Encoder-decoder: of the two parts, together max_tokens; else 0. */
+    uint32_t max_input_tokens, max_target_tokens;
     const char *template_name;
     const char *inputs;    /* "clinical,findings" */
     int32_t eos, bos, pad; /* -1: none */

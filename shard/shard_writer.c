@@ -177,12 +177,17 @@ static bool put_head(hid_t file, const struct shard_head *h)
            put_digest(file, "inputs_sha256", h->inputs_sha256) &&
            put_text(file, "template", h->template_name) && put_text(file, "inputs", h->inputs) &&
            put_attr(file, "vocab_size", u32, 1, &h->vocab_size) &&
+           put_text(file, "layout", shard_layout_names[h->layout]) &&
            put_attr(file, "max_tokens", u32, 1, &h->max_tokens) &&
+           put_attr(file, "max_input_tokens", u32, 1, &h->max_input_tokens) &&
+           put_attr(file, "max_target_tokens", u32, 1, &h->max_target_tokens) &&
            put_attr(file, "bos", i32, 1, &h->bos) && put_attr(file, "eos", i32, 1, &h->eos) &&
            put_attr(file, "pad", i32, 1, &h->pad) &&
            put_attr(file, "records", u64, 1, &h->records) &&
            put_attr(file, "dropped", u64, SHARD_DROPS, h->dropped) &&
-           put_attr(file, "cut", u64, 1, &h->cut);
+           put_attr(file, "cut", u64, 1, &h->cut) &&
+           put_attr(file, "cut_tokens", u64, 1, &h->cut_tokens) &&
+           put_attr(file, "unknown", u64, 1, &h->unknown);
 }
 
 /* ---- datasets */

@@ -19,6 +19,7 @@ struct prompt {
     struct arena arena;
     struct prompt_parts parts;
     uint32_t eos;
+    bool encoder; /* the prompt is an encoder's input and ends by itself */
     uint8_t digest[32];
     struct tok_ids ids; /* the sample */
     struct sbuf text;   /* literal text on its way to ids */
@@ -158,6 +159,24 @@ void prompt_digest(const struct prompt *p, uint8_t out[32])
     memcpy(out, p->digest, sizeof(p->digest));
 }
 
+bool prompt_for_encoder(struct prompt *p, struct err *e)
+{
+    static const char mark[] = "encoder-decoder";
+    struct sha256 h;
+
+    if (p->encoder) return true;
+    if (p->t->nsuffix == 0 && tokenizer_info(p->t).eos < 0)
+        return err_set(e, ERR_CONFIG,
+                       "the tokenizer neither ends a text nor names an end-of-text token: an "
+                       "encoder's input could not end");
+    p->encoder = true;
+    sha256_init(&h);
+    sha256_put(&h, p->digest, sizeof(p->digest));
+    sha256_put(&h, mark, sizeof(mark));
+    sha256_end(&h, p->digest);
+    return true;
+}
+
 /* ---- building */
 
 /* Is this part's unit shown? One whose fields are all absent is not; the target's always is. */
@@ -240,6 +259,16 @@ static bool put_part(struct prompt *p, struct tok_cache *c, const struct prompt_
     UNREACHABLE();
 }
 
+/* What the tokenizer puts behind a text, else its end-of-text token. */
+static bool end_input(struct prompt *p, struct err *e)
+{
+    const struct tokenizer *t = p->t;
+
+    for (uint32_t i = 0; i < t->nsuffix; i++)
+        if (!tok_ids_put(&p->ids, t->suffix[i], e)) return false;
+    return t->nsuffix > 0 || tok_ids_put(&p->ids, (uint32_t)tokenizer_info(t).eos, e);
+}
+
 static void remove_ids(struct tok_ids *v, size_t at, size_t n)
 {
     memmove(v->ids + at, v->ids + at + n, (v->n - at - n) * sizeof(*v->ids));
@@ -282,13 +311,14 @@ bool prompt_build(struct prompt *p, struct tok_cache *c, const struct str fields
     for (size_t i = 0; i < p->parts.n; i++)
         if (unit_shown(p, i, fields) && !put_part(p, c, &p->parts.part[i], fields, e)) return false;
     if (!flush_text(p, c, true, &blank, e)) return false;
+    if (p->encoder && !end_input(p, e)) return false;
     size_t at = p->ids.n;
     if (target.p) {
         if (!put_words(p, c, blank, target, e) || !tok_ids_put(&p->ids, p->eos, e)) return false;
     }
-    out->cut = max_tokens > 0 && p->ids.n > max_tokens;
-    size_t whole = p->ids.n;
-    if (out->cut && !cut_fields(p, p->ids.n - max_tokens, &at))
+    size_t whole = p->encoder ? at : p->ids.n;
+    out->cut = max_tokens > 0 && whole > max_tokens ? whole - max_tokens : 0;
+    if (out->cut && !cut_fields(p, out->cut, &at))
         return err_set(e, ERR_LIMIT, "%zu tokens do not fit into %zu even without any field text",
                        whole, max_tokens);
     out->ids = p->ids.ids;

@@ -51,11 +51,17 @@ void prompt_close(struct prompt *p);
 /* SHA-256 over the template's parts, the input order and the tokenizer's digest. */
 void prompt_digest(const struct prompt *p, uint8_t out[32]);
 
+/* From now on build samples for an encoder-decoder: the prompt is the encoder's input and ends as
+ * the tokenizer ends a text (T5: </s>), what comes from `target` on are the decoder's labels, and
+ * max_tokens bounds the input alone. Before the first digest and build. ERR_CONFIG where the
+ * tokenizer ends no text. */
+MUST_CHECK bool prompt_for_encoder(struct prompt *p, struct err *e);
+
 struct prompt_sample {
     const uint32_t *ids; /* borrowed until the next build */
     size_t n;
     size_t target; /* first target token; prompt only: target == n */
-    bool cut;      /* field text was shortened to fit max_tokens */
+    size_t cut;    /* tokens taken off field text to fit max_tokens; 0: it is whole */
 };
 /* Build one sample. fields[i] empty: the field is absent and its heading is left out. target with p
  * == NULL builds a prompt alone. max_tokens cuts the longest field from its end, never the target;

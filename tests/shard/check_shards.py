@@ -9,9 +9,9 @@ import numpy as np
 
 folder = sys.argv[1]
 manifest = json.load(open(f"{folder}/manifest.json"))
-assert manifest["schema"] == "shards/v1"
+assert manifest["schema"] == "shards/v2"
 names = ["train", "dev", "test"]
-digest = hashlib.sha256(b"shards/v1\0")
+digest = hashlib.sha256(b"shards/v2\0")
 for f in manifest["files"]:
     path = f"{folder}/{f['path']}"
     raw = open(path, "rb").read()
@@ -22,7 +22,7 @@ for f in manifest["files"]:
     digest.update(b"".join(f["samples"][n].to_bytes(8, "little") for n in names))
     h = h5py.File(path)
     assert h.userblock_size == 4096
-    assert h.attrs["schema"].decode() == "shards/v1" and h.attrs["modality"].decode() == f["modality"]
+    assert h.attrs["schema"].decode() == "shards/v2" and h.attrs["modality"].decode() == f["modality"]
     assert h.attrs["tokenizer_sha256"].decode() == manifest["tokenizer_sha256"]
     ids, offset = h["tokens/ids"], h["tokens/offset"][:]
     n = len(offset) - 1
@@ -32,6 +32,11 @@ for f in manifest["files"]:
         assert ids.id.get_offset() % 4096 == 0
     length, target, record = h["sample/length"][:], h["tokens/target"][:], h["sample/record"][:]
     assert (np.diff(offset) == length).all() and offset[0] == 0 and offset[-1] == len(ids)
+    assert h.attrs["layout"].decode() == manifest["layout"]
+    if manifest["layout"] == "encoder-decoder":
+        assert (target > 0).all() and target.max() <= manifest["max_input_tokens"]
+        assert (length - target).max() <= manifest["max_target_tokens"]
+        assert (ids[:][(offset[:-1] + target).astype(np.int64) - 1] == manifest["eos"]).all()
     assert (target < length).all() and length.max() <= manifest["max_tokens"]
     assert (ids[:][offset[1:].astype(np.int64) - 1] == manifest["eos"]).all()
     split = h["split"][:]

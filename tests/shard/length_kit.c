@@ -12,9 +12,10 @@ static void put(struct shard_data *d, enum shard_column c, const void *p, size_t
     KIT(sbuf_put(&d->col[c], (struct str){p, n}, &e), &e);
 }
 
-static void put_sample(struct shard_data *d, size_t i, uint32_t length, uint64_t *at)
+static void put_sample(struct shard_data *d, size_t i, uint32_t target, uint32_t length,
+                       uint64_t *at)
 {
-    uint32_t target = length / 2, record[3] = {0, 0, (uint32_t)i};
+    uint32_t record[3] = {0, 0, (uint32_t)i};
     uint64_t entry = i, hash[2] = {i, ~(uint64_t)i};
 
     for (uint32_t k = 0; k < length; k++) {
@@ -33,9 +34,15 @@ static void put_sample(struct shard_data *d, size_t i, uint32_t length, uint64_t
     d->samples++;
 }
 
-void kit_lengths(const char *dir, size_t n, uint32_t (*length)(size_t))
+/* answer == NULL: decoder samples, half of each the target. */
+static void make(const char *dir, size_t n, uint32_t (*input)(size_t), uint32_t (*answer)(size_t))
 {
-    struct shard_head h = {.modality = "CT",
+    enum shard_layout layout = answer ? SHARD_ENCODER_DECODER : SHARD_DECODER;
+    uint32_t most = answer ? 4096 : 0;
+    struct shard_head h = {.layout = layout,
+                           .max_input_tokens = most,
+                           .max_target_tokens = most,
+                           .modality = "CT",
                            .template_name = "plain",
                            .inputs = "findings",
                            .vocab_size = 100,
@@ -47,7 +54,10 @@ void kit_lengths(const char *dir, size_t n, uint32_t (*length)(size_t))
     struct shard_manifest_modality modality = {.name = "CT", .records = n + 1};
     struct shard_manifest_file f = {.path = "CT/s00000-000000000000.h5", .modality = "CT"};
     static const char *const sources[] = {"alpha"};
-    struct shard_manifest m = {.info = {.vocab_size = 100,
+    struct shard_manifest m = {.info = {.layout = layout,
+                                        .max_input_tokens = most,
+                                        .max_target_tokens = most,
+                                        .vocab_size = 100,
                                         .max_tokens = 8192,
                                         .template_name = "plain",
                                         .inputs = "findings",
@@ -68,8 +78,13 @@ void kit_lengths(const char *dir, size_t n, uint32_t (*length)(size_t))
     snprintf(path, sizeof path, "%s/CT", dir);
     KIT(fs_mkdirs(path, &e), &e);
     shard_data_init(&d);
-    for (size_t i = 0; i <= n; i++)
-        put_sample(&d, i % n, length(i % n), &at);
+    for (size_t i = 0; i <= n; i++) {
+        uint32_t first = input(i % n);
+        if (answer)
+            put_sample(&d, i % n, first, first + answer(i % n), &at);
+        else
+            put_sample(&d, i % n, first / 2, first, &at);
+    }
     put(&d, SHARD_COL_OFFSET, &at, sizeof at);
     put(&d, SHARD_COL_SPLIT, split, sizeof split);
     f.fact.samples[SHARD_TRAIN] = n;
@@ -78,4 +93,14 @@ void kit_lengths(const char *dir, size_t n, uint32_t (*length)(size_t))
     KIT(shard_writer_write(path, &h, &d, &f.fact, &e), &e);
     KIT(shard_manifest_write(dir, &m, &e), &e);
     shard_data_free(&d);
+}
+
+void kit_lengths(const char *dir, size_t n, uint32_t (*length)(size_t))
+{
+    make(dir, n, length, NULL);
+}
+
+void kit_parts(const char *dir, size_t n, uint32_t (*input)(size_t), uint32_t (*answer)(size_t))
+{
+    make(dir, n, input, answer);
 }

@@ -36,6 +36,21 @@ static uint32_t golden_length(size_t i)
     return (uint32_t)(20 + i * 7919 % 301 + (i % 17 == 0) * 400);
 }
 
+static uint32_t golden_answer(size_t i)
+{
+    return (uint32_t)(2 + i * 104729 % 61 + (i % 13 == 0) * 200);
+}
+
+static void open_parts(size_t n)
+{
+    struct err e = {0};
+
+    shard_set_close(set);
+    set = NULL;
+    kit_parts(testdir_path("parts"), n, golden_length, golden_answer);
+    KIT(shard_set_open(testdir_path("parts"), SHARD_TRAIN, NULL, 0, false, &set, &e), &e);
+}
+
 static void open_lengths(size_t n, uint32_t (*length)(size_t))
 {
     struct err e = {0};
@@ -64,6 +79,7 @@ static void check_plan(const struct plan *p, const struct plan_params *q)
     assert_int_equal(p->nsamples, shard_set_count(set));
     for (size_t b = 0; b < p->nbins; b++) {
         uint64_t tokens = 0, loss = 0;
+        bool apart = shard_set_info(set)->layout == SHARD_ENCODER_DECODER;
         assert_int_equal(p->bins[b].first, at);
         assert_true(p->bins[b].samples > 0);
         for (uint32_t i = 0; i < p->bins[b].samples; i++, at++) {
@@ -75,7 +91,8 @@ static void check_plan(const struct plan *p, const struct plan_params *q)
         }
         assert_int_equal(tokens, p->bins[b].tokens);
         assert_int_equal(loss, p->bins[b].targets);
-        assert_true(tokens <= q->bin_tokens);
+        assert_true((apart ? tokens - loss : tokens) <= q->bin_tokens);
+        assert_true(!apart || loss <= (q->bin_targets ? q->bin_targets : q->bin_tokens));
     }
     assert_int_equal(at, p->nsamples);
     assert_int_equal(p->nsteps, (p->nbins + q->bins_per_step - 1) / q->bins_per_step);
@@ -166,6 +183,37 @@ static void extremes_fit(void **state)
     assert_int_equal(e.code, ERR_CONFIG);
 }
 
+/* Encoder-decoder: neither limit is ever passed, whichever of them binds. */
+static void two_limits_hold(void **state)
+{
+    static const uint32_t targets[] = {0, 262, 300, 1000};
+    struct plan_params q = {.seed = 3, .bin_tokens = 2048, .bins_per_step = 6, .shuffle = true};
+    struct err e = {0};
+    size_t nbins[4];
+
+    (void)state;
+    open_parts(20000);
+    for (size_t k = 0; k < 4; k++) {
+        q.bin_targets = targets[k];
+        struct plan p = make(&q);
+        check_plan(&p, &q);
+        check_slices(&p, 3);
+        nbins[k] = p.nbins;
+        plan_free(&p);
+        q.shuffle = !q.shuffle;
+        p = make(&q);
+        check_plan(&p, &q);
+        plan_free(&p);
+        q.shuffle = true;
+    }
+    assert_true(nbins[1] > nbins[2] && nbins[2] > nbins[3] && nbins[3] >= nbins[0]);
+    q.bin_targets = 261; /* the longest answer has 262 */
+    struct plan p;
+    assert_false(plan_init(&p, set, &q, &e));
+    assert_int_equal(e.code, ERR_CONFIG);
+    assert_non_null(strstr(e.text, "262 target tokens, a bin 261"));
+}
+
 /* What decides the plan changes the digest; what does not, does not. */
 static void digests_tell_plans_apart(void **state)
 {
@@ -223,11 +271,14 @@ static void equals_the_reference(void **state)
         uint8_t digest[32];
         struct sha256 h;
         *next = 0;
-        assert_int_equal(sscanf(line, "%llu %llu %u %u %llu %64s", &samples, &seed, &q.epoch,
-                                &q.bin_tokens, &bins, want),
-                         6);
+        assert_int_equal(sscanf(line, "%llu %llu %u %u %u %llu %64s", &samples, &seed, &q.epoch,
+                                &q.bin_tokens, &q.bin_targets, &bins, want),
+                         7);
         q.seed = seed;
-        open_lengths(samples, golden_length);
+        if (q.bin_targets)
+            open_parts(samples);
+        else
+            open_lengths(samples, golden_length);
         struct plan p = make(&q);
         assert_int_equal(p.nbins, bins);
         sha256_init(&h);
@@ -239,7 +290,7 @@ static void equals_the_reference(void **state)
         assert_string_equal(have, want);
         plan_free(&p);
     }
-    assert_int_equal(rows, 4);
+    assert_int_equal(rows, 6);
     free(text);
 }
 
@@ -262,6 +313,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_sample_once_on_any_ranks, setup, teardown),
         cmocka_unit_test_setup_teardown(bins_are_full, setup, teardown),
         cmocka_unit_test_setup_teardown(extremes_fit, setup, teardown),
+        cmocka_unit_test_setup_teardown(two_limits_hold, setup, teardown),
         cmocka_unit_test_setup_teardown(digests_tell_plans_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(without_shuffle_the_order_stays, setup, teardown),
         cmocka_unit_test_setup_teardown(equals_the_reference, setup, teardown),

@@ -158,6 +158,61 @@ static void each_loss_is_counted_by_its_reason(void **state)
     assert_int_equal(s.dropped[SHARD_DROP_LONG], had);
 }
 
+/* Encoder-decoder: both parts end in EOS, the input is cut to its limit, an answer never is. */
+static void parts_stand_apart(void **state)
+{
+    struct shard_opts o = kit_opts(shards);
+    struct shard_set *set = NULL;
+    struct tokenizer *t = NULL;
+    struct sbuf text;
+    struct err e = {0};
+    bool found = false;
+
+    (void)state;
+    kit_corpus(corpus, sources, 2, NULL);
+    o.layout = SHARD_ENCODER_DECODER;
+    o.max_input_tokens = 100;
+    o.max_target_tokens = 46;
+    struct shard_summary s = run_with(&o);
+    uint64_t samples = s.samples[0] + s.samples[1] + s.samples[2];
+    assert_int_equal(samples + s.dropped[SHARD_DROP_LONG], 390);
+    assert_true(s.dropped[SHARD_DROP_LONG] > 10 && samples > 10);
+    assert_true(s.cut > 10 && s.cut_tokens > s.cut);
+    assert_true(tokenizer_open(tok, &t, &e));
+    sbuf_init(&text, 1 << 16);
+    assert_true(shard_set_open(shards, SHARD_TRAIN, NULL, 0, true, &set, &e));
+    const struct shard_info *info = shard_set_info(set);
+    assert_int_equal(info->layout, SHARD_ENCODER_DECODER);
+    assert_int_equal(info->max_input_tokens, 100);
+    assert_int_equal(info->max_target_tokens, 46);
+    for (size_t i = 0; i < shard_set_count(set); i++) {
+        struct sample x;
+        assert_true(shard_set_get(set, i, &x, &e));
+        assert_true(x.target <= 100 && x.length - x.target <= 46);
+        assert_int_equal(x.tokens[x.target - 1], info->eos);
+        assert_int_equal(x.tokens[x.length - 1], info->eos);
+        if (x.source || x.entry != 22) continue;
+        found = true;
+        sbuf_clear(&text);
+        assert_true(tokenizer_decode(t, x.tokens, x.target, true, &text, &e));
+        assert_string_equal(text.p, "Findings: The kidney is enlarged. The spleen is clear. The "
+                                    "heart is obscured.\nImpression:");
+        sbuf_clear(&text);
+        assert_true(tokenizer_decode(t, x.tokens + x.target, x.length - x.target, true, &text, &e));
+        assert_string_equal(text.p, " Number 22: clear kidney. No acute process.");
+    }
+    assert_true(found);
+    shard_set_close(set);
+    sbuf_free(&text);
+    tokenizer_close(t);
+    /* another layout is another data set, and may not stand beside the first */
+    o.layout = SHARD_LAYOUT_AUTO;
+    static const char *const mr[] = {"MR"};
+    o.modality = (struct opt_strs){mr, 1};
+    assert_true(run_fails(&o, &e));
+    assert_non_null(strstr(e.text, "layout"));
+}
+
 static void edit_calls(size_t s, size_t i, struct record *r, const char *text[SEC_COUNT])
 {
     (void)s;
@@ -465,6 +520,10 @@ static void h5py_reads_it(void **state)
     snprintf(cmd, sizeof cmd, "'%s' '%s/tests/shard/check_shards.py' '%s' >/dev/null", python,
              RADMILL_SOURCE, shards);
     assert_int_equal(system(cmd), 0);
+    o.layout = SHARD_ENCODER_DECODER;
+    o.max_input_tokens = 100;
+    run_with(&o);
+    assert_int_equal(system(cmd), 0);
     if (system("command -v h5dump >/dev/null") != 0) return;
     snprintf(cmd, sizeof cmd, "h5dump -d /tokens/ids '%s' >/dev/null", first_file("CR"));
     assert_int_equal(system(cmd), 0);
@@ -487,6 +546,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(samples_hold_what_the_records_said, setup, teardown),
         cmocka_unit_test_setup_teardown(each_loss_is_counted_by_its_reason, setup, teardown),
+        cmocka_unit_test_setup_teardown(parts_stand_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(calls_can_be_cut_off, setup, teardown),
         cmocka_unit_test_setup_teardown(rerun_makes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_is_repaired, setup, teardown),

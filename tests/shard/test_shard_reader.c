@@ -185,9 +185,12 @@ static void manifests_that_lie_are_refused(void **state)
     replace("CT/s00000", "../s00000");
     refuse(SHARD_TRAIN, NULL, 0, ERR_FORMAT, "not one of ours");
     replace("../s00000", "CT/s00000");
-    replace("shards/v1", "shards/v2");
-    refuse(SHARD_TRAIN, NULL, 0, ERR_FORMAT, "schema is not shards/v1");
     replace("shards/v2", "shards/v1");
+    refuse(SHARD_TRAIN, NULL, 0, ERR_FORMAT, "schema is not shards/v2");
+    replace("shards/v1", "shards/v2");
+    replace("\"layout\": \"decoder\"", "\"layout\": \"encoder\"");
+    refuse(SHARD_TRAIN, NULL, 0, ERR_FORMAT, "layout is none of ours");
+    replace("\"layout\": \"encoder\"", "\"layout\": \"decoder\"");
     replace("\"tokenizer_sha256\": \"00", "\"tokenizer_sha256\": \"01");
     refuse(SHARD_TRAIN, NULL, 0, ERR_CONFIG, "another tokenizer or template");
     replace("\"tokenizer_sha256\": \"01", "\"tokenizer_sha256\": \"00");

@@ -67,7 +67,7 @@ static void test_plain(void **state)
     assert_string_equal(build(p, "Cough.", "Clear.", "Normal.", 0, &s),
                         "Clinical information: Cough.\nFindings: Clear.\nImpression:# "
                         "Normal.<|im_end|>");
-    assert_false(s.cut);
+    assert_int_equal(s.cut, 0);
     /* the same without an answer: the training prompt's own ids */
     size_t target = s.target;
     assert_string_equal(build(p, "Cough.", "Clear.", NULL, 0, &s),
@@ -221,12 +221,12 @@ static void test_cut(void **state)
     size_t whole = s.n;
     assert_string_equal(build(p, "cccc", "ffffffff", "TT", whole - 3, &s),
                         "Clinical information: cccc\nFindings: fffff\nImpression:# TT<|im_end|>");
-    assert_true(s.cut);
+    assert_int_equal(s.cut, 3);
     assert_int_equal(s.n, whole - 3);
     assert_string_equal(build(p, "cccc", "ffffffff", "TT", whole - 7, &s),
                         "Clinical information: cc\nFindings: fff\nImpression:# TT<|im_end|>");
     build(p, "cccc", "ffffffff", "TT", whole, &s);
-    assert_false(s.cut);
+    assert_int_equal(s.cut, 0);
     /* 14 = field ids with their blanks */
     assert_string_equal(build(p, "cccc", "ffffffff", "TT", whole - 14, &s),
                         "Clinical information:\nFindings:\nImpression:# TT<|im_end|>");
@@ -349,6 +349,31 @@ static int teardown(void **state)
     return mem_live_blocks() == 0 ? 0 : -1;
 }
 
+/* For an encoder the prompt ends by itself, and its limit leaves the answer alone. */
+static void test_encoder(void **state)
+{
+    (void)state;
+    struct prompt *p = open_prompt("plain", 1);
+    struct prompt_sample s;
+    struct err e = {0};
+    uint8_t before[32], after[32];
+
+    prompt_digest(p, before);
+    assert_true(prompt_for_encoder(p, &e));
+    prompt_digest(p, after);
+    assert_memory_not_equal(before, after, 32);
+    assert_string_equal(build(p, "", "Clear.", "Normal.", 0, &s),
+                        "Findings: Clear.\nImpression:<|im_end|># Normal.<|im_end|>");
+    size_t input = s.target;
+    assert_string_equal(build(p, "", "Clear.", "Normal.", input - 2, &s),
+                        "Findings: Clea\nImpression:<|im_end|># Normal.<|im_end|>");
+    assert_int_equal(s.cut, 2);
+    assert_string_equal(build(p, "", "Clear.", NULL, input, &s),
+                        "Findings: Clear.\nImpression:<|im_end|>");
+    assert_int_equal(s.target, s.n);
+    prompt_close(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,7 +381,7 @@ int main(void)
         cmocka_unit_test(test_builtins),      cmocka_unit_test(test_file),
         cmocka_unit_test(test_bad_templates), cmocka_unit_test(test_no_eos),
         cmocka_unit_test(test_cut),           cmocka_unit_test(test_bos_once),
-        cmocka_unit_test(test_digest),
+        cmocka_unit_test(test_digest),        cmocka_unit_test(test_encoder),
 #ifdef RADMILL_FAULTS
         cmocka_unit_test(test_faults),
 #endif

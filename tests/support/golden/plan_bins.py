@@ -70,12 +70,34 @@ def pack(samples, lengths, room):
     return [b[2] for b in bins]
 
 
-def plan(lengths, seed, epoch, bin_tokens):
+def pack_apart(samples, inputs, answers, room, answer_room):
+    """Two limits, both in encoder tokens: what a sample needs is rounded up, what a bin has left down.
+    A bin: [free room, when it got it, samples, inputs, answers]."""
+    bins, clock = [], 0
+    need = {s: max(inputs[s], -(-answers[s] * room // answer_room)) for s in samples}
+    for s in sorted(samples, key=lambda s: -need[s]):
+        fit = [b for b in bins if b[0] >= need[s]]
+        clock += 1
+        if fit:
+            b = min(fit, key=lambda b: (b[0], -b[1]))
+        else:
+            b = [room, 0, [], 0, 0]
+            bins.append(b)
+        b[3] += inputs[s]
+        b[4] += answers[s]
+        b[0] = min(room - b[3], (answer_room - b[4]) * room // answer_room)
+        b[1] = clock
+        b[2].append(s)
+    return [b[2] for b in bins]
+
+
+def plan(lengths, seed, epoch, bin_tokens, answers=None, bin_targets=0):
     n, order, sizes = len(lengths), [], []
     k = key(seed, RNG_PLAN, epoch)
     for w, start in enumerate(range(0, n, WINDOW), 1):
         window = [permute(k, i, n) for i in range(start, min(start + WINDOW, n))]
-        bins = pack(window, lengths, bin_tokens)
+        bins = (pack_apart(window, lengths, answers, bin_tokens, bin_targets) if answers else
+                pack(window, lengths, bin_tokens))
         kb = key(seed, RNG_PLAN, w << 32 | epoch)
         for i in range(len(bins)):
             b = bins[permute(kb, i, len(bins))]
@@ -88,8 +110,19 @@ def length(i):  # the same formula stands in test_plan.c
     return 20 + i * 7919 % 301 + (i % 17 == 0) * 400
 
 
-print("# tests/support/golden/plan_bins.py, CPython 3.11: samples seed epoch bin_tokens bins sha256(order, sizes)")
+def answer(i):  # in test_plan.c too
+    return 2 + i * 104729 % 61 + (i % 13 == 0) * 200
+
+
+def show(what, n, seed, epoch, bin_tokens, order, sizes):
+    data = struct.pack(f"<{n}I", *order) + struct.pack(f"<{len(sizes)}I", *sizes)
+    print(n, seed, epoch, bin_tokens, what, len(sizes), hashlib.sha256(data).hexdigest())
+
+
+print("# tests/support/golden/plan_bins.py, CPython 3.11: samples seed epoch bin_tokens bin_targets bins sha256(order, sizes)")
 for n, seed, epoch, bin_tokens in [(1, 1, 0, 1024), (300, 1, 0, 1024), (300, 1, 1, 1024), (9000, 7, 3, 2048)]:
-    order, sizes = plan([length(i) for i in range(n)], seed, epoch, bin_tokens)
-    h = hashlib.sha256(struct.pack(f"<{n}I", *order) + struct.pack(f"<{len(sizes)}I", *sizes)).hexdigest()
-    print(n, seed, epoch, bin_tokens, len(sizes), h)
+    show(0, n, seed, epoch, bin_tokens, *plan([length(i) for i in range(n)], seed, epoch, bin_tokens))
+for n, seed, epoch, bin_tokens, bin_targets in [(300, 1, 0, 1024, 270), (9000, 7, 3, 2048, 300)]:
+    both = [length(i) for i in range(n)], [answer(i) for i in range(n)]
+    show(bin_targets, n, seed, epoch, bin_tokens,
+         *plan(both[0], seed, epoch, bin_tokens, both[1], bin_targets))
