@@ -1,5 +1,6 @@
 /* radmill generate: prompts of a split to predictions. */
 #include "base/fs.h"
+#include "base/log.h"
 #include "cli/build_info.h"
 #include "cli/config.h"
 
@@ -20,6 +21,25 @@ static bool adapter_of(struct cmd_call *call, const struct config *c, const char
                    *out);
 }
 
+/* Fields of the report need the corpus, which may have stayed behind on another machine. */
+static bool corpus_of(struct cmd_call *call, const struct config *c, const char **out)
+{
+    const char *manifest = NULL;
+
+    *out = NULL;
+    if (c->generate.fields.n == 0) return true;
+    if (c->corpus.dir &&
+        !fs_join(&call->arena, c->corpus.dir, "manifest.json", &manifest, &call->err))
+        return false;
+    if (manifest && fs_exists(manifest))
+        *out = c->corpus.dir;
+    else
+        log_warn("generate_fields",
+                 "note=\"no corpus in corpus.dir: the pairs hold no findings, baselines that read "
+                 "them are left out\"");
+    return true;
+}
+
 bool cmd_generate(struct cmd_call *call)
 {
     struct generate_summary s = {0};
@@ -33,10 +53,13 @@ bool cmd_generate(struct cmd_call *call)
         !config_need(call, c.model.base, "model.base"))
         return false;
     if (!adapter_of(call, &c, &adapter)) return false;
+    const char *corpus;
+    if (!corpus_of(call, &c, &corpus)) return false;
     struct generate_job job = {
         .generate = &c.generate,
         .model = &c.model,
         .shards_dir = c.shards.dir,
+        .corpus_dir = corpus,
         .modalities = c.shards.modality,
         .adapter = adapter,
         .version = build_info_version,

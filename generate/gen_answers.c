@@ -6,6 +6,7 @@
 #include "base/stop.h"
 #include "generate/pairs.h"
 
+#define WAVE_ARENA_BYTES ((size_t)4 << 30)
 enum {
     WAVE_BLOCKS = 128, /* prompts held in memory at once; a rank is never idle inside a wave */
     LINE_MAX_BYTES = 4 << 20,
@@ -22,6 +23,8 @@ struct wave {
     uint32_t *ended;              /* [nblocks] answers that ended by themselves */
     uint32_t *ids;                /* all prompts' tokens */
     size_t nprompts;
+    struct arena arena;              /* what follows; in sample order from one record block */
+    struct str *findings, *clinical; /* [nprompts], NULL: not asked for */
     struct sbuf id, text, other, row;
     struct gen_score *score;
 };
@@ -44,9 +47,10 @@ static bool decode_text(const struct gen_inputs *in, const uint32_t *ids, size_t
     return true;
 }
 
-/* The pair's line for sample i, in v->row. */
-static bool compose(struct wave *v, size_t i, const struct decode_answer *a, struct err *e)
+/* The pair's line for this prompt, in v->row. */
+static bool compose(struct wave *v, size_t prompt, const struct decode_answer *a, struct err *e)
 {
+    size_t i = sample_of(v, prompt);
     const struct gen_inputs *in = v->w->in;
     struct sample s;
     char group[17];
@@ -66,6 +70,8 @@ static bool compose(struct wave *v, size_t i, const struct decode_answer *a, str
         .modality = str_of(shard_set_modality(in->set, i)),
         .split = str_of(shard_split_names[v->w->opts->split]),
         .group = str_of(group),
+        .findings = v->findings ? v->findings[prompt] : STR(""),
+        .clinical = v->clinical ? v->clinical[prompt] : STR(""),
         .seen = gen_seen_has(v->w->seen, s.target_hash),
     };
     /* the target's last token is the end mark */
@@ -105,7 +111,7 @@ static bool on_answer(void *ctx, size_t i, const struct decode_answer *a, struct
 {
     struct wave *v = ctx;
     size_t k = i / GEN_BLOCK;
-    if (!compose(v, sample_of(v, i), a, e)) return false;
+    if (!compose(v, i, a, e)) return false;
     v->line[i] = mem_strdup(v->row.p, e);
     if (!v->line[i]) return false;
     v->ended[k] += a->ended;
@@ -115,6 +121,30 @@ static bool on_answer(void *ctx, size_t i, const struct decode_answer *a, struct
 }
 
 /* ---- one wave */
+
+/* One field of all prompts' reports. */
+static bool load_field(struct wave *v, enum prompt_field field, struct str **out, struct err *e)
+{
+    const struct gen_inputs *in = v->w->in;
+
+    *out = arena_alloc(&v->arena, v->nprompts * sizeof **out, e);
+    if (!*out) return false;
+    for (size_t i = 0; i < v->nprompts; i++) {
+        struct sample s;
+        if (!shard_set_get(in->set, sample_of(v, i), &s, e)) return false;
+        if (!source_text_get(in->texts, &s, field, &v->text, e)) return false;
+        if (!arena_str(&v->arena, sbuf_str(&v->text), &(*out)[i], e)) return false;
+    }
+    return true;
+}
+
+static bool load_fields(struct wave *v, struct err *e)
+{
+    const struct gen_inputs *in = v->w->in;
+
+    return (!in->findings || load_field(v, PROMPT_FINDINGS, &v->findings, e)) &&
+           (!in->clinical || load_field(v, PROMPT_CLINICAL, &v->clinical, e));
+}
 
 static bool load_prompts(struct wave *v, struct err *e)
 {
@@ -140,6 +170,7 @@ static bool wave_init(struct wave *v, struct gen_work *w, struct gen_score *scor
                       struct err *e)
 {
     *v = (struct wave){.w = w, .score = score, .first = first};
+    arena_init(&v->arena, WAVE_ARENA_BYTES);
     sbuf_init(&v->id, 4096);
     sbuf_init(&v->text, LINE_MAX_BYTES / 4);
     sbuf_init(&v->other, LINE_MAX_BYTES / 4);
@@ -154,7 +185,7 @@ static bool wave_init(struct wave *v, struct gen_work *w, struct gen_score *scor
     }
     v->prompt = mem_calloc(v->nprompts, sizeof *v->prompt, e);
     v->line = v->prompt ? mem_calloc(v->nprompts, sizeof *v->line, e) : NULL;
-    return v->line && load_prompts(v, e);
+    return v->line && load_prompts(v, e) && load_fields(v, e);
 }
 
 static void wave_free(struct wave *v)
@@ -170,6 +201,7 @@ static void wave_free(struct wave *v)
     sbuf_free(&v->text);
     sbuf_free(&v->other);
     sbuf_free(&v->row);
+    arena_free(&v->arena);
 }
 
 static void put_eos(struct decode_opts *d, int32_t id)

@@ -16,6 +16,24 @@ static bool open_set(const struct generate_job *j, struct gen_inputs *in, struct
     return true;
 }
 
+/* What the pairs shall say besides answer and reference. */
+static bool open_texts(const struct generate_job *j, struct gen_inputs *in, struct err *e)
+{
+    const struct opt_strs *f = &j->generate->fields;
+
+    for (size_t i = 0; i < f->n; i++) {
+        bool findings = strcmp(f->v[i], "findings") == 0;
+        if (!findings && strcmp(f->v[i], "clinical") != 0)
+            return err_set(e, ERR_CONFIG, "generate.fields: '%s' is not findings or clinical",
+                           f->v[i]);
+        in->findings |= findings;
+        in->clinical |= !findings;
+    }
+    if (f->n > 0 && j->corpus_dir) return source_text_open(j->corpus_dir, &in->texts, e);
+    in->findings = in->clinical = false;
+    return true;
+}
+
 static bool open_tokenizer(const struct generate_job *j, struct gen_inputs *in, struct err *e)
 {
     const char *path = j->tokenizer ? j->tokenizer : j->model->base;
@@ -92,8 +110,8 @@ static bool find_max_len(const struct generate_job *j, struct gen_inputs *in, st
 bool gen_inputs_open(const struct generate_job *j, struct gen_inputs *in, struct err *e)
 {
     *in = (struct gen_inputs){0};
-    return open_set(j, in, e) && open_tokenizer(j, in, e) && open_model(j, in, e) &&
-           find_max_len(j, in, e);
+    return open_set(j, in, e) && open_texts(j, in, e) && open_tokenizer(j, in, e) &&
+           open_model(j, in, e) && find_max_len(j, in, e);
 }
 
 void gen_inputs_close(struct gen_inputs *in)
@@ -102,6 +120,7 @@ void gen_inputs_close(struct gen_inputs *in)
     model_close(in->model);
     dev_close(in->dev);
     tokenizer_close(in->tok);
+    source_text_close(in->texts);
     shard_set_close(in->set);
     *in = (struct gen_inputs){0};
 }
@@ -118,9 +137,14 @@ json_t *gen_inputs_identity(const struct gen_inputs *in)
     const struct shard_info *s = shard_set_info(in->set);
     uint8_t weights[32];
     model_digest(in->model, weights);
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:I}", "shards", hex_json(s->dataset_digest),
-                     "tokenizer", hex_json(s->tokenizer_digest), "template",
-                     hex_json(s->template_digest), "base weights", hex_json(weights), "adapter",
-                     in->lora ? hex_json(in->adapter_digest) : json_null(), "dtype",
-                     dev_dtype_names[model_dtype(in->model)], "samples", (json_int_t)in->n);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:s}", "shards",
+                     hex_json(s->dataset_digest), "tokenizer", hex_json(s->tokenizer_digest),
+                     "template", hex_json(s->template_digest), "base weights", hex_json(weights),
+                     "adapter", in->lora ? hex_json(in->adapter_digest) : json_null(), "dtype",
+                     dev_dtype_names[model_dtype(in->model)], "samples", (json_int_t)in->n,
+                     "fields",
+                     in->findings && in->clinical ? "findings, clinical"
+                     : in->findings               ? "findings"
+                     : in->clinical               ? "clinical"
+                                                  : "none");
 }

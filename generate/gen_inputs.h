@@ -8,10 +8,13 @@
 #include "model/lora.h"
 #include "model/model.h"
 #include "shard/shard_reader.h"
+#include "shard/source_text.h"
 #include "text/tokenizer.h"
 
 struct gen_inputs {
     struct shard_set *set;
+    struct source_text *texts; /* NULL: pairs hold no fields */
+    bool findings, clinical;   /* which they hold */
     struct tokenizer *tok;
     struct dev *dev;
     struct model *model;

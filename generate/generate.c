@@ -22,6 +22,9 @@ const struct opt generate_table[] = {
                "auto (the one in train.dir), none, or a folder"),
     OPT_U64(struct generate_opts, limit, 0, 0, 9007199254740992.0,
             "only the first reports of the split; 0: all"),
+    OPT_STRS(struct generate_opts, fields, "[findings, clinical]",
+             "fields of the report that stand in the pairs file, for baselines and fact checks; "
+             "[]: none"),
     OPT_STRING(struct generate_opts, name, NULL, "what to call this system in tables"),
     OPT_END,
 };

@@ -14,7 +14,9 @@
  * by name, not mixed in.
  *
  * Greedy decoding only. A prompt has exactly the ids the shard holds: nothing is tokenized here.
- * Findings are not written into the pairs: shards keep the prompt, not its fields.
+ * generate.fields says which fields of the report stand in a pair beside answer and reference:
+ * baselines and fact checks read the findings. They come from the record blocks (shard/source_text)
+ * whether the prompt held them or not.
  */
 #pragma once
 #include "base/opt.h"
@@ -28,6 +30,7 @@ struct generate_opts {
     uint32_t slots, prefill_rows;
     const char *adapter; /* "auto", "none" or a folder; the caller makes job.adapter of it */
     uint64_t limit;
+    struct opt_strs fields; /* of "findings", "clinical" */
     const char *name;
 };
 extern const struct opt generate_table[]; /* section "generate" */
@@ -36,6 +39,7 @@ struct generate_job {
     const struct generate_opts *generate;
     const struct model_opts *model;
     const char *shards_dir;
+    const char *corpus_dir;       /* NULL: pairs without fields */
     struct opt_strs modalities;   /* n == 0: all */
     const char *tokenizer;        /* NULL: model->base */
     const char *adapter;          /* folder; NULL: the base model alone */

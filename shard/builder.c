@@ -3,8 +3,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "text/clean.h"
-#include "text/prompt.h"
+#include "shard/field_text.h"
 
 /* Changes when the same options give other tokens. */
 #define BUILDER_VERSION "builder/2"
@@ -24,12 +23,6 @@ struct builder {
     struct sbuf field[PROMPT_FIELDS], target, folded;
     struct shard_data data[SHARD_SPLITS];
     struct shard_fact fact;
-};
-
-static const enum record_section section_of[PROMPT_FIELDS] = {
-    [PROMPT_CLINICAL] = SEC_CLINICAL,       [PROMPT_FINDINGS] = SEC_FINDINGS,
-    [PROMPT_EXAMINATION] = SEC_EXAMINATION, [PROMPT_TECHNIQUE] = SEC_TECHNIQUE,
-    [PROMPT_COMPARISON] = SEC_COMPARISON,   [PROMPT_BACKGROUND] = SEC_BACKGROUND,
 };
 
 /* ---- opening */
@@ -244,17 +237,6 @@ uint64_t builder_patient(const struct builder *b, const char *source, const stru
 }
 
 /* ---- text */
-static bool clean_field(enum record_section section, uint8_t mode, struct str s, struct sbuf *out,
-                        struct err *e)
-{
-    sbuf_clear(out);
-    if (s.n == 0) return true;
-    if (mode == MODE_OWN) return clean_own(s, out, e);
-    if (section == SEC_IMPRESSION) return clean_mediqa_impression(s, out, e);
-    if (section == SEC_BACKGROUND) return clean_mediqa_background(s, out, e);
-    return clean_mediqa_findings(s, out, e);
-}
-
 static bool is_blank(char c)
 {
     return (unsigned char)c <= ' ';
@@ -334,19 +316,14 @@ static bool prepare(struct builder *b, const struct record *r, struct str fields
                     struct str *target, int *reason, struct err *e)
 {
     const struct shard_opts *o = b->o;
-    const struct record_span *i = &r->section[SEC_IMPRESSION];
     size_t any = 0, words;
 
     for (int f = 0; f < PROMPT_FIELDS; f++) {
-        const struct record_span *s = &r->section[section_of[f]];
-        struct str text = str_sub(r->text, s->offset, (size_t)s->offset + s->length);
-        if (!clean_field(section_of[f], r->mode, text, &b->field[f], e)) return false;
+        if (!field_text(r, f, &b->field[f], e)) return false;
         fields[f] = sbuf_str(&b->field[f]);
         any += fields[f].n;
     }
-    if (!clean_field(SEC_IMPRESSION, r->mode,
-                     str_sub(r->text, i->offset, (size_t)i->offset + i->length), &b->target, e))
-        return false;
+    if (!field_text_target(r, &b->target, e)) return false;
     *target = sbuf_str(&b->target);
     if (o->cut_communication) *target = cut_communication(*target);
     words = count_words(*target);

@@ -29,6 +29,7 @@ ranks 2 shard "$work/c.yaml" --set "corpus.dir=$work/corpus1" --set "shards.dir=
 [ -z "$(find "$work/shards1" -name '*.h5' -newer "$work/mark" ! -path '*/CT/*')" ] || fail "another modality was touched"
 [ -n "$(find "$work/shards1/CT" -name '*.h5' -newer "$work/mark")" ] || fail "CT was not rebuilt"
 grep -q 'adapter' "$work/train1" || fail "train names no adapter"
+grep -q '"findings": ' "$work/pairs1/pairs.jsonl" || fail "the pairs hold no findings"
 grep -q 'ROUGE-L' "$work/evaluate1" || fail "evaluate prints no ROUGE-L"
 one status "$work/c.yaml" --set "train.dir=$work/run1" | grep -q 'train *done' || fail "status does not say done"
 one inspect "$work/corpus1" | grep -q 'corpus, ' || fail "inspect does not know a corpus"

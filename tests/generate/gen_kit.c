@@ -16,6 +16,7 @@
 #include "model/lora.h"
 #include "model/model.h"
 #include "shard/shard_reader.h"
+#include "shard/source_text.h"
 #include "text/tiny.h"
 #include "text/tokenizer.h"
 
@@ -85,6 +86,30 @@ bool shard_set_open(const char *dir, enum shard_split split, const char *const *
     }
     *out = s;
     return true;
+}
+
+/* ---- the texts behind the samples */
+
+bool source_text_open(const char *corpus_dir, struct source_text **out, struct err *e)
+{
+    *out = NULL;
+    if (strcmp(corpus_dir, "kit-corpus") != 0) return err_set(e, ERR_CONFIG, "%s", corpus_dir);
+    *out = mem_calloc(1, 1, e);
+    return *out != NULL;
+}
+
+void source_text_close(struct source_text *t)
+{
+    mem_free(t);
+}
+
+bool source_text_get(struct source_text *t, const struct sample *s, enum prompt_field field,
+                     struct sbuf *out, struct err *e)
+{
+    (void)t;
+    sbuf_clear(out);
+    if (field == PROMPT_CLINICAL && s->row % 2) return true; /* the report says nothing */
+    return sbuf_printf(out, e, "%s of %u:%u.", prompt_field_names[field], s->block, s->row);
 }
 
 void shard_set_close(struct shard_set *s)

@@ -106,6 +106,47 @@ static void the_pairs(void **state)
     json_decref(meta);
 }
 
+/* Fields that were asked for stand in the pairs; others do not, and another choice is another run. */
+static void fields_of_the_reports(void **state)
+{
+    (void)state;
+    static const char *const both[] = {"findings", "clinical"}, *const wrong[] = {"impression"};
+    const char *out = testdir_path("fields");
+    struct kit_job k;
+    struct generate_summary s;
+    struct pair *p;
+    struct arena a;
+    struct err e;
+    size_t n;
+
+    assert_null(strstr(want, "\"findings\""));
+    kit_job(&k, dir, out);
+    k.job.corpus_dir = "kit-corpus";
+    k.opts.fields = (struct opt_strs){both, 2};
+    assert_true(run(&k, &s, &e));
+    char *text = pairs_of(out);
+    arena_init(&a, 16 << 20);
+    assert_true(pairs_parse(str_of(text), "fields", &a, &p, &n, &e));
+    assert_int_equal(n, KIT_TEST);
+    for (uint32_t i = 0; i < n; i++) {
+        char findings[64], clinical[64] = "";
+        snprintf(findings, sizeof findings, "findings of %u:%u.", i / 10, i % 10);
+        if (i % 2 == 0) snprintf(clinical, sizeof clinical, "clinical of %u:%u.", i / 10, i % 10);
+        assert_true(str_eqz(p[i].findings, findings) && str_eqz(p[i].clinical, clinical));
+    }
+    arena_free(&a);
+    free(text);
+    k.opts.fields.n = 1; /* findings alone */
+    assert_false(run(&k, &s, &e));
+    assert_int_equal(e.code, ERR_CONFIG);
+    assert_non_null(strstr(e.text, "fields"));
+    out = testdir_path("wrong-field");
+    kit_job(&k, dir, out);
+    k.opts.fields = (struct opt_strs){wrong, 1};
+    assert_false(run(&k, &s, &e));
+    assert_non_null(strstr(e.text, "'impression' is not findings or clinical"));
+}
+
 static void any_batching(void **state)
 {
     (void)state;
@@ -290,10 +331,10 @@ static void fault_sweep(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_pairs),           cmocka_unit_test(any_batching),
-        cmocka_unit_test(again_limit_adapter), cmocka_unit_test(refusals),
-        cmocka_unit_test(begun_or_not),        cmocka_unit_test(killed),
-        cmocka_unit_test(fault_sweep),
+        cmocka_unit_test(the_pairs),    cmocka_unit_test(fields_of_the_reports),
+        cmocka_unit_test(any_batching), cmocka_unit_test(again_limit_adapter),
+        cmocka_unit_test(refusals),     cmocka_unit_test(begun_or_not),
+        cmocka_unit_test(killed),       cmocka_unit_test(fault_sweep),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

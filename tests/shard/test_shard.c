@@ -15,6 +15,7 @@
 #include "base/stop.h"
 #include "shard/corpus_kit.h"
 #include "shard/shard_manifest.h"
+#include "shard/source_text.h"
 #include "support/testdir.h"
 #include "text/tokenizer.h"
 
@@ -211,6 +212,58 @@ static void parts_stand_apart(void **state)
     o.modality = (struct opt_strs){mr, 1};
     assert_true(run_fails(&o, &e));
     assert_non_null(strstr(e.text, "layout"));
+}
+
+static void edit_hashes(size_t s, size_t i, struct record *r, const char *text[SEC_COUNT])
+{
+    (void)s;
+    (void)i;
+    (void)text;
+    r->hash_norm.hi++;
+}
+
+/* The whole field of the report a sample came from, cleaned; a corpus made anew is refused. */
+static void fields_are_found_again(void **state)
+{
+    struct shard_opts o = kit_opts(shards);
+    struct source_text *texts = NULL;
+    struct shard_set *set = NULL;
+    struct sbuf text;
+    struct err e = {0};
+    size_t checked = 0;
+
+    (void)state;
+    kit_corpus(corpus, sources, 2, NULL);
+    o.max_tokens = 160; /* the prompts are cut, the texts are not */
+    run_with(&o);
+    sbuf_init(&text, 1 << 16);
+    assert_true(source_text_open(corpus, &texts, &e));
+    assert_true(shard_set_open(shards, SHARD_TRAIN, NULL, 0, true, &set, &e));
+    for (size_t i = 0; i < shard_set_count(set); i++) {
+        struct sample x;
+        assert_true(shard_set_get(set, i, &x, &e));
+        KIT(source_text_get(texts, &x, PROMPT_CLINICAL, &text, &e), &e);
+        assert_string_equal(text.p, "Cough");
+        KIT(source_text_get(texts, &x, PROMPT_TECHNIQUE, &text, &e), &e);
+        assert_int_equal(text.n, 0);
+        KIT(source_text_get(texts, &x, PROMPT_FINDINGS, &text, &e), &e);
+        if (x.source || x.entry != 22) continue;
+        assert_string_equal(text.p, "The kidney is enlarged. The spleen is clear. The heart is "
+                                    "obscured.");
+        checked++;
+    }
+    assert_int_equal(checked, 1);
+    source_text_close(texts);
+    kit_corpus(corpus, sources, 2, edit_hashes); /* another one */
+    assert_true(source_text_open(corpus, &texts, &e));
+    struct sample x;
+    assert_true(shard_set_get(set, 0, &x, &e));
+    assert_false(source_text_get(texts, &x, PROMPT_FINDINGS, &text, &e));
+    assert_int_equal(e.code, ERR_CONFIG);
+    assert_non_null(strstr(e.text, "not the corpus the shards were made from"));
+    source_text_close(texts);
+    shard_set_close(set);
+    sbuf_free(&text);
 }
 
 static void edit_calls(size_t s, size_t i, struct record *r, const char *text[SEC_COUNT])
@@ -547,6 +600,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(samples_hold_what_the_records_said, setup, teardown),
         cmocka_unit_test_setup_teardown(each_loss_is_counted_by_its_reason, setup, teardown),
         cmocka_unit_test_setup_teardown(parts_stand_apart, setup, teardown),
+        cmocka_unit_test_setup_teardown(fields_are_found_again, setup, teardown),
         cmocka_unit_test_setup_teardown(calls_can_be_cut_off, setup, teardown),
         cmocka_unit_test_setup_teardown(rerun_makes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_is_repaired, setup, teardown),
