@@ -231,7 +231,7 @@ bool dev_scatter_add_rows(struct dev *d, struct dev_mat src, struct dev_mat ids,
 
 bool dev_add(struct dev *d, struct dev_mat x, struct dev_mat y, struct err *e)
 {
-    CHECK(x.dtype == DEV_F32 && is_float(y) && same_shape(x, y));
+    CHECK(is_float(x) && is_float(y) && x.cols == y.cols && (x.rows == y.rows || y.rows == 1));
     return submit(d, &(struct dev_call){.op = DEV_ADD, .m = {x, y}}, e);
 }
 
@@ -278,6 +278,14 @@ bool dev_rmsnorm_bwd(struct dev *d, struct dev_mat dy, struct dev_mat x, struct 
     return submit(d, &(struct dev_call){.op = DEV_RMSNORM_BWD, .m = {dy, x, w, rstd, dx, dw}}, e);
 }
 
+bool dev_layernorm(struct dev *d, struct dev_mat x, struct dev_mat w, struct dev_mat b, float eps,
+                   struct dev_mat y, struct err *e)
+{
+    CHECK(x.dtype == DEV_F32 && is_float(y) && same_shape(x, y));
+    CHECK(is_row(w, DEV_F32, x.cols) && is_row(b, DEV_F32, x.cols));
+    return submit(d, &(struct dev_call){.op = DEV_LAYERNORM, .m = {x, w, b, y}, .eps = eps}, e);
+}
+
 bool dev_rope(struct dev *d, struct dev_mat x, uint32_t heads, struct dev_mat pos,
               struct dev_mat inv_freq, bool inverse, struct err *e)
 {
@@ -288,31 +296,46 @@ bool dev_rope(struct dev *d, struct dev_mat x, uint32_t heads, struct dev_mat po
         e);
 }
 
-static void check_attn(const struct dev_attn *a, struct dev_mat q, struct dev_mat k,
-                       struct dev_mat v)
+static void check_bias(const struct dev *d, const struct dev_attn *a, struct dev_mat bias)
 {
+    if (!bias.buf) return;
+    check_view(d, bias);
+    CHECK(bias.dtype == DEV_F32 && bias.cols == a->heads && bias.rows % 2 == 1);
+}
+
+static void check_attn(const struct dev *d, const struct dev_attn *a, struct dev_mat q,
+                       struct dev_mat k, struct dev_mat v)
+{
+    check_bias(d, a, a->bias);
     CHECK(a->heads > 0 && a->kv_heads > 0 && a->heads % a->kv_heads == 0 && a->head_dim > 0);
     CHECK(is_float(q) && k.dtype == q.dtype && v.dtype == q.dtype);
     CHECK(q.cols == a->heads * a->head_dim);
     CHECK(k.cols == a->kv_heads * a->head_dim && same_shape(k, v));
 }
 
-static void check_packed(const struct dev_attn *a, struct dev_mat q, struct dev_mat k)
+/* Sample starts of queries and of keys; cu_k is cu where none was given. */
+static void check_packed(struct dev_attn *a, struct dev_mat q, struct dev_mat k)
 {
-    CHECK(k.rows == q.rows && a->cu && a->cu[0] == 0 && a->cu[a->nseq] == q.rows);
-    for (uint32_t i = 0; i < a->nseq; i++)
-        CHECK(a->cu[i] <= a->cu[i + 1]);
+    CHECK(!a->window || !a->bidirectional);
+    CHECK(!a->cu_k || a->bidirectional);
+    if (!a->cu_k) a->cu_k = a->cu;
+    CHECK(a->cu && a->cu[0] == 0 && a->cu[a->nseq] == q.rows);
+    CHECK(a->cu_k[0] == 0 && a->cu_k[a->nseq] == k.rows);
+    for (uint32_t i = 0; i < a->nseq; i++) {
+        CHECK(a->cu[i] <= a->cu[i + 1] && a->cu_k[i] <= a->cu_k[i + 1]);
+        CHECK(a->cu[i] == a->cu[i + 1] || a->cu_k[i] < a->cu_k[i + 1]);
+    }
 }
 
 bool dev_attn_fwd(struct dev *d, const struct dev_attn *a, struct dev_mat q, struct dev_mat k,
                   struct dev_mat v, struct dev_mat out, struct dev_mat lse, struct err *e)
 {
-    check_attn(a, q, k, v);
-    check_packed(a, q, k);
-    CHECK(out.dtype == q.dtype && same_shape(out, q));
-    CHECK(!lse.buf || (lse.dtype == DEV_F32 && lse.rows == a->heads && lse.cols == q.rows));
     struct dev_call c = {.op = DEV_ATTN_FWD, .m = {q, k, v, out, lse}};
     c.attn.a = *a;
+    check_attn(d, a, q, k, v);
+    check_packed(&c.attn.a, q, k);
+    CHECK(out.dtype == q.dtype && same_shape(out, q) && !a->dbias.buf);
+    CHECK(!lse.buf || (lse.dtype == DEV_F32 && lse.rows == a->heads && lse.cols == q.rows));
     return submit(d, &c, e);
 }
 
@@ -320,15 +343,17 @@ bool dev_attn_bwd(struct dev *d, const struct dev_attn *a, struct dev_mat q, str
                   struct dev_mat v, struct dev_mat out, struct dev_mat lse, struct dev_mat dout,
                   struct dev_mat dq, struct dev_mat dk, struct dev_mat dv, struct err *e)
 {
-    check_attn(a, q, k, v);
-    check_packed(a, q, k);
+    struct dev_call c = {.op = DEV_ATTN_BWD, .m = {q, k, v, out, lse, dout, dq, dk, dv}};
+    c.attn.a = *a;
+    check_attn(d, a, q, k, v);
+    check_packed(&c.attn.a, q, k);
+    check_bias(d, a, a->dbias);
+    CHECK(!a->dbias.buf || (a->bias.buf && same_shape(a->dbias, a->bias)));
     CHECK(out.dtype == q.dtype && same_shape(out, q));
     CHECK(lse.dtype == DEV_F32 && lse.rows == a->heads && lse.cols == q.rows);
     CHECK(dout.dtype == q.dtype && same_shape(dout, q));
     CHECK(dq.dtype == q.dtype && same_shape(dq, q));
     CHECK(dk.dtype == q.dtype && same_shape(dk, k) && dv.dtype == q.dtype && same_shape(dv, v));
-    struct dev_call c = {.op = DEV_ATTN_BWD, .m = {q, k, v, out, lse, dout, dq, dk, dv}};
-    c.attn.a = *a;
     return submit(d, &c, e);
 }
 
@@ -336,7 +361,8 @@ bool dev_attn_cached(struct dev *d, const struct dev_attn *a, struct dev_mat q,
                      struct dev_mat k_cache, struct dev_mat v_cache, uint32_t max_len,
                      const uint32_t *slot, const uint32_t *pos, struct dev_mat out, struct err *e)
 {
-    check_attn(a, q, k_cache, v_cache);
+    check_attn(d, a, q, k_cache, v_cache);
+    CHECK(!a->bidirectional && !a->dbias.buf);
     CHECK(out.dtype == q.dtype && same_shape(out, q));
     for (uint32_t i = 0; i < q.rows; i++)
         CHECK(pos[i] < max_len && ((uint64_t)slot[i] + 1) * max_len <= k_cache.rows);
@@ -348,18 +374,37 @@ bool dev_attn_cached(struct dev *d, const struct dev_attn *a, struct dev_mat q,
     return submit(d, &c, e);
 }
 
+static void check_act(enum dev_act act, struct dev_mat x, struct dev_mat y)
+{
+    CHECK((unsigned)act < DEV_ACTS && is_float(x) && is_float(y) && x.rows == y.rows);
+    CHECK(x.cols == y.cols || x.cols == 2 * (size_t)y.cols);
+}
+
+bool dev_act(struct dev *d, enum dev_act act, struct dev_mat x, struct dev_mat y, struct err *e)
+{
+    check_act(act, x, y);
+    return submit(d, &(struct dev_call){.op = DEV_ACT, .m = {x, y}, .act = act}, e);
+}
+
+bool dev_act_bwd(struct dev *d, enum dev_act act, struct dev_mat dy, struct dev_mat x,
+                 struct dev_mat dx, struct err *e)
+{
+    check_act(act, x, dy);
+    CHECK(is_float(dx) && same_shape(x, dx));
+    return submit(d, &(struct dev_call){.op = DEV_ACT_BWD, .m = {dy, x, dx}, .act = act}, e);
+}
+
 bool dev_swiglu(struct dev *d, struct dev_mat gu, struct dev_mat y, struct err *e)
 {
-    CHECK(is_float(gu) && is_float(y) && gu.rows == y.rows && gu.cols == 2 * (size_t)y.cols);
-    return submit(d, &(struct dev_call){.op = DEV_SWIGLU, .m = {gu, y}}, e);
+    CHECK(gu.cols == 2 * (size_t)y.cols);
+    return dev_act(d, DEV_SILU, gu, y, e);
 }
 
 bool dev_swiglu_bwd(struct dev *d, struct dev_mat dy, struct dev_mat gu, struct dev_mat dgu,
                     struct err *e)
 {
-    CHECK(is_float(dy) && is_float(gu) && is_float(dgu) && same_shape(gu, dgu));
-    CHECK(gu.rows == dy.rows && gu.cols == 2 * (size_t)dy.cols);
-    return submit(d, &(struct dev_call){.op = DEV_SWIGLU_BWD, .m = {dy, gu, dgu}}, e);
+    CHECK(gu.cols == 2 * (size_t)dy.cols);
+    return dev_act_bwd(d, DEV_SILU, dy, gu, dgu, e);
 }
 
 bool dev_dropout(struct dev *d, struct dev_mat x, float p, uint64_t key, uint64_t base,

@@ -87,7 +87,7 @@ MUST_CHECK bool dev_scatter_rows(struct dev *d, struct dev_mat src, struct dev_m
 /* table_grad[ids[i],:] += src[i,:] in increasing i (f32): embedding gradient, fixed order. */
 MUST_CHECK bool dev_scatter_add_rows(struct dev *d, struct dev_mat src, struct dev_mat ids,
                                      struct dev_mat table_grad, struct err *e);
-/* x += y, f32 x; y f32/bf16. */
+/* x += y, both f32/bf16; y of x's shape, or one row that is added to every row (a bias). */
 MUST_CHECK bool dev_add(struct dev *d, struct dev_mat x, struct dev_mat y, struct err *e);
 
 /* ---- matrix product: C = alpha op(A) op(B) + beta C. A, B of one dtype (f32 or bf16), C f32 or
@@ -120,15 +120,31 @@ MUST_CHECK bool dev_rmsnorm_bwd(struct dev *d, struct dev_mat dy, struct dev_mat
 MUST_CHECK bool dev_rope(struct dev *d, struct dev_mat x, uint32_t heads, struct dev_mat pos,
                          struct dev_mat inv_freq, bool inverse, struct err *e);
 
-/* Causal attention inside each sample of a packed bin. */
+/* y = (x - mean) / sqrt(var + eps) * w + b over each row; x f32 [T,d], w, b f32 [1,d], y f32/bf16,
+ * may be x. Forward only: encoders are not trained. (Ba et al. 2016, arXiv 1607.06450) */
+MUST_CHECK bool dev_layernorm(struct dev *d, struct dev_mat x, struct dev_mat w, struct dev_mat b,
+                              float eps, struct dev_mat y, struct err *e);
+
+/* Attention inside each sample of a packed bin:
+ *
+ *     score(i, j) = scale q_i k_j + bias[clamp(j - i, -reach, reach) + reach][head]
+ *
+ * softmax over the keys j that query i sees: those up to i (of the last `window`), or with
+ * bidirectional all of the sample's. With cu_k queries and keys are laid out apart (cross
+ * attention: sample s is rows cu[s].. of q and rows cu_k[s].. of k and v; bidirectional). A sample
+ * with queries has keys. */
 struct dev_attn {
     uint32_t heads, kv_heads, head_dim;
-    float scale;        /* 1/sqrt(head_dim) for Llama */
-    uint32_t window;    /* sliding window, 0: none */
+    float scale;        /* > 0; 1/sqrt(head_dim) for Llama, 1 for T5 */
+    uint32_t window;    /* sliding window, 0: none; causal only */
     const uint32_t *cu; /* host: sample starts [n+1], cu[n] = T */
     uint32_t nseq;
+    bool bidirectional;
+    const uint32_t *cu_k; /* host: starts of the samples' keys [n+1]; NULL: cu */
+    struct dev_mat bias;  /* f32 [2 reach + 1, heads], or left out (buf NULL) */
+    struct dev_mat dbias; /* dev_attn_bwd: += dL/dbias in a fixed order, or left out */
 };
-/* q [T, h*hd], k, v [T, kv*hd] (views into one merged qkv matrix are fine), out [T, h*hd], all
+/* q [T, h*hd], k, v [Tk, kv*hd] (views into one merged qkv matrix are fine), out [T, h*hd], all
  * f32/bf16 of one dtype; lse f32 [h, T] kept for the backward pass, or left out (buf NULL). */
 MUST_CHECK bool dev_attn_fwd(struct dev *d, const struct dev_attn *a, struct dev_mat q,
                              struct dev_mat k, struct dev_mat v, struct dev_mat out,
@@ -140,17 +156,27 @@ MUST_CHECK bool dev_attn_bwd(struct dev *d, const struct dev_attn *a, struct dev
                              struct dev_mat dk, struct dev_mat dv, struct err *e);
 
 /* Decoding with a cache. Row i of q belongs to sequence slot[i], at position pos[i] (both host
- * arrays); its keys are rows 0..pos[i] of that slot. k_cache, v_cache: [slots*max_len, kv*hd]; the
- * new rows were put there by dev_scatter_rows. The result of a row does not depend on the other
- * rows. */
+ * arrays); its keys are rows 0..pos[i] of that slot, with the window and bias of that position.
+ * k_cache, v_cache: [slots*max_len, kv*hd]; the new rows were put there by dev_scatter_rows. For
+ * cross attention pos[i] is the last key of the slot. Not bidirectional, no cu. The result of a row
+ * does not depend on the other rows. */
 MUST_CHECK bool dev_attn_cached(struct dev *d, const struct dev_attn *a, struct dev_mat q,
                                 struct dev_mat k_cache, struct dev_mat v_cache, uint32_t max_len,
                                 const uint32_t *slot, const uint32_t *pos, struct dev_mat out,
                                 struct err *e);
 
-/* y = silu(g) * u; gu [T, 2*f] holds g then u; y [T, f]. (Shazeer 2020, arXiv 2002.05202) */
+/* silu(x) = x / (1 + e^-x); gelu(x) = x/2 (1 + erf(x/sqrt 2)), and its form with tanh (Hendrycks and
+ * Gimpel 2016, arXiv 1606.08415); relu(x) = max(x, 0) with slope 0 at 0. */
+enum dev_act { DEV_SILU, DEV_GELU, DEV_GELU_TANH, DEV_RELU, DEV_ACTS };
+/* y [T, f] = act(x) for x [T, f]; gated, for x [T, 2*f] that holds g then u: y = act(g) * u.
+ * (Shazeer 2020, arXiv 2002.05202) */
+MUST_CHECK bool dev_act(struct dev *d, enum dev_act act, struct dev_mat x, struct dev_mat y,
+                        struct err *e);
+/* dx from dy and the saved x; dx may be x itself. */
+MUST_CHECK bool dev_act_bwd(struct dev *d, enum dev_act act, struct dev_mat dy, struct dev_mat x,
+                            struct dev_mat dx, struct err *e);
+/* The same for SwiGLU, silu gated. */
 MUST_CHECK bool dev_swiglu(struct dev *d, struct dev_mat gu, struct dev_mat y, struct err *e);
-/* dgu from dy and the saved gu; dgu may be gu itself. */
 MUST_CHECK bool dev_swiglu_bwd(struct dev *d, struct dev_mat dy, struct dev_mat gu,
                                struct dev_mat dgu, struct err *e);
 

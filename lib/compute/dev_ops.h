@@ -21,12 +21,13 @@ enum dev_op {
     DEV_GEMM, /* a, b, c; dev_gemm2: a2, b2, too */
     DEV_RMSNORM,
     DEV_RMSNORM_BWD,
+    DEV_LAYERNORM,
     DEV_ROPE,
     DEV_ATTN_FWD,
     DEV_ATTN_BWD,
     DEV_ATTN_CACHED,
-    DEV_SWIGLU,
-    DEV_SWIGLU_BWD,
+    DEV_ACT,
+    DEV_ACT_BWD,
     DEV_DROPOUT,
     DEV_XENT,
     DEV_ARGMAX,
@@ -40,14 +41,15 @@ enum dev_op {
 
 enum { DEV_CALL_MATS = 9 };
 
-/* Host pointers inside (attn.a.cu, attn.slot, attn.pos) are borrowed for the submit call: a device
- * that runs later copies them. host_out stays valid until the next sync. */
+/* Host pointers inside (attn.a.cu, attn.a.cu_k, attn.slot, attn.pos) are borrowed for the submit
+ * call: a device that runs later copies them. attn.a.cu_k is never NULL for a packed call. host_out stays valid until the next sync. */
 struct dev_call {
     enum dev_op op;
     struct dev_mat m[DEV_CALL_MATS]; /* operands in the order of dev.h; buf NULL: left out */
     union {
         float alpha; /* scale_cast */
-        float eps;   /* rmsnorm */
+        float eps;   /* rmsnorm, layernorm */
+        enum dev_act act;
         struct dev_gemm gemm;
         struct {
             uint32_t heads;

@@ -115,7 +115,8 @@ struct attn_case {
 static void check_attn(struct dev *d, enum dev_dtype t, const struct attn_case *c)
 {
     uint32_t n = c->cu[c->nseq], qc = c->heads * c->hd, kc = c->kv * c->hd;
-    struct dev_attn a = {c->heads, c->kv, c->hd, 0.3f, c->window, c->cu, c->nseq};
+    struct dev_attn a = {c->heads, c->kv, c->hd, 0.3f, c->window, c->cu,
+                         c->nseq,  false, NULL,  {0},  {0}};
     char key[9][32];
     static const char *const part[] = {"q", "k", "v", "dout", "out", "lse", "dq", "dk", "dv"};
     for (int i = 0; i < 9; i++)

@@ -101,6 +101,123 @@ static void test_scale_cast_and_add(void **state)
     }
 }
 
+/* A bias: one row added to all, in either dtype. */
+static void test_add_row(void **state)
+{
+    enum { R = 3, C = 1100 };
+    (void)state;
+    FOR_DEVICES(d)
+    {
+        for (enum dev_dtype t = DEV_F32; t <= DEV_BF16; t++) {
+            double *x = help_values(1, R * C, 2, t), *b = help_values(2, C, 2, DEV_F32);
+            struct hmat hx = help_mat(d, t, R, C, C + 5, x);
+            struct hmat hb = help_mat(d, DEV_F32, 1, C, C, b);
+            for (int i = 0; i < R * C; i++)
+                x[i] = help_round(x[i] + b[i % C], t);
+            MUST(dev_add(d, hx.m, hb.m, e));
+            equal(&hx, x);
+            help_drop(&hx);
+            help_drop(&hb);
+            free(x);
+            free(b);
+        }
+    }
+}
+
+static void near(const struct hmat *h, const double *want, double tol, const char *what)
+{
+    double *got = help_get(h), dist = help_distance(got, want, (size_t)h->m.rows * h->m.cols);
+    if (!(dist < tol)) fail_msg("%s: distance %g", what, dist);
+    free(got);
+}
+
+/* Rows far from zero: the variance must not be a difference of large numbers. */
+static void test_layernorm(void **state)
+{
+    enum { R = 4, C = 103 };
+    (void)state;
+    FOR_DEVICES(d)
+    {
+        double *x = help_values(1, R * C, 2, DEV_F32), *w = help_values(2, C, 2, DEV_F32);
+        double *b = help_values(3, C, 2, DEV_F32), want[R * C];
+        for (int r = 0; r < R; r++) {
+            double mean = 0, var = 0, *row = x + (ptrdiff_t)r * C;
+            for (int c = 0; c < C; c++)
+                mean += (row[c] = help_round(row[c] + 30 * r, DEV_F32)) / C;
+            for (int c = 0; c < C; c++)
+                var += (row[c] - mean) * (row[c] - mean) / C;
+            for (int c = 0; c < C; c++)
+                want[r * C + c] = (row[c] - mean) / sqrt(var + 1e-3) * w[c] + b[c];
+        }
+        struct hmat hx = help_mat(d, DEV_F32, R, C, C + 2, x);
+        struct hmat hy = help_mat(d, DEV_BF16, R, C, C + 1, NULL);
+        struct hmat hw = help_mat(d, DEV_F32, 1, C, C, w), hb = help_mat(d, DEV_F32, 1, C, C, b);
+        MUST(dev_layernorm(d, hx.m, hw.m, hb.m, 1e-3f, hy.m, e));
+        near(&hy, want, 3e-3, "bf16");
+        MUST(dev_layernorm(d, hx.m, hw.m, hb.m, 1e-3f, hx.m, e));
+        near(&hx, want, 3e-6, "f32");
+        struct hmat *all[] = {&hx, &hy, &hw, &hb};
+        for (int i = 0; i < 4; i++)
+            help_drop(all[i]);
+        free(x);
+        free(w);
+        free(b);
+    }
+}
+
+static double act_value(enum dev_act act, double x)
+{
+    switch (act) {
+    case DEV_SILU:
+        return x / (1 + exp(-x));
+    case DEV_GELU:
+        return x / 2 * (1 + erf(x / sqrt(2)));
+    case DEV_GELU_TANH:
+        return x / 2 * (1 + tanh(sqrt(2 / 3.14159265358979324) * (x + 0.044715 * x * x * x)));
+    default:
+        return x > 0 ? x : 0;
+    }
+}
+
+/* Gradients against differences of the formulas in f64. */
+static void check_act(struct dev *d, enum dev_act act, bool gated, enum dev_dtype t)
+{
+    enum { R = 2, C = 1030 }; /* longer than a piece */
+    size_t cols = gated ? 2 * C : C, n = R * C;
+    double *x = help_values(1, R * cols, 7, t), *dy = help_values(2, n, 1, t), step = 1e-5;
+    double *y = calloc(n, sizeof *y), *dx = calloc(R * cols, sizeof *dx);
+    for (size_t i = 0; i < n; i++) {
+        size_t g = i / C * cols + i % C;
+        double u = gated ? x[g + C] : 1, v = act_value(act, x[g]);
+        y[i] = v * u;
+        dx[g] = dy[i] * u * (act_value(act, x[g] + step) - act_value(act, x[g] - step)) / 2 / step;
+        if (gated) dx[g + C] = dy[i] * v;
+    }
+    struct hmat hx = help_mat(d, t, R, (uint32_t)cols, (uint32_t)cols + 3, x);
+    struct hmat hy = help_mat(d, t, R, C, C, NULL), hdy = help_mat(d, t, R, C, C + 1, dy);
+    MUST(dev_act(d, act, hx.m, hy.m, e));
+    MUST(dev_act_bwd(d, act, hdy.m, hx.m, hx.m, e)); /* in place */
+    near(&hy, y, t == DEV_BF16 ? 3e-3 : 1e-6, "value");
+    near(&hx, dx, t == DEV_BF16 ? 3e-3 : 1e-6, "slope");
+    help_drop(&hx);
+    help_drop(&hy);
+    help_drop(&hdy);
+    free(x);
+    free(y);
+    free(dx);
+    free(dy);
+}
+
+static void test_activations(void **state)
+{
+    (void)state;
+    FOR_DEVICES(d)
+    {
+        for (int i = 0; i < 4 * DEV_ACTS; i++)
+            check_act(d, (enum dev_act)(i / 4), i & 1, i & 2 ? DEV_BF16 : DEV_F32);
+    }
+}
+
 static void test_rows_by_index(void **state)
 {
     enum { V = 6, N = 4, C = 9 };
@@ -337,11 +454,12 @@ static void test_xent_extremes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cast),          cmocka_unit_test(test_scale_cast_and_add),
-        cmocka_unit_test(test_rows_by_index), cmocka_unit_test(test_dropout),
-        cmocka_unit_test(test_argmax),        cmocka_unit_test(test_fixed_point),
-        cmocka_unit_test(test_norms),         cmocka_unit_test(test_rope_far),
-        cmocka_unit_test(test_xent_extremes),
+        cmocka_unit_test(test_cast),        cmocka_unit_test(test_scale_cast_and_add),
+        cmocka_unit_test(test_add_row),     cmocka_unit_test(test_layernorm),
+        cmocka_unit_test(test_activations), cmocka_unit_test(test_rows_by_index),
+        cmocka_unit_test(test_dropout),     cmocka_unit_test(test_argmax),
+        cmocka_unit_test(test_fixed_point), cmocka_unit_test(test_norms),
+        cmocka_unit_test(test_rope_far),    cmocka_unit_test(test_xent_extremes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

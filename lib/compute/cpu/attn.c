@@ -22,15 +22,39 @@ void attn_plan_init(struct attn_plan *p, const struct cpu *c, const struct dev_a
     if (p->queries > most_queries) p->queries = most_queries;
     p->rows = p->group * p->queries;
     p->keys = most_keys;
+    p->span = most_queries + most_keys;
     p->ld = (most_keys + 64) / 32 * 32 + 16; /* never a multiple of the page size */
 }
 
-size_t attn_longest(const struct dev_attn *a)
+size_t attn_longest(const uint32_t *cu, uint32_t nseq)
 {
     size_t n = 1;
-    for (uint32_t s = 0; s < a->nseq; s++)
-        if (a->cu[s + 1] - a->cu[s] > n) n = a->cu[s + 1] - a->cu[s];
+    for (uint32_t s = 0; s < nseq; s++)
+        if (cu[s + 1] - cu[s] > n) n = cu[s + 1] - cu[s];
     return n;
+}
+
+size_t attn_bias_bytes(const struct attn_plan *p)
+{
+    return p->a->bias.buf ? p->group * p->span * sizeof(float) : 0;
+}
+
+void attn_bias_spread(const struct attn_plan *p, size_t g, size_t last, size_t nkeys,
+                      struct attn_bias *b)
+{
+    struct dev_mat m = p->a->bias;
+    size_t reach = m.rows / 2;
+    if (!m.buf) return;
+    CHECK(last + nkeys <= p->span);
+    b->at = last;
+    for (size_t h = 0; h < p->group; h++) {
+        float *to = b->p + h * p->span;
+        for (size_t d = 0; d < last + nkeys; d++) { /* distance d - last */
+            size_t row = d + reach < last ? 0 : d + reach - last;
+            row = row < m.rows ? row : m.rows - 1;
+            to[d] = ((const float *)dev_mat_row(m, row))[g * p->group + h];
+        }
+    }
 }
 
 struct attn_block attn_block_of(const struct attn_plan *p, size_t i0, size_t end)
@@ -114,6 +138,7 @@ struct forward {
     float *s;             /* scores, then probabilities */
     void *prob;           /* probabilities in the type they are multiplied in */
     float *o, *norm;      /* [rows, hd]; 1 / sum of a row */
+    struct attn_bias bias;
     float *tmp;
     void *multiply;
 };
@@ -129,6 +154,7 @@ static size_t forward_layout(struct forward *f, void *base)
     f->prob = p->type == DEV_F32 ? f->s : cpu_carve(&v, p->rows * p->ld * 2);
     f->o = cpu_carve(&v, p->rows * p->hd * sizeof(float));
     f->norm = cpu_carve(&v, p->rows * sizeof(float));
+    f->bias.p = cpu_carve(&v, attn_bias_bytes(p));
     f->tmp = cpu_carve(&v, GEMM_PACK_TMP * sizeof(float));
     f->multiply = cpu_carve(&v, gemm_multiply_bytes(p->t));
     return v.used;
@@ -140,12 +166,15 @@ static void softmax_block(struct forward *f, const struct attn_block *b, size_t 
 {
     const struct attn_plan *p = &f->p;
     const struct cpu_kern *k = p->c->k;
-    float scale = p->a->scale;
+    float scale = p->a->bias.buf ? 1.0f : p->a->scale;
     for (size_t r = 0; r < p->group * b->n; r++) {
         size_t h = r / b->n, i = r % b->n, from, to;
         float *s = f->s + r * p->ld;
         attn_visible(p, b->i0 + i, &from, &to);
         size_t c0 = from - b->j0, c1 = to - b->j0;
+        if (p->a->bias.buf)
+            k->put(attn_bias_row(p, &f->bias, h, b->i0 + i, from), 0, 1, to - from, 1.0f,
+                   p->a->scale, s + c0, 0);
         float top = scale * k->max(s + c0, c1 - c0);
         float sum = k->exp_sum(s + c0, scale, top, s + c0, c1 - c0);
         f->norm[r] = 1.0f / sum;
@@ -182,16 +211,22 @@ static void forward_keys(struct forward *f, struct dev_mat k, struct dev_mat v, 
     gemm_pack_b(p->c, p->t, attn_head(v, t, g, p->hd, true), 0, p->hd, n, f->tmp, f->v);
 }
 
-/* Rows [t, t + n) of q: queries [i0, i0 + n) of a sample whose keys begin at row t0 of k and v. */
-static void forward_run(struct forward *f, size_t t, size_t n, size_t i0, size_t t0, size_t g,
-                        struct dev_mat lse)
+/* Where a stretch of neighbouring queries and the keys it sees lie. */
+struct run {
+    size_t t, n;       /* rows of q and out */
+    size_t i0;         /* the first one's position in its sample */
+    size_t key, nkeys; /* rows of k and v */
+};
+
+static void forward_run(struct forward *f, const struct run *r, size_t g, struct dev_mat lse)
 {
     const struct dev_mat *m = f->call->m;
     struct dev_mat out = m[3];
-    forward_keys(f, m[1], m[2], t0, i0 + n, g);
-    for (size_t i = i0; i < i0 + n; i += f->p.queries) {
-        struct attn_block b = attn_block_of(&f->p, i, i0 + n);
-        forward_block(f, &b, t + (i - i0), g, m[0], out, lse);
+    forward_keys(f, m[1], m[2], r->key, r->nkeys, g);
+    attn_bias_spread(&f->p, g, r->i0 + r->n - 1, r->nkeys, &f->bias);
+    for (size_t i = r->i0; i < r->i0 + r->n; i += f->p.queries) {
+        struct attn_block b = attn_block_of(&f->p, i, r->i0 + r->n);
+        forward_block(f, &b, r->t + (i - r->i0), g, m[0], out, lse);
     }
 }
 
@@ -199,16 +234,21 @@ static void forward_sample(const void *plan, size_t task, void *scratch)
 {
     struct forward f = *(const struct forward *)plan;
     const struct dev_attn *a = f.p.a;
-    size_t s = task / a->kv_heads, t0 = a->cu[s], n = a->cu[s + 1] - t0;
+    size_t s = task / a->kv_heads;
+    struct run r = {.t = a->cu[s],
+                    .n = a->cu[s + 1] - a->cu[s],
+                    .key = a->cu_k[s],
+                    .nkeys = a->cu_k[s + 1] - a->cu_k[s]};
     (void)forward_layout(&f, scratch);
-    if (n > 0) forward_run(&f, t0, n, 0, t0, task % a->kv_heads, f.call->m[4]);
+    if (r.n > 0) forward_run(&f, &r, task % a->kv_heads, f.call->m[4]);
 }
 
 bool cpu_attn_fwd(struct cpu *c, const struct dev_call *call, struct err *e)
 {
     const struct dev_attn *a = &call->attn.a;
     struct forward f = {.call = call};
-    attn_plan_init(&f.p, c, a, call->m[0].dtype, attn_longest(a), attn_longest(a));
+    attn_plan_init(&f.p, c, a, call->m[0].dtype, attn_longest(a->cu, a->nseq),
+                   attn_longest(a->cu_k, a->nseq));
     if (!cpu_scratch(c, forward_layout(&f, NULL), e)) return false;
     cpu_tasks(c, (size_t)a->nseq * a->kv_heads, forward_sample, &f);
     return true;
@@ -219,10 +259,11 @@ static void cached_run(const void *plan, size_t task, void *scratch)
 {
     struct forward f = *(const struct forward *)plan;
     const struct dev_call *call = f.call;
-    size_t run = task / f.p.a->kv_heads, t = f.runs[run], n = f.runs[run + 1] - t;
-    size_t t0 = (size_t)call->attn.slot[t] * call->attn.max_len;
+    const uint32_t *at = f.runs + task / f.p.a->kv_heads;
+    size_t pos = call->attn.pos[at[0]], n = at[1] - at[0];
+    struct run r = {at[0], n, pos, (size_t)call->attn.slot[at[0]] * call->attn.max_len, pos + n};
     (void)forward_layout(&f, scratch);
-    forward_run(&f, t, n, call->attn.pos[t], t0, task % f.p.a->kv_heads, (struct dev_mat){0});
+    forward_run(&f, &r, task % f.p.a->kv_heads, (struct dev_mat){0});
 }
 
 /* Cut the rows where the next is not the next position of the same sequence. */
@@ -252,6 +293,7 @@ bool cpu_attn_cached(struct cpu *c, const struct dev_call *call, struct err *e)
     if (!find_runs(c, call, &nruns, &keys, e)) return false;
     f.runs = c->runs;
     attn_plan_init(&f.p, c, &call->attn.a, call->m[0].dtype, call->m[0].rows, keys);
+    f.p.span = 2 * keys; /* a query's position counts, not its number in the call */
     if (!cpu_scratch(c, forward_layout(&f, NULL), e)) return false;
     cpu_tasks(c, nruns * call->attn.a.kv_heads, cached_run, &f);
     return true;

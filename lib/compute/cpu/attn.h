@@ -23,13 +23,30 @@ struct attn_plan {
     size_t rows;    /* group * queries */
     size_t keys;    /* most keys of a sample, and room for padding */
     size_t ld;      /* row length of score matrices, in elements */
+    size_t span;    /* most queries and keys of a sample together */
 };
 
 void attn_plan_init(struct attn_plan *p, const struct cpu *c, const struct dev_attn *a,
                     enum dev_dtype t, size_t most_queries, size_t most_keys);
 
-/* Tokens of the longest sample, at least 1. */
-size_t attn_longest(const struct dev_attn *a);
+/* Rows of the longest sample, at least 1. */
+size_t attn_longest(const uint32_t *cu, uint32_t nseq);
+
+/* A bias by distance, spread out so that the row of query i is contiguous: element
+ * [h][at + j - i] for the keys j of head h of a group. */
+struct attn_bias {
+    float *p; /* [group, span]; NULL: none */
+    size_t at;
+};
+size_t attn_bias_bytes(const struct attn_plan *p);
+/* For queries 0..last and keys 0..nkeys of group g. */
+void attn_bias_spread(const struct attn_plan *p, size_t g, size_t last, size_t nkeys,
+                      struct attn_bias *b);
+static inline float *attn_bias_row(const struct attn_plan *p, const struct attn_bias *b, size_t h,
+                                   size_t i, size_t j)
+{
+    return b->p + h * p->span + b->at + j - i;
+}
 
 /* One block: queries [i0, i0 + n) of a sample, keys [j0, j1) for all of them. */
 struct attn_block {
@@ -41,7 +58,7 @@ struct attn_block attn_block_of(const struct attn_plan *p, size_t i0, size_t end
 static inline void attn_visible(const struct attn_plan *p, size_t i, size_t *from, size_t *to)
 {
     *from = p->a->window && i + 1 > p->a->window ? i + 1 - p->a->window : 0;
-    *to = i + 1;
+    *to = p->a->bidirectional ? p->keys : i + 1;
 }
 
 /* m's rows from r0, columns of head h: as an operand. */

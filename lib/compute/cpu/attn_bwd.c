@@ -6,7 +6,8 @@
  *     dQ = dS K                    dK^T = sum over blocks of Q^T dS           dV^T = sum of dO^T P
  *
  * D is the paper's row sum of dO O, from numbers that are at hand. The sums over blocks run in f32,
- * in the order of queries, heads inside.
+ * in the order of queries, heads inside. The gradient of a bias is the sum of P (dP - D) over the
+ * diagonals; where it is wanted, one task does all samples of its heads, one after the other.
  */
 #include "compute/cpu/attn.h"
 
@@ -22,6 +23,7 @@ struct backward {
     float *s, *dp;    /* [rows, ld]: scores, then P; dP, then dS */
     void *prob, *ds;  /* the same in the type they are multiplied in */
     float *dkt, *dvt; /* [hd, ld] */
+    struct attn_bias bias, dbias;
     float *tmp;
     void *multiply;
 };
@@ -45,6 +47,8 @@ static size_t backward_layout(struct backward *w, void *base)
     w->ds = f32 ? w->dp : cpu_carve(&v, scores / 2);
     w->dkt = cpu_carve(&v, sums);
     w->dvt = cpu_carve(&v, sums);
+    w->bias.p = cpu_carve(&v, attn_bias_bytes(p));
+    w->dbias.p = cpu_carve(&v, p->a->dbias.buf ? attn_bias_bytes(p) : 0);
     w->tmp = cpu_carve(&v, GEMM_PACK_TMP * sizeof(float));
     w->multiply = cpu_carve(&v, gemm_multiply_bytes(p->t));
     return v.used;
@@ -56,15 +60,22 @@ static void gradient_block(struct backward *w, const struct attn_block *b, size_
     const struct attn_plan *p = &w->p;
     const struct cpu_kern *k = p->c->k;
     size_t width = b->j1 - b->j0;
+    bool biased = p->a->bias.buf != NULL;
     for (size_t r = 0; r < p->group * b->n; r++) {
         size_t h = g * p->group + r / b->n, i = r % b->n, from, to;
         float *s = w->s + r * p->ld, *dp = w->dp + r * p->ld;
         attn_visible(p, b->i0 + i, &from, &to);
         size_t c0 = from - b->j0, c1 = to - b->j0;
         float lse = ((const float *)dev_mat_row(w->call->m[4], h))[t + i];
-        (void)k->exp_sum(s + c0, p->a->scale, lse, s + c0, c1 - c0);
+        if (biased)
+            k->put(attn_bias_row(p, &w->bias, r / b->n, b->i0 + i, from), 0, 1, to - from, 1.0f,
+                   p->a->scale, s + c0, 0);
+        (void)k->exp_sum(s + c0, biased ? 1.0f : p->a->scale, lse, s + c0, c1 - c0);
         float d = k->dot(s + c0, dp + c0, c1 - c0);
         k->softmax_bwd(s + c0, p->a->scale, d, dp + c0, c1 - c0);
+        if (p->a->dbias.buf)
+            k->axpy(1.0f / p->a->scale, dp + c0,
+                    attn_bias_row(p, &w->dbias, r / b->n, b->i0 + i, from), to - from);
         attn_put_row(p, s, c0, c1, width, w->prob, r);
         attn_put_row(p, dp, c0, c1, width, w->ds, r);
     }
@@ -143,35 +154,87 @@ static void store_turned(struct backward *w, const float *sum, struct dev_mat ou
     }
 }
 
-static void backward_sample(const void *plan, size_t task, void *scratch)
+/* Keys [k0, k0 + nk) in the forms that the products want; sums over them start at 0. */
+static void backward_keys(struct backward *w, size_t k0, size_t nk, size_t g)
 {
-    struct backward w = *(const struct backward *)plan;
-    struct attn_plan *p = &w.p;
-    const struct dev_mat *m = w.call->m;
-    size_t s = task / p->a->kv_heads, g = task % p->a->kv_heads;
+    struct attn_plan *p = &w->p;
+    const struct dev_mat *m = w->call->m;
+    p->keys = nk;
+    gemm_pack_b(p->c, p->t, attn_head(m[1], k0, g, p->hd, false), 0, nk, p->hd, w->tmp, w->k);
+    gemm_pack_b(p->c, p->t, attn_head(m[2], k0, g, p->hd, false), 0, nk, p->hd, w->tmp, w->v);
+    gemm_pack_b(p->c, p->t, attn_head(m[1], k0, g, p->hd, true), 0, p->hd, nk, w->tmp, w->kn);
+    memset(w->dkt, 0, p->hd * p->ld * sizeof *w->dkt);
+    memset(w->dvt, 0, p->hd * p->ld * sizeof *w->dvt);
+}
+
+static void begin_bias(struct backward *w, size_t n, size_t nk, size_t g)
+{
+    attn_bias_spread(&w->p, g, n - 1, nk, &w->bias);
+    w->dbias.at = w->bias.at;
+    if (w->p.a->dbias.buf) memset(w->dbias.p, 0, attn_bias_bytes(&w->p));
+}
+
+/* The diagonals' sums to the rows of dbias: distances beyond the reach share the outermost. */
+static void end_bias(const struct backward *w, size_t n, size_t nk, size_t g)
+{
+    const struct attn_plan *p = &w->p;
+    struct dev_mat m = p->a->dbias;
+    size_t reach = m.rows / 2, last = n - 1;
+    for (size_t h = 0; m.buf && h < p->group; h++) {
+        const float *from = w->dbias.p + h * p->span;
+        for (size_t d = 0; d < last + nk; d++) {
+            size_t row = d + reach < last ? 0 : d + reach - last;
+            row = row < m.rows ? row : m.rows - 1;
+            ((float *)dev_mat_row(m, row))[g * p->group + h] += from[d];
+        }
+    }
+}
+
+static void backward_sample(struct backward *w, size_t s, size_t g)
+{
+    const struct attn_plan *p = &w->p;
+    const struct dev_mat *m = w->call->m;
     size_t t0 = p->a->cu[s], n = p->a->cu[s + 1] - t0;
-    (void)backward_layout(&w, scratch);
-    if (n == 0) return;
-    p->keys = n;
-    gemm_pack_b(p->c, p->t, attn_head(m[1], t0, g, p->hd, false), 0, n, p->hd, w.tmp, w.k);
-    gemm_pack_b(p->c, p->t, attn_head(m[2], t0, g, p->hd, false), 0, n, p->hd, w.tmp, w.v);
-    gemm_pack_b(p->c, p->t, attn_head(m[1], t0, g, p->hd, true), 0, p->hd, n, w.tmp, w.kn);
-    memset(w.dkt, 0, p->hd * p->ld * sizeof *w.dkt);
-    memset(w.dvt, 0, p->hd * p->ld * sizeof *w.dvt);
+    size_t k0 = p->a->cu_k[s], nk = p->a->cu_k[s + 1] - k0;
+    if (nk == 0) return;
+    backward_keys(w, k0, nk, g);
+    if (n > 0) begin_bias(w, n, nk, g);
     for (size_t i = 0; i < n; i += p->queries) {
         struct attn_block b = attn_block_of(p, i, n);
-        backward_block(&w, &b, t0 + i, g);
+        backward_block(w, &b, t0 + i, g);
     }
-    store_turned(&w, w.dkt, m[7], t0, n, g);
-    store_turned(&w, w.dvt, m[8], t0, n, g);
+    if (n > 0) end_bias(w, n, nk, g);
+    store_turned(w, w->dkt, m[7], k0, nk, g);
+    store_turned(w, w->dvt, m[8], k0, nk, g);
+}
+
+static void backward_one(const void *plan, size_t task, void *scratch)
+{
+    struct backward w = *(const struct backward *)plan;
+    uint32_t kv = w.p.a->kv_heads;
+    (void)backward_layout(&w, scratch);
+    backward_sample(&w, task / kv, task % kv);
+}
+
+/* All samples of a group of heads in order: they add to one bias. */
+static void backward_all(const void *plan, size_t task, void *scratch)
+{
+    struct backward w = *(const struct backward *)plan;
+    (void)backward_layout(&w, scratch);
+    for (uint32_t s = 0; s < w.p.a->nseq; s++)
+        backward_sample(&w, s, task);
 }
 
 bool cpu_attn_bwd(struct cpu *c, const struct dev_call *call, struct err *e)
 {
     const struct dev_attn *a = &call->attn.a;
     struct backward w = {.call = call};
-    attn_plan_init(&w.p, c, a, call->m[0].dtype, attn_longest(a), attn_longest(a));
+    attn_plan_init(&w.p, c, a, call->m[0].dtype, attn_longest(a->cu, a->nseq),
+                   attn_longest(a->cu_k, a->nseq));
     if (!cpu_scratch(c, backward_layout(&w, NULL), e)) return false;
-    cpu_tasks(c, (size_t)a->nseq * a->kv_heads, backward_sample, &w);
+    if (a->dbias.buf)
+        cpu_tasks(c, a->kv_heads, backward_all, &w);
+    else
+        cpu_tasks(c, (size_t)a->nseq * a->kv_heads, backward_one, &w);
     return true;
 }

@@ -43,9 +43,14 @@ struct cpu_kern {
     void (*angles)(float pos, const float *inv_freq, float *cs, float *sn, size_t n);
     /* (a, b) = (a cs - b sn, b cs + a sn) */
     void (*rotate)(float *a, float *b, const float *cs, const float *sn, size_t n);
-    void (*swiglu)(const float *g, const float *u, float *y, size_t n);
-    void (*swiglu_bwd)(const float *dy, const float *g, const float *u, float *dg, float *du,
-                       size_t n);
+    /* One row: mean and variance over all n. */
+    void (*layernorm)(const float *x, const float *w, const float *b, float eps, float *y,
+                      size_t n);
+    /* act: enum dev_act. y = act(g) u; u NULL: y = act(g). */
+    void (*act)(int act, const float *g, const float *u, float *y, size_t n);
+    /* dg = dy u act'(g), du = dy act(g); u NULL: dg = dy act'(g), du is not touched. */
+    void (*act_bwd)(int act, const float *dy, const float *g, const float *u, float *dg, float *du,
+                    size_t n);
     /* dp = p a (dp - d) */
     void (*softmax_bwd)(const float *p, float a, float d, float *dp, size_t n);
     /* Elements start at counter `base`; kept when hash >= threshold (of 2^24). */

@@ -220,24 +220,106 @@ static void kern_rotate(float *restrict a, float *restrict b, const float *restr
     }
 }
 
-static void kern_swiglu(const float *restrict g, const float *restrict u, float *restrict y,
-                        size_t n)
+static void kern_layernorm(const float *restrict x, const float *restrict w,
+                           const float *restrict b, float eps, float *restrict y, size_t n)
 {
+    float s[LANES] = {0}, q[LANES] = {0};
+    size_t full = n / LANES * LANES;
+    for (size_t i = 0; i < full; i += LANES)
+        for (size_t l = 0; l < LANES; l++)
+            s[l] += x[i + l];
+    for (size_t l = 0; full + l < n; l++)
+        s[l] += x[full + l];
+    float mean = lanes_sum(s) / (float)n;
+    for (size_t i = 0; i < full; i += LANES)
+        for (size_t l = 0; l < LANES; l++)
+            q[l] += (x[i + l] - mean) * (x[i + l] - mean);
+    for (size_t l = 0; full + l < n; l++)
+        q[l] += (x[full + l] - mean) * (x[full + l] - mean);
+    float rstd = 1.0f / sqrtf(lanes_sum(q) / (float)n + eps);
     for (size_t i = 0; i < n; i++)
-        y[i] = g[i] / (1.0f + exp_f32(-g[i])) * u[i];
+        y[i] = (x[i] - mean) * rstd * w[i] + b[i];
 }
 
-static void kern_swiglu_bwd(const float *restrict dy, const float *restrict g,
-                            const float *restrict u, float *restrict dg, float *restrict du,
-                            size_t n)
+/* Value and slope of an activation. */
+struct act_at {
+    float y, dy;
+};
+
+static inline struct act_at act_silu(float x)
 {
-    for (size_t i = 0; i < n; i++) {
-        float s = 1.0f / (1.0f + exp_f32(-g[i]));
-        float silu = g[i] * s;
-        float ddy = dy[i], uu = u[i];
-        du[i] = ddy * silu;
-        dg[i] = ddy * uu * (s + silu * (1.0f - s));
+    float s = 1.0f / (1.0f + exp_f32(-x));
+    float y = x * s;
+    return (struct act_at){y, s + y * (1.0f - s)};
+}
+
+/* The normal distribution by Abramowitz and Stegun 7.1.26, within 1.5e-7. */
+static inline struct act_at act_gelu(float x)
+{
+    float z = fabsf(x) * 0.70710678118654752f, t = 1.0f / (1.0f + 0.3275911f * z);
+    float e = exp_f32(-z * z);
+    float tail = ((((1.061405429f * t - 1.453152027f) * t + 1.421413741f) * t - 0.284496736f) * t +
+                  0.254829592f) *
+                 t * e * 0.5f;
+    float phi = x < 0.0f ? tail : 1.0f - tail;
+    return (struct act_at){x * phi, phi + x * e * 0.39894228040143268f};
+}
+
+/* (1 + tanh z) / 2 is the logistic function of 2 z. */
+static inline struct act_at act_gelu_tanh(float x)
+{
+    const float a = 1.5957691216057308f, b = 0.044715f; /* 2 sqrt(2 / pi) */
+    float s = 1.0f / (1.0f + exp_f32(-a * (x + b * x * x * x)));
+    return (struct act_at){x * s, s + x * s * (1.0f - s) * a * (1.0f + 3.0f * b * x * x)};
+}
+
+static inline struct act_at act_relu(float x)
+{
+    return (struct act_at){x > 0.0f ? x : 0.0f, x > 0.0f ? 1.0f : 0.0f};
+}
+
+/* Of the loops below one for each activation, so that the compiler may vectorise them. */
+#define KERN_ACT(name)                                                                             \
+    static void kern_##name(const float *restrict g, const float *restrict u, float *restrict y,   \
+                            size_t n)                                                              \
+    {                                                                                              \
+        for (size_t i = 0; i < n; i++)                                                             \
+            y[i] = name(g[i]).y;                                                                   \
+        for (size_t i = 0; u && i < n; i++)                                                        \
+            y[i] *= u[i];                                                                          \
+    }                                                                                              \
+    static void kern_##name##_bwd(const float *restrict dy, const float *restrict g,               \
+                                  const float *restrict u, float *restrict dg, float *restrict du, \
+                                  size_t n)                                                        \
+    {                                                                                              \
+        for (size_t i = 0; !u && i < n; i++)                                                       \
+            dg[i] = dy[i] * name(g[i]).dy;                                                         \
+        for (size_t i = 0; u && i < n; i++) {                                                      \
+            struct act_at a = name(g[i]);                                                          \
+            du[i] = dy[i] * a.y;                                                                   \
+            dg[i] = dy[i] * u[i] * a.dy;                                                           \
+        }                                                                                          \
     }
+KERN_ACT(act_silu)
+KERN_ACT(act_gelu)
+KERN_ACT(act_gelu_tanh)
+KERN_ACT(act_relu)
+
+/* In the order of enum dev_act. */
+static void kern_act(int act, const float *g, const float *u, float *y, size_t n)
+{
+    static void (*const of[])(const float *, const float *, float *, size_t) = {
+        kern_act_silu, kern_act_gelu, kern_act_gelu_tanh, kern_act_relu};
+    of[act](g, u, y, n);
+}
+
+static void kern_act_bwd(int act, const float *dy, const float *g, const float *u, float *dg,
+                         float *du, size_t n)
+{
+    static void (*const of[])(const float *, const float *, const float *, float *, float *,
+                              size_t) = {kern_act_silu_bwd, kern_act_gelu_bwd,
+                                         kern_act_gelu_tanh_bwd, kern_act_relu_bwd};
+    of[act](dy, g, u, dg, du, n);
 }
 
 static void kern_softmax_bwd(const float *restrict p, float a, float d, float *restrict dp,
@@ -372,8 +454,9 @@ const struct cpu_kern KERN_TABLE = {
     .mul_add = kern_mul_add,
     .angles = kern_angles,
     .rotate = kern_rotate,
-    .swiglu = kern_swiglu,
-    .swiglu_bwd = kern_swiglu_bwd,
+    .layernorm = kern_layernorm,
+    .act = kern_act,
+    .act_bwd = kern_act_bwd,
     .softmax_bwd = kern_softmax_bwd,
     .dropout = kern_dropout,
     .transpose = kern_transpose,

@@ -1,5 +1,5 @@
 /*
- * Copies, norms, rotary positions, SwiGLU, dropout and the loss: ops whose rows are independent.
+ * Copies, norms, rotary positions, activations, dropout and the loss: ops whose rows are independent.
  */
 #include "compute/cpu/cpu.h"
 
@@ -111,16 +111,20 @@ static void add_rows(const struct cpu *c, const struct dev_call *call, uint32_t 
                      float *tmp)
 {
     struct dev_mat x = call->m[0], y = call->m[1];
+    float *sum = tmp + PIECE;
     for (uint32_t r = r0; r < r1; r++)
         for (size_t j = 0; j < x.cols; j += PIECE) {
             size_t n = piece(j, x.cols);
-            c->k->axpy(1.0f, cpu_load(c, y, r, j, n, tmp), (float *)dev_mat_row(x, r) + j, n);
+            float *to = cpu_dest(x, r, j, sum);
+            (void)cpu_load(c, x, r, j, n, sum);
+            c->k->axpy(1.0f, cpu_load(c, y, y.rows == 1 ? 0 : r, j, n, tmp), to, n);
+            cpu_store(c, to, x, r, j, n);
         }
 }
 
 bool cpu_add(struct cpu *c, const struct dev_call *call, struct err *e)
 {
-    return cpu_rows(c, add_rows, call, call->m[0].rows, PIECE, e);
+    return cpu_rows(c, add_rows, call, call->m[0].rows, 2 * PIECE, e);
 }
 
 static void rmsnorm_rows(const struct cpu *c, const struct dev_call *call, uint32_t r0, uint32_t r1,
@@ -180,6 +184,25 @@ bool cpu_rmsnorm_bwd(struct cpu *c, const struct dev_call *call, struct err *e)
     return cpu_rows(c, rmsnorm_bwd_rows, call, call->m[1].rows, call->m[1].cols, e);
 }
 
+static void layernorm_rows(const struct cpu *c, const struct dev_call *call, uint32_t r0,
+                           uint32_t r1, float *tmp)
+{
+    struct dev_mat x = call->m[0], y = call->m[3];
+    const float *w = dev_mat_ptr(call->m[1]), *b = dev_mat_ptr(call->m[2]);
+    for (uint32_t r = r0; r < r1; r++) {
+        c->k->layernorm(dev_mat_row(x, r), w, b, call->eps, tmp, x.cols);
+        if (y.dtype == DEV_F32)
+            memcpy(dev_mat_row(y, r), tmp, x.cols * sizeof *tmp);
+        else
+            cpu_store(c, tmp, y, r, 0, x.cols);
+    }
+}
+
+bool cpu_layernorm(struct cpu *c, const struct dev_call *call, struct err *e)
+{
+    return cpu_rows(c, layernorm_rows, call, call->m[0].rows, call->m[0].cols, e);
+}
+
 static void rope_rows(const struct cpu *c, const struct dev_call *call, uint32_t r0, uint32_t r1,
                       float *tmp)
 {
@@ -207,52 +230,63 @@ bool cpu_rope(struct cpu *c, const struct dev_call *call, struct err *e)
     return cpu_rows(c, rope_rows, call, call->m[0].rows, 4 * (size_t)call->m[2].cols, e);
 }
 
-static void swiglu_rows(const struct cpu *c, const struct dev_call *call, uint32_t r0, uint32_t r1,
-                        float *tmp)
+/* Is there a second half, u? */
+static bool is_gated(struct dev_mat x, struct dev_mat y)
 {
-    struct dev_mat gu = call->m[0], y = call->m[1];
+    return x.cols != y.cols;
+}
+
+static void act_rows(const struct cpu *c, const struct dev_call *call, uint32_t r0, uint32_t r1,
+                     float *tmp)
+{
+    struct dev_mat x = call->m[0], y = call->m[1];
     for (uint32_t r = r0; r < r1; r++)
         for (size_t j = 0; j < y.cols; j += PIECE) {
             size_t n = piece(j, y.cols);
-            const float *g = cpu_load(c, gu, r, j, n, tmp);
-            const float *u = cpu_load(c, gu, r, y.cols + j, n, tmp + PIECE);
+            const float *g = cpu_load(c, x, r, j, n, tmp), *u = NULL;
             float *yr = cpu_dest(y, r, j, tmp + 2 * PIECE);
-            c->k->swiglu(g, u, yr, n);
+            if (is_gated(x, y)) u = cpu_load(c, x, r, y.cols + j, n, tmp + PIECE);
+            c->k->act(call->act, g, u, yr, n);
             cpu_store(c, yr, y, r, j, n);
         }
 }
 
-bool cpu_swiglu(struct cpu *c, const struct dev_call *call, struct err *e)
+bool cpu_act(struct cpu *c, const struct dev_call *call, struct err *e)
 {
-    return cpu_rows(c, swiglu_rows, call, call->m[1].rows, 3 * PIECE, e);
+    return cpu_rows(c, act_rows, call, call->m[1].rows, 3 * PIECE, e);
 }
 
-/* dgu may be gu: each piece is read before it is written. */
-static void swiglu_bwd_rows(const struct cpu *c, const struct dev_call *call, uint32_t r0,
-                            uint32_t r1, float *tmp)
+/* n values to column c0 of row r. */
+static void put_piece(const struct cpu *c, const float *from, struct dev_mat m, uint32_t r,
+                      size_t c0, size_t n)
 {
-    struct dev_mat dy = call->m[0], gu = call->m[1], dgu = call->m[2];
+    if (m.dtype == DEV_F32)
+        memcpy((float *)dev_mat_row(m, r) + c0, from, n * sizeof *from);
+    else
+        cpu_store(c, from, m, r, c0, n);
+}
+
+/* dx may be x: each piece is read before it is written. */
+static void act_bwd_rows(const struct cpu *c, const struct dev_call *call, uint32_t r0, uint32_t r1,
+                         float *tmp)
+{
+    struct dev_mat dy = call->m[0], x = call->m[1], dx = call->m[2];
     float *dg = tmp + 3 * PIECE, *du = tmp + 4 * PIECE;
     for (uint32_t r = r0; r < r1; r++)
         for (size_t j = 0; j < dy.cols; j += PIECE) {
             size_t n = piece(j, dy.cols);
             const float *d = cpu_load(c, dy, r, j, n, tmp);
-            const float *g = cpu_load(c, gu, r, j, n, tmp + PIECE);
-            const float *u = cpu_load(c, gu, r, dy.cols + j, n, tmp + 2 * PIECE);
-            c->k->swiglu_bwd(d, g, u, dg, du, n);
-            if (dgu.dtype == DEV_F32) {
-                memcpy((float *)dev_mat_row(dgu, r) + j, dg, n * sizeof *dg);
-                memcpy((float *)dev_mat_row(dgu, r) + dy.cols + j, du, n * sizeof *du);
-            } else {
-                cpu_store(c, dg, dgu, r, j, n);
-                cpu_store(c, du, dgu, r, dy.cols + j, n);
-            }
+            const float *g = cpu_load(c, x, r, j, n, tmp + PIECE), *u = NULL;
+            if (is_gated(x, dy)) u = cpu_load(c, x, r, dy.cols + j, n, tmp + 2 * PIECE);
+            c->k->act_bwd(call->act, d, g, u, dg, du, n);
+            put_piece(c, dg, dx, r, j, n);
+            if (u) put_piece(c, du, dx, r, dy.cols + j, n);
         }
 }
 
-bool cpu_swiglu_bwd(struct cpu *c, const struct dev_call *call, struct err *e)
+bool cpu_act_bwd(struct cpu *c, const struct dev_call *call, struct err *e)
 {
-    return cpu_rows(c, swiglu_bwd_rows, call, call->m[0].rows, 5 * PIECE, e);
+    return cpu_rows(c, act_bwd_rows, call, call->m[0].rows, 5 * PIECE, e);
 }
 
 /* y may be x: results go through tmp. */

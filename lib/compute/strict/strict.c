@@ -16,7 +16,7 @@
 /* A call with its own copy of the host arrays. */
 struct pending {
     struct dev_call call;
-    uint32_t *host; /* copies of cu or slot and pos */
+    uint32_t *host; /* copies of cu and cu_k, or slot and pos */
 };
 
 struct block {
@@ -143,11 +143,13 @@ static bool copy_host(struct pending *p, struct err *e)
     bool packed = c->op == DEV_ATTN_FWD || c->op == DEV_ATTN_BWD;
     if (!packed && c->op != DEV_ATTN_CACHED) return true;
     size_t n = packed ? (size_t)c->attn.a.nseq + 1 : c->m[0].rows;
-    p->host = mem_calloc(packed ? n : 2 * n, sizeof *p->host, e);
+    p->host = mem_calloc(2 * n, sizeof *p->host, e);
     if (!p->host) return false;
     if (packed) {
         memcpy(p->host, c->attn.a.cu, n * sizeof *p->host);
+        memcpy(p->host + n, c->attn.a.cu_k, n * sizeof *p->host);
         c->attn.a.cu = p->host;
+        c->attn.a.cu_k = p->host + n;
         return true;
     }
     memcpy(p->host, c->attn.slot, n * sizeof *p->host);
