@@ -143,7 +143,8 @@ static void rows(enum dev_dtype t)
 static void attention(enum dev_dtype t)
 {
     static const uint32_t cu[] = {0, 180, 460, 700, 1024};
-    struct dev_attn a = {HEADS, KV, HD, 0.125f, 0, cu, 4};
+    struct dev_attn a = {
+        .heads = HEADS, .kv_heads = KV, .head_dim = HD, .scale = 0.125f, .cu = cu, .nseq = 4};
     struct dev_mat qkv = mat(t, T, (HEADS + 2 * KV) * HD), dqkv = mat(t, T, (HEADS + 2 * KV) * HD);
     struct dev_mat out = mat(t, T, D), dout = mat(t, T, D), lse = mat(DEV_F32, HEADS, T);
     struct dev_mat m[2][3];

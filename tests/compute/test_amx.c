@@ -77,7 +77,8 @@ static void test_attention(void **state)
 {
     enum { N = 100, HEADS = 3, HD = 40 };
     const uint32_t cu[] = {0, 37, N};
-    struct dev_attn a = {HEADS, 1, HD, 0.2f, 0, cu, 2};
+    struct dev_attn a = {
+        .heads = HEADS, .kv_heads = 1, .head_dim = HD, .scale = 0.2f, .cu = cu, .nseq = 2};
     const uint32_t cols[] = {HEADS * HD, HD, HD, HEADS * HD, HEADS * HD, HEADS * HD, HD, HD};
     struct hmat m[2][8], lse[2];
     (void)state;

@@ -103,7 +103,14 @@ static void check_shape(struct dev *d, const struct shape *s, enum dev_dtype t)
 {
     uint32_t qc = s->heads * s->hd, kc = s->kv * s->hd, cu[] = {0, s->n};
     uint32_t nk = (uint32_t)keys_of(s), cu_k[] = {0, nk}, nb = 2 * s->reach + 1, h = s->heads;
-    struct dev_attn a = {h, s->kv, s->hd, 0.2f, s->window, cu, 1, s->nk > 0, NULL, {0}, {0}};
+    struct dev_attn a = {.heads = h,
+                         .kv_heads = s->kv,
+                         .head_dim = s->hd,
+                         .scale = 0.2f,
+                         .window = s->window,
+                         .cu = cu,
+                         .nseq = 1,
+                         .bidirectional = s->nk > 0};
     double *q = help_values(1, (size_t)s->n * qc, 1, t), *k = help_values(2, (size_t)nk * kc, 1, t);
     double *v = help_values(3, (size_t)nk * kc, 1, t);
     double *dout = help_values(4, (size_t)s->n * qc, 1, t);
@@ -199,7 +206,14 @@ static double *packed(struct dev *d, enum dev_dtype t, const uint32_t *cu, uint3
     enum { HEADS = 6, KV = 2, HD = 16 };
     uint32_t n = cu[nseq], qc = HEADS * HD, kc = KV * HD;
     uint32_t starts[8] = {0};
-    struct dev_attn a = {HEADS, KV, HD, 0.2f, 0, cu, nseq, cross, cross ? starts : NULL, {0}, {0}};
+    struct dev_attn a = {.heads = HEADS,
+                         .kv_heads = KV,
+                         .head_dim = HD,
+                         .scale = 0.2f,
+                         .cu = cu,
+                         .nseq = nseq,
+                         .bidirectional = cross,
+                         .cu_k = cross ? starts : NULL};
     struct hmat m[9], bias = help_mat(d, DEV_F32, 21, HEADS, HEADS, NULL);
     struct hmat dbias = help_mat(d, DEV_F32, 21, HEADS, HEADS, NULL);
     double *b = help_values(30, 21 * HEADS, 1, DEV_F32);
@@ -293,7 +307,8 @@ enum { HEADS = 6, KV = 2, HD = 16, LEN = 50, SLOTS = 3, KEEP = 64 };
 static void cached(struct dev *d, enum dev_dtype t, uint32_t step, uint32_t window, bool biased,
                    double *out)
 {
-    struct dev_attn a = {HEADS, KV, HD, 0.2f, window, NULL, 0, false, NULL, {0}, {0}};
+    struct dev_attn a = {
+        .heads = HEADS, .kv_heads = KV, .head_dim = HD, .scale = 0.2f, .window = window};
     double *b = help_values(23, 9 * HEADS, 1, DEV_F32);
     struct hmat bias = help_mat(d, DEV_F32, 9, HEADS, HEADS, b);
     free(b);
@@ -353,7 +368,8 @@ static void test_cached_equals_packed(void **state)
 {
     static double got[LEN * HEADS * HD];
     const uint32_t cu[] = {0, LEN};
-    struct dev_attn a = {HEADS, KV, HD, 0.2f, 0, cu, 1, false, NULL, {0}, {0}};
+    struct dev_attn a = {
+        .heads = HEADS, .kv_heads = KV, .head_dim = HD, .scale = 0.2f, .cu = cu, .nseq = 1};
     (void)state;
     struct dev *d;
     MUST(dev_open("strict", 1, &d, e));

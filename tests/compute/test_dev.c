@@ -194,7 +194,8 @@ static void test_strict_runs_late(void **state)
     assert_true(isnan(sum));
     uint32_t *cu = malloc(2 * sizeof *cu);
     cu[0] = 0, cu[1] = 4;
-    struct dev_attn a = {1, 1, 4, 0.5f, 0, cu, 1};
+    struct dev_attn a = {
+        .heads = 1, .kv_heads = 1, .head_dim = 4, .scale = 0.5f, .cu = cu, .nseq = 1};
     for (int i = 0; i < 16; i++)
         x[i] = (float)i * 0.1f;
     MUST(dev_upload(d, b, 0, x, sizeof x, e));
@@ -215,7 +216,8 @@ static void test_strict_runs_late(void **state)
 static bool work(struct err *e)
 {
     static const uint32_t cu[] = {0, 5, 30}, slot[] = {0, 0}, pos[] = {3, 4};
-    struct dev_attn a = {2, 1, 4, 0.5f, 0, cu, 2};
+    struct dev_attn a = {
+        .heads = 2, .kv_heads = 1, .head_dim = 4, .scale = 0.5f, .cu = cu, .nseq = 2};
     struct dev *d = NULL;
     struct dev_buf *b = NULL;
     bool ok = false;

@@ -115,8 +115,13 @@ struct attn_case {
 static void check_attn(struct dev *d, enum dev_dtype t, const struct attn_case *c)
 {
     uint32_t n = c->cu[c->nseq], qc = c->heads * c->hd, kc = c->kv * c->hd;
-    struct dev_attn a = {c->heads, c->kv, c->hd, 0.3f, c->window, c->cu,
-                         c->nseq,  false, NULL,  {0},  {0}};
+    struct dev_attn a = {.heads = c->heads,
+                         .kv_heads = c->kv,
+                         .head_dim = c->hd,
+                         .scale = 0.3f,
+                         .window = c->window,
+                         .cu = c->cu,
+                         .nseq = c->nseq};
     char key[9][32];
     static const char *const part[] = {"q", "k", "v", "dout", "out", "lse", "dq", "dk", "dv"};
     for (int i = 0; i < 9; i++)
