@@ -165,8 +165,8 @@ MUST_CHECK bool dev_attn_cached(struct dev *d, const struct dev_attn *a, struct 
                                 const uint32_t *slot, const uint32_t *pos, struct dev_mat out,
                                 struct err *e);
 
-/* silu(x) = x / (1 + e^-x); gelu(x) = x/2 (1 + erf(x/sqrt 2)), and its form with tanh (Hendrycks and
- * Gimpel 2016, arXiv 1606.08415); relu(x) = max(x, 0) with slope 0 at 0. */
+/* silu(x) = x / (1 + e^-x); gelu(x) = x/2 (1 + erf(x/sqrt 2)), and its form with tanh (Hendrycks
+ * and Gimpel 2016, arXiv 1606.08415); relu(x) = max(x, 0) with slope 0 at 0. */
 enum dev_act { DEV_SILU, DEV_GELU, DEV_GELU_TANH, DEV_RELU, DEV_ACTS };
 /* y [T, f] = act(x) for x [T, f]; gated, for x [T, 2*f] that holds g then u: y = act(g) * u.
  * (Shazeer 2020, arXiv 2002.05202) */

@@ -42,7 +42,8 @@ enum dev_op {
 enum { DEV_CALL_MATS = 9 };
 
 /* Host pointers inside (attn.a.cu, attn.a.cu_k, attn.slot, attn.pos) are borrowed for the submit
- * call: a device that runs later copies them. attn.a.cu_k is never NULL for a packed call. host_out stays valid until the next sync. */
+ * call: a device that runs later copies them. attn.a.cu_k is never NULL for a packed call. host_out
+ * stays valid until the next sync. */
 struct dev_call {
     enum dev_op op;
     struct dev_mat m[DEV_CALL_MATS]; /* operands in the order of dev.h; buf NULL: left out */

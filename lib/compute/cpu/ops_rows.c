@@ -1,5 +1,6 @@
 /*
- * Copies, norms, rotary positions, activations, dropout and the loss: ops whose rows are independent.
+ * Copies, norms, rotary positions, activations, dropout and the loss: ops whose rows are
+ * independent.
  */
 #include "compute/cpu/cpu.h"
 
