@@ -12,11 +12,13 @@ static struct dev_mat range_of(struct dev_buf *b, uint64_t offset, uint64_t n)
     return dev_mat_of(b, offset, DEV_F32, 1, (uint32_t)n);
 }
 
-/* Runs of elements that share the rule for weight decay: [*at, *at + *n). False at the end. */
+/* Runs of elements that share the rule for weight decay and the learning rate's ratio:
+ * [offset, offset + count). False at the end. */
 struct run {
     size_t tensor;
     uint64_t offset, count;
     bool decays;
+    float lr_ratio;
 };
 static bool next_run(const struct step *s, struct run *r)
 {
@@ -28,8 +30,11 @@ static bool next_run(const struct step *s, struct run *r)
     for (; r->tensor < n; r->tensor++) {
         bool decays = s->o.decay_vectors || t[r->tensor].rows > 1;
         uint64_t count = (uint64_t)t[r->tensor].rows * t[r->tensor].cols;
-        if (r->count > 0 && (decays != r->decays || r->count + count > UINT32_MAX)) return true;
+        if (r->count > 0 && (decays != r->decays || t[r->tensor].lr_ratio != r->lr_ratio ||
+                             r->count + count > UINT32_MAX))
+            return true;
         r->decays = decays;
+        r->lr_ratio = t[r->tensor].lr_ratio;
         r->count += count;
     }
     return r->count > 0;
@@ -186,6 +191,7 @@ bool step_apply(struct step *s, uint64_t number, double lr, struct step_result *
     if (factor < 1.0) o.grad_scale = (float)factor;
     for (struct run r = {0}; next_run(s, &r);) {
         o.weight_decay = r.decays ? (float)s->o.weight_decay : 0.0f;
+        o.lr = (float)(lr * (double)r.lr_ratio);
         if (!dev_adamw(s->d, &o, range_of(s->grad, r.offset, r.count),
                        range_of(p, r.offset, r.count), range_of(s->m, r.offset, r.count),
                        range_of(s->v, r.offset, r.count), e))

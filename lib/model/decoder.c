@@ -118,9 +118,8 @@ uint64_t decoder_work_bytes(const struct model_spec *s, enum dev_dtype dtype,
     struct plan p = {dtype,      train,    o && o->method == LORA_LORA && o->dropout > 0,
                      max_tokens, max_rows, widths};
     uint64_t bytes;
-    CHECK(widths); /* a few kilobytes, before anything is allocated */
-    for (uint32_t i = 0; o && i < s->layers * LINEARS; i++)
-        widths[i] = lora_width(s, o, i % LINEARS);
+    /* a few kilobytes, before anything is allocated; o is one that lora_open takes */
+    CHECK(widths && (!o || lora_widths(s, o, widths, &e)));
     bytes = lay_out(&w, s, &p);
     mem_free(widths);
     return bytes;

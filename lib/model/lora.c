@@ -10,75 +10,29 @@
 
 enum { WIDTH_STEP = 32, ALIGN_ELEMENTS = 128, NAMES_CAP = 64 << 20 };
 
-static const char *const methods[] = {"lora", "full", NULL};
-const struct opt lora_table[] = {
-    OPT_ENUM(struct lora_opts, method, "lora", methods,
-             "lora: adapters on a frozen base; full: all weights of a small model"),
-    OPT_U32(struct lora_opts, rank, 16, 1, 1024, "rank of the adapters"),
-    OPT_F64(struct lora_opts, alpha, 32, 1e-6, 1e6, "adapters are scaled by alpha / rank"),
-    OPT_F64(struct lora_opts, dropout, 0, 0, 0.95, "dropout on the adapters' input"),
-    OPT_STRS(struct lora_opts, targets, "all-linear",
-             "adapted layers: all-linear, or a list of q_proj, k_proj, v_proj, o_proj, gate_proj, "
-             "up_proj, down_proj"),
-    OPT_END,
-};
-
-/* ---- which modules */
-
-const char *const lora_module_names[BLOCK_MODULES] = {
-    "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
-};
-
-const char *lora_module_path(uint32_t module)
-{
-    static const char *const paths[BLOCK_MODULES] = {
-        "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
-        "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj",
-    };
-    CHECK(module < BLOCK_MODULES);
-    return paths[module];
-}
-
-static bool is_target(const struct lora_opts *o, uint32_t module)
-{
-    for (size_t i = 0; i < o->targets.n; i++) {
-        if (strcmp(o->targets.v[i], "all-linear") == 0 ||
-            strcmp(o->targets.v[i], lora_module_names[module]) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool check_targets(const struct lora_opts *o, struct err *e)
-{
-    if (o->targets.n == 0) return err_set(e, ERR_CONFIG, "lora.targets is empty");
-    for (size_t i = 0; i < o->targets.n; i++) {
-        bool known = strcmp(o->targets.v[i], "all-linear") == 0;
-        for (uint32_t k = 0; k < BLOCK_MODULES; k++)
-            known = known || strcmp(o->targets.v[i], lora_module_names[k]) == 0;
-        if (!known)
-            return err_set(
-                e, ERR_CONFIG,
-                "lora.targets: unknown layer %.60s, expected all-linear, q_proj, k_proj, "
-                "v_proj, o_proj, gate_proj, up_proj or down_proj",
-                o->targets.v[i]);
-    }
-    return true;
-}
-
 static uint32_t round_width(uint32_t rank_sum)
 {
     return (rank_sum + WIDTH_STEP - 1) / WIDTH_STEP * WIDTH_STEP;
 }
 
-uint32_t lora_width(const struct model_spec *s, const struct lora_opts *o, enum linear lin)
+bool lora_widths(const struct model_spec *s, const struct lora_opts *o, uint32_t *widths,
+                 struct err *e)
 {
-    struct linear_shape sh = linear_shape(s, lin);
-    uint32_t sum = 0;
-    if (o->method == LORA_FULL) return 0;
-    for (uint32_t p = 0; p < sh.nparts; p++)
-        sum += is_target(o, sh.module[p]) ? o->rank : 0;
-    return round_width(sum);
+    size_t n = (size_t)s->layers * BLOCK_MODULES;
+    uint32_t *ranks = mem_calloc(n, sizeof *ranks, e);
+    double *alphas = ranks ? mem_calloc(n, sizeof *alphas, e) : NULL;
+    bool ok = alphas && (o->method == LORA_FULL || lora_resolve(s, o, ranks, alphas, e));
+
+    for (uint32_t i = 0; ok && i < s->layers * LINEARS; i++) {
+        struct linear_shape sh = linear_shape(s, i % LINEARS);
+        uint32_t sum = 0;
+        for (uint32_t p = 0; p < sh.nparts; p++)
+            sum += ranks[i / LINEARS * BLOCK_MODULES + sh.module[p]];
+        widths[i] = round_width(sum);
+    }
+    mem_free(alphas);
+    mem_free(ranks);
+    return ok;
 }
 
 /* ---- layout of the flat block and of the working copies */
@@ -88,7 +42,8 @@ static bool add_tensor(struct lora *l, const char *name, uint32_t rows, uint32_t
 {
     struct str kept;
     if (!arena_str(&l->names, str_of(name), &kept, e)) return false;
-    l->tensors[l->ntensors++] = (struct lora_tensor){kept.p, l->count, rows, cols};
+    l->tensors[l->ntensors++] = (struct lora_tensor){
+        .name = kept.p, .offset = l->count, .rows = rows, .cols = cols, .lr_ratio = 1};
     *offset = l->count;
     l->count += (uint64_t)rows * cols;
     return true;
@@ -100,7 +55,9 @@ static bool add_factor(struct lora *l, uint32_t layer, const char *module, char 
     char name[TENSOR_NAME];
     snprintf(name, sizeof name, "base_model.model.model.layers.%u.%s.lora_%c.weight", layer, module,
              factor);
-    return add_tensor(l, name, shape[0], shape[1], offset, e);
+    if (!add_tensor(l, name, shape[0], shape[1], offset, e)) return false;
+    if (factor == 'B') l->tensors[l->ntensors - 1].lr_ratio = l->b_lr_ratio;
+    return true;
 }
 
 static float scale_of(const struct lora *l, double alpha, uint32_t rank)
@@ -165,6 +122,7 @@ static bool lay_full(struct lora *l, struct err *e)
     for (uint32_t i = 0; i < n; i++) {
         model_tensor_at(&l->m->spec, i, &t);
         if (!add_tensor(l, t.name, t.rows, t.cols, &at, e)) return false;
+        l->tensors[i].vector = t.norm;
     }
     return true;
 }
@@ -213,6 +171,7 @@ bool lora_new(struct model *m, enum lora_method method, struct lora **out, struc
     if (!l) return false;
     l->m = m;
     l->method = method;
+    l->b_lr_ratio = 1;
     arena_init(&l->names, NAMES_CAP);
     l->ranks = mem_calloc(n, sizeof *l->ranks, e);
     if (l->ranks) l->alphas = mem_calloc(n, sizeof *l->alphas, e);
@@ -288,17 +247,49 @@ static bool init_adapters(struct lora *l, uint64_t seed, struct err *e)
     return true;
 }
 
+/* To go on from an adapter its shape must be the configuration's: what is planned and written into
+ * run.yaml is then what is trained. */
+static bool same_shape(const struct lora *l, const struct lora *from, struct err *e)
+{
+    char path[TENSOR_NAME];
+    if (from->method != LORA_LORA || l->rslora != from->rslora)
+        return err_set(e, ERR_CONFIG, "it is made with another lora.method or lora.rslora");
+    for (uint32_t i = 0; i < l->m->spec.layers * BLOCK_MODULES; i++) {
+        if (l->ranks[i] == from->ranks[i] && (!l->ranks[i] || l->alphas[i] == from->alphas[i]))
+            continue;
+        lora_module_full(i, path);
+        return err_set(e, ERR_CONFIG,
+                       "%s has rank %u, alpha %g there, rank %u, alpha %g in the configuration: "
+                       "set lora.rank, alpha, targets or the patterns as the adapter has them",
+                       path, from->ranks[i], from->ranks[i] ? from->alphas[i] : 0, l->ranks[i],
+                       l->ranks[i] ? l->alphas[i] : 0);
+    }
+    return true;
+}
+
+static bool start_from(struct lora *l, const char *dir, struct err *e)
+{
+    struct lora *from = NULL;
+    char path[4096];
+    struct safetensors *files = NULL;
+    int n = snprintf(path, sizeof path, "%s/adapter_model.safetensors", dir);
+    bool ok = n > 0 && (size_t)n < sizeof path && lora_load(l->m, dir, &from, e) &&
+              same_shape(l, from, e) && safetensors_open(path, &files, e) && lora_fill(l, files, e);
+    safetensors_close(files);
+    lora_close(from);
+    return ok || (e->code ? err_wrap(e, "lora.init_from %s", dir)
+                          : err_set(e, ERR_LIMIT, "lora.init_from: path too long"));
+}
+
 static bool open_adapters(struct lora *l, const struct lora_opts *o, uint64_t seed, struct err *e)
 {
-    if (!check_targets(o, e)) return false;
     l->rank = o->rank;
     l->alpha = o->alpha;
     l->dropout = o->dropout;
-    for (uint32_t i = 0; i < l->m->spec.layers * BLOCK_MODULES; i++) {
-        l->ranks[i] = is_target(o, i % BLOCK_MODULES) ? o->rank : 0;
-        l->alphas[i] = o->alpha;
-    }
-    return lora_lay(l, e) && init_adapters(l, seed, e);
+    l->rslora = o->rslora;
+    l->b_lr_ratio = o->loraplus_lr_ratio > 0 ? (float)o->loraplus_lr_ratio : 1;
+    if (!lora_resolve(&l->m->spec, o, l->ranks, l->alphas, e) || !lora_lay(l, e)) return false;
+    return o->init_from ? start_from(l, o->init_from, e) : init_adapters(l, seed, e);
 }
 
 /* Masters start from the files, not from the working copies, which bf16 has rounded. */
@@ -315,7 +306,8 @@ bool lora_open(struct model *m, const struct lora_opts *o, uint64_t seed, struct
 {
     struct lora *l = NULL;
     if (!lora_new(m, (enum lora_method)o->method, &l, e)) return false;
-    bool ok = l->method == LORA_FULL ? open_full(l, m->dir, e) : open_adapters(l, o, seed, e);
+    bool ok = l->method == LORA_FULL ? open_full(l, o->init_from ? o->init_from : m->dir, e)
+                                     : open_adapters(l, o, seed, e);
     if (ok && lora_refresh(l, e)) {
         *out = l;
         return true;
@@ -376,11 +368,6 @@ struct dev_buf *lora_params(const struct lora *l)
     return l->masters;
 }
 
-static bool is_vector(const struct lora *l, const struct lora_tensor *t)
-{
-    return l->method == LORA_FULL && t->rows == 1;
-}
-
 bool lora_fill(struct lora *l, const struct safetensors *files, struct err *e)
 {
     const struct safetensor *t;
@@ -390,7 +377,7 @@ bool lora_fill(struct lora *l, const struct safetensors *files, struct err *e)
     if (!scratch) return false;
     for (size_t i = 0; i < l->ntensors; i++) {
         const struct lora_tensor *w = &l->tensors[i];
-        bool vec = is_vector(l, w);
+        bool vec = w->vector;
         if (!safetensors_need(files, w->name, vec ? w->cols : w->rows, vec ? 0 : w->cols, &t, e))
             goto out;
         if (!model_upload(l->m->dev, t, DEV_F32, l->masters, w->offset, scratch, e)) goto out;
@@ -412,7 +399,7 @@ bool lora_write(struct lora *l, const char *path, struct err *e)
     if (!list) goto out;
     for (size_t i = 0; i < l->ntensors; i++) {
         const struct lora_tensor *t = &l->tensors[i];
-        bool vec = is_vector(l, t);
+        bool vec = t->vector;
         size_t n = (size_t)t->rows * t->cols;
         list[i] = (struct safetensor){.name = t->name,
                                       .dtype = DTYPE_F32,

@@ -2,10 +2,18 @@
  * model/lora - the trainable part: LoRA adapters on a frozen base (Hu et al., arXiv 2106.09685), or
  * all weights of a small model (method: full).
  *
- * y = W x + (alpha / r) B A x. A [r, in] starts as PEFT's kaiming-uniform(a = sqrt 5), that is
+ * y = W x + scale B A x, scale = alpha / r, or alpha / sqrt(r) (rsLoRA, Kalajdzievski, arXiv
+ * 2312.03732). A [r, in] starts as PEFT's kaiming-uniform(a = sqrt 5), that is
  * U(-1/sqrt(in), 1/sqrt(in)) from counters (seed, RNG_LORA_INIT, tensor); B [out, r] starts at
- * zero. Masters are f32 in one device block, tensor after tensor in a fixed order, so optimizer and
- * checkpoint see one flat array.
+ * zero; or both from an adapter (init_from). Ranks and alphas may differ from layer to layer; B may
+ * learn faster than A (LoRA+, arXiv 2402.12354). Masters are f32 in one device block, tensor after
+ * tensor in a fixed order, so optimizer and checkpoint see one flat array.
+ *
+ * Dropout: q, k, v of a block share one mask, as do gate and up, since they share one product; PEFT
+ * draws one a module. Every module sees the same distribution; only what they drop together
+ * differs.
+ *
+ * Not here: adapters of embeddings, head or norms, biases, PiSSA, LoftQ and other starts.
  */
 #pragma once
 #include "base/opt.h"
@@ -16,7 +24,12 @@ struct lora_opts {
     int method; /* enum lora_method */
     uint32_t rank;
     double alpha, dropout;
-    struct opt_strs targets; /* names (q_proj, ...), or all-linear */
+    /* all-linear, names (q_proj) or regular expressions: model/pattern.h; blocks: "0-3", "7" */
+    struct opt_strs targets, exclude, layers;
+    const struct opt_node *rank_pattern, *alpha_pattern;
+    bool rslora;
+    double loraplus_lr_ratio; /* 0 counts as 1 */
+    const char *init_from;
 };
 extern const struct opt lora_table[];
 
@@ -26,6 +39,8 @@ struct lora_tensor {
                          full: the HF tensor name */
     uint64_t offset;  /* elements into the flat block */
     uint32_t rows, cols;
+    bool vector;    /* one dimension in files: [cols] */
+    float lr_ratio; /* of this tensor's learning rate over the run's */
 };
 
 MUST_CHECK bool lora_open(struct model *m, const struct lora_opts *o, uint64_t seed,

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "model/parts.h"
+#include "model/pattern.h"
 
 #define MAX_CONFIG_BYTES (1u << 20)
 
@@ -91,39 +92,42 @@ static bool read_ranks(struct lora *l, const struct safetensors *files, struct e
     return true;
 }
 
-/* PEFT matches a key of alpha_pattern as (.*\.)?KEY$ against the module's name; regular expressions
- * beyond a plain name are refused. */
-static bool key_matches(const char *key, uint32_t layer, uint32_t module, bool *match,
-                        struct err *e)
+/* Keys of alpha_pattern; the first that matches wins. */
+static bool read_alpha(struct lora *l, const char *key, double alpha, bool *set, struct err *e)
 {
-    char name[TENSOR_NAME];
-    size_t n, k = strlen(key);
-    if (strpbrk(key, "^$*+?()[]{}|\\"))
-        return err_set(e, ERR_FORMAT, "alpha_pattern with regular expressions is not supported");
-    snprintf(name, sizeof name, "model.layers.%u.%s", layer, lora_module_path(module));
-    n = strlen(name);
-    *match = k <= n && strcmp(name + n - k, key) == 0 && (k == n || name[n - k - 1] == '.');
-    return true;
+    struct pattern *p = NULL;
+    char path[TENSOR_NAME];
+    bool ok = true, match;
+    if (!pattern_open(key, PATTERN_KEY, &p, e)) return false;
+    for (uint32_t i = 0; ok && i < l->m->spec.layers * BLOCK_MODULES; i++) {
+        lora_module_full(i, path);
+        ok = pattern_matches(p, path, &match, e);
+        if (!ok || !match || set[i]) continue;
+        l->alphas[i] = alpha;
+        set[i] = true;
+    }
+    pattern_close(p);
+    return ok;
 }
 
 static bool read_alphas(struct lora *l, const json_t *j, struct err *e)
 {
     json_t *pattern = json_object_get(j, "alpha_pattern"), *v;
+    uint32_t n = l->m->spec.layers * BLOCK_MODULES;
+    bool *set = mem_calloc(n, sizeof *set, e), ok = set != NULL;
     const char *key;
-    for (uint32_t i = 0; i < l->m->spec.layers * BLOCK_MODULES; i++) {
+    for (uint32_t i = 0; i < n; i++)
         l->alphas[i] = l->alpha;
-        if (!json_is_object(pattern)) continue;
+    if (ok && json_is_object(pattern)) {
         json_object_foreach(pattern, key, v)
         {
-            bool match = false;
-            if (!key_matches(key, i / BLOCK_MODULES, i % BLOCK_MODULES, &match, e)) return false;
-            if (!match) continue;
-            if (!json_is_number(v)) return err_set(e, ERR_FORMAT, "alpha_pattern holds no number");
-            l->alphas[i] = json_number_value(v);
-            break;
+            if (!json_is_number(v)) ok = err_set(e, ERR_FORMAT, "alpha_pattern holds no number");
+            ok = ok && read_alpha(l, key, json_number_value(v), set, e);
+            if (!ok) break;
         }
     }
-    return true;
+    mem_free(set);
+    return ok;
 }
 
 static bool read_config(struct lora *l, const json_t *j, struct err *e)
@@ -170,11 +174,6 @@ out:
 
 /* ---- writing */
 
-static void module_name(uint32_t i, char *out, size_t n)
-{
-    snprintf(out, n, "model.layers.%u.%s", i / BLOCK_MODULES, lora_module_path(i % BLOCK_MODULES));
-}
-
 /* Short names when a module is adapted in every block, full names otherwise. */
 static json_t *targets_json(const struct lora *l)
 {
@@ -191,7 +190,7 @@ static json_t *targets_json(const struct lora *l)
         }
         for (uint32_t i = 0; i < layers; i++) {
             if (!l->ranks[i * BLOCK_MODULES + k]) continue;
-            module_name(i * BLOCK_MODULES + k, name, sizeof name);
+            lora_module_full(i * BLOCK_MODULES + k, name);
             bad |= json_array_append_new(list, json_string(name));
         }
     }
@@ -209,7 +208,7 @@ static json_t *pattern_json(const struct lora *l, bool alphas)
     for (uint32_t i = 0; i < l->m->spec.layers * BLOCK_MODULES; i++) {
         if (!l->ranks[i]) continue;
         if (alphas ? l->alphas[i] == l->alpha : l->ranks[i] == l->rank) continue;
-        module_name(i, name, sizeof name);
+        lora_module_full(i, name);
         bad |= json_object_set_new(map, name,
                                    alphas ? json_real(l->alphas[i]) : json_integer(l->ranks[i]));
     }

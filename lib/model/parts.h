@@ -92,7 +92,8 @@ struct lora {
     enum lora_method method;
     uint32_t rank; /* of the configuration; a module's own is in ranks */
     double alpha, dropout;
-    bool rslora;               /* scale = alpha / sqrt(rank) */
+    bool rslora; /* scale = alpha / sqrt(rank) */
+    float b_lr_ratio;
     uint32_t *ranks;           /* [layers * BLOCK_MODULES], 0: not adapted */
     double *alphas;            /* likewise */
     struct lora_group *groups; /* [layers * LINEARS]; NULL for method full */
@@ -104,14 +105,20 @@ struct lora {
 };
 /* The group of a linear, or NULL when it is not adapted (or l is NULL or full). */
 const struct lora_group *lora_group_of(const struct lora *l, uint32_t layer, enum linear lin);
-/* Rounded-up width of a group of these opts; 0 when none of the linear's parts is a target. */
-uint32_t lora_width(const struct model_spec *s, const struct lora_opts *o, enum linear lin);
+/* Rank (0: not adapted) and alpha of every module, [layers * BLOCK_MODULES] each. */
+MUST_CHECK bool lora_resolve(const struct model_spec *s, const struct lora_opts *o, uint32_t *ranks,
+                             double *alphas, struct err *e);
+/* Rounded-up widths of the groups, [layers * LINEARS]; 0: none of the linear's parts is adapted. */
+MUST_CHECK bool lora_widths(const struct model_spec *s, const struct lora_opts *o, uint32_t *widths,
+                            struct err *e);
 /* First linear (layer * LINEARS + lin) with an adapter: nothing below it needs a gradient. */
 uint32_t lora_lowest(const struct lora *l);
 
 /* "q_proj", ... by module number; "self_attn.q_proj" is module_path. */
 extern const char *const lora_module_names[BLOCK_MODULES];
 const char *lora_module_path(uint32_t module);
+/* "model.layers.3.self_attn.q_proj" of module i of [layers * BLOCK_MODULES]. */
+void lora_module_full(uint32_t i, char out[TENSOR_NAME]);
 /* An adapter without ranks yet; lora_close releases it. */
 MUST_CHECK bool lora_new(struct model *m, enum lora_method method, struct lora **out,
                          struct err *e);

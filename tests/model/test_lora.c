@@ -88,9 +88,109 @@ static void test_bad_targets(void **state)
     static const char *const bad[] = {"q_proj", "query"};
     struct lora_opts o = {.rank = 4, .alpha = 8, .targets = {bad, 2}};
     struct lora *l = NULL;
-    FAILS(lora_open(model, &o, 1, &l, e), ERR_CONFIG, "unknown layer query");
+    FAILS(lora_open(model, &o, 1, &l, e), ERR_CONFIG, "query means no layer of this model");
     o.targets.n = 0;
     FAILS(lora_open(model, &o, 1, &l, e), ERR_CONFIG, "lora.targets is empty");
+}
+
+static void save_and_load(struct lora *l, const char *name);
+
+static struct lora *open_with(const char *target, const char *exclude, const char *layers)
+{
+    const char *const t[] = {target}, *const x[] = {exclude}, *const r[] = {layers};
+    struct lora_opts o = {
+        .rank = 4, .alpha = 8, .targets = {t, 1}, .exclude = {x, exclude != NULL}};
+    struct lora *l = NULL;
+    o.layers = (struct opt_strs){r, layers != NULL};
+    OK(lora_open(model, &o, 1, &l, e));
+    return l;
+}
+
+static void refuse_targets(const char *target, const char *exclude, const char *layers,
+                           const char *text)
+{
+    const char *const t[] = {target}, *const x[] = {exclude}, *const r[] = {layers};
+    struct lora_opts o = {
+        .rank = 4, .alpha = 8, .targets = {t, 1}, .exclude = {x, exclude != NULL}};
+    struct lora *l = NULL;
+    o.layers = (struct opt_strs){r, layers != NULL};
+    FAILS(lora_open(model, &o, 1, &l, e), ERR_CONFIG, text);
+}
+
+/* Names, ends of paths, expressions; blocks; what they refuse. */
+static void test_patterns(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target, *exclude, *layers;
+        size_t tensors;
+    } good[] = {
+        {"q_proj", NULL, NULL, 4},
+        {"self_attn.q_proj", NULL, NULL, 4},
+        {"model.layers.1.mlp.up_proj", NULL, NULL, 2},
+        {"model\\.layers\\.\\d\\.mlp\\..*", NULL, NULL, 12},
+        {"all-linear", "mlp\\.up_proj|.*q_proj", NULL, 24},
+        {"all-linear", "q_proj", "1", 12},
+        {"all-linear", NULL, "0-1", 28},
+    };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        struct lora *l = open_with(good[i].target, good[i].exclude, good[i].layers);
+        size_t n;
+        lora_tensors(l, &n);
+        assert_int_equal(n, good[i].tensors);
+        lora_close(l);
+    }
+    refuse_targets("proj", NULL, NULL, "proj means no layer");
+    refuse_targets("(q_proj", NULL, NULL, "no regular expression");
+    refuse_targets("all-linear", "x_proj", NULL, "lora.exclude: x_proj means no layer");
+    refuse_targets("all-linear", NULL, "2", "no block or range of blocks from 0 to 1");
+    refuse_targets("all-linear", NULL, "1-0", "no block or range");
+    refuse_targets("all-linear", NULL, "0-1-1", "no block or range");
+    static const char *const slow[] = {"(?:.*.*.*.*.*.*.*.*.*)*[_]{9}"};
+    struct lora_opts o = {.rank = 4, .alpha = 8, .targets = {slow, 1}};
+    struct lora *l = NULL;
+    FAILS(lora_open(model, &o, 1, &l, e), ERR_LIMIT, "takes too long");
+}
+
+/* rank_pattern and alpha_pattern from a configuration. */
+static void test_value_patterns(void **state)
+{
+    (void)state;
+    static const char good[] = "lora:\n  targets: [q_proj, down_proj]\n  rank: 4\n  alpha: 8\n"
+                               "  rank_pattern: {down_proj: 2, layers.1.mlp.down_proj: 7}\n"
+                               "  alpha_pattern: {'layers\\.0\\..*': 3}\n";
+    static const char *const bad[][2] = {
+        {"{down_proj: 0}", "down_proj is not a number from 1 to 1024"},
+        {"{down_proj: 2.5}", "is not a number"},
+        {"{up_proj: 2}", "lora.rank_pattern: up_proj means no adapted layer"},
+        {"[2]", "not a mapping"},
+    };
+    struct arena a;
+    struct opt_doc doc;
+    struct lora_opts o;
+    struct lora *l = NULL;
+    arena_init(&a, 1 << 20);
+    OK(opt_doc_parse(str_of(good), "test", NULL, 0, NULL, &a, &doc, e));
+    OK(opt_bind(&doc, "lora", lora_table, &o, e));
+    OK(lora_open(model, &o, 1, &l, e));
+    assert_int_equal(find(l, "base_model.model.model.layers.0.mlp.down_proj.lora_A.weight")->rows,
+                     2);
+    /* PEFT takes the first key that matches: down_proj, not the longer one behind it */
+    assert_int_equal(find(l, "base_model.model.model.layers.1.mlp.down_proj.lora_A.weight")->rows,
+                     2);
+    assert_int_equal(
+        find(l, "base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight")->cols, 4);
+    save_and_load(l, "patterns");
+    lora_close(l);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[300];
+        snprintf(text, sizeof text, "lora:\n  targets: [down_proj]\n  rank_pattern: %s\n",
+                 bad[i][0]);
+        OK(opt_doc_parse(str_of(text), "test", NULL, 0, NULL, &a, &doc, e));
+        OK(opt_bind(&doc, "lora", lora_table, &o, e));
+        FAILS(lora_open(model, &o, 1, &l, e), ERR_CONFIG, bad[i][1]);
+    }
+    arena_free(&a);
 }
 
 static void save_and_load(struct lora *l, const char *name)
@@ -190,7 +290,7 @@ static void test_refusals(void **state)
     refuse("peft_type", "\"IA3\"", ERR_FORMAT, "peft_type is not LORA");
     refuse("lora_alpha", "-1", ERR_FORMAT, "lora_alpha is not a number");
     refuse("lora_alpha", "\"x\"", ERR_FORMAT, "lora_alpha is not a number");
-    refuse("alpha_pattern", "{\".*q_proj\": 3}", ERR_FORMAT, "regular expressions");
+    refuse("alpha_pattern", "{\"(q_proj\": 3}", ERR_CONFIG, "no regular expression");
     refuse("use_rslora", "true", ERR_NONE, NULL);
     refuse("target_modules", "\"all-linear\"", ERR_NONE, NULL);
     refuse("some_new_key", "17", ERR_NONE, NULL);
@@ -364,6 +464,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_init),
         cmocka_unit_test(test_bad_targets),
+        cmocka_unit_test(test_patterns),
+        cmocka_unit_test(test_value_patterns),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_scales),

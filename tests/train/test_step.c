@@ -215,6 +215,44 @@ static void the_loss_falls(void **state)
     falls(LORA_FULL, 30, 1e-2, 2.0);
 }
 
+/* LoRA+: B, which starts at zero, goes 16 times as far in a first step; A's rate stays. */
+static void loraplus_scales_the_rate_of_b(void **state)
+{
+    static const double ratios[2] = {1, 16};
+    struct step_opts o = opts();
+    float *p[2], *start = NULL;
+    struct err e = {0};
+    size_t n = 0, moved = 0;
+
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        struct fixture f;
+        struct lora_opts l = kit_lora();
+        l.loraplus_lr_ratio = ratios[k];
+        fixture_open_as(&f, "cpu", &l, &o);
+        n = f.s.count;
+        p[k] = malloc(n * sizeof *p[k]);
+        if (!start) start = malloc(n * sizeof *start);
+        assert_true(step_get(&f.s, start, NULL, NULL, &e));
+        train(&f, three_bins, 3, 1, 1e-3);
+        assert_true(step_get(&f.s, p[k], NULL, NULL, &e));
+        fixture_close(&f);
+    }
+    for (size_t i = 0; i < n; i++) {
+        double one = (double)p[0][i] - (double)start[i], far = (double)p[1][i] - (double)start[i];
+        if (start[i] != 0) {
+            assert_true(one == far);
+            continue;
+        }
+        assert_true(fabs(far - 16 * one) <= 1e-5 * fabs(far) + 1e-12);
+        moved += far != 0;
+    }
+    assert_true(moved > n / 4);
+    free(p[0]);
+    free(p[1]);
+    free(start);
+}
+
 static void strict_does_what_cpu_does(void **state)
 {
     struct fixture f, g;
@@ -422,6 +460,7 @@ int main(void)
         cmocka_unit_test(the_mean_loss_is_over_target_tokens),
         cmocka_unit_test(a_redone_step_equals_one_with_fitting_shifts),
         cmocka_unit_test(the_loss_falls),
+        cmocka_unit_test(loraplus_scales_the_rate_of_b),
         cmocka_unit_test(strict_does_what_cpu_does),
         cmocka_unit_test(an_abandoned_step_changes_nothing),
         cmocka_unit_test(a_failing_source_is_an_error),
