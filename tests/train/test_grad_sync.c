@@ -13,7 +13,8 @@
 
 enum { BINS = 8, A = 24, B = 40, N = A + B };
 
-static const struct lora_tensor tensors[] = {{"a", 0, 4, 6}, {"b", A, 5, 8}};
+static const struct lora_tensor tensors[] = {{.name = "a", .rows = 4, .cols = 6},
+                                             {.name = "b", .offset = A, .rows = 5, .cols = 8}};
 static struct dev *d;
 static struct comm *c;
 static struct dev_buf *grad;
@@ -219,7 +220,8 @@ static void many_tensors_share_slices_without_gaps(void **state)
 
     (void)state;
     for (int i = 0; i < MANY; i++) {
-        many[i] = (struct lora_tensor){"t", at, 1 + (uint32_t)i % 3, 5};
+        many[i] =
+            (struct lora_tensor){.name = "t", .offset = at, .rows = 1 + (uint32_t)i % 3, .cols = 5};
         at += (uint64_t)many[i].rows * many[i].cols;
     }
     assert_true(grad_sync_init(&s, d, c, many, MANY, 1, &e));
