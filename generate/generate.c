@@ -12,14 +12,16 @@ enum {
     META_MAX_BYTES = 1 << 20,
 };
 
+static const char *const adapter_words[] = {"auto", "none", NULL};
+
 const struct opt generate_table[] = {
     OPT_PATH(struct generate_opts, dir, NULL, "folder of the pairs file"),
     OPT_ENUM(struct generate_opts, split, "test", shard_split_names, "which reports to answer"),
     OPT_U32(struct generate_opts, max_new_tokens, 128, 1, 65536, "longest answer"),
     OPT_U32(struct generate_opts, slots, 32, 1, 4096, "answers in the making at once"),
     OPT_U32(struct generate_opts, prefill_rows, 1024, 1, 1048576, "prompt tokens in one step"),
-    OPT_STRING(struct generate_opts, adapter, "auto",
-               "auto (the one in train.dir), none, or a folder"),
+    OPT_PATH_OR(struct generate_opts, adapter, "auto", adapter_words,
+                "auto (the one in train.dir), none, or a folder"),
     OPT_U64(struct generate_opts, limit, 0, 0, 9007199254740992.0,
             "only the first reports of the split; 0: all"),
     OPT_STRS(struct generate_opts, fields, "[findings, clinical]",

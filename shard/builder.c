@@ -15,8 +15,8 @@ struct builder {
     struct tokenizer *tokenizer;
     struct tok_cache *cache;
     struct prompt *prompt;
-    bool needs_findings;
-    int32_t unknown; /* the tokenizer's mark for text it lacks; -1: none */
+    bool used[PROMPT_FIELDS]; /* fields that the template shows */
+    int32_t unknown;          /* the tokenizer's mark for text it lacks; -1: none */
     uint8_t patient_key[32];
     struct shard_head head; /* what all shards have in common */
     char options[SHARD_TEXT_BYTES];
@@ -61,20 +61,21 @@ static bool open_prompt(struct builder *b, struct err *e)
         int field = prompt_field_of(str_of(in->v[i]));
         ok = field >= 0 || err_set(e, ERR_CONFIG,
                                    "shards.input: '%s' is not one of clinical, findings, "
-                                   "examination, technique, comparison, background",
+                                   "examination, technique, comparison, background, reader",
                                    in->v[i]);
         for (size_t k = 0; ok && k < i; k++)
             ok = inputs[k] != (enum prompt_field)field ||
                  err_set(e, ERR_CONFIG, "shards.input names %s twice", in->v[i]);
         if (!ok) break;
         inputs[i] = (enum prompt_field)field;
-        b->needs_findings |= field == PROMPT_FINDINGS;
         ok = (i == 0 || sbuf_putc(&list, ',', e)) && sbuf_put(&list, str_of(in->v[i]), e);
     }
     if (ok) memcpy(b->head.inputs, list.p, list.n);
     sbuf_free(&list);
     if (!ok || !prompt_open(b->o->template, inputs, in->n, b->tokenizer, &b->prompt, e))
         return false;
+    for (int f = 0; f < PROMPT_FIELDS; f++)
+        b->used[f] = prompt_uses(b->prompt, (enum prompt_field)f);
     return b->head.layout == SHARD_DECODER || prompt_for_encoder(b->prompt, e);
 }
 
@@ -202,7 +203,8 @@ int builder_screen(const struct builder *b, const struct record *r)
 {
     if (r->flags & RECORD_SUPERSEDED) return SHARD_DROP_SUPERSEDED;
     if (r->split >= SHARD_SPLITS) return SHARD_DROP_SPLIT;
-    if (b->needs_findings && r->section[SEC_FINDINGS].length == 0) return SHARD_DROP_FINDINGS;
+    if (b->used[PROMPT_FINDINGS] && r->section[SEC_FINDINGS].length == 0)
+        return SHARD_DROP_FINDINGS;
     if (r->section[SEC_IMPRESSION].length == 0) return SHARD_DROP_IMPRESSION;
     if (b->o->duplicates == SHARD_DUP_DROP && r->split == SPLIT_TRAIN &&
         r->flags & RECORD_DUPLICATE)
@@ -319,9 +321,11 @@ static bool prepare(struct builder *b, const struct record *r, struct str fields
     size_t any = 0, words;
 
     for (int f = 0; f < PROMPT_FIELDS; f++) {
-        if (!field_text(r, f, &b->field[f], e)) return false;
+        fields[f] = STR("");
+        if (!b->used[f] && f != PROMPT_FINDINGS) continue; /* a filter counts its words */
+        if (!field_text(r, (enum prompt_field)f, &b->field[f], e)) return false;
         fields[f] = sbuf_str(&b->field[f]);
-        any += fields[f].n;
+        if (b->used[f] && f != PROMPT_READER) any += fields[f].n;
     }
     if (!field_text_target(r, &b->target, e)) return false;
     *target = sbuf_str(&b->target);
@@ -329,7 +333,7 @@ static bool prepare(struct builder *b, const struct record *r, struct str fields
     words = count_words(*target);
     size_t findings = count_words(fields[PROMPT_FINDINGS]);
     *reason = BUILDER_TAKEN;
-    if (b->needs_findings ? findings == 0 : any == 0)
+    if (b->used[PROMPT_FINDINGS] ? findings == 0 : any == 0)
         *reason = SHARD_DROP_FINDINGS;
     else if (words == 0)
         *reason = SHARD_DROP_IMPRESSION;

@@ -2,7 +2,7 @@
 
 #include "text/clean.h"
 
-static const enum record_section section_of[PROMPT_FIELDS] = {
+static const enum record_section section_of[PROMPT_READER] = {
     [PROMPT_CLINICAL] = SEC_CLINICAL,       [PROMPT_FINDINGS] = SEC_FINDINGS,
     [PROMPT_EXAMINATION] = SEC_EXAMINATION, [PROMPT_TECHNIQUE] = SEC_TECHNIQUE,
     [PROMPT_COMPARISON] = SEC_COMPARISON,   [PROMPT_BACKGROUND] = SEC_BACKGROUND,
@@ -24,7 +24,9 @@ static bool clean(const struct record *r, enum record_section section, struct sb
 
 bool field_text(const struct record *r, enum prompt_field field, struct sbuf *out, struct err *e)
 {
-    return clean(r, section_of[field], out, e);
+    if (field != PROMPT_READER) return clean(r, section_of[field], out, e);
+    sbuf_clear(out);
+    return r->reader == 0 || sbuf_printf(out, e, "%06x", (unsigned)(r->reader >> 40));
 }
 
 bool field_text_target(const struct record *r, struct sbuf *out, struct err *e)

@@ -1,7 +1,9 @@
 /*
  * shard/field_text - a report's fields as models and people get them: which section, cleaned how.
  *
- * Cleaning follows the mode of the record's source (text/clean.h). Does not choose fields.
+ * Cleaning follows the mode of the record's source (text/clean.h). The reader is a pseudonym of six
+ * hex digits, from the hash that the record holds: the same reader, the same pseudonym, no name.
+ * Does not choose fields.
  */
 #pragma once
 #include "ingest/record.h"

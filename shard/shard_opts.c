@@ -1,4 +1,5 @@
 #include "shard/shard.h"
+#include "text/prompt.h"
 
 static const char *const duplicates_names[] = {"keep", "drop", NULL};
 
@@ -15,9 +16,9 @@ const struct opt shard_table[] = {
     OPT_STRS(struct shard_opts, modality, NULL, "DICOM codes, [CT, MR]; left out: all"),
     OPT_STRS(struct shard_opts, input, "[findings]",
              "what the model sees, in this order: clinical, findings, examination, technique, "
-             "comparison, background"),
-    OPT_STRING(struct shard_opts, template, "plain",
-               "plain, alpaca, radiology-gpt, medalpaca, chat or a file"),
+             "comparison, background, reader (a pseudonym)"),
+    OPT_PATH_OR(struct shard_opts, template, "plain", prompt_builtin_names,
+                "plain, alpaca, radiology-gpt, medalpaca, chat or a file"),
     OPT_ENUM(
         struct shard_opts, layout, "auto", layout_names,
         "what a sample is: prompt and answer in one row, or input and labels apart (T5); auto: "

@@ -82,6 +82,14 @@ static bool bind_f64(const struct target *t, const struct opt_node *n, struct er
     return true;
 }
 
+/* Is the value of a path one of the words that stand for themselves? */
+static bool is_word(const struct opt *o, struct str s)
+{
+    for (size_t i = 0; o->names && o->names[i]; i++)
+        if (str_eqz(s, o->names[i])) return true;
+    return false;
+}
+
 static bool bind_text(const struct target *t, const struct opt_node *n, struct err *e)
 {
     const char **out = t->p;
@@ -90,7 +98,7 @@ static bool bind_text(const struct target *t, const struct opt_node *n, struct e
         return true;
     }
     if (n->kind != OPT_SCALAR) return refuse(t, n, "text", e);
-    if (t->o->type == OPT_T_PATH && n->scalar.n > 0)
+    if (t->o->type == OPT_T_PATH && n->scalar.n > 0 && !is_word(t->o, n->scalar))
         return opt_path_resolve(t->l->a, n->file, n->scalar, out, e);
     *out = n->scalar.p; /* NUL-terminated by arena_str */
     return true;

@@ -31,7 +31,8 @@ enum opt_type {
     OPT_T_U64,   /* uint64_t */
     OPT_T_F64,   /* double */
     OPT_T_STR,   /* const char *, NULL when left out without default */
-    OPT_T_PATH,  /* const char *, relative to the file that names it; globs allowed */
+    OPT_T_PATH,  /* const char *, relative to the file that names it; globs allowed. A word of
+                    names[], where there are any, is no path and stays as it is */
     OPT_T_ENUM,  /* int, index into names[] */
     OPT_T_STRS,  /* struct opt_strs; a single value counts as a list of one */
     OPT_T_EVERY, /* struct opt_every: "500", "500 steps", "0.25 epoch", "10 min", "never" */
@@ -61,7 +62,7 @@ struct opt {
     const char *help;
     const char *def;          /* default as YAML text; NULL: zero / NULL / empty */
     double min, max;          /* numbers only */
-    const char *const *names; /* OPT_T_ENUM, NULL-terminated */
+    const char *const *names; /* OPT_T_ENUM, OPT_T_PATH; NULL-terminated */
     const struct opt *sub;    /* OPT_T_LIST, OPT_T_MAP */
     size_t sub_size;
 };
@@ -94,6 +95,10 @@ struct opt {
 #define OPT_PATH(S, f, d, h)                                                                       \
     {                                                                                              \
         .key = #f, .type = OPT_T_PATH, .offset = offsetof(S, f), .help = h, .def = d               \
+    }
+#define OPT_PATH_OR(S, f, d, ns, h)                                                                \
+    {                                                                                              \
+        .key = #f, .type = OPT_T_PATH, .offset = offsetof(S, f), .help = h, .def = d, .names = ns  \
     }
 #define OPT_ENUM(S, f, d, ns, h)                                                                   \
     {                                                                                              \

@@ -159,6 +159,13 @@ void prompt_digest(const struct prompt *p, uint8_t out[32])
     memcpy(out, p->digest, sizeof(p->digest));
 }
 
+bool prompt_uses(const struct prompt *p, enum prompt_field field)
+{
+    for (size_t i = 0; i < p->parts.n; i++)
+        if (p->parts.part[i].kind == PROMPT_FIELD && p->parts.part[i].field == field) return true;
+    return false;
+}
+
 bool prompt_for_encoder(struct prompt *p, struct err *e)
 {
     static const char mark[] = "encoder-decoder";

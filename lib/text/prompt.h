@@ -36,11 +36,15 @@ enum prompt_field {
     PROMPT_TECHNIQUE,
     PROMPT_COMPARISON,
     PROMPT_BACKGROUND,
+    PROMPT_READER, /* a pseudonym of who dictated */
     PROMPT_FIELDS
 };
 extern const char *const prompt_field_names[PROMPT_FIELDS + 1]; /* NULL-terminated */
 /* "clinical" -> PROMPT_CLINICAL; -1 when unknown. */
 int prompt_field_of(struct str name);
+
+/* "plain", "alpaca", ...; NULL-terminated. */
+extern const char *const prompt_builtin_names[];
 
 struct prompt;
 /* name: a built-in template or a path. inputs[]: ordered fields that {input} stands for. t is
@@ -48,6 +52,8 @@ struct prompt;
 MUST_CHECK bool prompt_open(const char *name, const enum prompt_field *inputs, size_t ninputs,
                             const struct tokenizer *t, struct prompt **out, struct err *e);
 void prompt_close(struct prompt *p);
+/* Does the template show this field? */
+bool prompt_uses(const struct prompt *p, enum prompt_field field);
 /* SHA-256 over the template's parts, the input order and the tokenizer's digest. */
 void prompt_digest(const struct prompt *p, uint8_t out[32]);
 

@@ -3,10 +3,11 @@
 #include "text/tok_impl.h"
 
 const char *const prompt_field_names[PROMPT_FIELDS + 1] = {
-    "clinical", "findings", "examination", "technique", "comparison", "background", NULL};
+    "clinical", "findings", "examination", "technique", "comparison", "background", "reader", NULL};
 
 static const char *const headings[PROMPT_FIELDS] = {
-    "Clinical information", "Findings", "Examination", "Technique", "Comparison", "Background"};
+    "Clinical information", "Findings",   "Examination", "Technique",
+    "Comparison",           "Background", "Reader"};
 
 /* The sentence is Stanford Alpaca's; adapters trained elsewhere expect exactly it. */
 #define ALPACA                                                                                     \
@@ -36,6 +37,9 @@ static const struct {
      "{<|im_start|>}assistant\n{target}{<|im_end|>}",
      true},
 };
+
+const char *const prompt_builtin_names[] = {"plain",     "alpaca", "radiology-gpt",
+                                            "medalpaca", "chat",   NULL};
 
 const char *prompt_builtin(const char *name, bool *headed)
 {

@@ -20,7 +20,7 @@ struct stage {
     struct opt_every every;
     const struct opt_node *raw;
     uint64_t big;
-    const char *text, *dir;
+    const char *text, *dir, *shape;
     double lr;
 };
 
@@ -37,6 +37,7 @@ static const struct opt inner_table[] = {
     OPT_F64(struct inner, share, 2e-4, -1, 1, "how much"),
     OPT_END,
 };
+static const char *const shapes[] = {"plain", "round", NULL};
 static const struct opt stage_table[] = {
     OPT_LIST(struct stage, sources, struct source, source_table, "the sources"),
     OPT_MAP(struct stage, inner, struct inner, inner_table, "nested"),
@@ -46,6 +47,7 @@ static const struct opt stage_table[] = {
     OPT_U64(struct stage, big, 18446744073709551615, 1, 18446744073709551615.0, "a count"),
     OPT_STRING(struct stage, text, "two words", "any text"),
     OPT_PATH(struct stage, dir, "work/run", "a folder"),
+    OPT_PATH_OR(struct stage, shape, "plain", shapes, "a known shape or a file"),
     OPT_F64(struct stage, lr, 2e-4, 0.0, 1.0, "peak learning rate"),
     OPT_END,
 };
@@ -102,6 +104,11 @@ static void defaults(void **state)
     assert_true(got.big == UINT64_MAX);
     assert_string_equal(got.text, "two words");
     assert_string_equal(got.dir, "/etc/radmill/work/run");
+    assert_string_equal(got.shape, "plain");
+    OK(load("s: {shape: round}\n", NULL, 0, &e));
+    assert_string_equal(got.shape, "round"); /* a word is no path */
+    OK(load("s: {shape: square.txt}\n", NULL, 0, &e));
+    assert_string_equal(got.shape, "/etc/radmill/square.txt");
     OK(load("s:\n", NULL, 0, &e)); /* an empty section */
     struct stage only;
     memset(&only, 0xee, sizeof only);

@@ -48,6 +48,7 @@ static void put_record(struct record_writer *w, const struct kit_source *src, si
     snprintf(study, sizeof study, "S%zu", i);
     r.patient = str_of(patient);
     r.study = str_of(study);
+    r.reader = (uint64_t)(i % 7) << 40;
     r.modality = modality[i % 3];
     r.origin = ORIGIN_COLUMN;
     r.mode = (uint8_t)src->mode;

@@ -266,6 +266,40 @@ static void fields_are_found_again(void **state)
     sbuf_free(&text);
 }
 
+/* Inputs stand in their order; a field that is absent leaves no heading. */
+static void inputs_keep_their_order(void **state)
+{
+    static const char *const order[] = {"reader", "comparison", "clinical", "technique"};
+    struct shard_opts o = kit_opts(shards);
+    struct shard_set *set = NULL;
+    struct tokenizer *t = NULL;
+    struct sample x;
+    struct sbuf text;
+    struct err e = {0};
+
+    (void)state;
+    kit_corpus(corpus, sources, 1, NULL);
+    o.input = (struct opt_strs){order, 4};
+    struct shard_summary s = run_with(&o);
+    assert_int_equal(s.samples[0] + s.samples[1] + s.samples[2], 300);
+    assert_true(shard_set_open(shards, SHARD_TRAIN, NULL, 0, true, &set, &e));
+    assert_true(shard_set_get(set, 2, &x, &e));
+    assert_int_equal(x.entry, 6); /* CR: 0, 3, 6 */
+    assert_true(tokenizer_open(tok, &t, &e));
+    sbuf_init(&text, 1 << 16);
+    assert_true(tokenizer_decode(t, x.tokens, x.target, true, &text, &e));
+    assert_string_equal(text.p, "Reader: 000006\nComparison: None\nClinical information: Cough\n"
+                                "Impression:");
+    shard_set_close(set);
+    sbuf_clear(&text);
+    tokenizer_close(t);
+    sbuf_free(&text);
+    static const char *const one[] = {"technique"};
+    o.input = (struct opt_strs){one, 1};
+    assert_true(run_fails(&o, &e)); /* no report has any */
+    assert_non_null(strstr(e.text, "no report of the chosen modalities gave a sample"));
+}
+
 static void edit_calls(size_t s, size_t i, struct record *r, const char *text[SEC_COUNT])
 {
     (void)s;
@@ -601,6 +635,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_loss_is_counted_by_its_reason, setup, teardown),
         cmocka_unit_test_setup_teardown(parts_stand_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(fields_are_found_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(inputs_keep_their_order, setup, teardown),
         cmocka_unit_test_setup_teardown(calls_can_be_cut_off, setup, teardown),
         cmocka_unit_test_setup_teardown(rerun_makes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_is_repaired, setup, teardown),

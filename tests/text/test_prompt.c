@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "support/testdir.h"
 #include "text/prompt.h"
+#include "text/prompt_parse.h"
 #include "tiny.h"
 
 static struct tokenizer *tok;
@@ -349,6 +350,19 @@ static int teardown(void **state)
     return mem_live_blocks() == 0 ? 0 : -1;
 }
 
+/* Every name on the list is a template, and the template knows what it shows. */
+static void test_names(void **state)
+{
+    bool headed;
+    (void)state;
+    for (size_t i = 0; prompt_builtin_names[i]; i++)
+        assert_non_null(prompt_builtin(prompt_builtin_names[i], &headed));
+    struct prompt *p = open_prompt("alpaca", 1);
+    assert_true(prompt_uses(p, PROMPT_FINDINGS));
+    assert_false(prompt_uses(p, PROMPT_CLINICAL));
+    prompt_close(p);
+}
+
 /* For an encoder the prompt ends by itself, and its limit leaves the answer alone. */
 static void test_encoder(void **state)
 {
@@ -382,6 +396,7 @@ int main(void)
         cmocka_unit_test(test_bad_templates), cmocka_unit_test(test_no_eos),
         cmocka_unit_test(test_cut),           cmocka_unit_test(test_bos_once),
         cmocka_unit_test(test_digest),        cmocka_unit_test(test_encoder),
+        cmocka_unit_test(test_names),
 #ifdef RADMILL_FAULTS
         cmocka_unit_test(test_faults),
 #endif
