@@ -10,6 +10,7 @@ static const char *const in_shards[] = {"corpus", "shards", "model", NULL};
 static const char *const in_train[] = {"shards", "model", "lora", "train", NULL};
 static const char *const in_generate[] = {"shards", "model", "train", "generate", NULL};
 static const char *const in_evaluate[] = {"generate", "evaluate", NULL};
+static const char *const in_slurm[] = {"slurm", NULL};
 
 static const struct cmd_arg export_args[] = {
     {"--format", NULL, "NAME", NULL, "mediqa: the JSON of the MEDIQA-2021 script"},
@@ -44,6 +45,22 @@ static const struct cmd_arg convert_args[] = {
     {"--dtype", NULL, "NAME", NULL, "bf16 (default), f32 or f16"},
     {NULL, NULL, NULL, NULL, NULL},
 };
+static const struct cmd_arg submit_args[] = {
+    {"--stages", NULL, "LIST", NULL, "e.g. ingest,shard,train,generate,evaluate, in that order"},
+    {"--modality", NULL, "LIST", NULL,
+     "these modalities alone, e.g. MR: train, generate and evaluate get folders of their own, with "
+     "the name behind a dash"},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+static const struct cmd_arg job_args[] = {
+    {"--stage", NULL, "NAME", NULL, "the stage"},
+    {"--name", NULL, "NAME", NULL, "of the job's files: the stage, in an array with -TASK"},
+    {"--job", NULL, "ID", NULL, "of the job"},
+    {"--nodes", NULL, "NAMES", NULL, "its nodes, separated by blanks"},
+    {"--restart", NULL, "N", NULL, "SLURM_RESTART_COUNT"},
+    {"--code", NULL, "N", NULL, "end: the launcher's exit code"},
+    {NULL, NULL, NULL, NULL, NULL},
+};
 static const struct cmd_arg inspect_args[] = {
     {"--show-text", NULL, NULL, NULL, "also show report text; noted in the audit log"},
     {NULL, NULL, NULL, NULL, NULL},
@@ -75,8 +92,13 @@ const struct cmd cmd_list[] = {
      in_generate, 1, 1, true, true, cmd_generate},
     {"evaluate", "[CONFIG.yaml] [--pairs FILE] [--against NAME=FILE]", "predictions to scores",
      evaluate_args, in_evaluate, 0, 1, true, false, cmd_evaluate},
-    {"status", "CONFIG.yaml", "how far each stage is, and what it took", NULL, NULL, 1, 1, true,
-     false, cmd_status},
+    {"submit", "CONFIG.yaml --stages LIST [--modality LIST] [--dry-run]",
+     "stages as SLURM jobs, chained by dependencies", submit_args, in_slurm, 1, 1, true, false,
+     cmd_submit},
+    {"status", "CONFIG.yaml | RUN", "how far each stage is, its job, its restarts", NULL, NULL, 1,
+     1, true, false, cmd_status},
+    {"job", "begin|end CONFIG.yaml --stage NAME ...", "what the job scripts of submit ask",
+     job_args, NULL, 2, 2, false, false, cmd_job},
     {"inspect", "FILE|DIR [--show-text]", "what a file of ours holds", inspect_args, NULL, 1, 1,
      false, false, cmd_inspect},
     {"audit", "DIR", "what left a folder: exports, converts, text shown", NULL, NULL, 1, 1, false,

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/fs.h"
+
 const struct config_section config_section_list[] = {
     {"corpus", ingest_table, offsetof(struct config, corpus)},
     {"shards", shard_table, offsetof(struct config, shards)},
@@ -10,6 +12,7 @@ const struct config_section config_section_list[] = {
     {"train", train_table, offsetof(struct config, train)},
     {"generate", generate_table, offsetof(struct config, generate)},
     {"evaluate", evaluate_table, offsetof(struct config, evaluate)},
+    {"slurm", slurm_table, offsetof(struct config, slurm)},
     {NULL, NULL, 0},
 };
 
@@ -50,6 +53,32 @@ bool config_dump(const struct config *c, struct sbuf *b, struct err *e)
     for (const struct config_section *s = config_section_list; s->name; s++)
         if (!opt_dump(s->name, s->table, (const char *)c + s->offset, b, e)) return false;
     return true;
+}
+
+const char *config_stage_dir(const struct config *c, const char *stage)
+{
+    const struct {
+        const char *stage, *dir;
+    } dirs[] = {{"ingest", c->corpus.dir},
+                {"shard", c->shards.dir},
+                {"train", c->train.dir},
+                {"generate", c->generate.dir},
+                {"evaluate", c->evaluate.dir}};
+
+    for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++)
+        if (str_eqz(str_of(stage), dirs[i].stage)) return dirs[i].dir;
+    return NULL;
+}
+
+bool config_slurm_dir(struct cmd_call *call, struct config *c)
+{
+    const char *home = c->train.dir ? c->train.dir : c->corpus.dir;
+
+    if (c->slurm.dir) return true;
+    if (!home)
+        return err_set(&call->err, ERR_CONFIG,
+                       "%s: none of slurm.dir, train.dir, corpus.dir is set", call->pos[0]);
+    return fs_join(&call->arena, home, "slurm", &c->slurm.dir, &call->err);
 }
 
 bool config_dry_run(struct cmd_call *call, const struct config *c, bool *stop)

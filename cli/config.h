@@ -13,6 +13,7 @@
 #include "model/lora.h"
 #include "model/model_opts.h"
 #include "shard/shard.h"
+#include "slurm/slurm.h"
 #include "train/train.h"
 
 struct config {
@@ -23,6 +24,7 @@ struct config {
     struct train_opts train;
     struct generate_opts generate;
     struct evaluate_opts evaluate;
+    struct slurm_opts slurm;
 };
 
 struct config_section {
@@ -38,6 +40,10 @@ MUST_CHECK bool config_load(struct cmd_call *call, struct config *out);
 MUST_CHECK bool config_defaults(struct cmd_call *call, struct config *out);
 /* All sections as YAML, into b. */
 MUST_CHECK bool config_dump(const struct config *c, struct sbuf *b, struct err *e);
+/* Where a stage keeps its status.json, or NULL: its folder is not set, or it has none. */
+const char *config_stage_dir(const struct config *c, const char *stage);
+/* Settle slurm.dir: left out, it is the folder slurm in train.dir, or else in corpus.dir. */
+MUST_CHECK bool config_slurm_dir(struct cmd_call *call, struct config *c);
 /* What --dry-run prints: the complete configuration. True when the caller is to stop there. */
 MUST_CHECK bool config_dry_run(struct cmd_call *call, const struct config *c, bool *stop);
 /* A value that this command cannot do without. */

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "cli/cmd.h"
+#include "slurm/slurm.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REQUEUE = 75 };
 enum { ARENA_CAP_BYTES = 1 << 30 };
@@ -65,6 +66,16 @@ static void report(const struct cmd_call *call)
         fprintf(stderr, "radmill: error: %s\n", call->err.text);
 }
 
+/* The job script that started us asks how we ended; a rank that was killed leaves nothing. */
+static void leave_result(const struct cmd_call *call, const struct err *how, int code)
+{
+    const char *path = getenv("RADMILL_RESULT");
+    struct err e = {0};
+
+    if (!path || !path[0] || (call->comm && comm_rank(call->comm) != 0)) return;
+    if (!slurm_result_write(path, code, how, &e)) fprintf(stderr, "radmill: %s\n", e.text);
+}
+
 static bool run(struct cmd_call *call, int *argc, char ***argv)
 {
     const char *fault = getenv("RADMILL_FAULT");
@@ -99,6 +110,7 @@ int main(int argc, char **argv)
     CHECK(ok == (call.err.code == ERR_NONE));
     report(&call);
     fflush(stdout);
+    leave_result(&call, &call.err, exit_code(&call.err));
     comm_close(call.comm);
     log_close();
     arena_free(&call.arena);

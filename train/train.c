@@ -176,7 +176,10 @@ static bool settle(struct train_run *r, struct due *due, struct err *e)
     if (wants_pause(r)) due->save = true;
     /* A step abandoned as the first, or right after a checkpoint, left nothing new. */
     bool old = r->state.step == r->saved_step && !due->eval;
-    if (due->save && !old && !train_run_save(r, e)) return false;
+    if (due->save && !old) {
+        if (!train_run_save(r, e)) return false;
+        progress_saved(&r->progress, r->saved_step);
+    }
     return !due->stop || r->state.finished || stopped(r, e);
 }
 
@@ -234,6 +237,7 @@ static bool run(struct train_run *r, struct train_summary *out, struct err *e)
     if (!train_run_resume(r, e)) return false;
     progress_start(&r->progress, comm_rank(r->c), "train", "steps", r->course.total, r->o->dir);
     progress_update(&r->progress, r->state.step, NULL);
+    progress_saved(&r->progress, r->saved_step);
     bool ok = loop(r, e);
     summarize(r, out);
     if (ok && !r->state.finished)

@@ -284,6 +284,25 @@ static bool bind_table(struct opt_load *l, const struct opt *table, const struct
     return true;
 }
 
+bool opt_bind_over(const struct opt_node *map, const char *prefix, const struct opt *table,
+                   struct arena *a, void *inout, struct err *e)
+{
+    struct opt_load l = {.a = a};
+    if (!map || opt_node_is_null(map)) return true;
+    if (map->kind != OPT_MAPPING)
+        return opt_fail(e, map, "%s must be a mapping (key: value)", prefix);
+    if (!check_keys(table, map, prefix, e)) return false;
+    for (const struct opt *o = table; o->type != OPT_T_END; o++) {
+        const struct opt_node *v = opt_node_get(map, o->key);
+        char name[OPT_KEY_MAX * 2];
+        if (!v) continue;
+        snprintf(name, sizeof name, "%s.%s", prefix, o->key);
+        struct target t = {&l, o, name, (char *)inout + o->offset};
+        if (!bind_value(&t, v, e)) return false;
+    }
+    return true;
+}
+
 /* Zero the fields the table names: the struct's size is not known here, its tables are. */
 static void zero_fields(const struct opt *table, void *out)
 {

@@ -167,6 +167,10 @@ const struct opt_node *opt_node_get(const struct opt_node *map, const char *key)
  * defaults. */
 MUST_CHECK bool opt_bind(const struct opt_doc *d, const char *section, const struct opt *table,
                          void *out, struct err *e);
+/* Put the values of a mapping on top of a struct already filled; other fields stay as they are.
+ * prefix names the mapping in errors ("slurm.stages.train"). */
+MUST_CHECK bool opt_bind_over(const struct opt_node *map, const char *prefix,
+                              const struct opt *table, struct arena *a, void *inout, struct err *e);
 /* Only defaults. */
 MUST_CHECK bool opt_defaults(const struct opt *table, struct arena *a, void *out, struct err *e);
 

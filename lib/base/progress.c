@@ -59,6 +59,8 @@ static bool put_status(struct sbuf *b, const struct progress *p, const char *sta
     if (eta >= 0.0 ? !sbuf_printf(b, e, ", \"eta_s\": %.0f", eta)
                    : !sbuf_put(b, STR(", \"eta_s\": null"), e))
         return false;
+    if (p->has_saved && !sbuf_printf(b, e, ", \"saved\": %llu", (unsigned long long)p->saved))
+        return false;
     return sbuf_put(b, STR(", \"detail\": "), e) && json_put_str(b, str_of(p->detail), false, e) &&
            sbuf_printf(b, e, ", \"elapsed_s\": %.0f, \"pid\": %ld, \"updated\": \"%s\"}\n",
                        now - p->start_s, (long)getpid(), updated);
@@ -142,6 +144,14 @@ void progress_update(struct progress *p, uint64_t done, const char *detail)
             show_log(p, now);
     }
     if (now - p->last_status_s >= STATUS_EVERY_S) write_status(p, "running", now);
+}
+
+void progress_saved(struct progress *p, uint64_t saved)
+{
+    if (!p->active) return;
+    p->has_saved = true;
+    p->saved = saved;
+    write_status(p, "running", clock_mono_s());
 }
 
 void progress_end(struct progress *p, const char *state)
