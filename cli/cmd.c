@@ -184,9 +184,24 @@ static bool parse_option(struct cmd_call *call, int argc, char **argv, int *i)
     return a->set ? add_alias(call, a->set, value) : true;
 }
 
+static bool asks_for_help(const char *word)
+{
+    return str_eqz(str_of(word), "--help") || str_eqz(str_of(word), "-h");
+}
+
+/* "radmill CMD ... --help" is "radmill help CMD", whatever else stands there. */
+static bool turn_into_help(struct cmd_call *call)
+{
+    call->pos[0] = call->cmd->name;
+    call->npos = 1;
+    call->cmd = cmd_find("help");
+    return true;
+}
+
 bool cmd_parse(struct cmd_call *call, int argc, char **argv)
 {
     for (int i = 0; i < argc; i++) {
+        if (asks_for_help(argv[i])) return turn_into_help(call);
         if (argv[i][0] == '-' && argv[i][1]) {
             if (!parse_option(call, argc, argv, &i)) return false;
         } else if (call->npos == call->cmd->max_pos) {

@@ -51,7 +51,8 @@ struct cmd_call {
 };
 /* Value of an option of this subcommand, or NULL. */
 const char *cmd_value(const struct cmd_call *call, const char *name);
-/* Fill pos, values, sets from the words behind the subcommand. */
+/* Fill pos, values, sets from the words behind the subcommand. With --help or -h among them the call
+ * becomes `radmill help` of that subcommand. */
 MUST_CHECK bool cmd_parse(struct cmd_call *call, int argc, char **argv);
 
 /* Answers go to stdout, on rank 0 only. */

@@ -3,6 +3,11 @@
 . "$(dirname "$0")/lib.sh"
 expect 0 "" "$radmill" help
 for c in $("$radmill" help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do expect 0 "" "$radmill" help "$c"; done
+for c in ingest train export; do
+  one help "$c" >"$work/help"
+  one "$c" --help >"$work/help2" && one "$c" some.yaml -h >"$work/help3"
+  cmp "$work/help" "$work/help2" && cmp "$work/help" "$work/help3" || fail "$c --help is not help $c"
+done
 expect 2 'no command trian' "$radmill" trian
 expect 2 'does not know --fromat' "$radmill" export x.yaml --fromat mediqa
 expect 2 'usage: radmill train' "$radmill" train
