@@ -13,10 +13,13 @@ static const char *const in_evaluate[] = {"generate", "evaluate", NULL};
 static const char *const in_slurm[] = {"slurm", NULL};
 
 static const struct cmd_arg export_args[] = {
-    {"--format", NULL, "NAME", NULL, "mediqa: the JSON of the MEDIQA-2021 script"},
-    {"--source", NULL, "NAME", NULL, "a source of the corpus"},
-    {"--split", NULL, "NAME", NULL, "train or dev"},
-    {"--output", "-o", "FILE", NULL, "where to write"},
+    {"--format", NULL, "NAME", NULL,
+     "mediqa: the JSON of the MEDIQA-2021 script; mitlcp: the two CSVs of create_section_files; "
+     "sections: a JSON line a report with its sections; jsonl, csv: a row a report"},
+    {"--source", NULL, "NAME", NULL, "a source of the corpus; sections, jsonl, csv: default all"},
+    {"--split", NULL, "NAME", NULL, "train, dev, test or none; default all; mediqa needs one"},
+    {"--modality", NULL, "LIST", NULL, "only these, e.g. CT,MR; unknown: what has no label"},
+    {"--output", "-o", "FILE", NULL, "where to write; mitlcp: a folder"},
     {NULL, NULL, NULL, NULL, NULL},
 };
 static const struct cmd_arg shard_args[] = {
@@ -77,8 +80,8 @@ const struct cmd cmd_list[] = {
      synth_args, NULL, 0, 0, false, false, cmd_synth},
     {"ingest", "CONFIG.yaml [--set KEY=VALUE]...", "archives and dumps to records", NULL, in_corpus,
      1, 1, true, true, cmd_ingest},
-    {"export", "CONFIG.yaml --format mediqa --source NAME --split NAME -o FILE",
-     "records to a published exchange format", export_args, in_corpus, 1, 1, true, false,
+    {"export", "CONFIG.yaml --format NAME [--source NAME] [--split NAME] -o FILE",
+     "records to a published exchange format or a table", export_args, in_corpus, 1, 1, true, false,
      cmd_export},
     {"convert", "FROM TO [--dtype bf16]", "GGUF or HF folder to one HF-shaped folder", convert_args,
      NULL, 2, 2, false, false, cmd_convert},
@@ -214,6 +217,26 @@ bool cmd_parse(struct cmd_call *call, int argc, char **argv)
     if (call->npos < call->cmd->min_pos)
         return err_set(&call->err, ERR_CONFIG, "usage: radmill %s %s", call->cmd->name,
                        call->cmd->synopsis);
+    return true;
+}
+
+bool cmd_modalities(struct cmd_call *call, bool out[MOD_COUNT])
+{
+    const char *list = cmd_value(call, "--modality");
+    struct str rest = str_of(list), one;
+
+    if (list && rest.n > 1 && rest.p[0] == '[' && rest.p[rest.n - 1] == ']')
+        rest = str_sub(rest, 1, rest.n - 1);
+    while (list && str_split(&rest, ',', &one)) {
+        bool abstained = str_eqz(str_trim(one), record_modality_names[MOD_UNKNOWN]);
+        int code = abstained ? MOD_UNKNOWN : record_modality_of(one);
+        if (code < 0)
+            return err_set(&call->err, ERR_CONFIG,
+                           "--modality: %.*s is not CR, CT, MR, US, NM, PT, XA, MG, RF, OT or "
+                           "unknown",
+                           STR_ARG(one));
+        out[code] = true;
+    }
     return true;
 }
 

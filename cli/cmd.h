@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "comm/comm.h"
+#include "ingest/record.h"
 
 enum { CMD_MAX_POS = 4, CMD_MAX_ARGS = 16, CMD_MAX_SETS = 64 };
 
@@ -51,8 +52,10 @@ struct cmd_call {
 };
 /* Value of an option of this subcommand, or NULL. */
 const char *cmd_value(const struct cmd_call *call, const char *name);
-/* Fill pos, values, sets from the words behind the subcommand. With --help or -h among them the call
- * becomes `radmill help` of that subcommand. */
+/* The option --modality, a list ("CT,MR" or "[CT, MR]"): these become true; none when not given. */
+MUST_CHECK bool cmd_modalities(struct cmd_call *call, bool out[MOD_COUNT]);
+/* Fill pos, values, sets from the words behind the subcommand. With --help or -h among them the
+ * call becomes `radmill help` of that subcommand. */
 MUST_CHECK bool cmd_parse(struct cmd_call *call, int argc, char **argv);
 
 /* Answers go to stdout, on rank 0 only. */

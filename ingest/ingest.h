@@ -26,9 +26,10 @@ enum ingest_split {
     INGEST_SPLIT_HASH,
     INGEST_SPLIT_TRAIN,
     INGEST_SPLIT_DEV,
-    INGEST_SPLIT_TEST
+    INGEST_SPLIT_TEST,
+    INGEST_SPLIT_AUTO
 };
-enum ingest_unlisted { UNLISTED_AUTO, UNLISTED_HASH, UNLISTED_NONE };
+enum ingest_unlisted { UNLISTED_AUTO, UNLISTED_HASH, UNLISTED_NONE, UNLISTED_EXACT };
 
 /* What a table's column holds. */
 enum ingest_role {

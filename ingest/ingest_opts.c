@@ -1,8 +1,8 @@
 #include "ingest/ingest.h"
 
 static const char *const format_names[] = {"mimic-cxr", "csv", NULL};
-static const char *const split_names[] = {"list", "hash", "train", "dev", "test", NULL};
-static const char *const unlisted_names[] = {"auto", "hash", "none", NULL};
+static const char *const split_names[] = {"list", "hash", "train", "dev", "test", "auto", NULL};
+static const char *const unlisted_names[] = {"auto", "hash", "none", "exact", NULL};
 static const char *const id_names[] = {"keep", "hash", NULL};
 
 #define ROLE(k, r, h)                                                                              \
@@ -37,12 +37,14 @@ static const struct opt source_table[] = {
         S, format, "mimic-cxr", format_names,
         "mimic-cxr: files/pNN/pPATIENT/sSTUDY.txt in a zip or tar; csv: a table with a header"),
     OPT_PATH(S, path, NULL, "archive, file or pattern; tables may be packed or inside archives"),
-    OPT_ENUM(S, split, "hash", split_names,
-             "list: by split_list; hash: by patient; or one split for the whole source"),
+    OPT_ENUM(S, split, "auto", split_names,
+             "list: by split_list; hash: by patient; auto: list where split_list is given, else "
+             "hash; or one split for the whole source"),
     OPT_PATH(S, split_list, NULL, "CSV with study_id, subject_id, split"),
     OPT_ENUM(S, unlisted, "auto", unlisted_names,
-             "studies not in the list, of patients not in it: hash, or none (no split); auto: none "
-             "for the published section modes"),
+             "studies of patients that are not in the list: hash, or none (no split); exact: what "
+             "is not listed has no split, whose it may be; auto: exact for the published section "
+             "modes, else hash"),
     OPT_ENUM(S, sections, "own", record_mode_names,
              "own: radmill's section finder; mediqa, mitlcp: exactly as the published scripts"),
     OPT_PATH(S, custom_rules, NULL, "mitlcp: CSV of per-study overrides"),

@@ -3,9 +3,8 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-#include "base/fs.h"
 #include "base/mem.h"
-#include "ingest/csv_read.h"
+#include "ingest/csv_list.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 enum { HEAD_BYTES = 400 };
@@ -384,7 +383,7 @@ enum record_modality modality_by_code(struct str code)
 }
 
 /* ---- the site's codes */
-enum { MAX_MAP_BYTES = 16 << 20 };
+enum { MAX_MAP_BYTES = 64 << 20 };
 
 struct site_code {
     struct str code;
@@ -397,28 +396,17 @@ struct modality_map {
     uint8_t digest[32];
 };
 
-static bool fill_from_text(void *ctx, char *buf, size_t cap, size_t *got, struct err *e)
+static bool put_code(void *ctx, const struct str *cells, uint64_t line, struct err *e)
 {
-    struct str *rest = ctx;
-    (void)e;
-    *got = rest->n < cap ? rest->n : cap;
-    memcpy(buf, rest->p, *got);
-    *rest = str_sub(*rest, *got, rest->n);
-    return true;
-}
-
-static bool put_code(struct modality_map *m, const struct csv_row *row, size_t code_at,
-                     size_t modality_at, struct err *e)
-{
+    struct modality_map *m = ctx;
     struct site_code c;
-    int code = row->fault == CSV_ROW_WHOLE ? record_modality_of(row->cells[modality_at]) : -1;
+    int code = record_modality_of(cells[1]);
 
+    (void)line;
     if (code < 0)
-        return err_set(e, ERR_FORMAT,
-                       "line %llu: no modality (CR, CT, MR, US, NM, PT, XA, MG, RF, OT)",
-                       (unsigned long long)row->line);
+        return err_set(e, ERR_FORMAT, "no modality (CR, CT, MR, US, NM, PT, XA, MG, RF, OT)");
     c.modality = (enum record_modality)code;
-    if (!arena_str(&m->arena, str_trim(row->cells[code_at]), &c.code, e)) return false;
+    if (!arena_str(&m->arena, cells[0], &c.code, e)) return false;
     if (!mem_grow((void **)&m->v, &m->cap, m->n + 1, sizeof *m->v, e)) return false;
     m->v[m->n++] = c;
     return true;
@@ -430,53 +418,22 @@ static int compare_codes(const void *a, const void *b)
     return str_cmp(x->code, y->code);
 }
 
-static bool read_map(struct modality_map *m, struct str text, struct err *e)
-{
-    struct csv_limits limits = {64 << 10, 64};
-    struct csv_reader *csv = NULL;
-    struct csv_row row;
-    size_t n, code, modality;
-    const struct str *header;
-    bool more = true, ok = false;
-
-    if (!csv_reader_open(fill_from_text, &text, &limits, &csv, e)) goto out;
-    header = csv_reader_header(csv, &n);
-    code = csv_column(header, n, STR("code"));
-    modality = csv_column(header, n, STR("modality"));
-    if (code == SIZE_MAX || modality == SIZE_MAX) {
-        err_set(e, ERR_FORMAT, "the header must name code and modality");
-        goto out;
-    }
-    for (;;) {
-        if (!csv_reader_next(csv, &row, &more, e)) goto out;
-        if (!more) break;
-        if (!put_code(m, &row, code, modality, e)) goto out;
-    }
-    qsort(m->v, m->n, sizeof *m->v, compare_codes);
-    ok = true;
-out:
-    csv_reader_close(csv);
-    return ok;
-}
-
 bool modality_map_open(const char *path, struct modality_map **out, struct err *e)
 {
+    static const struct csv_list_column columns[] = {{"code", NULL, false},
+                                                     {"modality", NULL, false}};
     struct modality_map *m = mem_calloc(1, sizeof *m, e);
-    struct str text;
-    bool ok = false;
 
     *out = NULL;
     if (!m) return false;
-    arena_init(&m->arena, (size_t)4 * MAX_MAP_BYTES);
-    if (!fs_read_file(path, MAX_MAP_BYTES, &m->arena, &text, e)) goto out;
-    sha256_of(text, m->digest);
-    ok = read_map(m, text, e) || err_wrap(e, "%s", path);
-out:
-    if (ok)
-        *out = m;
-    else
+    arena_init(&m->arena, MAX_MAP_BYTES);
+    if (!sha256_file(path, m->digest, e) || !csv_list_read(path, columns, 2, put_code, m, e)) {
         modality_map_close(m);
-    return ok;
+        return false;
+    }
+    if (m->n) qsort(m->v, m->n, sizeof *m->v, compare_codes);
+    *out = m;
+    return true;
 }
 
 void modality_map_digest(const struct modality_map *m, uint8_t out[32])

@@ -37,7 +37,7 @@ static bool check_source(const struct ingest_opts *o, size_t i, struct err *e)
             return err_set(e, ERR_CONFIG, "corpus.sources: two are named %s", s->name);
     }
     if (!s->path) return err_set(e, ERR_CONFIG, "source %s: path is missing", s->name);
-    if ((s->split == INGEST_SPLIT_LIST) != (s->split_list != NULL))
+    if (s->split != INGEST_SPLIT_AUTO && (s->split == INGEST_SPLIT_LIST) != (s->split_list != NULL))
         return err_set(e, ERR_CONFIG, "source %s: split: list and split_list go together", s->name);
     if (s->modality && record_modality_of(str_of(s->modality)) < 0)
         return err_set(e, ERR_CONFIG,
@@ -70,11 +70,16 @@ struct split_rules source_split_rules(const struct ingest_opts *o,
 {
     static const enum split_kind kinds[] = {SPLIT_BY_LIST, SPLIT_BY_HASH, SPLIT_ALL_TRAIN,
                                             SPLIT_ALL_DEV, SPLIT_ALL_TEST};
+    static const enum split_unlisted how[] = {SPLIT_UNLISTED_HASH, SPLIT_UNLISTED_HASH,
+                                              SPLIT_UNLISTED_NONE, SPLIT_UNLISTED_EXACT};
+    enum split_unlisted unlisted = how[s->unlisted];
+
+    if (s->unlisted == UNLISTED_AUTO && s->sections != MODE_OWN) unlisted = SPLIT_UNLISTED_EXACT;
     return (struct split_rules){
-        .kind = kinds[s->split],
+        .kind = s->split == INGEST_SPLIT_AUTO ? (s->split_list ? SPLIT_BY_LIST : SPLIT_BY_HASH)
+                                              : kinds[s->split],
         .list_path = s->split_list,
-        .unlisted_none = s->unlisted == UNLISTED_NONE ||
-                         (s->unlisted == UNLISTED_AUTO && s->sections != MODE_OWN),
+        .unlisted = unlisted,
         .mimic_ids = s->format == FORMAT_MIMIC_CXR,
         .dev = o->split_dev,
         .test = o->split_test,
@@ -229,7 +234,8 @@ static bool open_source(struct source_set *set, size_t i, struct err *e)
     if (!fs_join(&set->arena, records, s->o->name, &s->dir, e)) return false;
     if (!split_open(&split, &s->split, e)) return false;
     if (set->o->modality_map && !modality_map_open(set->o->modality_map, &s->map, e)) return false;
-    if (s->o->custom_rules && !mitlcp_rules_open(s->o->custom_rules, &s->custom, e)) return false;
+    if (s->o->sections == MODE_MITLCP && !mitlcp_rules_open(s->o->custom_rules, &s->custom, e))
+        return false;
     s->rules = (struct report_rules){
         .mode = (enum record_mode)s->o->sections,
         .modality = default_modality(s->o),

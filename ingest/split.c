@@ -2,10 +2,9 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
-#include "ingest/archive.h"
-#include "ingest/csv_read.h"
+#include "ingest/csv_list.h"
 
-enum { MAX_ROW = 64 << 10, MAX_LIST_BYTES = 1 << 30, MAX_ID = 64 };
+enum { ARENA_BYTES = 1 << 30, MAX_ID = 64 };
 
 /* Open addressing over row numbers + 1; 0 is free. */
 struct table {
@@ -17,6 +16,7 @@ struct split {
     struct split_row *rows;
     size_t nrows, cap;
     struct table studies, patients;
+    bool per_image; /* the list has a row an image */
     struct arena arena;
     uint8_t digest[32];
 };
@@ -60,85 +60,28 @@ int split_code(struct str name)
 }
 
 /* ---- the list */
-static bool fill_from_archive(void *ctx, char *buf, size_t cap, size_t *got, struct err *e)
+/* Columns study_id, subject_id, split, dicom_id. */
+static bool put_row(void *ctx, const struct str *cells, uint64_t line, struct err *e)
 {
-    return archive_stream_read(ctx, buf, cap, got, e);
-}
+    struct split *s = ctx;
+    struct split_row out = {.line = line};
+    struct str study = cells[0], patient = cells[1];
+    int code = split_code(cells[2]);
 
-struct list_columns {
-    size_t study, patient, split;
-};
-
-static bool find_columns(const struct csv_reader *csv, struct list_columns *c, struct err *e)
-{
-    size_t n;
-    const struct str *header = csv_reader_header(csv, &n);
-
-    c->study = csv_column(header, n, STR("study_id"));
-    c->patient = csv_column(header, n, STR("subject_id"));
-    if (c->patient == SIZE_MAX) c->patient = csv_column(header, n, STR("patient_id"));
-    c->split = csv_column(header, n, STR("split"));
-    if (c->study == SIZE_MAX || c->split == SIZE_MAX)
-        return err_set(e, ERR_FORMAT, "the header must name study_id, split and best subject_id");
-    return true;
-}
-
-static bool put_row(struct split *s, const struct csv_row *row, const struct list_columns *c,
-                    struct err *e)
-{
-    struct split_row out = {.line = row->line};
-    struct str study = row->cells[c->study];
-    struct str patient = c->patient == SIZE_MAX ? (struct str){"", 0} : row->cells[c->patient];
-    int code = split_code(str_trim(row->cells[c->split]));
-
-    if (code < 0)
-        return err_set(e, ERR_FORMAT, "line %llu: split is not train, dev or test",
-                       (unsigned long long)row->line);
+    if (code < 0) return err_set(e, ERR_FORMAT, "split is not train, dev or test");
     if (study.n == 0 || study.n > MAX_ID || patient.n > MAX_ID)
-        return err_set(e, ERR_FORMAT, "line %llu: an id is empty or longer than %d bytes",
-                       (unsigned long long)row->line, MAX_ID);
+        return err_set(e, ERR_FORMAT, "an id is empty or longer than %d bytes", MAX_ID);
     if (s->rules.mimic_ids) {
         study = split_digits(study, 's');
         patient = split_digits(patient, 'p');
     }
+    s->per_image = s->per_image || cells[3].n > 0;
     out.split = (enum record_split)code;
     if (!arena_str(&s->arena, study, &out.study, e)) return false;
     if (!arena_str(&s->arena, patient, &out.patient, e)) return false;
     if (!mem_grow((void **)&s->rows, &s->cap, s->nrows + 1, sizeof *s->rows, e)) return false;
     s->rows[s->nrows++] = out;
     return true;
-}
-
-static bool read_rows(struct split *s, struct archive_stream *in, struct err *e)
-{
-    struct csv_limits limits = {MAX_ROW, 64};
-    struct csv_reader *csv = NULL;
-    struct list_columns c;
-    struct archive_member member;
-    bool more, ok = false;
-
-    if (!archive_stream_next(in, &member, &more, e)) goto out;
-    if (!more) {
-        err_set(e, ERR_FORMAT, "the list is empty");
-        goto out;
-    }
-    if (!csv_reader_open(fill_from_archive, in, &limits, &csv, e)) goto out;
-    if (!find_columns(csv, &c, e)) goto out;
-    for (;;) {
-        struct csv_row row;
-        if (!csv_reader_next(csv, &row, &more, e)) goto out;
-        if (!more) break;
-        if (row.fault != CSV_ROW_WHOLE) {
-            err_set(e, ERR_FORMAT, "line %llu: not as many cells as the header, or open quotes",
-                    (unsigned long long)row.line);
-            goto out;
-        }
-        if (!put_row(s, &row, &c, e)) goto out;
-    }
-    ok = true;
-out:
-    csv_reader_close(csv);
-    return ok;
 }
 
 static bool table_init(struct table *t, size_t n, struct err *e)
@@ -152,14 +95,17 @@ static bool table_init(struct table *t, size_t n, struct err *e)
     return t->slot != NULL;
 }
 
-/* A study's last row wins; a patient or study in two splits is refused. */
+/* A study's last row wins; a patient or study in two splits is refused. Of the rows of one study's
+ * images the first is kept. */
 static bool index_rows(struct split *s, struct err *e)
 {
+    size_t kept = 0;
+
     if (s->nrows >= UINT32_MAX) return err_set(e, ERR_LIMIT, "more than 2^32 - 2 rows");
     if (!table_init(&s->studies, s->nrows, e)) return false;
     if (!table_init(&s->patients, s->nrows, e)) return false;
     for (size_t i = 0; i < s->nrows; i++) {
-        struct split_row *row = &s->rows[i];
+        const struct split_row *row = &s->rows[i];
         uint32_t *study = find_slot(s, false, row->study);
         uint32_t *patient = row->patient.n ? find_slot(s, true, row->patient) : NULL;
         const struct split_row *other = NULL;
@@ -170,21 +116,26 @@ static bool index_rows(struct split *s, struct err *e)
             return err_set(e, ERR_FORMAT,
                            "lines %llu and %llu put one patient or study into two splits",
                            (unsigned long long)other->line, (unsigned long long)row->line);
-        *study = (uint32_t)i + 1;
-        if (patient) *patient = (uint32_t)i + 1;
+        if (s->per_image && *study) continue;
+        s->rows[kept++] = *row; /* the slots found above hold the row's own keys, or are free */
+        *study = (uint32_t)kept;
+        if (patient) *patient = (uint32_t)kept;
     }
+    s->nrows = kept;
     return true;
 }
 
 static bool read_list(struct split *s, struct err *e)
 {
-    struct archive_limits limits = {MAX_LIST_BYTES, 1, 1000};
-    struct archive_stream *in = NULL;
-    bool ok = archive_stream_open(s->rules.list_path, &limits, &in, e) && read_rows(s, in, e) &&
-              index_rows(s, e);
+    static const struct csv_list_column columns[] = {
+        {"study_id", NULL, false},
+        {"subject_id", "patient_id", true},
+        {"split", NULL, false},
+        {"dicom_id", NULL, true},
+    };
 
-    archive_stream_close(in);
-    return ok || err_wrap(e, "%s", s->rules.list_path);
+    if (!csv_list_read(s->rules.list_path, columns, 4, put_row, s, e)) return false;
+    return index_rows(s, e) || err_wrap(e, "%s", s->rules.list_path);
 }
 
 static void put_str(struct sha256 *h, struct str t)
@@ -197,7 +148,7 @@ static void put_str(struct sha256 *h, struct str t)
 static void make_digest(struct split *s)
 {
     struct sha256 h;
-    uint8_t kind[3] = {(uint8_t)s->rules.kind, s->rules.unlisted_none, s->rules.mimic_ids};
+    uint8_t kind[3] = {(uint8_t)s->rules.kind, (uint8_t)s->rules.unlisted, s->rules.mimic_ids};
     double share[2] = {s->rules.dev, s->rules.test};
 
     sha256_init(&h);
@@ -221,7 +172,7 @@ bool split_open(const struct split_rules *rules, struct split **out, struct err 
     *out = NULL;
     if (!s) return false;
     s->rules = *rules;
-    arena_init(&s->arena, (size_t)4 * MAX_LIST_BYTES);
+    arena_init(&s->arena, (size_t)4 * ARENA_BYTES);
     if (rules->kind == SPLIT_BY_LIST && !read_list(s, e)) goto out;
     make_digest(s);
     ok = true;
@@ -265,9 +216,10 @@ enum record_split split_of(const struct split *s, struct str patient, struct str
     if (s->rules.kind == SPLIT_BY_LIST) {
         row = find_row(s, false, study);
         if (row) return row->split;
-        if (s->rules.unlisted_none) return SPLIT_NONE;
+        if (s->rules.unlisted == SPLIT_UNLISTED_EXACT) return SPLIT_NONE;
         row = find_row(s, true, patient);
         if (row) return row->split;
+        if (s->rules.unlisted == SPLIT_UNLISTED_NONE) return SPLIT_NONE;
     }
     return split_by_hash(s, patient, study, weak);
 }

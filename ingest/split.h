@@ -1,9 +1,11 @@
 /*
  * ingest/split - which split a report belongs to. Patients never cross splits.
  *
- * list: a CSV with the columns study_id, subject_id, split, found by name. A listed study has its
- * row's split; other studies of a listed patient stay in that patient's split; what is not listed
- * is hashed, or left out of all splits. A list that puts one patient into two splits is refused.
+ * list: a CSV with the columns study_id, subject_id, split, found by name: MEDIQA-2021's, or
+ * mimic-cxr-2.0.0-split.csv.gz, which has a row an image (column dicom_id) and says validate for
+ * dev. A listed study has its row's split; other studies of a listed patient stay in that patient's
+ * split; what is not listed is hashed, or left out of all splits. A list that puts one patient into
+ * two splits is refused.
  *
  * hash: u = first 8 bytes, big-endian, of SHA-256(salt || patient) / 2^64; test if u >= 1 - test,
  * dev if u >= 1 - test - dev, else train. No state: it stays as data grows. Without a patient id
@@ -14,11 +16,15 @@
 
 enum split_kind { SPLIT_BY_LIST, SPLIT_BY_HASH, SPLIT_ALL_TRAIN, SPLIT_ALL_DEV, SPLIT_ALL_TEST };
 
+/* Studies that a list does not name. HASH, NONE: those of a listed patient are in that patient's
+ * split, others are hashed or belong to no split; EXACT: none belongs to a split. */
+enum split_unlisted { SPLIT_UNLISTED_HASH, SPLIT_UNLISTED_NONE, SPLIT_UNLISTED_EXACT };
+
 struct split_rules {
     enum split_kind kind;
     const char *list_path;
-    bool unlisted_none; /* unlisted studies belong to no split */
-    bool mimic_ids;     /* "s50000000" and "p10000000" mean their digits */
+    enum split_unlisted unlisted;
+    bool mimic_ids; /* "s50000000" and "p10000000" mean their digits */
     double dev, test;
     const char *salt;
 };

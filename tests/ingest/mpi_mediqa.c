@@ -61,7 +61,13 @@ static void expect_export(const char *dir, struct ingest_source_opts *source, co
     size_t n, want_n;
     char *want = testdir_gunzip(golden, &want_n), *got;
     const char *path = testdir_path("out.json");
-    REQUIRE(export_mediqa(dir, source, split, path, &e));
+    struct export_opts o = {.corpus_dir = dir,
+                            .source = source,
+                            .format = EXPORT_MEDIQA,
+                            .split = record_split_of(str_of(split)),
+                            .path = path};
+    struct export_counts counts;
+    REQUIRE(export_run(&o, &counts, &e));
     got = testdir_read(path, &n);
     REQUIRE(n == want_n);
     REQUIRE(memcmp(got, want, n) == 0);

@@ -92,7 +92,13 @@ static const char want[] = "[" ROW("50000003", "10000003", "f3", "i3", "\\u00e9"
 
 static bool export(const char *split, const char *path)
 {
-    return export_mediqa(opts.dir, &source, split, path, &e);
+    struct export_opts o = {.corpus_dir = opts.dir,
+                            .source = &source,
+                            .format = EXPORT_MEDIQA,
+                            .split = record_split_of(str_of(split)),
+                            .path = path};
+    struct export_counts n;
+    return export_run(&o, &n, &e);
 }
 
 static void expect_file(const char *path)

@@ -123,10 +123,34 @@ static void test_list(void **state)
     const struct split_row *rows = split_rows(split, &n);
     assert_int_equal(n, 3);
     assert_true(str_eqz(rows[0].study, "50") && str_eqz(rows[0].patient, "10000002"));
-    rules.unlisted_none = true;
+    rules.unlisted = SPLIT_UNLISTED_NONE;
+    assert_true(open_list("study_id,subject_id,split\n50,10000002,train\n", rules));
+    assert_int_equal(of("10000002", "99"), SPLIT_TRAIN);
+    assert_int_equal(of("10000013", "97"), SPLIT_NONE);
+    rules.unlisted = SPLIT_UNLISTED_EXACT;
     assert_true(open_list("study_id,subject_id,split\n50,10000002,train\n", rules));
     assert_int_equal(of("10000002", "50"), SPLIT_TRAIN);
     assert_int_equal(of("10000002", "99"), SPLIT_NONE);
+}
+
+/* The form of mimic-cxr-2.0.0-split.csv.gz. */
+static void test_list_of_images(void **state)
+{
+    struct split_rules rules = by_hash();
+    size_t n;
+    (void)state;
+    rules.mimic_ids = true;
+    assert_true(open_list("dicom_id,study_id,subject_id,split\na-1,50,10000002,validate\n"
+                          "a-2,50,10000002,validate\na-3,51,10000002,validate\n"
+                          "a-4,52,10000003,train\na-5,50,10000002,validate\n",
+                          rules));
+    const struct split_row *rows = split_rows(split, &n);
+    assert_int_equal(n, 3);
+    assert_true(str_eqz(rows[0].study, "50") && str_eqz(rows[1].study, "51") &&
+                str_eqz(rows[2].study, "52"));
+    assert_int_equal(of("10000002", "51"), SPLIT_DEV);
+    assert_int_equal(of("10000002", "99"), SPLIT_DEV);
+    assert_int_equal(of("10000003", "52"), SPLIT_TRAIN);
 }
 
 static void expect_refusal(const char *text, const char *part)
@@ -145,7 +169,7 @@ static void test_bad_lists(void **state)
                    "lines 2 and 3");
     expect_refusal("study_id,subject_id,split\nSECRET,,train\nSECRET,,test\n", "lines 2 and 3");
     expect_refusal("study_id,subject_id,split\nSECRET,1,training\n", "line 2");
-    expect_refusal("study_id,subject_id\n1,2\n", "study_id, split");
+    expect_refusal("study_id,subject_id\n1,2\n", "a column split");
     expect_refusal("study_id,subject_id,split\n,1,train\n", "line 2");
     expect_refusal("study_id,subject_id,split\n1,2\n", "line 2");
     expect_refusal("study_id,subject_id,split\n1,2,\"train\n", "line 2");
@@ -218,6 +242,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_without_patient, setup, teardown),
         cmocka_unit_test_setup_teardown(test_whole_source, setup, teardown),
         cmocka_unit_test_setup_teardown(test_list, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_list_of_images, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_lists, setup, teardown),
         cmocka_unit_test_setup_teardown(test_digest_follows_the_rules, setup, teardown),
         cmocka_unit_test_setup_teardown(test_official_list, setup, teardown),
