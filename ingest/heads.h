@@ -1,6 +1,6 @@
 /*
- * ingest/heads - which report a duplicate repeats: the first of its source with its normalised text,
- * else the first of the corpus.
+ * ingest/heads - which report a duplicate repeats: the first of its source with its normalised
+ * text, else the first of the corpus.
  *
  * Reads the corpus once for the duplicates there are and, if any, once more for their heads; memory
  * is about 100 bytes a group.
