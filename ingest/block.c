@@ -81,7 +81,7 @@ static void count_record(struct block_fact *f, const struct record *r)
     f->modality[r->modality]++;
     f->split[r->split]++;
     f->pairs += (r->flags & unfit) == 0;
-    for (int bit = 0; bit < 8; bit++)
+    for (int bit = 0; bit < RECORD_FLAGS; bit++)
         f->flags[bit] += r->flags >> bit & 1;
 }
 

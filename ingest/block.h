@@ -22,7 +22,7 @@ struct block_fact {
     uint64_t rejected[REJECT_COUNT];
     uint64_t modality[MOD_COUNT];
     uint64_t split[SPLIT_COUNT];
-    uint64_t flags[8];
+    uint64_t flags[RECORD_FLAGS];
     uint8_t sha256[32];
     char name[BLOCK_NAME_BYTES];
 };

@@ -3,10 +3,13 @@
 #include <ctype.h>
 #include <strings.h>
 
+#include "base/hash.h"
+#include "base/mem.h"
 #include "ingest/section_names.h"
 #include "text/clean.h"
+#include "text/utf8.h"
 
-enum { MAX_NAME = 60, MIN_RULE = 10 };
+enum { MAX_NAME = 60, MIN_RULE = 10, NAMES_BYTES = 1 << 20 };
 
 const char *const own_kind_names[OWN_KINDS + 1] = {
     "body",      "findings",   "view", "impression", "combined", "clinical", "examination",
@@ -122,6 +125,13 @@ static const struct str signatures[] = {
     STR_INIT("this report was electronically"),
 };
 
+struct own_names {
+    struct known *v;
+    size_t n, cap;
+    struct arena arena;
+    uint64_t digest;
+};
+
 static bool find_known(const struct known *table, size_t n, struct str name, enum own_kind *out)
 {
     for (size_t i = 0; i < n; i++) {
@@ -149,6 +159,20 @@ static char lower(char c)
     return (char)tolower((unsigned char)c);
 }
 
+/* The lower case of the character at raw.p[*i], which is moved on; bytes written. */
+static size_t put_lower(struct str raw, size_t *i, char *to)
+{
+    size_t len, n;
+
+    if ((uint8_t)raw.p[*i] < 0x80) {
+        *to = lower(raw.p[(*i)++]);
+        return 1;
+    }
+    n = utf8_encode(utf8_lower(utf8_decode(str_sub(raw, *i, raw.n), &len)), to);
+    *i += len;
+    return n;
+}
+
 /* Lower case, one blank between words, no punctuation at the ends. False: too long for a name. */
 static bool fold(struct str raw, char buf[MAX_NAME], struct str *out)
 {
@@ -159,18 +183,76 @@ static bool fold(struct str raw, char buf[MAX_NAME], struct str *out)
         raw = str_sub(raw, 1, raw.n);
     while (raw.n > 0 && is_edge(raw.p[raw.n - 1]))
         raw.n--;
-    for (size_t i = 0; i < raw.n; i++) {
+    for (size_t i = 0; i < raw.n;) {
         if (is_space(raw.p[i])) {
             blank = true;
+            i++;
             continue;
         }
-        if (n + 2 > MAX_NAME) return false;
+        if (n + 5 > MAX_NAME) return false;
         if (blank) buf[n++] = ' ';
         blank = false;
-        buf[n++] = lower(raw.p[i]);
+        n += put_lower(raw, &i, buf + n);
     }
     *out = (struct str){buf, n};
     return n > 0;
+}
+
+static bool put_name(struct own_names *n, const char *text, enum own_kind kind, struct err *e)
+{
+    char buf[MAX_NAME];
+    struct known k = {.kind = kind};
+    struct str name;
+    uint64_t code = (uint64_t)kind;
+
+    if (!str_is_utf8(str_of(text)) || !fold(str_of(text), buf, &name))
+        return err_set(e, ERR_CONFIG, "headers: \"%s\" is empty or longer than %d bytes", text,
+                       MAX_NAME - 5);
+    if (!arena_str(&n->arena, name, &k.name, e)) return false;
+    if (!mem_grow((void **)&n->v, &n->cap, n->n + 1, sizeof *n->v, e)) return false;
+    n->v[n->n++] = k;
+    n->digest = hash_xxh64(&code, sizeof code, hash_xxh64(k.name.p, k.name.n, n->digest));
+    return true;
+}
+
+bool own_names_open(const struct ingest_headers *o, struct own_names **out, struct err *e)
+{
+    static const enum own_kind kinds[HEADER_COUNT] = {
+        OWN_FINDINGS,  OWN_IMPRESSION, OWN_CLINICAL, OWN_EXAMINATION,
+        OWN_TECHNIQUE, OWN_COMPARISON, OWN_TAIL};
+    struct own_names *n = NULL;
+    size_t total = 0;
+
+    *out = NULL;
+    for (size_t i = 0; i < HEADER_COUNT; i++)
+        total += o->name[i].n;
+    if (total == 0) return true;
+    n = mem_calloc(1, sizeof *n, e);
+    if (!n) return false;
+    arena_init(&n->arena, NAMES_BYTES);
+    n->digest = 1;
+    for (size_t i = 0; i < HEADER_COUNT; i++) {
+        for (size_t k = 0; k < o->name[i].n; k++) {
+            if (put_name(n, o->name[i].v[k], kinds[i], e)) continue;
+            own_names_close(n);
+            return false;
+        }
+    }
+    *out = n;
+    return true;
+}
+
+uint64_t own_names_digest(const struct own_names *n)
+{
+    return n ? n->digest : 0;
+}
+
+void own_names_close(struct own_names *n)
+{
+    if (!n) return;
+    mem_free(n->v);
+    arena_free(&n->arena);
+    mem_free(n);
 }
 
 static bool in_capitals(struct str name)
@@ -189,12 +271,13 @@ static bool has(struct str name, const char *part)
     return str_find(name, str_of(part), 0) != SIZE_MAX;
 }
 
-/* By the tables alone: any letter case. */
-static enum own_kind kind_by_table(struct str name)
+/* By the site's names and the tables alone: any letter case. */
+static enum own_kind kind_by_table(const struct own_names *site, struct str name)
 {
     enum own_kind kind;
     struct str official;
 
+    if (site && find_known(site->v, site->n, name, &kind)) return kind;
     if (has(name, "finding") && has(name, "impression")) return OWN_COMBINED;
     if (find_known(known, COUNT(known), name, &kind)) return kind;
     if (section_name_exact(name, &official) &&
@@ -219,9 +302,9 @@ static enum own_kind kind_by_likeness(struct str name)
     return OWN_NONE;
 }
 
-static enum own_kind kind_of(struct str name, bool capitals)
+static enum own_kind kind_of(const struct own_names *site, struct str name, bool capitals)
 {
-    enum own_kind kind = kind_by_table(name);
+    enum own_kind kind = kind_by_table(site, name);
 
     if (kind != OWN_NONE || !capitals) return kind;
     kind = kind_by_likeness(name);
@@ -256,21 +339,23 @@ static bool is_signature(struct str line)
 }
 
 /* Lines that mean something without a colon; line is not empty. */
-static enum own_kind kind_of_line(struct str line)
+static enum own_kind kind_of_line(const struct own_names *site, struct str line)
 {
     char buf[MAX_NAME];
     struct str name;
     enum own_kind kind;
 
     if (is_signature(line)) return OWN_TAIL;
-    if (line.n >= MAX_NAME - 2 || !in_capitals(line) || !fold(line, buf, &name)) return OWN_NONE;
+    if (line.n >= MAX_NAME - 2 || !fold(line, buf, &name)) return OWN_NONE;
+    if (site && find_known(site->v, site->n, name, &kind)) return kind;
+    if (!in_capitals(line)) return OWN_NONE;
     if (str_eqz(name, "final report")) return OWN_TITLE;
-    kind = kind_by_table(name);
+    kind = kind_by_table(site, name);
     /* "CHEST" or "COMMENT" alone is a title, not a section. */
     return kind == OWN_OTHER ? OWN_NONE : kind;
 }
 
-struct own_header own_header_at_start(struct str line)
+struct own_header own_header_at_start(const struct own_names *site, struct str line)
 {
     struct own_header h = {OWN_NONE, 0, 0};
     struct str content = str_trim(line), name;
@@ -288,11 +373,11 @@ struct own_header own_header_at_start(struct str line)
     colon = memchr(content.p, ':', content.n < MAX_NAME ? content.n : MAX_NAME);
     if (colon && fold(str_sub(content, 0, (size_t)(colon - content.p)), buf, &name)) {
         bool capitals = in_capitals(str_sub(content, 0, (size_t)(colon - content.p)));
-        h.kind = kind_of(name, capitals);
+        h.kind = kind_of(site, name, capitals);
         h.text = h.begin + (size_t)(colon - content.p) + 1;
     }
     if (h.kind == OWN_NONE) {
-        h.kind = kind_of_line(content);
+        h.kind = kind_of_line(site, content);
         h.text = h.begin + (h.kind == OWN_TAIL ? 0 : content.n);
     }
     return h;
@@ -316,7 +401,8 @@ static bool ends_sentence(struct str before)
 }
 
 /* The header whose colon stands at `colon`, if there is one; it begins at or after `from`. */
-static struct own_header header_before(struct str line, size_t from, size_t colon)
+static struct own_header header_before(const struct own_names *site, struct str line, size_t from,
+                                       size_t colon)
 {
     struct own_header h = {OWN_NONE, colon, colon + 1};
     char buf[MAX_NAME];
@@ -329,18 +415,18 @@ static struct own_header header_before(struct str line, size_t from, size_t colo
         h.begin++;
     name = str_sub(line, h.begin, colon);
     if (!in_capitals(name) || !ends_sentence(str_sub(line, 0, h.begin))) return h;
-    if (fold(name, buf, &name)) h.kind = kind_by_table(name);
+    if (fold(name, buf, &name)) h.kind = kind_by_table(site, name);
     if (h.kind < OWN_FINDINGS || h.kind > OWN_COMPARISON) h.kind = OWN_NONE;
     return h;
 }
 
-struct own_header own_header_within(struct str line, size_t from)
+struct own_header own_header_within(const struct own_names *site, struct str line, size_t from)
 {
     while (from < line.n) {
         const char *colon = memchr(line.p + from, ':', line.n - from);
         struct own_header h;
         if (!colon) break;
-        h = header_before(line, from, (size_t)(colon - line.p));
+        h = header_before(site, line, from, (size_t)(colon - line.p));
         if (h.kind != OWN_NONE) return h;
         from = h.text;
     }

@@ -226,7 +226,7 @@ static void sum_up(const struct run *r, struct ingest_summary *s)
             s->split[i] += f->split[i];
         for (int i = 0; i < MOD_COUNT; i++)
             s->modality[i] += f->modality[i];
-        for (int i = 0; i < 8; i++)
+        for (int i = 0; i < RECORD_FLAGS; i++)
             s->flags[i] += f->flags[i];
     }
     s->blocks = r->nfacts;

@@ -53,6 +53,20 @@ enum ingest_role {
 struct ingest_columns {
     struct opt_strs role[ROLE_COUNT]; /* names of columns; several are joined; none: guessed */
 };
+/* A site's own names of section headers. */
+enum ingest_header {
+    HEADER_FINDINGS,
+    HEADER_IMPRESSION,
+    HEADER_CLINICAL,
+    HEADER_EXAMINATION,
+    HEADER_TECHNIQUE,
+    HEADER_COMPARISON,
+    HEADER_END, /* ends the section in front, and is none of ours */
+    HEADER_COUNT
+};
+struct ingest_headers {
+    struct opt_strs name[HEADER_COUNT];
+};
 struct ingest_source_opts {
     const char *name; /* letters, digits, _ and -: it names files */
     int format;
@@ -64,6 +78,7 @@ struct ingest_source_opts {
     const char *custom_rules; /* mitlcp: the per-study overrides */
     const char *modality;     /* of every report of the source; a column or the text go first */
     struct ingest_columns columns;
+    struct ingest_headers headers;
 };
 struct ingest_opts {
     const char *dir;
@@ -86,8 +101,8 @@ struct ingest_summary {
     uint64_t rejected[REJECT_COUNT];
     uint64_t split[SPLIT_COUNT];
     uint64_t modality[MOD_COUNT];
-    uint64_t pairs;    /* with findings and impression, not duplicate, not superseded */
-    uint64_t flags[8]; /* by bit of enum record_flag */
+    uint64_t pairs;               /* with findings and impression, not duplicate, not superseded */
+    uint64_t flags[RECORD_FLAGS]; /* by bit of enum record_flag */
     uint64_t text_bytes, source_bytes;
     uint64_t blocks, blocks_made; /* made: not found whole from an earlier run */
     double seconds;

@@ -30,6 +30,23 @@ static const struct opt column_table[] = {
     OPT_END,
 };
 
+#define HEADER(k, i, h)                                                                            \
+    {                                                                                              \
+        .key = k, .type = OPT_T_STRS,                                                              \
+        .offset = offsetof(struct ingest_headers, name) + (i) * sizeof(struct opt_strs), .help = h \
+    }
+
+static const struct opt header_table[] = {
+    HEADER("findings", HEADER_FINDINGS, "headers of the findings"),
+    HEADER("impression", HEADER_IMPRESSION, "headers of the impression"),
+    HEADER("clinical", HEADER_CLINICAL, "headers of indication, history"),
+    HEADER("examination", HEADER_EXAMINATION, "headers of the examination"),
+    HEADER("technique", HEADER_TECHNIQUE, "headers of the technique"),
+    HEADER("comparison", HEADER_COMPARISON, "headers of the comparison"),
+    HEADER("end", HEADER_END, "headers that end a section and are to be left out"),
+    OPT_END,
+};
+
 #define S struct ingest_source_opts
 static const struct opt source_table[] = {
     OPT_STRING(S, name, NULL, "name of the source: letters, digits, _ and -"),
@@ -51,6 +68,8 @@ static const struct opt source_table[] = {
     OPT_STRING(S, modality, NULL, "modality of reports that do not tell; mimic-cxr: CR"),
     OPT_MAP(S, columns, struct ingest_columns, column_table,
             "columns of a table by what they hold"),
+    OPT_MAP(S, headers, struct ingest_headers, header_table,
+            "the site's own names of section headers, in any letter case; sections: own"),
     OPT_END,
 };
 #undef S

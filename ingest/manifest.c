@@ -47,9 +47,9 @@ static bool put_counts(json_t *obj, const char *key, const char *const *names, c
     return put(obj, key, map, e);
 }
 
-static const char *const flag_names[] = {
-    "no-findings", "no-impression", "repaired-utf8", "truncated",
-    "duplicate",   "superseded",    "split-weak",    NULL};
+static const char *const flag_names[] = {"no-findings", "no-impression", "repaired-utf8",
+                                         "truncated",   "duplicate",     "superseded",
+                                         "split-weak",  "guessed",       NULL};
 
 /* ---- sources */
 static void add_fact(struct block_fact *sum, const struct block_fact *f)
@@ -65,7 +65,7 @@ static void add_fact(struct block_fact *sum, const struct block_fact *f)
         sum->modality[i] += f->modality[i];
     for (int i = 0; i < SPLIT_COUNT; i++)
         sum->split[i] += f->split[i];
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < RECORD_FLAGS; i++)
         sum->flags[i] += f->flags[i];
 }
 

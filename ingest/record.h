@@ -115,7 +115,9 @@ enum record_flag {
     RECORD_DUPLICATE = 1u << 4,  /* same normalised text as an earlier record of the corpus */
     RECORD_SUPERSEDED = 1u << 5, /* a later or more final report of the same study is there */
     RECORD_SPLIT_WEAK = 1u << 6, /* split by study, no patient id */
+    RECORD_GUESSED = 1u << 7,    /* no header parts findings and impression, only their place */
 };
+enum { RECORD_FLAGS = 12 }; /* bits that are counted */
 
 struct record_span {
     uint32_t offset, length; /* bytes in text; length 0: absent */

@@ -132,7 +132,14 @@ static bool decode(struct str in, bool table, struct sbuf *buf, struct str *out,
 static bool find_sections(struct report_builder *b, const struct report_rules *rules,
                           struct str study, struct record *r, struct err *e)
 {
-    if (rules->mode == MODE_OWN) return sections_own(r->text, &b->sections, r->section, e);
+    bool guessed = false;
+
+    if (rules->mode == MODE_OWN) {
+        if (!sections_own(rules->headers, r->text, &b->sections, r->section, &guessed, e))
+            return false;
+        if (guessed) r->flags |= RECORD_GUESSED;
+        return true;
+    }
     if (!sections_published(r->text, &b->scratch, &b->sections, e)) return false;
     sections_to_spans(r->text, &b->sections, rules->mode, r->section);
     if (rules->mode == MODE_MITLCP)

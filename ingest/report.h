@@ -5,6 +5,7 @@
  * modality, the split, and hashes. One builder a rank; what it returns lives until the next build.
  */
 #pragma once
+#include "ingest/header_own.h"
 #include "ingest/ingest.h"
 #include "ingest/mitlcp.h"
 #include "ingest/modality.h"
@@ -16,6 +17,7 @@ struct report_rules {
     const struct modality_map *map; /* may be NULL */
     const struct split *split;
     const struct mitlcp_rules *custom; /* may be NULL */
+    const struct own_names *headers;   /* the site's; may be NULL */
 };
 struct report_input {
     struct str text; /* the whole report, any bytes */

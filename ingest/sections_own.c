@@ -40,16 +40,16 @@ static bool begin_section(struct str text, struct section_list *l, enum own_kind
         l, (struct section){str_of(own_kind_names[kind]), text_at, text.n, text_at, (int)kind}, e);
 }
 
-static bool scan_line(struct str text, size_t at, struct str line, struct section_list *l,
-                      struct err *e)
+static bool scan_line(const struct own_names *site, struct str text, size_t at, struct str line,
+                      struct section_list *l, struct err *e)
 {
-    struct own_header h = own_header_at_start(line);
+    struct own_header h = own_header_at_start(site, line);
     size_t from = h.kind == OWN_NONE ? 0 : h.text;
 
     if (h.kind != OWN_NONE && !begin_section(text, l, h.kind, at + h.begin, at + h.text, e))
         return false;
     for (;;) {
-        h = own_header_within(line, from);
+        h = own_header_within(site, line, from);
         if (h.kind == OWN_NONE) return true;
         if (!begin_section(text, l, h.kind, at + h.begin, at + h.text, e)) return false;
         from = h.text;
@@ -66,7 +66,8 @@ static size_t line_end(struct str text, size_t at)
     return at + (cr ? (size_t)(cr - p) : n);
 }
 
-static bool scan(struct str text, struct section_list *l, struct err *e)
+static bool scan(const struct own_names *site, struct str text, struct section_list *l,
+                 struct err *e)
 {
     struct section body = {str_of(own_kind_names[OWN_BODY]), 0, text.n, 0, OWN_BODY};
 
@@ -74,7 +75,7 @@ static bool scan(struct str text, struct section_list *l, struct err *e)
     if (!section_list_put(l, body, e)) return false;
     for (size_t at = 0; at < text.n;) {
         size_t end = line_end(text, at);
-        if (!scan_line(text, at, str_sub(text, at, end), l, e)) return false;
+        if (!scan_line(site, text, at, str_sub(text, at, end), l, e)) return false;
         at = end + 1;
     }
     return true;
@@ -212,8 +213,44 @@ static void set_span(struct str text, const struct section *s, struct record_spa
     if (s) *out = section_span(text, s->begin, s->end);
 }
 
-static void choose(struct str text, const struct section_list *l, struct record_span out[SEC_COUNT])
+/* The last paragraph of unheaded findings, if it may be the impression: it has no more words than
+ * those before. */
+static bool guess_impression(struct str text, struct record_span out[SEC_COUNT])
 {
+    size_t begin = out[SEC_FINDINGS].offset, end = begin + out[SEC_FINDINGS].length, last = begin;
+
+    for (size_t at = begin; at < end; at = next_paragraph(text, at, end))
+        last = at;
+    if (last == begin || count_words(str_sub(text, begin, last)) < MIN_WORDS ||
+        count_words(str_sub(text, last, end)) > count_words(str_sub(text, begin, last)))
+        return false;
+    out[SEC_FINDINGS] = section_span(text, begin, last);
+    out[SEC_IMPRESSION] = section_span(text, last, end);
+    return true;
+}
+
+/* "NDICATION" behind the findings: there the missing letters are not those of INDICATION. */
+static const struct section *misspelt(struct str text, const struct section_list *l, size_t from,
+                                      const struct section *findings)
+{
+    static const struct str name = STR_INIT("NDICATION");
+
+    for (size_t i = from; findings && i < l->n; i++) {
+        const struct section *s = &l->v[i];
+        struct str before = str_trim(str_sub(text, findings->begin, s->begin));
+        if (s->kind != OWN_CLINICAL || s->begin <= findings->begin || before.n == 0) continue;
+        before.n--; /* the colon */
+        before = str_trim(before);
+        if (before.n > name.n && str_ends(before, name) &&
+            !isalpha((unsigned char)before.p[before.n - name.n - 1]))
+            return s;
+    }
+    return NULL;
+}
+
+static bool choose(struct str text, const struct section_list *l, struct record_span out[SEC_COUNT])
+{
+    bool guessed = false;
     size_t from = main_part(l);
     const struct section *findings = pick(text, l, from, OWN_FINDINGS);
     const struct section *impression = pick(text, l, from, OWN_IMPRESSION);
@@ -221,14 +258,19 @@ static void choose(struct str text, const struct section_list *l, struct record_
 
     memset(out, 0, SEC_COUNT * sizeof *out);
     if (!findings) findings = pick(text, l, from, OWN_VIEW);
+    if (!impression && !combined) impression = misspelt(text, l, from, findings);
     set_span(text, findings, &out[SEC_FINDINGS]);
     set_span(text, impression, &out[SEC_IMPRESSION]);
     if (!impression && combined) split_combined(text, combined, out);
-    if (out[SEC_FINDINGS].length == 0 && !combined) out[SEC_FINDINGS] = unheaded(text, l, from);
+    if (out[SEC_FINDINGS].length == 0 && !combined) {
+        out[SEC_FINDINGS] = unheaded(text, l, from);
+        guessed = !impression && guess_impression(text, out);
+    }
     set_span(text, pick(text, l, from, OWN_CLINICAL), &out[SEC_CLINICAL]);
     set_span(text, pick(text, l, from, OWN_EXAMINATION), &out[SEC_EXAMINATION]);
     set_span(text, pick(text, l, from, OWN_TECHNIQUE), &out[SEC_TECHNIQUE]);
     set_span(text, pick(text, l, from, OWN_COMPARISON), &out[SEC_COMPARISON]);
+    return guessed;
 }
 
 /* Where unheaded findings were taken from a leading section, that section ends before them. */
@@ -244,11 +286,11 @@ static void trim_leading(struct str text, struct record_span out[SEC_COUNT])
     }
 }
 
-bool sections_own(struct str text, struct section_list *l, struct record_span out[SEC_COUNT],
-                  struct err *e)
+bool sections_own(const struct own_names *site, struct str text, struct section_list *l,
+                  struct record_span out[SEC_COUNT], bool *guessed, struct err *e)
 {
-    if (!scan(text, l, e)) return false;
-    choose(text, l, out);
+    if (!scan(site, text, l, e)) return false;
+    *guessed = choose(text, l, out);
     trim_leading(text, out);
     return true;
 }

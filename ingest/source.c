@@ -7,7 +7,7 @@
 
 enum { MAX_NAME = 64, ARENA_BYTES = 256 << 20 };
 /* Goes into every block's digest: a change of what ingest makes of a text makes new blocks. */
-#define CLEANER_VERSION 1u
+#define CLEANER_VERSION 2u
 /* Who is in a trial has nothing to do with who is in which split. */
 #define TRIAL_SEED 0x747269616cu
 
@@ -179,7 +179,8 @@ static void source_digest(const struct source_set *set, const struct source *s, 
                           (uint64_t)s->rules.modality,
                           set->o->max_entry,
                           set->o->max_ratio,
-                          s->below};
+                          s->below,
+                          own_names_digest(s->headers)};
     uint8_t part[32];
 
     sha256_put(h, numbers, sizeof numbers);
@@ -236,12 +237,14 @@ static bool open_source(struct source_set *set, size_t i, struct err *e)
     if (set->o->modality_map && !modality_map_open(set->o->modality_map, &s->map, e)) return false;
     if (s->o->sections == MODE_MITLCP && !mitlcp_rules_open(s->o->custom_rules, &s->custom, e))
         return false;
+    if (!own_names_open(&s->o->headers, &s->headers, e)) return false;
     s->rules = (struct report_rules){
         .mode = (enum record_mode)s->o->sections,
         .modality = default_modality(s->o),
         .map = s->map,
         .split = s->split,
         .custom = s->custom,
+        .headers = s->headers,
     };
     if (fs_is_dir(s->dir) && !fs_list(s->dir, &set->arena, &s->found, &s->nfound, e)) return false;
     if (!list_files(set, s, e)) return false;
@@ -330,6 +333,7 @@ void source_set_close(struct source_set *s)
         split_close(src->split);
         modality_map_close(src->map);
         mitlcp_rules_close(src->custom);
+        own_names_close(src->headers);
     }
     arena_free(&s->arena);
     memset(s, 0, sizeof *s);

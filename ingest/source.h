@@ -27,6 +27,7 @@ struct source {
     struct split *split;
     struct modality_map *map;
     struct mitlcp_rules *custom;
+    struct own_names *headers;
     struct source_file *files;
     size_t nfiles;
     struct str *found; /* names in dir when we began, sorted: earlier blocks */

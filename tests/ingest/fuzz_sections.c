@@ -25,6 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct record_span spans[SEC_COUNT];
     struct section_list list = {0};
+    bool guessed;
     struct arena a;
     struct sbuf b;
     struct err e = {0};
@@ -42,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(text, spans);
     sections_to_spans(text, &list, MODE_MITLCP, spans);
     check(text, spans);
-    if (!sections_own(text, &list, spans, &e)) abort();
+    if (!sections_own(NULL, text, &list, spans, &guessed, &e)) abort();
     check(text, spans);
     if (overlap(spans[SEC_FINDINGS], spans[SEC_IMPRESSION])) abort();
     if (modality_head(text, spans) > text.n) abort();

@@ -16,6 +16,7 @@
 #include "support/testdir.h"
 
 static struct err e;
+static bool guessed;
 
 static void expect_words(const char *text, enum record_modality want)
 {
@@ -158,7 +159,7 @@ static void test_mtsamples(void **state)
         if (line.n == 0) continue;
         assert_true(json_parse(line, "mtsamples", &j, &e));
         struct str text = member(j, "text");
-        assert_true(sections_own(text, &list, s, &e));
+        assert_true(sections_own(NULL, text, &list, s, &guessed, &e));
         struct modality_input in = {
             .description = member(j, "description"),
             .examination = of_span(text, s[SEC_EXAMINATION]),
