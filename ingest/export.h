@@ -20,9 +20,9 @@
  *               source, split, status, modality, modality_from, clinical, examination, technique,
  *               comparison, findings, impression, superseded, duplicate_of. Section texts are as in
  *               the report, without white space at the ends. status is HL7's letter (P, F, A, C),
- *               or empty. duplicate_of is the accession of the first report of the source, else of the
- *               corpus, with the same findings and impression (letter case, blanks, digits aside),
- *               null in others.
+ *               or empty. duplicate_of is the accession of the first report of the source, else of
+ *               the corpus, with the same findings and impression (letter case, blanks, digits
+ *               aside), null in others.
  */
 #pragma once
 #include "ingest/ingest.h"
