@@ -414,8 +414,7 @@ static void test_recovery(void **state)
     print_message("pairs %zu (published finder %zu), findings %zu/%zu, impressions %zu/%zu\n",
                   sum.pairs, sum.published_pairs, sum.findings_right, sum.findings,
                   sum.impressions_right, sum.impressions);
-    print_message("of %zu lost ones %zu won back whole; worse %zu\n", sum.lost, sum.won,
-                  sum.worse);
+    print_message("of %zu lost ones %zu won back whole; worse %zu\n", sum.lost, sum.won, sum.worse);
     assert_int_equal(sum.lost, 847);
     assert_true(sum.won >= 275); /* 279 of them when this was written */
     assert_int_equal(sum.worse, 0);
