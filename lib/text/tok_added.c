@@ -15,19 +15,19 @@ static uint32_t longest(const struct tokenizer *t, const struct tok_set *s, stru
     uint32_t best = t->nadded;
 
     for (size_t d = 0; lo < hi; d++) {
-        if (t->added[s->order[lo]].content.n == d) best = s->order[lo++];
+        if (t->added[s->order[lo]].match.n == d) best = s->order[lo++];
         if (d == text.n) break;
         size_t from = lo, to = hi;
         while (from < to) { /* first whose byte d is not below */
             size_t mid = from + (to - from) / 2;
-            if ((uint8_t)t->added[s->order[mid]].content.p[d] < (uint8_t)text.p[d])
+            if ((uint8_t)t->added[s->order[mid]].match.p[d] < (uint8_t)text.p[d])
                 from = mid + 1;
             else
                 to = mid;
         }
         for (lo = from, to = hi; from < to;) { /* first whose byte d is above */
             size_t mid = from + (to - from) / 2;
-            if ((uint8_t)t->added[s->order[mid]].content.p[d] <= (uint8_t)text.p[d])
+            if ((uint8_t)t->added[s->order[mid]].match.p[d] <= (uint8_t)text.p[d])
                 from = mid + 1;
             else
                 to = mid;
@@ -73,7 +73,7 @@ bool tok_added_next(const struct tokenizer *t, int pass, struct str text, bool p
             continue;
         }
         const struct tok_added *a = &t->added[i];
-        *at = from + a->content.n;
+        *at = from + a->match.n;
         if (plain && a->special) continue;
         if (a->single_word && word_touches(text, from, *at)) continue;
         *hit = (struct tok_hit){from, *at, a->id};

@@ -1,18 +1,35 @@
 /*
- * Byte-pair merging inside one word: always the pair of lowest rank, the leftmost of equals
- * (huggingface/tokenizers src/models/bpe/word.rs). Short words scan their pairs; long ones keep a
- * heap of (rank, place), so that a megabyte without a boundary costs n log n.
+ * Byte-pair merging inside one word, of bytes or (SentencePiece) of characters: always the pair
+ * of lowest rank, the leftmost of equals (huggingface/tokenizers src/models/bpe/word.rs). Short
+ * words scan their pairs; long ones keep a heap of (rank, place), so that a megabyte without a
+ * boundary costs n log n.
  */
 #include "base/mem.h"
 #include "text/tok_impl.h"
+#include "text/utf8.h"
 
 #define SHORT_WORD 32
+
+void tok_bpe_init(struct tok_bpe *b)
+{
+    *b = (struct tok_bpe){0};
+    sbuf_init(&b->norm, 32 * (size_t)TOK_MAX_TEXT);
+    sbuf_init(&b->word, 32 * (size_t)TOK_MAX_TEXT);
+}
 
 void tok_bpe_free(struct tok_bpe *b)
 {
     mem_free(b->sym);
     mem_free(b->heap);
-    *b = (struct tok_bpe){0};
+    mem_free(b->node);
+    sbuf_free(&b->norm);
+    sbuf_free(&b->word);
+    tok_bpe_init(b);
+}
+
+size_t tok_bpe_bytes(const struct tok_bpe *b)
+{
+    return b->sym_cap * sizeof(*b->sym) + b->norm.cap + b->word.cap;
 }
 
 /* Ids of the single bytes. A byte without a piece is the unknown token, or nothing. */
@@ -24,6 +41,45 @@ static size_t byte_symbols(const struct tokenizer *t, const char *p, size_t n, u
     for (size_t i = 0; i < n; i++) {
         uint32_t id = t->byte_id[(uint8_t)p[i]];
         bool unk = id == TOK_NO_ID;
+        if (unk && (t->model_unk < 0 || (was_unk && t->fuse_unk))) continue;
+        sym[k++] = unk ? (uint32_t)t->model_unk : id;
+        was_unk = unk;
+    }
+    return k;
+}
+
+/* Byte tokens of one character; a blank stands for a metaspace. */
+static size_t fallback_symbols(const struct tokenizer *t, const char *p, size_t n, uint32_t *sym)
+{
+    if (*p == ' ') {
+        p = TOK_METASPACE;
+        n = 3;
+    }
+    for (size_t i = 0; i < n; i++)
+        sym[i] = t->fallback[(uint8_t)p[i]];
+    return n;
+}
+
+/* Ids of the characters; one without a piece is its bytes, the unknown token, or nothing. At most
+ * three symbols a byte. */
+static size_t char_symbols(const struct tokenizer *t, const char *p, size_t n, uint32_t *sym)
+{
+    size_t k = 0, len;
+    bool was_unk = false;
+
+    for (size_t i = 0; i < n; i += len) {
+        uint32_t id = t->byte_id[(uint8_t)p[i]];
+        len = 1;
+        if ((uint8_t)p[i] >= 0x80) {
+            utf8_decode((struct str){p + i, n - i}, &len);
+            id = tok_find_bytes(t, p + i, len);
+        }
+        bool unk = id == TOK_NO_ID;
+        if (unk && t->byte_fallback) {
+            k += fallback_symbols(t, p + i, len, sym + k);
+            was_unk = false;
+            continue;
+        }
         if (unk && (t->model_unk < 0 || (was_unk && t->fuse_unk))) continue;
         sym[k++] = unk ? (uint32_t)t->model_unk : id;
         was_unk = unk;
@@ -145,8 +201,9 @@ static bool reserve(struct tok_bpe *b, size_t n, struct err *e)
 bool tok_bpe_word(const struct tokenizer *t, struct tok_bpe *b, const char *p, size_t n,
                   struct tok_ids *out, struct err *e)
 {
+    bool sp = t->engine == TOK_SP_BPE;
     uint32_t few[SHORT_WORD], *id = few;
-    size_t k;
+    size_t max = sp && t->byte_fallback ? 3 * n : n, k;
 
     if (t->ignore_merges) {
         uint32_t whole = tok_find_bytes(t, p, n);
@@ -154,19 +211,34 @@ bool tok_bpe_word(const struct tokenizer *t, struct tok_bpe *b, const char *p, s
         if (whole != TOK_NO_ID && !(t->piece[whole].flags & TOK_P_SPECIAL))
             return tok_ids_put(out, whole, e);
     }
-    if (n > SHORT_WORD) {
-        if (!reserve(b, n, e)) return false;
+    if (max > SHORT_WORD) {
+        if (!reserve(b, max, e)) return false;
         id = b->sym;
     }
-    k = byte_symbols(t, p, n, id);
+    k = sp ? char_symbols(t, p, n, id) : byte_symbols(t, p, n, id);
     if (k <= SHORT_WORD) {
         k = merge_short(t, id, k);
     } else {
-        struct links l = {id, id + n, id + 2 * n, (uint32_t)k};
+        struct links l = {id, id + max, id + 2 * max, (uint32_t)k};
         k = merge_long(t, &l, b->heap);
     }
     if (!tok_ids_reserve(out, k, e)) return false;
     if (k > 0) memcpy(out->ids + out->n, id, k * sizeof(*id));
     out->n += k;
     return true;
+}
+
+bool tok_word(const struct tokenizer *t, struct tok_bpe *b, struct str word, bool plain,
+              struct tok_ids *out, struct err *e)
+{
+    switch (t->engine) {
+    case TOK_BYTE_BPE:
+    case TOK_SP_BPE:
+        return tok_bpe_word(t, b, word.p, word.n, out, e);
+    case TOK_UNIGRAM:
+        return tok_unigram_word(t, b, word, plain, out, e);
+    case TOK_WORDPIECE:
+        return tok_wordpiece_word(t, b, word, out, e);
+    }
+    UNREACHABLE();
 }

@@ -82,6 +82,45 @@ static bool unmap(struct str content, char *buf, size_t *n)
     return true;
 }
 
+size_t tok_blanks(struct str s, char *out)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s.n; i++) {
+        bool meta = str_starts(str_sub(s, i, s.n), STR(TOK_METASPACE));
+        out[n++] = meta ? ' ' : s.p[i];
+        if (meta) i += 2;
+    }
+    return n;
+}
+
+/* <0xHH> in upper case, as byte fallback names its pieces; -1 for others. */
+static int byte_name(struct str s)
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    if (s.n != 6 || memcmp(s.p, "<0x", 3) != 0 || s.p[5] != '>') return -1;
+    const char *hi = memchr(digits, s.p[3], 16), *lo = memchr(digits, s.p[4], 16);
+    return hi && lo ? (int)((hi - digits) * 16 + (lo - digits)) : -1;
+}
+
+/* The text that a SentencePiece piece stands for: metaspaces as blanks. A piece that holds a real
+ * blank is never met in a text, which holds none when it is looked up. */
+static bool fill_sp_piece(struct tokenizer *t, struct tok_piece *p, struct err *e)
+{
+    char buf[TOK_MAX_PIECE];
+    struct str s = p->content;
+    int byte = t->byte_fallback ? byte_name(s) : -1;
+
+    if (byte >= 0) {
+        p->flags |= TOK_P_BYTE;
+        buf[0] = (char)byte;
+        return arena_str(&t->arena, (struct str){buf, 1}, &p->bytes, e);
+    }
+    if (!memchr(s.p, ' ', s.n)) p->flags |= TOK_P_MAPPED;
+    return arena_str(&t->arena, (struct str){buf, tok_blanks(s, buf)}, &p->bytes, e);
+}
+
 /* content and bytes of an id; shared by vocabulary and added tokens. */
 static bool fill_piece(struct tokenizer *t, uint32_t id, struct str content, struct err *e)
 {
@@ -94,8 +133,11 @@ static bool fill_piece(struct tokenizer *t, uint32_t id, struct str content, str
                        content.n, TOK_MAX_PIECE);
     if (!utf8_valid(content)) return err_set(e, ERR_FORMAT, "token %u is not UTF-8", id);
     if (!arena_str(&t->arena, content, &p->content, e)) return false;
+    p->shown = p->content;
+    if (t->engine == TOK_SP_BPE || t->engine == TOK_UNIGRAM) return fill_sp_piece(t, p, e);
     p->bytes = p->content;
-    if (!unmap(content, buf, &n)) return true;
+    if (t->engine == TOK_WORDPIECE) p->flags |= TOK_P_MAPPED;
+    if (t->engine != TOK_BYTE_BPE || !unmap(content, buf, &n)) return true;
     p->flags |= TOK_P_MAPPED;
     return arena_str(&t->arena, (struct str){buf, n}, &p->bytes, e);
 }
@@ -122,18 +164,29 @@ bool tok_def_piece(struct tokenizer *t, uint64_t id, struct str content, struct 
     return true;
 }
 
+/* A half of a merge as text, into buf. */
+static bool merge_text(const struct tokenizer *t, struct str half, char *buf, size_t *n)
+{
+    *n = 0;
+    if (half.n == 0 || !utf8_valid(half)) return false;
+    if (t->engine == TOK_BYTE_BPE) return unmap(half, buf, n);
+    if (memchr(half.p, ' ', half.n)) return false;
+    *n = tok_blanks(half, buf);
+    return true;
+}
+
 bool tok_def_merge(struct tokenizer *t, struct str left, struct str right, struct err *e)
 {
     char buf[TOK_MAX_PIECE];
-    struct tok_merge m;
+    struct tok_merge m = {.rank = t->nmerges};
     size_t a, b;
 
     CHECK(t->nmerges < t->merge_cap);
-    if (left.n == 0 || right.n == 0 || left.n + right.n > TOK_MAX_PIECE || !utf8_valid(left) ||
-        !utf8_valid(right) || !unmap(left, buf, &a) || !unmap(right, buf + a, &b))
-        return err_set(e, ERR_FORMAT,
-                       "merge %u: not two pieces in the byte-level alphabet, parted by one blank",
-                       t->nmerges + 1);
+    if (left.n + right.n > TOK_MAX_PIECE || !merge_text(t, left, buf, &a) ||
+        !merge_text(t, right, buf + a, &b))
+        return err_set(e, ERR_FORMAT, "merge %u: not two pieces%s, parted by one blank",
+                       t->nmerges + 1,
+                       t->engine == TOK_BYTE_BPE ? " in the byte-level alphabet" : "");
     m.left = tok_find_bytes(t, buf, a);
     m.right = tok_find_bytes(t, buf + a, b);
     m.product = tok_find_bytes(t, buf, a + b);
@@ -192,166 +245,6 @@ bool tok_def_suffix(struct tokenizer *t, const uint32_t *ids, size_t n, struct e
         return err_set(e, ERR_LIMIT, "the template puts over %u tokens behind", TOK_MAX_AFFIX);
     if (n) memcpy(t->suffix + t->nsuffix, ids, n * sizeof(*ids));
     t->nsuffix += (uint32_t)n;
-    return true;
-}
-
-static bool build_pairs(struct tokenizer *t, struct err *e)
-{
-    uint64_t size = 16;
-
-    while (size < 2 * (uint64_t)t->nmerges)
-        size *= 2;
-    t->pairs = arena_alloc(&t->arena, size * sizeof(*t->pairs), e);
-    if (!t->pairs) return false;
-    memset(t->pairs, 0xFF, size * sizeof(*t->pairs));
-    t->pair_mask = size - 1;
-    for (uint32_t r = 0; r < t->nmerges; r++) {
-        uint64_t key = (uint64_t)t->merge[r].left << 32 | t->merge[r].right;
-        uint64_t i = tok_pair_hash(key) & t->pair_mask;
-        while (t->pairs[i].key != key && t->pairs[i].key != UINT64_MAX)
-            i = (i + 1) & t->pair_mask;
-        t->pairs[i] =
-            (struct tok_pair){key, r, t->merge[r].product}; /* the last of equals counts */
-    }
-    return true;
-}
-
-/* Heap sort of indexes by content: no recursion, no worst case. */
-static void sift(const struct tokenizer *t, uint32_t *v, size_t i, size_t n)
-{
-    for (size_t c; (c = 2 * i + 1) < n; i = c) {
-        if (c + 1 < n && str_cmp(t->added[v[c]].content, t->added[v[c + 1]].content) < 0) c++;
-        if (str_cmp(t->added[v[i]].content, t->added[v[c]].content) >= 0) return;
-        uint32_t x = v[i];
-        v[i] = v[c];
-        v[c] = x;
-    }
-}
-
-static bool build_set(struct tokenizer *t, int pass, struct err *e)
-{
-    struct tok_set *s = &t->set[pass];
-
-    s->order = arena_alloc(&t->arena, (t->nadded + 1) * sizeof(*s->order), e);
-    if (!s->order) return false;
-    for (uint32_t i = 0; i < t->nadded; i++) {
-        if (t->added[i].normalized != (pass == 1)) continue;
-        s->order[s->n++] = i;
-        s->first[(uint8_t)t->added[i].content.p[0]] = true;
-        s->any_plain |= !t->added[i].special;
-    }
-    for (size_t i = s->n / 2; i-- > 0;)
-        sift(t, s->order, i, s->n);
-    for (size_t n = s->n; n-- > 1;) {
-        uint32_t x = s->order[0];
-        s->order[0] = s->order[n];
-        s->order[n] = x;
-        sift(t, s->order, 0, n);
-    }
-    for (size_t i = 1; i < s->n; i++)
-        if (str_eq(t->added[s->order[i]].content, t->added[s->order[i - 1]].content))
-            return err_set(e, ERR_FORMAT, "added tokens %u and %u are the same text",
-                           t->added[s->order[i - 1]].id, t->added[s->order[i]].id);
-    return true;
-}
-
-static void put_u32(struct sha256 *h, uint32_t v)
-{
-    uint8_t b[4] = {(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24)};
-
-    sha256_put(h, b, 4);
-}
-
-/* Everything that decides which ids a text gets; not where it was read from. */
-static void make_digest(struct tokenizer *t)
-{
-    struct sha256 h;
-
-    sha256_init(&h);
-    sha256_put(&h, "radmill byte-bpe 1", 18);
-    put_u32(&h, t->n);
-    for (uint32_t i = 0; i < t->n; i++) {
-        put_u32(&h, t->piece[i].flags);
-        put_u32(&h, (uint32_t)t->piece[i].content.n);
-        sha256_put(&h, t->piece[i].content.p, t->piece[i].content.n);
-    }
-    put_u32(&h, t->nmerges);
-    for (uint32_t i = 0; i < t->nmerges; i++) {
-        put_u32(&h, t->merge[i].left);
-        put_u32(&h, t->merge[i].right);
-    }
-    put_u32(&h, t->nadded);
-    for (uint32_t i = 0; i < t->nadded; i++) {
-        const struct tok_added *a = &t->added[i];
-        put_u32(&h, a->id);
-        put_u32(&h, (uint32_t)(a->special | a->single_word << 1 | a->lstrip << 2 | a->rstrip << 3 |
-                               a->normalized << 4));
-    }
-    put_u32(&h, (uint32_t)t->split);
-    put_u32(&h, (uint32_t)(t->digits | t->prefix_space << 1 | t->ignore_merges << 2 |
-                           t->fuse_unk << 3));
-    put_u32(&h, (uint32_t)t->model_unk);
-    put_u32(&h, t->nprefix);
-    for (uint32_t i = 0; i < t->nprefix; i++)
-        put_u32(&h, t->prefix[i]);
-    put_u32(&h, t->nsuffix);
-    for (uint32_t i = 0; i < t->nsuffix; i++)
-        put_u32(&h, t->suffix[i]);
-    put_u32(&h, (uint32_t)t->bos);
-    put_u32(&h, (uint32_t)t->eos);
-    put_u32(&h, (uint32_t)t->pad);
-    put_u32(&h, (uint32_t)t->unk);
-    sha256_end(&h, t->digest);
-}
-
-static bool check_ids(const struct tokenizer *t, struct err *e)
-{
-    const struct {
-        const char *name;
-        int64_t id;
-    } one[] = {{"bos", t->bos}, {"eos", t->eos}, {"pad", t->pad}, {"unk", t->unk}};
-
-    for (size_t i = 0; i < sizeof(one) / sizeof(*one); i++)
-        if (one[i].id < -1 || one[i].id >= (int64_t)t->n ||
-            (one[i].id >= 0 && !t->piece[one[i].id].content.p))
-            return err_set(e, ERR_FORMAT, "the %s token's id %lld is not in the vocabulary",
-                           one[i].name, (long long)one[i].id);
-    for (uint32_t i = 0; i < t->nprefix + t->nsuffix; i++) {
-        uint32_t id = i < t->nprefix ? t->prefix[i] : t->suffix[i - t->nprefix];
-        if (id >= t->n || !t->piece[id].content.p)
-            return err_set(e, ERR_FORMAT, "the template's token id %u is not in the vocabulary",
-                           id);
-    }
-    return true;
-}
-
-/* Report text must not be able to spell a special token: neither as a byte nor by merging. (The
- * token for unknown bytes is what a file says it is.) */
-static bool check_specials(const struct tokenizer *t, struct err *e)
-{
-    for (uint32_t i = 0; i < t->n + t->nmerges; i++) {
-        uint32_t id = i < t->n ? i : t->merge[i - t->n].product;
-        const struct tok_piece *p = &t->piece[id];
-        if (!(p->flags & TOK_P_SPECIAL) || (int32_t)id == t->model_unk) continue;
-        bool byte = (p->flags & TOK_P_VOCAB) && (p->flags & TOK_P_MAPPED) && p->bytes.n == 1;
-        if (byte || i >= t->n)
-            return err_set(e, ERR_FORMAT,
-                           "token %u is marked special, but ordinary text makes it too: mark it "
-                           "as not special",
-                           id);
-    }
-    return true;
-}
-
-bool tok_def_finish(struct tokenizer *t, struct err *e)
-{
-    if (!check_ids(t, e) || !check_specials(t, e) || !build_pairs(t, e)) return false;
-    if (!build_set(t, 0, e) || !build_set(t, 1, e)) return false;
-    for (uint32_t b = 0; b < 256; b++) {
-        char c = (char)b;
-        t->byte_id[b] = tok_find_bytes(t, &c, 1);
-    }
-    make_digest(t);
     return true;
 }
 

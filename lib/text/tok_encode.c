@@ -2,6 +2,10 @@
  * From text to ids: added tokens, words, the cache of words, and the merge engine for what the
  * cache does not hold. Reports repeat themselves: 98 % of their words are in the cache.
  *
+ * A stretch is text between two added tokens. What a normaliser does to it is put off until a word
+ * is not in the cache (T5, BERT), where a cut of the raw text commutes with it; otherwise (NFC, the
+ * blank in front) it is done to the whole stretch first.
+ *
  * The cache never changes a result; it is per thread and bounded:
  *   short words (up to 15 bytes and 3 ids): one 32-byte slot, two slots a cache line; a newcomer
  *     pushes the first one to the second place.
@@ -35,8 +39,8 @@ struct short_line {
     struct short_slot way[2];
 };
 struct long_slot {
-    uint64_t hash;
-    uint32_t at; /* in the block: key, then ids */
+    uint64_t hash; /* of the word, and of what else the ids depend on */
+    uint32_t at;   /* in the block: key, then ids */
     uint16_t nkey, nids;
 };
 
@@ -47,8 +51,12 @@ struct tok_cache {
     uint8_t *block;
     uint32_t block_used;
     struct tok_bpe bpe;
-    struct sbuf repaired; /* ill-formed input, mended */
-    struct sbuf prefixed; /* a stretch with a blank in front */
+    struct sbuf repaired;   /* ill-formed input, mended */
+    struct sbuf normalised; /* a stretch in which added tokens are looked for */
+    struct sbuf prefixed;   /* a stretch with a blank in front */
+    const char *begin;      /* of the text being encoded */
+    bool plain, ascii;      /* the mode; no byte of the text is 0x80 or above */
+    uint64_t tag;           /* part of every key: 1 where the mode matters */
 };
 
 void tok_cache_close(struct tok_cache *c)
@@ -59,6 +67,7 @@ void tok_cache_close(struct tok_cache *c)
     mem_free(c->block);
     tok_bpe_free(&c->bpe);
     sbuf_free(&c->repaired);
+    sbuf_free(&c->normalised);
     sbuf_free(&c->prefixed);
     mem_free(c);
 }
@@ -70,8 +79,10 @@ bool tok_cache_open(const struct tokenizer *t, struct tok_cache **out, struct er
     *out = NULL;
     if (!c) return false;
     c->t = t;
+    tok_bpe_init(&c->bpe);
     sbuf_init(&c->repaired, 3 * (size_t)TOK_MAX_TEXT);
-    sbuf_init(&c->prefixed, 3 * (size_t)TOK_MAX_TEXT + 1);
+    sbuf_init(&c->normalised, 32 * (size_t)TOK_MAX_TEXT); /* NFC of one character: up to 4 */
+    sbuf_init(&c->prefixed, 32 * (size_t)TOK_MAX_TEXT);
     c->lines = mem_aligned(64, SHORT_LINES * sizeof(*c->lines), e);
     if (c->lines) c->longs = mem_calloc(LONG_SLOTS, sizeof(*c->longs), e);
     if (c->longs) c->block = mem_alloc(LONG_BLOCK, e);
@@ -118,7 +129,7 @@ static bool long_word(struct tok_cache *c, const char *p, size_t n, struct tok_i
                       struct err *e)
 {
     size_t first = out->n, nids;
-    uint64_t hash = hash_xxh64(p, n, 0);
+    uint64_t hash = hash_xxh64(p, n, c->tag);
     struct long_slot *s = &c->longs[hash % LONG_SLOTS];
 
     if (s->nkey == n && s->hash == hash && memcmp(c->block + s->at, p, n) == 0) {
@@ -127,7 +138,7 @@ static bool long_word(struct tok_cache *c, const char *p, size_t n, struct tok_i
         out->n += s->nids;
         return true;
     }
-    if (!tok_bpe_word(c->t, &c->bpe, p, n, out, e)) return false;
+    if (!tok_word(c->t, &c->bpe, (struct str){p, n}, c->plain, out, e)) return false;
     nids = out->n - first;
     if (n <= SHORT_KEY && nids <= SHORT_IDS) return true; /* the caller keeps those */
     size_t need = n + nids * sizeof(*out->ids);
@@ -195,7 +206,7 @@ struct probe {
 static inline bool put_word(struct tok_cache *c, const struct probe *pr, const char *p, size_t n,
                             struct tok_ids *out, struct err *e)
 {
-    if (n > LONG_KEY) return tok_bpe_word(c->t, &c->bpe, p, n, out, e);
+    if (n > LONG_KEY) return tok_word(c->t, &c->bpe, (struct str){p, n}, c->plain, out, e);
     if (n > SHORT_KEY) return long_word(c, p, n, out, e);
     struct short_line *line = &c->lines[pr->line];
     const struct short_slot *s = line->way;
@@ -222,6 +233,7 @@ static bool encode_words(struct tok_cache *c, struct str text, struct tok_ids *o
             size_t n = ends[i] - from;
             if (n > SHORT_KEY) continue;
             probe[i].key = key_of(text.p + from, n, text.n - from);
+            probe[i].key.hi ^= c->tag << (LAST_BYTE_SHIFT + 7);
             probe[i].line = key_line(probe[i].key);
             __builtin_prefetch(&c->lines[probe[i].line]);
         }
@@ -232,42 +244,62 @@ static bool encode_words(struct tok_cache *c, struct str text, struct tok_ids *o
     return true;
 }
 
-static bool encode_stretch(struct tok_cache *c, struct str text, struct tok_ids *out, struct err *e)
+/* A stretch of the text as it came, or as a normaliser with added tokens left it (`done`). */
+static bool encode_stretch(struct tok_cache *c, struct str text, bool done, struct tok_ids *out,
+                           struct err *e)
 {
-    if (!c->t->prefix_space || text.n == 0 || text.p[0] == ' ')
-        return encode_words(c, text, out, e);
+    const struct tokenizer *t = c->t;
+    bool sp = t->engine == TOK_SP_BPE, prefix = t->prefix_space;
+    bool nfc = t->norm == TOK_NORM_NFC && !done && !c->ascii;
+    bool meta = sp && !c->ascii && str_find(text, STR(TOK_METASPACE), 0) != SIZE_MAX;
+
+    if (text.n == 0) return true;
+    if (t->prefix_first && text.p != c->begin) prefix = false;
+    if (text.p[0] == ' ' || (sp && str_starts(text, STR(TOK_METASPACE)))) prefix = false;
+    if (t->norm == TOK_NORM_PREPEND) prefix = !done;
+    if (!prefix && !nfc && !meta) return encode_words(c, text, out, e);
     sbuf_clear(&c->prefixed);
-    return sbuf_putc(&c->prefixed, ' ', e) && sbuf_put(&c->prefixed, text, e) &&
-           encode_words(c, sbuf_str(&c->prefixed), out, e);
+    if (prefix && !sbuf_putc(&c->prefixed, ' ', e)) return false;
+    bool ok = nfc    ? tok_norm_nfc(text, &c->prefixed, e)
+              : meta ? tok_norm_blanks(text, &c->prefixed, e)
+                     : sbuf_put(&c->prefixed, text, e);
+    return ok && encode_words(c, sbuf_str(&c->prefixed), out, e);
 }
 
 /* Text between the matches of one pass goes to the next pass, and in the end to the words. */
-static bool encode_normalised(struct tok_cache *c, struct str text, bool plain, struct tok_ids *out,
+static bool encode_normalised(struct tok_cache *c, struct str text, struct tok_ids *out,
                               struct err *e)
 {
     size_t at = 0, floor = 0;
+    const struct tok_set *set = &c->t->set[1];
     struct tok_hit hit;
+    bool done = c->t->norm != TOK_NORM_NONE;
 
-    while (tok_added_next(c->t, 1, text, plain, floor, &at, &hit)) {
-        if (!encode_stretch(c, str_sub(text, floor, hit.from), out, e)) return false;
+    if (set->n == 0 || (c->plain && !set->any_plain)) return encode_stretch(c, text, false, out, e);
+    if (done) {
+        sbuf_clear(&c->normalised);
+        if (!tok_norm_stretch(c->t, text, &c->normalised, e)) return false;
+        text = sbuf_str(&c->normalised);
+    }
+    while (tok_added_next(c->t, 1, text, c->plain, floor, &at, &hit)) {
+        if (!encode_stretch(c, str_sub(text, floor, hit.from), done, out, e)) return false;
         if (!tok_ids_put(out, hit.id, e)) return false;
         floor = hit.to;
     }
-    return encode_stretch(c, str_sub(text, floor, text.n), out, e);
+    return encode_stretch(c, str_sub(text, floor, text.n), done, out, e);
 }
 
-static bool encode_raw(struct tok_cache *c, struct str text, bool plain, struct tok_ids *out,
-                       struct err *e)
+static bool encode_raw(struct tok_cache *c, struct str text, struct tok_ids *out, struct err *e)
 {
     size_t at = 0, floor = 0;
     struct tok_hit hit;
 
-    while (tok_added_next(c->t, 0, text, plain, floor, &at, &hit)) {
-        if (!encode_normalised(c, str_sub(text, floor, hit.from), plain, out, e)) return false;
+    while (tok_added_next(c->t, 0, text, c->plain, floor, &at, &hit)) {
+        if (!encode_normalised(c, str_sub(text, floor, hit.from), out, e)) return false;
         if (!tok_ids_put(out, hit.id, e)) return false;
         floor = hit.to;
     }
-    return encode_normalised(c, str_sub(text, floor, text.n), plain, out, e);
+    return encode_normalised(c, str_sub(text, floor, text.n), out, e);
 }
 
 static void shrink(struct sbuf *b)
@@ -295,14 +327,19 @@ bool tokenizer_encode(struct tok_cache *c, struct str text, enum tok_mode mode, 
         if (!utf8_repair(text, &c->repaired, &bad, e)) return false;
         text = sbuf_str(&c->repaired);
     }
+    c->begin = text.p;
+    c->plain = mode == TOK_PLAIN;
+    c->ascii = utf8_ascii(text);
+    c->tag = t->engine == TOK_UNIGRAM && !c->plain;
     if (mode == TOK_FULL && !put_all(out, t->prefix, t->nprefix, e)) goto out;
-    if (!encode_raw(c, text, mode == TOK_PLAIN, out, e)) goto out;
+    if (!encode_raw(c, text, out, e)) goto out;
     if (mode == TOK_FULL && !put_all(out, t->suffix, t->nsuffix, e)) goto out;
     ok = true;
 out:
     if (!ok) out->n = first;
     shrink(&c->repaired);
+    shrink(&c->normalised);
     shrink(&c->prefixed);
-    if (c->bpe.sym_cap * sizeof(*c->bpe.sym) > KEEP_BYTES) tok_bpe_free(&c->bpe);
+    if (tok_bpe_bytes(&c->bpe) > KEEP_BYTES) tok_bpe_free(&c->bpe);
     return ok;
 }

@@ -2,18 +2,21 @@
  * text/tok_impl - the inside of a tokenizer: what a file said, and the tables made from it. Private
  * to lib/text.
  *
- * A reader (tok_json, tok_gguf) fills the first half of struct tokenizer through the tok_def_*
- * functions; tok_def_finish checks it and builds the second half. After that nothing changes.
+ * A reader (tok_json, tok_sp, tok_vocab, tok_gguf) fills the first half of struct tokenizer through
+ * the tok_def_* functions; tok_def_finish checks it and builds the second half. After that nothing
+ * changes.
  *
- * Pieces of byte-level BPE are written in files with one printable character a byte (GPT-2's byte
- * map). Here `content` is the file's form and `bytes` the text it stands for; encoding only ever
- * looks at bytes.
+ * Pieces are written in files in a form of their own: byte-level BPE has one printable character a
+ * byte (GPT-2's byte map), SentencePiece writes U+2581 (the metaspace) for a blank. Here `content`
+ * is the file's form and `bytes` the text it stands for; encoding only ever looks at bytes. So in
+ * the SentencePiece families a blank and a literal U+2581 in a text are the same from the start.
  */
 #pragma once
 #include <stdint.h>
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/json.h"
 #include "base/str.h"
 #include "text/tokenizer.h"
 
@@ -26,31 +29,64 @@
 #define TOK_MAX_TEXT   (64u << 20) /* bytes of one text to encode */
 #define TOK_MAX_AFFIX  64u         /* ids a template puts before or behind */
 #define TOK_NO_ID      UINT32_MAX
+#define TOK_METASPACE  "\xE2\x96\x81" /* U+2581 */
 
+enum tok_engine { TOK_BYTE_BPE, TOK_SP_BPE, TOK_UNIGRAM, TOK_WORDPIECE };
+enum tok_norm {
+    TOK_NORM_NONE,
+    TOK_NORM_PREPEND,  /* SentencePiece, legacy: a blank in front of every stretch of text */
+    TOK_NORM_NFC,      /* ModernBERT */
+    TOK_NORM_BERT,     /* BertNormalizer */
+    TOK_NORM_CHARSMAP, /* T5's Precompiled */
+};
+enum tok_decoder {
+    TOK_DECODE_BYTES,     /* pieces are bytes */
+    TOK_DECODE_SP,        /* byte tokens are joined; one blank at the front goes */
+    TOK_DECODE_METASPACE, /* T5: the first piece loses its blanks */
+    TOK_DECODE_WORDPIECE, /* blanks between words, none before ## */
+};
 enum {
-    TOK_P_VOCAB = 1,   /* in the model's vocabulary */
-    TOK_P_MAPPED = 2,  /* content is in the byte map's alphabet: bytes can be found in text */
-    TOK_P_ADDED = 4,   /* in the list of added tokens */
-    TOK_P_SPECIAL = 8, /* an added token marked special */
+    TOK_P_VOCAB = 1,    /* in the model's vocabulary */
+    TOK_P_MAPPED = 2,   /* content is in the byte map's alphabet: bytes can be found in text */
+    TOK_P_ADDED = 4,    /* in the list of added tokens */
+    TOK_P_SPECIAL = 8,  /* an added token marked special */
+    TOK_P_BYTE = 16,    /* <0xHH> of byte fallback */
+    TOK_P_RENAMED = 32, /* shown is not content */
 };
 struct tok_piece {
     struct str content; /* p == NULL: the id is not used */
     struct str bytes;
+    struct str shown; /* what a decoder gets: content, or an added token's normalised form */
     uint32_t flags;
 };
 struct tok_added {
     struct str content;
+    struct str match; /* what is looked for: content, normalised if the token is */
     uint32_t id;
     bool special, single_word, lstrip, rstrip;
     bool normalized; /* matched in the second pass */
 };
 struct tok_merge {
     uint32_t left, right, product;
+    uint32_t rank; /* its index, unless SentencePiece scores say otherwise */
 };
 enum tok_split {
     TOK_SPLIT_NONE,   /* each stretch of text is one word */
     TOK_SPLIT_GPT2,   /* GPT-2's regular expression */
     TOK_SPLIT_LLAMA3, /* Llama-3's */
+    TOK_SPLIT_CUTS,   /* SentencePiece: wherever no piece can span (tok_split.c) */
+    TOK_SPLIT_BLANKS, /* T5: white space; see tok_unigram.c */
+    TOK_SPLIT_BERT,   /* white space and punctuation */
+};
+/* Classes of bytes for TOK_SPLIT_CUTS. */
+enum tok_cut {
+    TOK_CUT_BLANK,
+    TOK_CUT_CTRL,
+    TOK_CUT_LETTER,
+    TOK_CUT_DIGIT,
+    TOK_CUT_OTHER,
+    TOK_CUT_HIGH,
+    TOK_CUTS
 };
 /* One pass of added-token matching: indexes into added[], sorted by content. */
 struct tok_set {
@@ -64,13 +100,23 @@ struct tok_pair {
     uint64_t key;
     uint32_t rank, product;
 };
+/* Pieces as a tree of bytes, for Unigram and WordPiece; node 0 is the root. */
+struct tok_edge {
+    uint32_t key; /* node << 8 | byte; UINT32_MAX: free */
+    uint32_t to;
+};
+struct tok_trie {
+    struct tok_edge *edge;
+    uint32_t *id; /* of each node: id + 1, or 0 */
+    uint32_t mask, nodes;
+};
 
 struct tokenizer {
     struct arena arena; /* owns all below */
     /* what the file said */
     uint32_t n; /* ids below this */
     struct tok_piece *piece;
-    struct tok_merge *merge; /* index = rank */
+    struct tok_merge *merge;
     uint32_t nmerges, merge_cap;
     struct tok_added *added;
     uint32_t nadded, added_cap;
@@ -78,6 +124,18 @@ struct tokenizer {
     bool digits;       /* single digits are words of their own, before the split */
     bool prefix_space; /* a stretch that does not begin with a blank gets one */
     bool ignore_merges, fuse_unk;
+    enum tok_engine engine;
+    enum tok_norm norm;
+    enum tok_decoder decoder;
+    bool prefix_first;  /* prefix_space, but only where the text begins */
+    bool split_blanks;  /* SentencePiece: each metaspace begins a word */
+    bool byte_fallback; /* characters without a piece become bytes */
+    bool bert_clean, bert_cjk, bert_lower, bert_strip;
+    bool cleanup;       /* the WordPiece decoder takes blanks before punctuation out */
+    uint32_t max_word;  /* WordPiece: characters of a word that is looked at */
+    struct str subword; /* WordPiece: "##" */
+    double *score;      /* Unigram, by id */
+    struct str charsmap;
     int32_t model_unk; /* for bytes that have no piece; -1: they are dropped */
     uint32_t prefix[TOK_MAX_AFFIX], suffix[TOK_MAX_AFFIX];
     uint32_t nprefix, nsuffix;
@@ -89,7 +147,12 @@ struct tokenizer {
     uint64_t pair_mask;
     uint32_t *by_bytes; /* id + 1; 0: free */
     uint64_t bytes_mask;
-    struct tok_set set[2]; /* raw pass, normalised pass */
+    struct tok_set set[2];          /* raw pass, normalised pass */
+    uint32_t fallback[256];         /* byte -> its <0xHH> */
+    bool spans[TOK_CUTS][TOK_CUTS]; /* some piece holds these two classes side by side */
+    struct tok_trie trie;
+    uint32_t subword_node; /* WordPiece: where "##" leads, or TOK_NO_ID */
+    double unk_score;
     uint8_t digest[32];
 };
 
@@ -109,14 +172,43 @@ MUST_CHECK bool tok_def_prefix(struct tokenizer *t, const uint32_t *ids, size_t 
 MUST_CHECK bool tok_def_suffix(struct tokenizer *t, const uint32_t *ids, size_t n, struct err *e);
 MUST_CHECK bool tok_def_finish(struct tokenizer *t, struct err *e);
 
-/* ---- readers */
-MUST_CHECK bool tok_json_open(const char *path, struct tokenizer **out, struct err *e);
-MUST_CHECK bool tok_gguf_open(const char *path, struct tokenizer **out, struct err *e);
-/* From memory, for tests and fuzzing; the result is finished. */
+/* ---- readers: from memory; the result is finished. dir: where the files beside it lie, NULL for
+ * none (tests, fuzzing) */
 MUST_CHECK bool tok_json_parse(struct str text, struct tokenizer **out, struct err *e);
+MUST_CHECK bool tok_json_read(struct str text, const char *dir, struct tokenizer **out,
+                              struct err *e);
+MUST_CHECK bool tok_gguf_open(const char *path, struct tokenizer **out, struct err *e);
 MUST_CHECK bool tok_gguf_parse(struct str file, struct tokenizer **out, struct err *e);
+/* tokenizer.model: SentencePiece's protobuf. */
+MUST_CHECK bool tok_sp_read(struct str file, const char *dir, struct tokenizer **out,
+                            struct err *e);
+/* vocab.json with merges.txt (GPT-2, RoBERTa), vocab.txt (BERT). */
+MUST_CHECK bool tok_merges_read(struct str vocab, struct str merges, const char *dir,
+                                struct tokenizer **out, struct err *e);
+MUST_CHECK bool tok_vocab_read(struct str vocab, const char *dir, struct tokenizer **out,
+                               struct err *e);
+/* Normalizer, pre-tokenizer, post-processor and decoder of a tokenizer.json (tok_json_parts.c). */
+MUST_CHECK bool tok_json_parts(struct tokenizer *t, const json_t *root, struct err *e);
+bool tok_json_none(const json_t *j);
+bool tok_json_is(const json_t *obj, const char *type);
+MUST_CHECK bool tok_json_flag(const json_t *obj, const char *key, bool missing, bool *out,
+                              struct err *e);
+MUST_CHECK bool tok_json_id(const json_t *j, uint32_t *out, struct err *e);
+/* The component's type is not one that is known. */
+bool tok_json_refuse(const char *what, const json_t *obj, struct err *e);
 /* bos, eos, pad, unk and the chat template from the files beside tokenizer.json. Before finish. */
 MUST_CHECK bool tok_config_read(struct tokenizer *t, const char *dir, struct err *e);
+
+/* s with metaspaces as blanks, into out (room for s.n bytes); returns the length. */
+size_t tok_blanks(struct str s, char *out);
+static inline enum tok_cut tok_cut_class(uint8_t b)
+{
+    if (b >= 0x80) return TOK_CUT_HIGH;
+    if (b == ' ') return TOK_CUT_BLANK;
+    if (b < ' ' || b == 0x7F) return TOK_CUT_CTRL;
+    if (b >= '0' && b <= '9') return TOK_CUT_DIGIT;
+    return (b | 0x20) >= 'a' && (b | 0x20) <= 'z' ? TOK_CUT_LETTER : TOK_CUT_OTHER;
+}
 
 /* ---- lookups */
 /* Id of a piece of the vocabulary that stands for these bytes, or TOK_NO_ID. */
@@ -149,16 +241,55 @@ size_t tok_split_words(const struct tokenizer *t, const char *text, size_t n, si
 /* Room for `more` ids. */
 MUST_CHECK bool tok_ids_reserve(struct tok_ids *v, size_t more, struct err *e);
 
-/* ---- tok_bpe.c: merging inside one word */
-struct tok_bpe {
+/* ---- engines: the ids of one word that tok_split_words found */
+struct tok_bpe {   /* scratch of the engines */
     uint32_t *sym; /* id, previous, next of each symbol */
     size_t sym_cap;
     uint64_t *heap;
     size_t heap_cap;
+    struct tok_node *node; /* Viterbi */
+    size_t node_cap;
+    struct sbuf norm, word; /* the word normalised, one part of it */
 };
+void tok_bpe_init(struct tok_bpe *b);
 void tok_bpe_free(struct tok_bpe *b);
+size_t tok_bpe_bytes(const struct tok_bpe *b);
+/* plain: special tokens are not made from text. */
+MUST_CHECK bool tok_word(const struct tokenizer *t, struct tok_bpe *b, struct str word, bool plain,
+                         struct tok_ids *out, struct err *e);
 MUST_CHECK bool tok_bpe_word(const struct tokenizer *t, struct tok_bpe *b, const char *p, size_t n,
                              struct tok_ids *out, struct err *e);
+MUST_CHECK bool tok_unigram_word(const struct tokenizer *t, struct tok_bpe *b, struct str word,
+                                 bool plain, struct tok_ids *out, struct err *e);
+MUST_CHECK bool tok_wordpiece_word(const struct tokenizer *t, struct tok_bpe *b, struct str word,
+                                   struct tok_ids *out, struct err *e);
+/* Tree of all pieces' bytes. */
+MUST_CHECK bool tok_trie_build(struct tokenizer *t, struct err *e);
+static inline uint32_t tok_trie_step(const struct tok_trie *r, uint32_t node, uint8_t byte)
+{
+    uint32_t key = node << 8 | byte;
+    uint32_t i = (uint32_t)(key * 0x9E3779B97F4A7C15u >> 32) & r->mask;
+
+    while (r->edge[i].key != key) {
+        if (r->edge[i].key == UINT32_MAX) return TOK_NO_ID;
+        i = (i + 1) & r->mask;
+    }
+    return r->edge[i].to;
+}
+
+/* ---- tok_norm.c: normalisers; each appends to out */
+MUST_CHECK bool tok_norm_bert(const struct tokenizer *t, struct str text, struct sbuf *out,
+                              struct err *e);
+MUST_CHECK bool tok_norm_nfc(struct str text, struct sbuf *out, struct err *e);
+/* Literal metaspaces become blanks. */
+MUST_CHECK bool tok_norm_blanks(struct str text, struct sbuf *out, struct err *e);
+/* What happens to a whole stretch before added tokens are looked for in it. */
+MUST_CHECK bool tok_norm_stretch(const struct tokenizer *t, struct str text, struct sbuf *out,
+                                 struct err *e);
+/* tok_charsmap.c */
+MUST_CHECK bool tok_charsmap_check(struct str map, struct err *e);
+MUST_CHECK bool tok_charsmap_apply(struct str map, struct str text, struct sbuf *out,
+                                   struct err *e);
 
 /* ---- tok_added.c: added tokens in text */
 struct tok_hit {

@@ -6,12 +6,7 @@
 #include "base/mem.h"
 #include "text/tok_impl.h"
 
-/* Llama 3, 3.1, 3.2, 3.3; recognised by this exact string, done by hand in tok_split.c. */
-const char tok_llama3_regex[] =
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
-    "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-
-static bool is_none(const json_t *j)
+bool tok_json_none(const json_t *j)
 {
     return !j || json_is_null(j);
 }
@@ -19,21 +14,21 @@ static bool is_none(const json_t *j)
 /* none: null, missing or "". */
 static bool is_blank(const json_t *j)
 {
-    return is_none(j) || (json_is_string(j) && json_string_length(j) == 0);
+    return tok_json_none(j) || (json_is_string(j) && json_string_length(j) == 0);
 }
 
-static bool get_flag(const json_t *obj, const char *key, bool missing, bool *out, struct err *e)
+bool tok_json_flag(const json_t *obj, const char *key, bool missing, bool *out, struct err *e)
 {
     const json_t *j = json_object_get(obj, key);
 
     *out = missing;
-    if (is_none(j)) return true;
+    if (tok_json_none(j)) return true;
     if (!json_is_boolean(j)) return err_set(e, ERR_FORMAT, "%s is not true or false", key);
     *out = json_is_true(j);
     return true;
 }
 
-static bool get_id(const json_t *j, uint32_t *out, struct err *e)
+bool tok_json_id(const json_t *j, uint32_t *out, struct err *e)
 {
     if (!json_is_integer(j) || json_integer_value(j) < 0 ||
         json_integer_value(j) >= (json_int_t)TOK_MAX_IDS)
@@ -53,12 +48,12 @@ static const char *type_name(const json_t *obj)
     return s;
 }
 
-static bool is_type(const json_t *obj, const char *name)
+bool tok_json_is(const json_t *obj, const char *name)
 {
     return strcmp(type_name(obj), name) == 0;
 }
 
-static bool refuse(const char *what, const json_t *obj, struct err *e)
+bool tok_json_refuse(const char *what, const json_t *obj, struct err *e)
 {
     return err_set(e, ERR_FORMAT, "%s \"%s\" is not supported", what, type_name(obj));
 }
@@ -72,7 +67,7 @@ static bool read_vocab(struct tokenizer *t, const json_t *vocab, struct err *e)
 
     json_object_foreach((json_t *)vocab, key, v)
     {
-        if (!get_id(v, &id, e)) return false;
+        if (!tok_json_id(v, &id, e)) return false;
         if (!tok_def_piece(t, id, str_of(key), e)) return false;
     }
     return true;
@@ -93,43 +88,113 @@ static bool read_merges(struct tokenizer *t, const json_t *merges, struct err *e
     return true;
 }
 
-static bool check_model(const json_t *model, struct err *e)
+/* BPE: byte-level where the pre-tokenizer is (ByteLevel last), else SentencePiece's. */
+static bool has_byte_level(const json_t *pre)
 {
-    const json_t *merges = json_object_get(model, "merges");
-    const json_t *vocab = json_object_get(model, "vocab");
-    bool fallback;
+    const json_t *list = json_object_get(pre, "pretokenizers");
 
-    if (json_object_get(model, "type") ? !is_type(model, "BPE") : !merges)
-        return refuse("the model", model, e);
-    if (!json_is_object(vocab)) return err_set(e, ERR_FORMAT, "model.vocab is not an object");
-    if (!json_is_array(merges)) return err_set(e, ERR_FORMAT, "model.merges is not a list");
-    if (!is_none(json_object_get(model, "dropout")) &&
+    return tok_json_is(pre, "ByteLevel") ||
+           tok_json_is(json_array_get(list, json_array_size(list) - 1), "ByteLevel");
+}
+
+/* Files older than the "type" key tell themselves apart by what else is there. */
+static bool find_engine(const json_t *root, enum tok_engine *out, struct err *e)
+{
+    const json_t *model = json_object_get(root, "model");
+    const json_t *vocab = json_object_get(model, "vocab");
+    bool typed = json_object_get(model, "type") != NULL;
+    bool merges = json_object_get(model, "merges") != NULL;
+
+    if (typed ? tok_json_is(model, "BPE") : merges)
+        *out = has_byte_level(json_object_get(root, "pre_tokenizer")) ? TOK_BYTE_BPE : TOK_SP_BPE;
+    else if (typed ? tok_json_is(model, "Unigram") : json_is_array(vocab))
+        *out = TOK_UNIGRAM;
+    else if (typed ? tok_json_is(model, "WordPiece")
+                   : json_object_get(model, "continuing_subword_prefix") != NULL)
+        *out = TOK_WORDPIECE;
+    else
+        return tok_json_refuse("the model", model, e);
+    return true;
+}
+
+static bool check_bpe(const json_t *model, struct err *e)
+{
+    if (!json_is_object(json_object_get(model, "vocab")))
+        return err_set(e, ERR_FORMAT, "model.vocab is not an object");
+    if (!json_is_array(json_object_get(model, "merges")))
+        return err_set(e, ERR_FORMAT, "model.merges is not a list");
+    if (!tok_json_none(json_object_get(model, "dropout")) &&
         json_number_value(json_object_get(model, "dropout")) != 0.0)
         return err_set(e, ERR_FORMAT, "model.dropout is not supported: ids would be random");
     if (!is_blank(json_object_get(model, "continuing_subword_prefix")))
         return err_set(e, ERR_FORMAT, "model.continuing_subword_prefix is not supported with BPE");
     if (!is_blank(json_object_get(model, "end_of_word_suffix")))
         return err_set(e, ERR_FORMAT, "model.end_of_word_suffix is not supported with BPE");
-    if (!get_flag(model, "byte_fallback", false, &fallback, e)) return false;
-    if (fallback)
-        return err_set(e, ERR_FORMAT,
-                       "model.byte_fallback (SentencePiece-style BPE) is not "
-                       "supported, only byte-level BPE is");
     return true;
 }
 
-static bool read_model(struct tokenizer *t, const json_t *model, struct err *e)
+static bool set_unk(struct tokenizer *t, const json_t *unk, struct err *e)
 {
-    const json_t *unk = json_object_get(model, "unk_token");
-
-    if (!read_vocab(t, json_object_get(model, "vocab"), e)) return false;
-    if (!read_merges(t, json_object_get(model, "merges"), e)) return false;
-    if (!get_flag(model, "ignore_merges", false, &t->ignore_merges, e)) return false;
-    if (!get_flag(model, "fuse_unk", false, &t->fuse_unk, e)) return false;
-    if (is_blank(unk)) return true;
     struct str s = {json_string_value(unk), json_string_length(unk)};
+
+    if (is_blank(unk)) return true;
     t->model_unk = t->unk = tokenizer_id(t, s);
     return t->unk >= 0 || err_set(e, ERR_FORMAT, "model.unk_token is not in the vocabulary");
+}
+
+static bool read_bpe(struct tokenizer *t, const json_t *model, struct err *e)
+{
+    if (!tok_json_flag(model, "byte_fallback", false, &t->byte_fallback, e)) return false;
+    if (t->byte_fallback && t->engine == TOK_BYTE_BPE)
+        return err_set(e, ERR_FORMAT, "model.byte_fallback with byte-level BPE is not supported");
+    return read_vocab(t, json_object_get(model, "vocab"), e) &&
+           read_merges(t, json_object_get(model, "merges"), e) &&
+           tok_json_flag(model, "ignore_merges", false, &t->ignore_merges, e) &&
+           tok_json_flag(model, "fuse_unk", false, &t->fuse_unk, e) &&
+           set_unk(t, json_object_get(model, "unk_token"), e);
+}
+
+static bool read_unigram(struct tokenizer *t, const json_t *model, struct err *e)
+{
+    const json_t *vocab = json_object_get(model, "vocab");
+    uint32_t unk;
+
+    if (!tok_json_flag(model, "byte_fallback", false, &t->byte_fallback, e)) return false;
+    t->score = arena_alloc(&t->arena, t->n * sizeof(*t->score), e);
+    if (!t->score) return false;
+    for (size_t i = 0; i < json_array_size(vocab); i++) {
+        const json_t *row = json_array_get(vocab, i), *s = json_array_get(row, 0);
+        const json_t *score = json_array_get(row, 1);
+        if (!json_is_string(s) || !json_is_number(score))
+            return err_set(e, ERR_FORMAT, "model.vocab[%zu] is not a piece and its score", i);
+        if (!tok_def_piece(t, i, (struct str){json_string_value(s), json_string_length(s)}, e))
+            return false;
+        t->score[i] = json_number_value(score);
+    }
+    if (!tok_json_id(json_object_get(model, "unk_id"), &unk, e)) return err_wrap(e, "model.unk_id");
+    if (unk >= json_array_size(vocab))
+        return err_set(e, ERR_FORMAT, "model.unk_id %u is not in the vocabulary", unk);
+    t->model_unk = t->unk = (int32_t)unk;
+    return true;
+}
+
+static bool read_wordpiece(struct tokenizer *t, const json_t *model, struct err *e)
+{
+    uint64_t max = 100;
+    struct str prefix = STR("##");
+
+    if (!json_is_object(json_object_get(model, "vocab")))
+        return err_set(e, ERR_FORMAT, "model.vocab is not an object");
+    if (json_object_get(model, "continuing_subword_prefix") &&
+        !json_get_str(model, "continuing_subword_prefix", &prefix, e))
+        return false;
+    if (json_object_get(model, "max_input_chars_per_word") &&
+        !json_get_u64(model, "max_input_chars_per_word", &max, e))
+        return false;
+    t->max_word = max < TOK_MAX_TEXT ? (uint32_t)max : TOK_MAX_TEXT;
+    return arena_str(&t->arena, prefix, &t->subword, e) &&
+           read_vocab(t, json_object_get(model, "vocab"), e) &&
+           set_unk(t, json_object_get(model, "unk_token"), e);
 }
 
 /* ---- added tokens */
@@ -138,145 +203,16 @@ static bool read_added(struct tokenizer *t, const json_t *list, struct err *e)
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *j = json_array_get(list, i);
         struct tok_added a = {0};
-        bool ok = get_id(json_object_get(j, "id"), &a.id, e) &&
+        bool ok = tok_json_id(json_object_get(j, "id"), &a.id, e) &&
                   json_get_str(j, "content", &a.content, e) &&
-                  get_flag(j, "special", false, &a.special, e) &&
-                  get_flag(j, "single_word", false, &a.single_word, e) &&
-                  get_flag(j, "lstrip", false, &a.lstrip, e) &&
-                  get_flag(j, "rstrip", false, &a.rstrip, e) &&
-                  get_flag(j, "normalized", !a.special, &a.normalized, e) &&
+                  tok_json_flag(j, "special", false, &a.special, e) &&
+                  tok_json_flag(j, "single_word", false, &a.single_word, e) &&
+                  tok_json_flag(j, "lstrip", false, &a.lstrip, e) &&
+                  tok_json_flag(j, "rstrip", false, &a.rstrip, e) &&
+                  tok_json_flag(j, "normalized", !a.special, &a.normalized, e) &&
                   tok_def_added(t, &a, e);
         if (!ok) return err_wrap(e, "added_tokens[%zu]", i);
     }
-    return true;
-}
-
-/* ---- pre-tokenizer */
-static bool read_byte_level(struct tokenizer *t, const json_t *j, bool *use_regex, struct err *e)
-{
-    return get_flag(j, "add_prefix_space", true, &t->prefix_space, e) &&
-           get_flag(j, "use_regex", true, use_regex, e);
-}
-
-static bool read_split(struct tokenizer *t, const json_t *j, struct err *e)
-{
-    const json_t *pattern = json_object_get(j, "pattern");
-    const char *regex = json_string_value(json_object_get(pattern, "Regex"));
-    const char *behavior = json_string_value(json_object_get(j, "behavior"));
-    bool invert;
-
-    if (!get_flag(j, "invert", false, &invert, e)) return false;
-    if (!regex || strcmp(regex, tok_llama3_regex) != 0)
-        return err_set(e, ERR_FORMAT,
-                       "the pre-tokenizer's Split pattern is not one that is known "
-                       "(Llama-3's)");
-    if (invert || !behavior || strcmp(behavior, "Isolated") != 0)
-        return err_set(e, ERR_FORMAT, "the pre-tokenizer's Split is not \"Isolated\"");
-    t->split = TOK_SPLIT_LLAMA3;
-    return true;
-}
-
-static bool read_digits(struct tokenizer *t, const json_t *j, struct err *e)
-{
-    if (!get_flag(j, "individual_digits", false, &t->digits, e)) return false;
-    return t->digits || err_set(e, ERR_FORMAT,
-                                "the pre-tokenizer's Digits without individual_digits is not "
-                                "supported");
-}
-
-/* ByteLevel, Digits + ByteLevel, or Split + ByteLevel: it has to come last. */
-static bool read_pre_tokenizer(struct tokenizer *t, const json_t *j, struct err *e)
-{
-    const json_t *list = is_type(j, "Sequence") ? json_object_get(j, "pretokenizers") : NULL;
-    size_t n = list ? json_array_size(list) : 1;
-    bool use_regex = false, split = false;
-
-    if (is_none(j)) return err_set(e, ERR_FORMAT, "no pre_tokenizer: not a byte-level BPE");
-    for (size_t i = 0; i < n; i++) {
-        const json_t *p = list ? json_array_get(list, i) : j;
-        bool last = i + 1 == n;
-        if (last && is_type(p, "ByteLevel")) {
-            if (!read_byte_level(t, p, &use_regex, e)) return false;
-        } else if (!last && i == 0 && is_type(p, "Digits")) {
-            if (!read_digits(t, p, e)) return false;
-        } else if (!last && i == 0 && is_type(p, "Split")) {
-            if (!read_split(t, p, e)) return false;
-            split = true;
-        } else {
-            return refuse("here the pre-tokenizer", p, e);
-        }
-    }
-    if (n == 0) return refuse("an empty pre-tokenizer", j, e);
-    if (split && use_regex)
-        return err_set(e, ERR_FORMAT,
-                       "a Split pattern together with ByteLevel.use_regex is not "
-                       "supported");
-    if (t->digits && !use_regex)
-        return err_set(e, ERR_FORMAT, "Digits without ByteLevel.use_regex is not supported");
-    if ((t->digits || split) && t->prefix_space)
-        return err_set(e, ERR_FORMAT,
-                       "ByteLevel.add_prefix_space behind another pre-tokenizer is "
-                       "not supported");
-    if (use_regex) t->split = TOK_SPLIT_GPT2;
-    return true;
-}
-
-/* ---- post-processor */
-static bool read_template(struct tokenizer *t, const json_t *j, struct err *e)
-{
-    const json_t *single = json_object_get(j, "single");
-    const json_t *specials = json_object_get(j, "special_tokens");
-    bool behind = false;
-
-    if (!json_is_array(single)) return err_set(e, ERR_FORMAT, "the template has no \"single\"");
-    /* Before the text: collected first, put in front of what inner processors gave. */
-    uint32_t ids[TOK_MAX_AFFIX];
-    size_t n = 0;
-    for (size_t i = 0; i < json_array_size(single); i++) {
-        const json_t *part = json_array_get(single, i);
-        const json_t *seq = json_object_get(part, "Sequence");
-        const char *id = json_string_value(
-            json_object_get(seq ? seq : json_object_get(part, "SpecialToken"), "id"));
-        if (seq) {
-            if (behind || !id || strcmp(id, "A") != 0)
-                return err_set(e, ERR_FORMAT, "the template's \"single\" is not one text A");
-            if (!tok_def_prefix(t, ids, n, e)) return false;
-            behind = true;
-            n = 0;
-            continue;
-        }
-        const json_t *list = json_object_get(id ? json_object_get(specials, id) : NULL, "ids");
-        if (!json_is_array(list))
-            return err_set(e, ERR_FORMAT, "the template's part %zu has no ids", i);
-        for (size_t k = 0; k < json_array_size(list); k++) {
-            if (n == TOK_MAX_AFFIX) return err_set(e, ERR_LIMIT, "the template is too long");
-            if (!get_id(json_array_get(list, k), &ids[n++], e)) return false;
-        }
-    }
-    if (!behind) return err_set(e, ERR_FORMAT, "the template's \"single\" holds no text");
-    return tok_def_suffix(t, ids, n, e);
-}
-
-/* RobertaProcessing, BertProcessing: cls A sep. */
-static bool read_cls_sep(struct tokenizer *t, const json_t *j, struct err *e)
-{
-    uint32_t cls, sep;
-
-    return get_id(json_array_get(json_object_get(j, "cls"), 1), &cls, e) &&
-           get_id(json_array_get(json_object_get(j, "sep"), 1), &sep, e) &&
-           tok_def_prefix(t, &cls, 1, e) && tok_def_suffix(t, &sep, 1, e);
-}
-
-static bool read_post_processor(struct tokenizer *t, const json_t *j, bool nested, struct err *e)
-{
-    if (is_none(j) || is_type(j, "ByteLevel")) return true; /* ByteLevel only trims offsets */
-    if (is_type(j, "TemplateProcessing")) return read_template(t, j, e);
-    if (is_type(j, "RobertaProcessing") || is_type(j, "BertProcessing"))
-        return read_cls_sep(t, j, e);
-    if (nested || !is_type(j, "Sequence")) return refuse("the post-processor", j, e);
-    const json_t *list = json_object_get(j, "processors");
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if (!read_post_processor(t, json_array_get(list, i), true, e)) return false;
     return true;
 }
 
@@ -287,14 +223,14 @@ static bool max_id(const json_t *vocab, const json_t *added, uint64_t *out, stru
     json_t *v;
     uint32_t id;
 
-    *out = 0;
+    *out = json_array_size(vocab);
     json_object_foreach((json_t *)vocab, key, v)
     {
-        if (!get_id(v, &id, e)) return false;
+        if (!tok_json_id(v, &id, e)) return false;
         if (id >= *out) *out = (uint64_t)id + 1;
     }
     for (size_t i = 0; i < json_array_size(added); i++) {
-        if (!get_id(json_object_get(json_array_get(added, i), "id"), &id, e)) return false;
+        if (!tok_json_id(json_object_get(json_array_get(added, i), "id"), &id, e)) return false;
         if (id >= *out) *out = (uint64_t)id + 1;
     }
     return true;
@@ -304,31 +240,35 @@ static bool read_all(const json_t *root, struct tokenizer **out, struct err *e)
 {
     const json_t *model = json_object_get(root, "model");
     const json_t *added = json_object_get(root, "added_tokens");
-    const json_t *decoder = json_object_get(root, "decoder");
     const json_t *merges = json_object_get(model, "merges");
+    enum tok_engine engine = TOK_BYTE_BPE;
     uint64_t n;
+    bool ok;
 
     if (!json_is_object(root) || !json_is_object(model))
         return err_set(e, ERR_FORMAT, "not a tokenizer.json: there is no \"model\"");
-    if (!check_model(model, e)) return false;
-    if (!is_none(json_object_get(root, "normalizer")))
-        return refuse("the normalizer", json_object_get(root, "normalizer"), e);
-    if (!is_type(decoder, "ByteLevel")) return refuse("the decoder", decoder, e);
+    if (!find_engine(root, &engine, e)) return false;
+    bool bpe = engine == TOK_BYTE_BPE || engine == TOK_SP_BPE;
+    if (bpe && !check_bpe(model, e)) return false;
     if (!max_id(json_object_get(model, "vocab"), added, &n, e)) return false;
-    if (!tok_def_open(n, json_array_size(merges), json_array_size(added), out, e)) return false;
-    return read_model(*out, model, e) && read_added(*out, added, e) &&
-           read_pre_tokenizer(*out, json_object_get(root, "pre_tokenizer"), e) &&
-           read_post_processor(*out, json_object_get(root, "post_processor"), false, e);
+    if (!tok_def_open(n, bpe ? json_array_size(merges) : 0, json_array_size(added), out, e))
+        return false;
+    (*out)->engine = engine;
+    ok = bpe                     ? read_bpe(*out, model, e)
+         : engine == TOK_UNIGRAM ? read_unigram(*out, model, e)
+                                 : read_wordpiece(*out, model, e);
+    return ok && read_added(*out, added, e) && tok_json_parts(*out, root, e);
 }
 
-bool tok_json_parse(struct str text, struct tokenizer **out, struct err *e)
+bool tok_json_read(struct str text, const char *dir, struct tokenizer **out, struct err *e)
 {
     json_t *root = NULL;
     bool ok;
 
     *out = NULL;
     if (!json_parse(text, "tokenizer.json", &root, e)) return false;
-    ok = read_all(root, out, e) && tok_def_finish(*out, e);
+    ok = read_all(root, out, e) && (!dir || tok_config_read(*out, dir, e)) &&
+         tok_def_finish(*out, e);
     json_decref(root);
     if (!ok) {
         tokenizer_close(*out);
@@ -337,27 +277,7 @@ bool tok_json_parse(struct str text, struct tokenizer **out, struct err *e)
     return ok;
 }
 
-bool tok_json_open(const char *path, struct tokenizer **out, struct err *e)
+bool tok_json_parse(struct str text, struct tokenizer **out, struct err *e)
 {
-    const char *slash = strrchr(path, '/');
-    size_t ndir = slash ? (size_t)(slash - path) : 1;
-    json_t *root = NULL;
-    char *dir = NULL;
-    bool ok = false;
-
-    *out = NULL;
-    if (!json_read_file(path, TOK_MAX_FILE, &root, e)) return false;
-    dir = mem_strdup(slash ? path : ".", e);
-    if (!dir) goto out;
-    dir[ndir == 0 ? 1 : ndir] = '\0'; /* "/tokenizer.json" lies in "/" */
-    ok = read_all(root, out, e) && tok_config_read(*out, dir, e) && tok_def_finish(*out, e);
-    if (!ok) err_wrap(e, "%s", path);
-out:
-    mem_free(dir);
-    json_decref(root);
-    if (!ok) {
-        tokenizer_close(*out);
-        *out = NULL;
-    }
-    return ok;
+    return tok_json_read(text, NULL, out, e);
 }

@@ -205,6 +205,10 @@ bool tokenizer_save(const struct tokenizer *t, const char *dir, struct err *e)
     bool ok = false;
 
     sbuf_init(&b, TOK_MAX_FILE);
+    if (t->engine != TOK_BYTE_BPE || t->norm != TOK_NORM_NONE) {
+        err_set(e, ERR_FORMAT, "only byte-level BPE is written");
+        goto out;
+    }
     if (!fs_mkdirs(dir, e)) goto out;
     if (!put_names(t, true, &b, e) || !write_to(dir, "tokenizer_config.json", &b, e)) goto out;
     sbuf_clear(&b);

@@ -193,9 +193,69 @@ static inline size_t llama3_end(const struct scan *s, size_t i)
     return llama3_space_end(s, i);
 }
 
-static inline size_t word_end(const struct scan *s, enum tok_split split, size_t i)
+/* ---- SentencePiece families: where a cut cannot change the ids */
+
+/* Two classes that no piece holds side by side are never merged across. */
+static size_t cuts_end(const bool spans[TOK_CUTS][TOK_CUTS], const struct scan *s, size_t i)
 {
-    return split == TOK_SPLIT_GPT2 ? gpt2_end(s, i) : llama3_end(s, i);
+    enum tok_cut last = tok_cut_class(s->p[i]);
+
+    while (++i < s->n) {
+        enum tok_cut now = tok_cut_class(s->p[i]);
+        if (!spans[last][now]) return i;
+        last = now;
+    }
+    return i;
+}
+
+static inline bool is_blank(uint8_t b)
+{
+    return b == ' ' || b == '\t' || b == '\n' || b == '\r';
+}
+
+/* The next run of blanks begins a word, if both its neighbours are ASCII. */
+static size_t blanks_end(const struct scan *s, size_t i)
+{
+    while (++i < s->n)
+        if (is_blank(s->p[i]) && !is_blank(s->p[i - 1]) && s->p[i - 1] < 0x80 &&
+            (i + 1 == s->n || s->p[i + 1] < 0x80))
+            return i;
+    return i;
+}
+
+static inline bool is_punct(uint8_t b)
+{
+    return b > ' ' && b < 0x7F &&
+           (b < '0' || (b > '9' && b < 'A') || (b > 'Z' && b < 'a') || b > 'z');
+}
+
+/* Words begin at a run of blanks, at each punctuation character without one, and behind it. */
+static size_t bert_end(const struct scan *s, size_t i)
+{
+    while (++i < s->n) {
+        uint8_t a = s->p[i - 1], b = s->p[i];
+        if (is_blank(b) ? !is_blank(a) : is_punct(a) || (is_punct(b) && !is_blank(a))) return i;
+    }
+    return i;
+}
+
+static inline size_t word_end(const struct tokenizer *t, const struct scan *s, size_t i)
+{
+    switch (t->split) {
+    case TOK_SPLIT_NONE:
+        return s->n;
+    case TOK_SPLIT_GPT2:
+        return gpt2_end(s, i);
+    case TOK_SPLIT_LLAMA3:
+        return llama3_end(s, i);
+    case TOK_SPLIT_CUTS:
+        return cuts_end(t->spans, s, i);
+    case TOK_SPLIT_BLANKS:
+        return blanks_end(s, i);
+    case TOK_SPLIT_BERT:
+        return bert_end(s, i);
+    }
+    UNREACHABLE();
 }
 
 #ifdef TOK_HAVE_BLOCKS
@@ -234,21 +294,18 @@ size_t tok_split_words(const struct tokenizer *t, const char *text, size_t n, si
     size_t k = 0, i = from;
 
     CHECK(n < UINT32_MAX);
-    if (t->split == TOK_SPLIT_NONE) {
-        if (i < n && max > 0) ends[k++] = (uint32_t)n;
-        return k;
-    }
     while (i < n && k < max) {
         size_t stop = i;
 #ifdef TOK_HAVE_BLOCKS
         size_t at = i, got = 0;
-        if (s.p[i] < 0x80) got = block_words(&s, t->split, &i, ends + k, max - k, &stop);
+        if (s.p[i] < 0x80 && (t->split == TOK_SPLIT_GPT2 || t->split == TOK_SPLIT_LLAMA3))
+            got = block_words(&s, t->split, &i, ends + k, max - k, &stop);
         k += got;
         if (got > 0 && stop == at + TOK_BLOCK) continue;
 #endif
         /* one by one, past what stopped the block */
         while (k < max && i < n && i <= stop)
-            ends[k++] = (uint32_t)(i = word_end(&s, t->split, i));
+            ends[k++] = (uint32_t)(i = word_end(t, &s, i));
     }
     return k;
 }

@@ -17,6 +17,22 @@ static bool has_magic(const char *path, const char *magic, struct err *e)
     return e->code == ERR_NONE && memcmp(head, magic, sizeof(head)) == 0;
 }
 
+static bool json_open(const char *path, struct tokenizer **out, struct err *e)
+{
+    struct arena a;
+    struct str text;
+    const char *slash = strrchr(path, '/');
+    char dir[4096];
+
+    arena_init(&a, (size_t)TOK_MAX_FILE + (1 << 16));
+    size_t n = slash ? (size_t)(slash - path) : 1;
+    memcpy(dir, slash ? path : ".", n);
+    dir[n] = 0;
+    bool ok = fs_read_file(path, TOK_MAX_FILE, &a, &text, e) && tok_json_read(text, dir, out, e);
+    arena_free(&a);
+    return ok;
+}
+
 bool tokenizer_open(const char *path, struct tokenizer **out, struct err *e)
 {
     struct arena a;
@@ -34,7 +50,7 @@ bool tokenizer_open(const char *path, struct tokenizer **out, struct err *e)
     }
     bool gguf = has_magic(file, "GGUF", e);
     if (e->code != ERR_NONE) goto out;
-    ok = gguf ? tok_gguf_open(file, out, e) : tok_json_open(file, out, e);
+    ok = gguf ? tok_gguf_open(file, out, e) : json_open(file, out, e);
 out:
     if (!ok) err_wrap(e, "read the tokenizer");
     arena_free(&a);
@@ -43,12 +59,18 @@ out:
 
 struct tok_info tokenizer_info(const struct tokenizer *t)
 {
+    static const char *const kinds[] = {[TOK_BYTE_BPE] = "byte-bpe",
+                                        [TOK_SP_BPE] = "sp-bpe",
+                                        [TOK_UNIGRAM] = "unigram",
+                                        [TOK_WORDPIECE] = "wordpiece"};
     struct tok_info i = {.vocab_size = t->n,
                          .bos = t->bos,
                          .eos = t->eos,
                          .pad = t->pad,
                          .unk = t->unk,
-                         .kind = "byte-bpe"};
+                         .kind = kinds[t->engine],
+                         .adds_bos = t->nprefix > 0,
+                         .adds_eos = t->nsuffix > 0};
 
     memcpy(i.digest, t->digest, sizeof(i.digest));
     return i;
@@ -73,23 +95,4 @@ struct str tokenizer_piece(const struct tokenizer *t, uint32_t id)
 bool tokenizer_is_special(const struct tokenizer *t, uint32_t id)
 {
     return id < t->n && (t->piece[id].flags & TOK_P_SPECIAL);
-}
-
-/* Whole characters of `raw` go out; what may still become one stays, unless this is the end. */
-bool tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, bool skip_special,
-                      struct sbuf *out, struct err *e)
-{
-    struct sbuf raw;
-    uint64_t bad = 0;
-    bool ok = false;
-
-    sbuf_init(&raw, out->max_bytes);
-    for (size_t i = 0; i < n; i++) {
-        if (ids[i] >= t->n || (skip_special && tokenizer_is_special(t, ids[i]))) continue;
-        if (!sbuf_put(&raw, t->piece[ids[i]].bytes, e)) goto out;
-    }
-    ok = utf8_repair(sbuf_str(&raw), out, &bad, e);
-out:
-    sbuf_free(&raw);
-    return ok;
 }

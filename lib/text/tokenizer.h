@@ -3,13 +3,19 @@
  *
  * The main idea: report text is always encoded in *plain* mode, in which a literal "<|im_end|>"
  * inside a report is ordinary text; only prompts (text/prompt.h) place special tokens, by id. A
- * tokenizer is read from tokenizer.json, a folder holding one, or GGUF metadata; an unknown
- * component is refused by name, never ignored.
+ * component that is not known is refused by name, never ignored.
  *
- * Read today: byte-level BPE (GPT-2, RoBERTa, SmolLM2/StarCoder2, Llama 3). Refused today:
- * SentencePiece-style BPE, Unigram, WordPiece, normalizers. A file in which ordinary text can spell
- * a special token is refused too. As the reference does, a byte that has no piece and no unknown
- * token (SmolLM2 lacks some control characters) gives no id.
+ * Four engines: byte-level BPE (GPT-2, RoBERTa, SmolLM2/StarCoder2, Llama 3, ModernBERT),
+ * SentencePiece BPE (Llama 1 and 2, Alpaca, MedAlpaca, Mistral v0.1 to v0.3), Unigram (T5,
+ * Flan-T5), WordPiece (BERT). Six sources: tokenizer.json; tokenizer.model or spiece.model
+ * (SentencePiece); vocab.json with merges.txt; vocab.txt; GGUF metadata (llama, gpt2, t5); each
+ * file but GGUF also as .gz. A Llama or Mistral tokenizer.json and the tokenizer.model beside it
+ * may differ in a text's first blank (docs/FORMATS.md): the file that is named, or the first of
+ * that list in a folder, decides.
+ *
+ * A file in which ordinary text can spell a special token is refused; Unigram leaves special pieces
+ * out in plain mode. As the reference does, a byte or character that has no piece, no byte tokens
+ * and no unknown token (SmolLM2 lacks some control characters) gives no id.
  *
  * Immutable after opening; encoding needs a `struct tok_cache` per thread.
  */
@@ -29,12 +35,14 @@ struct tok_info {
     int32_t bos, eos, pad, unk; /* -1: none */
     uint8_t
         digest[32];   /* over the canonical binary form (vocabulary, merges, pre-tokenizer, mode) */
-    const char *kind; /* "byte-bpe", ... */
+    const char *kind; /* "byte-bpe", "sp-bpe", "unigram", "wordpiece" */
+    bool adds_bos, adds_eos; /* the file's template puts tokens in front, behind: T5 only behind */
 };
 
-/* path: tokenizer.json, a model folder, or a .gguf file. tokenizer.json does not name its bos,
- * eos, pad: they come from tokenizer_config.json, special_tokens_map.json or config.json beside
- * it. */
+/* path: one of the files above, or a model folder: its tokenizer.json, else tokenizer.model,
+ * spiece.model, vocab.json and merges.txt, vocab.txt, or the one .gguf file. None of them names its
+ * bos, eos, pad (SentencePiece: only some): they come from tokenizer_config.json,
+ * special_tokens_map.json or config.json beside it. */
 MUST_CHECK bool tokenizer_open(const char *path, struct tokenizer **out, struct err *e);
 void tokenizer_close(struct tokenizer *t);
 struct tok_info tokenizer_info(const struct tokenizer *t);
@@ -71,3 +79,16 @@ MUST_CHECK bool tokenizer_encode(struct tok_cache *c, struct str text, enum tok_
  */
 MUST_CHECK bool tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t n,
                                  bool skip_special, struct sbuf *out, struct err *e);
+
+/* Decoding id by id: the same text in whole characters, as soon as no later id can change it. */
+struct tok_stream {
+    const struct tokenizer *t; /* borrowed */
+    struct sbuf held;          /* bytes that may become a character */
+    bool skip_special, begun, first_seen;
+};
+void tok_stream_init(struct tok_stream *s, const struct tokenizer *t, bool skip_special);
+void tok_stream_free(struct tok_stream *s);
+/* Append what is certain after id. */
+MUST_CHECK bool tok_stream_put(struct tok_stream *s, uint32_t id, struct sbuf *out, struct err *e);
+/* Append the rest; the stream begins anew. */
+MUST_CHECK bool tok_stream_end(struct tok_stream *s, struct sbuf *out, struct err *e);

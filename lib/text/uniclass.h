@@ -14,6 +14,9 @@ enum {
     UNI_SPACE = 4,  /* \s */
     UNI_DIGIT = 8,  /* what the Digits pre-tokenizer splits off: \p{N} and 13 newer code points */
     UNI_WORD = 16,  /* \w */
+    UNI_PUNCT = 32, /* BERT's punctuation */
+    UNI_DROP = 64,  /* what BERT's clean_text deletes: controls, format, unassigned, U+FFFD */
+    UNI_MARK = 128, /* nonspacing marks that uncased BERT deletes */
 };
 
 /* Class bits of a code point below 0x110000. */

@@ -69,6 +69,11 @@ size_t utf8_valid_prefix(struct str s)
     return s.n;
 }
 
+bool utf8_ascii(struct str s)
+{
+    return s.n == 0 || ascii_run(s.p, s.n) == s.n;
+}
+
 bool utf8_valid(struct str s)
 {
     return utf8_valid_prefix(s) == s.n;

@@ -15,6 +15,8 @@
 #define UTF8_REPLACEMENT 0xFFFDu
 
 bool utf8_valid(struct str s);
+/* Are all bytes below 0x80? */
+bool utf8_ascii(struct str s);
 /* Bytes of the longest well-formed prefix; s.n when all of it is. */
 size_t utf8_valid_prefix(struct str s);
 /* First code point of well-formed s (n > 0); *len is its 1 to 4 bytes. */

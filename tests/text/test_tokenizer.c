@@ -273,10 +273,10 @@ static void test_refused(void **state)
     static const struct {
         const char *at, *value, *named;
     } bad[] = {
-        {"normalizer", "{\"type\":\"NFC\"}", "NFC"},
+        {"normalizer", "{\"type\":\"NFKC\"}", "NFKC"},
         {"pre_tokenizer", "{\"type\":\"Metaspace\"}", "Metaspace"},
         {"pre_tokenizer", "null", "pre_tokenizer"},
-        {"pre_tokenizer", "{\"type\":\"Sequence\",\"pretokenizers\":[]}", "empty"},
+        {"pre_tokenizer", "{\"type\":\"Sequence\",\"pretokenizers\":[]}", "Sequence"},
         {"pre_tokenizer",
          "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"
          "\"x\"},\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\"}]}",
@@ -289,9 +289,9 @@ static void test_refused(void **state)
         {"post_processor", "{\"type\":\"TemplateProcessing\",\"single\":[]}", "no text"},
         {"post_processor", "{\"type\":\"RobertaProcessing\",\"cls\":[\"a\",999],\"sep\":[\"b\",1]}",
          "template"},
-        {"decoder", "{\"type\":\"WordPiece\"}", "WordPiece"},
+        {"decoder", "{\"type\":\"CTC\"}", "CTC"},
         {"decoder", "null", "decoder"},
-        {"model", "{\"type\":\"Unigram\",\"vocab\":[]}", "Unigram"},
+        {"model", "{\"type\":\"WordLevel\",\"vocab\":[]}", "WordLevel"},
         {"model", "[]", "model"},
         {"model.vocab", "{}", "empty"},
         {"model.vocab", "{\"a\":-1}", "token id"},

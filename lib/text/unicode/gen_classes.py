@@ -3,15 +3,18 @@
 
     python gen_classes.py RANGES_FOLDER > ../uniclass_table.c
 
-RANGES_FOLDER holds L, N, S and digit.ranges.tsv, dumped from the reference tokenizer (Hugging Face
+RANGES_FOLDER holds L, N, S, digit, bertpunct and bertdrop.ranges.tsv and bert_uncased_extra.map.tsv.gz (its
+empty right sides are the marks), dumped from the reference tokenizer (Hugging Face
 tokenizers 0.23.2); word.ranges.tsv stands beside this script (dump_word.py). The result is one sorted
 list of runs, each `first code point << 8 | class bits`, and for each page of 256 code points below
 U+20000 the run that its first code point is in.
 """
+import gzip
 import os
 import sys
 
-BITS = {"L": 1, "N": 2, "S": 4, "digit": 8, "word": 16}
+BITS = {"L": 1, "N": 2, "S": 4, "digit": 8, "word": 16, "bertpunct": 32, "bertdrop": 64}
+MARK = 128
 PAGES = 0x200
 
 
@@ -37,6 +40,11 @@ def main():
         for first, last in ranges(os.path.join(where, name + ".ranges.tsv")):
             for cp in range(first, last + 1):
                 bits[cp] |= bit
+    with gzip.open(os.path.join(folder, "bert_uncased_extra.map.tsv.gz"), "rt", encoding="ascii") as f:
+        for line in f:
+            cp, to = line.rstrip("\n").split("\t")
+            if not to:
+                bits[int(cp, 16)] |= MARK
     runs = [cp << 8 | bits[cp] for cp in range(0x110000) if cp == 0 or bits[cp] != bits[cp - 1]]
     starts = [r >> 8 for r in runs]
     pages, at = [], 0

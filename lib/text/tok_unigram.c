@@ -1,0 +1,136 @@
+/*
+ * Unigram (T5): the pieces of a word with the largest sum of scores (huggingface/tokenizers
+ * src/models/unigram/model.rs, encode_optimized): sums in double, from left to right; of equal
+ * paths to a place the first found stays, that is the one with the earlier start; a character
+ * without a piece of its own costs the worst score less 10; unknown neighbours are one id.
+ *
+ * A word here is what lies between two blanks of the raw text, with the blanks in front of it;
+ * it is normalised, split at white space, and each part gets a metaspace in front. Cutting the
+ * raw text at a blank is safe between ASCII bytes, because a grapheme cluster, which the
+ * charsmap looks at, never spans two of them but CR LF, and tok_charsmap_check refuses maps that
+ * make text of a blank.
+ */
+#include "base/mem.h"
+#include "text/tok_impl.h"
+#include "text/uniclass.h"
+#include "text/utf8.h"
+
+struct tok_node {
+    double score;  /* best sum of a path to here */
+    uint32_t from; /* where its last piece begins; UINT32_MAX: no path yet */
+    uint32_t id;
+    uint32_t next; /* where the piece that begins here ends, once the best path is known */
+};
+
+/* A path to byte `to` by the piece id; the better one stays. */
+static inline void offer(struct tok_node *node, uint32_t from, uint32_t to, uint32_t id,
+                         double score)
+{
+    if (node[to].from != UINT32_MAX && !(score > node[to].score)) return;
+    node[to] = (struct tok_node){score, from, id, 0};
+}
+
+static void best_path(const struct tokenizer *t, struct tok_node *node, struct str s, bool plain)
+{
+    size_t len;
+
+    for (size_t i = 1; i <= s.n; i++)
+        node[i].from = UINT32_MAX;
+    node[0] = (struct tok_node){0};
+    for (size_t at = 0; at < s.n; at += len) {
+        bool single = false;
+        uint32_t where = 0;
+        double till = node[at].score;
+        utf8_decode(str_sub(s, at, s.n), &len);
+        for (size_t i = at; i < s.n; i++) {
+            where = tok_trie_step(&t->trie, where, (uint8_t)s.p[i]);
+            if (where == TOK_NO_ID) break;
+            uint32_t id = t->trie.id[where];
+            if (id == 0 || (plain && (t->piece[id - 1].flags & TOK_P_SPECIAL))) continue;
+            offer(node, (uint32_t)at, (uint32_t)i + 1, id - 1, t->score[id - 1] + till);
+            if (i + 1 - at == len) single = true;
+        }
+        if (!single)
+            offer(node, (uint32_t)at, (uint32_t)(at + len), (uint32_t)t->model_unk,
+                  t->unk_score + till);
+    }
+}
+
+/* Unknown text: its bytes, or one id. */
+static bool put_unknown(const struct tokenizer *t, struct str s, struct tok_ids *out, struct err *e)
+{
+    if (!t->byte_fallback) return tok_ids_put(out, (uint32_t)t->model_unk, e);
+    for (size_t i = 0; i < s.n; i++) {
+        const char *p = s.p[i] == ' ' ? TOK_METASPACE : NULL;
+        if (!p && !tok_ids_put(out, t->fallback[(uint8_t)s.p[i]], e)) return false;
+        for (; p && *p; p++)
+            if (!tok_ids_put(out, t->fallback[(uint8_t)*p], e)) return false;
+    }
+    return true;
+}
+
+static bool put_path(const struct tokenizer *t, struct tok_node *node, struct str s,
+                     struct tok_ids *out, struct err *e)
+{
+    for (uint32_t at = (uint32_t)s.n; at > 0; at = node[at].from)
+        node[node[at].from].next = at;
+    for (uint32_t at = 0, to; at < s.n; at = to) {
+        to = node[at].next;
+        uint32_t id = node[to].id;
+        if ((int32_t)id != t->model_unk) {
+            if (!tok_ids_put(out, id, e)) return false;
+            continue;
+        }
+        while (to < s.n && (int32_t)node[node[to].next].id == t->model_unk)
+            to = node[to].next;
+        if (!put_unknown(t, str_sub(s, at, to), out, e)) return false;
+    }
+    return true;
+}
+
+/* s begins with a blank, which stands for its metaspace, and holds no other. */
+static bool put_part(const struct tokenizer *t, struct tok_bpe *b, struct str s, bool plain,
+                     struct tok_ids *out, struct err *e)
+{
+    if (!mem_grow((void **)&b->node, &b->node_cap, s.n + 1, sizeof(*b->node), e)) return false;
+    best_path(t, b->node, s, plain);
+    return put_path(t, b->node, s, out, e);
+}
+
+/* Text without white space, literal metaspaces as blanks. */
+static bool put_dark(const struct tokenizer *t, struct tok_bpe *b, struct str s, bool plain,
+                     struct tok_ids *out, struct err *e)
+{
+    sbuf_clear(&b->word);
+    if (s.p[0] != ' ' && !str_starts(s, STR(TOK_METASPACE)) && !sbuf_putc(&b->word, ' ', e))
+        return false;
+    if (!tok_norm_blanks(s, &b->word, e)) return false;
+    s = sbuf_str(&b->word);
+    for (size_t from = 0, to; from < s.n; from = to) {
+        to = str_find(s, STR(" "), from + 1);
+        if (to == SIZE_MAX) to = s.n;
+        if (!put_part(t, b, str_sub(s, from, to), plain, out, e)) return false;
+    }
+    return true;
+}
+
+bool tok_unigram_word(const struct tokenizer *t, struct tok_bpe *b, struct str word, bool plain,
+                      struct tok_ids *out, struct err *e)
+{
+    size_t len, from = 0;
+    struct str s;
+
+    sbuf_clear(&b->norm);
+    if (t->charsmap.n ? !tok_charsmap_apply(t->charsmap, word, &b->norm, e)
+                      : !sbuf_put(&b->norm, word, e))
+        return false;
+    s = sbuf_str(&b->norm);
+    for (size_t i = 0; i <= s.n; i += len) {
+        bool end = i == s.n;
+        len = 1;
+        if (!end && !(uniclass(utf8_decode(str_sub(s, i, s.n), &len)) & UNI_SPACE)) continue;
+        if (i > from && !put_dark(t, b, str_sub(s, from, i), plain, out, e)) return false;
+        from = i + len;
+    }
+    return true;
+}
