@@ -171,6 +171,40 @@ static const struct phrase phrases[] = {
     {"dexa", MOD_OT, false},
 };
 
+/* What names an X-ray in the name of an examination, where nothing else is named. In running text
+ * these words mean less. */
+static const struct phrase views[] = {
+    {"and lateral", MOD_CR, false},
+    {"lateral chest", MOD_CR, false},
+    {"frontal lateral", MOD_CR, false},
+    {"ap chest", MOD_CR, false},
+    {"pa chest", MOD_CR, false},
+    {"chest ap", MOD_CR, false},
+    {"chest pa", MOD_CR, false},
+    {"lateral views", MOD_CR, false},
+    {"pa views", MOD_CR, false},
+    {"ap views", MOD_CR, false},
+    {"2 view", MOD_CR, false},
+    {"3 view", MOD_CR, false},
+    {"4 view", MOD_CR, false},
+    {"5 view", MOD_CR, false},
+    {"1v", MOD_CR, false},
+    {"2v", MOD_CR, false},
+    {"3v", MOD_CR, false},
+    {"4v", MOD_CR, false},
+    {"1vw", MOD_CR, false},
+    {"2vw", MOD_CR, false},
+    {"3vw", MOD_CR, false},
+    {"4vw", MOD_CR, false},
+    {"x xxxx", MOD_CR, false}, /* "x-ray" as de-identification leaves it */
+};
+/* An examination that begins so is of these views; what follows is what it was compared with. */
+static const struct phrase pairs_of_views[] = {
+    {"pa and lateral", MOD_CR, false},
+    {"ap and lateral", MOD_CR, false},
+    {"frontal and lateral", MOD_CR, false},
+};
+
 /* What only one kind of image is described by. These are looked for in the whole text, findings
  * too: they name no other examination. */
 static const struct phrase signs[] = {
@@ -251,13 +285,25 @@ static char lower(char c)
     return (char)tolower((unsigned char)c);
 }
 
-/* Next word of letters and digits at or after *at. */
+static bool is_mark(struct str s, size_t i)
+{
+    return i + 1 < s.n && s.p[i] == '_' && s.p[i + 1] == '_';
+}
+
+/* Next word of letters and digits at or after *at; a de-identification mark is the word "xxxx". */
 static bool next_token(struct str s, size_t *at, struct token *t)
 {
     size_t n = 0, i = *at;
 
-    while (i < s.n && !is_word(s.p[i]))
+    while (i < s.n && !is_word(s.p[i]) && !is_mark(s, i))
         i++;
+    if (is_mark(s, i)) {
+        while (i < s.n && s.p[i] == '_')
+            i++;
+        *t = (struct token){.text = "xxxx"};
+        *at = i;
+        return true;
+    }
     t->capitals = true;
     for (; i < s.n && is_word(s.p[i]); i++) {
         if (s.p[i] >= 'a' && s.p[i] <= 'z') t->capitals = false;
@@ -320,6 +366,43 @@ enum record_modality modality_by_words(struct str text)
         if (hits[order[i]] > 0) return order[i];
     }
     return MOD_UNKNOWN;
+}
+
+/* Up to where the name of an examination goes on to say what it was compared with. */
+static struct str without_comparison(struct str text)
+{
+    struct token t;
+
+    for (size_t at = 0; next_token(text, &at, &t);) {
+        if (strncmp(t.text, "compar", 6) == 0) return str_sub(text, 0, at - strlen(t.text));
+    }
+    return text;
+}
+
+/* Where the first of the phrases begins, or SIZE_MAX. */
+static size_t find_phrase(struct str text, const struct phrase *table, size_t n)
+{
+    struct token t;
+
+    for (size_t at = 0; next_token(text, &at, &t);) {
+        for (size_t i = 0; i < n; i++) {
+            if (matches(text, at, &t, &table[i])) return at - strlen(t.text);
+        }
+    }
+    return SIZE_MAX;
+}
+
+enum record_modality modality_by_name(struct str name)
+{
+    enum record_modality code;
+    size_t pair;
+
+    name = without_comparison(name);
+    pair = find_phrase(name, pairs_of_views, COUNT(pairs_of_views));
+    if (pair != SIZE_MAX && modality_by_words(str_sub(name, 0, pair)) == MOD_UNKNOWN) return MOD_CR;
+    code = modality_by_words(name);
+    if (code == MOD_UNKNOWN && find_phrase(name, views, COUNT(views)) != SIZE_MAX) return MOD_CR;
+    return code;
 }
 
 enum record_modality modality_by_signs(struct str text)
@@ -469,11 +552,11 @@ struct modality_answer modality_of(const struct modality_map *map, const struct 
         return (struct modality_answer){(enum record_modality)column, ORIGIN_COLUMN};
     a = (struct modality_answer){modality_by_code(in->code), ORIGIN_CODE};
     if (a.code != MOD_UNKNOWN) return a;
-    a = (struct modality_answer){modality_by_words(in->description), ORIGIN_DESCRIPTION};
+    a = (struct modality_answer){modality_by_name(in->description), ORIGIN_DESCRIPTION};
     if (a.code != MOD_UNKNOWN) return a;
     /* Who configured the source knows better than its text. */
     if (in->fallback != MOD_UNKNOWN) return (struct modality_answer){in->fallback, ORIGIN_SOURCE};
-    a = (struct modality_answer){modality_by_words(in->examination), ORIGIN_TEXT};
+    a = (struct modality_answer){modality_by_name(in->examination), ORIGIN_TEXT};
     if (a.code == MOD_UNKNOWN) a.code = modality_by_words(in->technique);
     if (a.code == MOD_UNKNOWN) a.code = modality_by_words(in->head);
     if (a.code == MOD_UNKNOWN) a.code = modality_by_signs(in->text);

@@ -31,6 +31,8 @@ struct modality_answer modality_of(const struct modality_map *map, const struct 
 size_t modality_head(struct str text, const struct record_span section[SEC_COUNT]);
 /* By the names of modalities in one text; MOD_UNKNOWN: none. */
 enum record_modality modality_by_words(struct str text);
+/* By the name of an examination: as by words, up to a comparison, and by the views it names. */
+enum record_modality modality_by_name(struct str name);
 /* By words for what is seen; MOD_UNKNOWN: too few, or of several kinds. */
 enum record_modality modality_by_signs(struct str text);
 /* By a CPT code; MOD_UNKNOWN: not one we know. */
