@@ -1,5 +1,7 @@
 #include "model/config_json.h"
 
+#include <stdio.h>
+
 #include "compute/dev.h"
 
 #define MAX_CONFIG_BYTES (1u << 20)
@@ -77,4 +79,14 @@ bool config_act(const json_t *j, const char *key, int *out, struct err *e)
     return err_set(e, ERR_FORMAT,
                    "%s %.40s is not supported, expected gelu, gelu_new, relu or silu", key,
                    name ? name : "(no text)");
+}
+
+json_t *config_float(float v)
+{
+    char text[32];
+    double d;
+    struct err ignored = {0};
+    int n = snprintf(text, sizeof text, "%.7g", (double)v);
+    if (!parse_f64((struct str){text, (size_t)n}, &d, &ignored)) d = (double)v;
+    return json_real(d);
 }

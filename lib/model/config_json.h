@@ -17,5 +17,8 @@ MUST_CHECK bool config_need_u32(const json_t *j, const char *key, uint32_t max, 
 /* Above 0. */
 MUST_CHECK bool config_f64(const json_t *j, const char *key, double *out, struct err *e);
 MUST_CHECK bool config_bool(const json_t *j, const char *key, bool *out, struct err *e);
+/* For writing: a float has 7 digits worth keeping, 1e-05, not 9.999999747378752e-06. NULL: no
+ * memory. */
+json_t *config_float(float v);
 /* An activation by transformers' name: *out is an enum dev_act. */
 MUST_CHECK bool config_act(const json_t *j, const char *key, int *out, struct err *e);

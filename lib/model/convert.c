@@ -173,7 +173,7 @@ static void gguf_name(const struct model_tensor *t, char *out, size_t n)
         {"self_attn.o_proj", "attn_output"}, {"post_attention_layernorm", "ffn_norm"},
         {"mlp.gate_proj", "ffn_gate"},       {"mlp.up_proj", "ffn_up"},
         {"mlp.down_proj", "ffn_down"}};
-    if (!t->module) {
+    if (!t->row) {
         snprintf(out, n, "%s",
                  strcmp(t->name, "lm_head.weight") == 0      ? "output.weight"
                  : strcmp(t->name, "model.norm.weight") == 0 ? "output_norm.weight"
@@ -181,7 +181,7 @@ static void gguf_name(const struct model_tensor *t, char *out, size_t n)
         return;
     }
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(t->module, names[i][0]) == 0)
+        if (strcmp(t->row->name, names[i][0]) == 0)
             snprintf(out, n, "blk.%u.%s.weight", t->layer, names[i][1]);
     }
 }
@@ -189,8 +189,8 @@ static void gguf_name(const struct model_tensor *t, char *out, size_t n)
 /* Heads of a tensor whose rows the GGUF writer permuted, else 0. */
 static uint32_t permuted_heads(const struct model_spec *s, const struct model_tensor *t)
 {
-    if (t->module && strcmp(t->module, "self_attn.q_proj") == 0) return s->heads;
-    if (t->module && strcmp(t->module, "self_attn.k_proj") == 0) return s->kv_heads;
+    if (t->row && strcmp(t->row->name, "self_attn.q_proj") == 0) return s->heads;
+    if (t->row && strcmp(t->row->name, "self_attn.k_proj") == 0) return s->kv_heads;
     return 0;
 }
 
@@ -283,7 +283,10 @@ static bool open_source(struct convert *c, const char *from, struct err *e)
     }
     n = snprintf(config, sizeof config, "%s/config.json", from);
     if (n < 0 || (size_t)n >= sizeof config) return err_set(e, ERR_LIMIT, "path too long");
-    return model_spec_read(config, &c->spec, e) && safetensors_open(from, &c->files, e);
+    if (!model_spec_read(config, &c->spec, e) || !safetensors_open(from, &c->files, e))
+        return false;
+    model_settle(&c->spec, c->files);
+    return true;
 }
 
 bool convert_to_hf(const char *from, const char *to_dir, enum dtype out, struct err *e)

@@ -22,7 +22,7 @@ static bool backward_normed(struct decoder_work *w, uint32_t layer, enum linear 
 {
     const struct model_spec *s = &w->m->spec;
     const struct model_layer *ml = &w->m->layers[layer];
-    struct dev_mat weight = lin == LIN_QKV ? ml->norm1 : ml->norm2, x, none = {0};
+    struct dev_mat weight = lin == LIN_QKV ? ml->norm[0] : ml->norm[1], x, none = {0};
     struct dev_mat n = shape_of(w->n, saved.rows, s->d), rstd = shape_of(w->rstd, 1, saved.rows);
     struct lin_call c = work_call(w, layer, lin, n);
     bool on = goes_on(w, layer, lin);

@@ -207,10 +207,10 @@ static bool block(struct decoder_cache *c, uint32_t layer, const uint32_t *slot,
     struct dev *d = c->m->dev;
     struct dev_mat x = rows_of(c->x, n), none = {0};
 
-    return dev_rmsnorm(d, x, ml->norm1, s->rms_eps, rows_of(c->n, n), none, e) &&
+    return dev_rmsnorm(d, x, ml->norm[0], s->rms_eps, rows_of(c->n, n), none, e) &&
            tiled(c, layer, LIN_QKV, c->n, 0, c->qkv, n, e) &&
            attention(c, layer, slot, pos, n, e) && tiled(c, layer, LIN_O, c->ao, 1, c->x, n, e) &&
-           dev_rmsnorm(d, x, ml->norm2, s->rms_eps, rows_of(c->n, n), none, e) &&
+           dev_rmsnorm(d, x, ml->norm[1], s->rms_eps, rows_of(c->n, n), none, e) &&
            tiled(c, layer, LIN_GU, c->n, 0, c->gu, n, e) &&
            dev_swiglu(d, rows_of(c->gu, n), rows_of(c->act, n), e) &&
            tiled(c, layer, LIN_DOWN, c->act, 1, c->x, n, e);
@@ -226,7 +226,7 @@ static bool head(struct decoder_cache *c, uint32_t at, uint32_t n, float *logits
     struct dev_mat none = {0};
 
     if (!dev_gather_rows(d, c->x, dev_mat_part(c->want, 0, 1, at, n), rows_of(c->xw, n), e) ||
-        !dev_rmsnorm(d, rows_of(c->xw, n), c->m->norm, s->rms_eps, rows_of(c->nw, n), none, e))
+        !dev_rmsnorm(d, rows_of(c->xw, n), c->m->norm[1], s->rms_eps, rows_of(c->nw, n), none, e))
         return false;
     for (uint32_t r = 0; r < n; r += step) {
         if (!dev_gemm(d, nt, dev_mat_part(c->nw, r, step, 0, s->d), c->m->head,

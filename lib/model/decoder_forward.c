@@ -40,7 +40,7 @@ static bool forward_attention(struct decoder_work *w, uint32_t layer, struct err
     struct lin_call c = work_call(w, layer, LIN_QKV, n);
 
     if (!keep(w, x, k->x1, e)) return false;
-    if (!dev_rmsnorm(d, x, ml->norm1, s->rms_eps, n, none, e)) return false;
+    if (!dev_rmsnorm(d, x, ml->norm[0], s->rms_eps, n, none, e)) return false;
     if (!lin_fwd(w->m, w->l, &c, 0, qkv, e)) return false;
     if (!dev_rope(d, dev_mat_part(qkv, 0, w->t, 0, q + kv), s->heads + s->kv_heads, w->pos,
                   w->m->inv_freq, false, e))
@@ -64,7 +64,7 @@ static bool forward_mlp(struct decoder_work *w, uint32_t layer, struct dev_mat a
 
     if (!lin_fwd(w->m, w->l, &o, 1, x, e)) return false;
     if (!keep(w, x, k->x2, e)) return false;
-    if (!dev_rmsnorm(w->m->dev, x, ml->norm2, s->rms_eps, n, none, e)) return false;
+    if (!dev_rmsnorm(w->m->dev, x, ml->norm[1], s->rms_eps, n, none, e)) return false;
     if (!lin_fwd(w->m, w->l, &gu_call, 0, gu, e)) return false;
     if (!dev_swiglu(w->m->dev, gu, act, e)) return false;
     return lin_fwd(w->m, w->l, &down, 1, x, e);
@@ -99,10 +99,7 @@ struct dev_mat norm_grad(const struct decoder_work *w, uint32_t layer, uint32_t 
     const struct model_spec *s = &w->m->spec;
     uint32_t i;
     if (w->l->method != LORA_FULL) return (struct dev_mat){0};
-    if (layer == s->layers) /* behind the last block's down projection */
-        i = model_tensor_index(s, layer - 1, LIN_DOWN) + 1;
-    else
-        i = model_tensor_index(s, layer, which ? LIN_GU : LIN_QKV) - 1;
+    i = layer == s->layers ? model_stack_norm_index(s, 1) : model_norm_index(s, layer, which);
     return dev_mat_of(w->grad, w->l->tensors[i].offset, DEV_F32, 1, s->d);
 }
 
@@ -111,8 +108,8 @@ static bool chunk_logits(struct decoder_work *w, uint32_t at, uint32_t n, struct
 {
     struct dev_gemm nt = {false, true, 1, 0};
     struct dev_mat x = dev_mat_part(w->xr, at, n, 0, w->xr.cols);
-    return dev_rmsnorm(w->m->dev, x, w->m->norm, w->m->spec.rms_eps, norm, shape_of(w->rstd, 1, n),
-                       e) &&
+    return dev_rmsnorm(w->m->dev, x, w->m->norm[1], w->m->spec.rms_eps, norm,
+                       shape_of(w->rstd, 1, n), e) &&
            dev_gemm(w->m->dev, nt, norm, w->m->head, rows_of(w->logits, n), e);
 }
 
@@ -147,7 +144,7 @@ static bool chunk_backward(struct decoder_work *w, uint32_t at, uint32_t n, stru
         !dev_gemm(d, tn_add, dl, norm,
                   dev_mat_of(w->grad, w->l->tensors[head].offset, DEV_F32, s->vocab, s->d), e))
         return false;
-    return dev_rmsnorm_bwd(d, dn, dev_mat_part(w->xr, at, n, 0, s->d), w->m->norm,
+    return dev_rmsnorm_bwd(d, dn, dev_mat_part(w->xr, at, n, 0, s->d), w->m->norm[1],
                            shape_of(w->rstd, 1, n), dev_mat_part(w->dxr, at, n, 0, s->d),
                            norm_grad(w, s->layers, 0), e);
 }

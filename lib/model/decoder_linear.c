@@ -70,7 +70,7 @@ static bool grad_factors(const struct model *m, const struct lora_group *g,
                          const struct lin_call *c, struct dev_mat x, struct dev_mat dy,
                          struct dev_mat dh, struct dev_buf *grad, struct err *e)
 {
-    struct linear_shape sh = linear_shape(&m->spec, c->lin);
+    struct linear_shape sh = linear_shape(&m->spec, c->layer, c->lin);
     uint32_t row = 0;
     for (uint32_t p = 0; p < sh.nparts; p++) {
         const struct lora_part *t = &g->part[p];
@@ -88,7 +88,7 @@ static bool grad_factors(const struct model *m, const struct lora_group *g,
 static bool grad_full(const struct model *m, const struct lora *l, const struct lin_call *c,
                       struct dev_mat dy, struct dev_buf *grad, struct err *e)
 {
-    struct linear_shape sh = linear_shape(&m->spec, c->lin);
+    struct linear_shape sh = linear_shape(&m->spec, c->layer, c->lin);
     const struct lora_tensor *t = &l->tensors[model_tensor_index(&m->spec, c->layer, c->lin)];
     return dev_gemm(m->dev, TN, dy, c->x, dev_mat_of(grad, t->offset, DEV_F32, sh.out, sh.in), e);
 }

@@ -24,7 +24,7 @@ bool lora_widths(const struct model_spec *s, const struct lora_opts *o, uint32_t
     bool ok = alphas && (o->method == LORA_FULL || lora_resolve(s, o, ranks, alphas, e));
 
     for (uint32_t i = 0; ok && i < s->layers * LINEARS; i++) {
-        struct linear_shape sh = linear_shape(s, i % LINEARS);
+        struct linear_shape sh = linear_shape(s, i / LINEARS, i % LINEARS);
         uint32_t sum = 0;
         for (uint32_t p = 0; p < sh.nparts; p++)
             sum += ranks[i / LINEARS * BLOCK_MODULES + sh.module[p]];
@@ -49,12 +49,13 @@ static bool add_tensor(struct lora *l, const char *name, uint32_t rows, uint32_t
     return true;
 }
 
-static bool add_factor(struct lora *l, uint32_t layer, const char *module, char factor,
-                       const uint32_t shape[2], uint64_t *offset, struct err *e)
+/* module: of [layers * BLOCK_MODULES] */
+static bool add_factor(struct lora *l, uint32_t module, char factor, const uint32_t shape[2],
+                       uint64_t *offset, struct err *e)
 {
-    char name[TENSOR_NAME];
-    snprintf(name, sizeof name, "base_model.model.model.layers.%u.%s.lora_%c.weight", layer, module,
-             factor);
+    char path[TENSOR_NAME], name[TENSOR_NAME + 48];
+    CHECK(arch_module_path(&l->m->spec, module, path));
+    snprintf(name, sizeof name, "base_model.model.%s.lora_%c.weight", path, factor);
     if (!add_tensor(l, name, shape[0], shape[1], offset, e)) return false;
     if (factor == 'B') l->tensors[l->ntensors - 1].lr_ratio = l->b_lr_ratio;
     return true;
@@ -68,7 +69,7 @@ static float scale_of(const struct lora *l, double alpha, uint32_t rank)
 /* All A of the group first, so that their gradient is one product; then all B. */
 static bool lay_group(struct lora *l, uint32_t layer, enum linear lin, struct err *e)
 {
-    struct linear_shape sh = linear_shape(&l->m->spec, lin);
+    struct linear_shape sh = linear_shape(&l->m->spec, layer, lin);
     struct lora_group *g = &l->groups[layer * LINEARS + lin];
     float scale = 0;
     uint64_t at;
@@ -85,12 +86,12 @@ static bool lay_group(struct lora *l, uint32_t layer, enum linear lin, struct er
         part->scale = scale_of(l, l->alphas[module], r);
         g->even = g->even && (scale == 0 || scale == part->scale);
         scale = part->scale;
-        if (!add_factor(l, layer, sh.names[p], 'A', (uint32_t[]){r, sh.in}, &at, e)) return false;
+        if (!add_factor(l, module, 'A', (uint32_t[]){r, sh.in}, &at, e)) return false;
     }
     for (uint32_t p = 0; p < sh.nparts; p++) {
         uint32_t r = g->part[p].rank;
-        if (r && !add_factor(l, layer, sh.names[p], 'B', (uint32_t[]){sh.rows[p], r},
-                             &g->part[p].b_at, e))
+        if (r && !add_factor(l, layer * BLOCK_MODULES + sh.module[p], 'B',
+                             (uint32_t[]){sh.rows[p], r}, &g->part[p].b_at, e))
             return false;
     }
     g->width = round_width(g->rank_sum);
@@ -140,7 +141,7 @@ static size_t lay_copies(struct lora *l)
     size_t at = 0;
     for (uint32_t i = 0; i < l->m->spec.layers * LINEARS; i++) {
         struct lora_group *g = &l->groups[i];
-        struct linear_shape sh = linear_shape(&l->m->spec, i % LINEARS);
+        struct linear_shape sh = linear_shape(&l->m->spec, i / LINEARS, i % LINEARS);
         if (!g->width) continue;
         g->a = take(l, &at, g->width, sh.in);
         g->b = take(l, &at, sh.out, g->width);
@@ -213,7 +214,7 @@ static uint64_t tensor_number(uint32_t layer, uint32_t module)
 
 static bool init_a(struct lora *l, uint32_t layer, enum linear lin, uint64_t seed, struct err *e)
 {
-    struct linear_shape sh = linear_shape(&l->m->spec, lin);
+    struct linear_shape sh = linear_shape(&l->m->spec, layer, lin);
     const struct lora_group *g = &l->groups[layer * LINEARS + lin];
     double bound = 1 / sqrt((double)sh.in);
     float *f = mem_alloc((size_t)g->rank_sum * sh.in * sizeof *f, e);
@@ -257,7 +258,7 @@ static bool same_shape(const struct lora *l, const struct lora *from, struct err
     for (uint32_t i = 0; i < l->m->spec.layers * BLOCK_MODULES; i++) {
         if (l->ranks[i] == from->ranks[i] && (!l->ranks[i] || l->alphas[i] == from->alphas[i]))
             continue;
-        lora_module_full(i, path);
+        (void)arch_module_path(&l->m->spec, i, path);
         return err_set(e, ERR_CONFIG,
                        "%s has rank %u, alpha %g there, rank %u, alpha %g in the configuration: "
                        "set lora.rank, alpha, targets or the patterns as the adapter has them",
@@ -428,7 +429,7 @@ out:
 static bool refresh_group(struct lora *l, uint32_t index, struct err *e)
 {
     const struct lora_group *g = &l->groups[index];
-    struct linear_shape sh = linear_shape(&l->m->spec, index % LINEARS);
+    struct linear_shape sh = linear_shape(&l->m->spec, index / LINEARS, index % LINEARS);
     struct dev *d = l->m->dev;
     uint32_t row = 0;
 

@@ -14,8 +14,8 @@ const struct opt lora_table[] = {
     OPT_F64(struct lora_opts, dropout, 0, 0, 0.95, "dropout on the adapters' input"),
     OPT_STRS(struct lora_opts, targets, "all-linear",
              "adapted layers: all-linear, or a list of q_proj, k_proj, v_proj, o_proj, gate_proj, "
-             "up_proj, down_proj, ends of paths (self_attn.q_proj), regular expressions of whole "
-             "paths"),
+             "up_proj, down_proj (T5: q, k, v, o, wi_0, wi_1, wo), ends of paths "
+             "(self_attn.q_proj), regular expressions of whole paths"),
     OPT_STRS(struct lora_opts, exclude, NULL, "layers left out of targets, named alike"),
     OPT_STRS(struct lora_opts, layers, NULL,
              "blocks that are adapted, e.g. [0-3, 15]; all when empty"),
@@ -32,24 +32,31 @@ const struct opt lora_table[] = {
 
 /* ---- names of modules */
 
-const char *const lora_module_names[BLOCK_MODULES] = {
-    "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
-};
-
-const char *lora_module_path(uint32_t module)
+const char *lora_short_name(const char *path)
 {
-    static const char *const paths[BLOCK_MODULES] = {
-        "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
-        "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj",
-    };
-    CHECK(module < BLOCK_MODULES);
-    return paths[module];
+    const char *dot = strrchr(path, '.');
+    return dot ? dot + 1 : path;
 }
 
-void lora_module_full(uint32_t i, char out[TENSOR_NAME])
+static bool has_word(const char *list, const char *word)
 {
-    snprintf(out, TENSOR_NAME, "model.layers.%u.%s", i / BLOCK_MODULES,
-             lora_module_path(i % BLOCK_MODULES));
+    size_t n = strlen(word);
+    for (const char *at = strstr(list, word); at; at = strstr(at + 1, word)) {
+        if ((at == list || at[-1] == ' ') && (at[n] == ',' || !at[n])) return true;
+    }
+    return false;
+}
+
+/* "q_proj, k_proj, ..." of a model's modules, each once. */
+static void list_names(const struct model_spec *s, char *out, size_t size)
+{
+    char path[TENSOR_NAME];
+    size_t at = 0;
+    out[0] = '\0';
+    for (uint32_t i = 0; i < s->layers * BLOCK_MODULES && at < size; i++) {
+        if (!arch_module_path(s, i, path) || has_word(out, lora_short_name(path))) continue;
+        at += (size_t)snprintf(out + at, size - at, "%s%s", at ? ", " : "", lora_short_name(path));
+    }
 }
 
 /* ---- lists of patterns */
@@ -66,7 +73,7 @@ static bool mark_modules(const struct model_spec *s, const char *text, bool *hit
     if (!all && !pattern_open(text, PATTERN_TARGET, &p, e)) goto out;
     for (uint32_t i = 0; i < s->layers * BLOCK_MODULES; i++) {
         bool match = all;
-        lora_module_full(i, path);
+        if (!arch_module_path(s, i, path)) continue;
         if (p && !pattern_matches(p, path, &match, e)) goto out;
         hit[i] = hit[i] || match;
         *any = *any || match;
@@ -80,17 +87,18 @@ out:
 static bool mark_targets(const struct model_spec *s, const struct lora_opts *o, bool *hit,
                          struct err *e)
 {
+    char names[256], path[TENSOR_NAME];
     bool any;
     if (o->targets.n == 0) return err_set(e, ERR_CONFIG, "lora.targets is empty");
     for (size_t i = 0; i < o->targets.n; i++) {
         if (!mark_modules(s, o->targets.v[i], hit, &any, e)) return err_wrap(e, "lora.targets");
         if (any) continue;
+        list_names(s, names, sizeof names);
+        (void)arch_module_path(s, 0, path);
         return err_set(e, ERR_CONFIG,
                        "lora.targets: %.60s means no layer of this model, expected all-linear, "
-                       "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, or a "
-                       "regular expression that matches model.layers.N.self_attn.q_proj and the "
-                       "like",
-                       o->targets.v[i]);
+                       "%s, or a regular expression that matches %s and the like",
+                       o->targets.v[i], names, path);
     }
     return true;
 }
@@ -181,7 +189,7 @@ static bool apply_values(const struct model_spec *s, const struct values *v, con
         if (!value_at(v, k, &value, e)) goto out;
         if (!pattern_open(v->map->keys[k], PATTERN_KEY, &p, e)) goto out;
         for (uint32_t i = 0; i < s->layers * BLOCK_MODULES; i++) {
-            lora_module_full(i, path);
+            if (!arch_module_path(s, i, path)) continue;
             if (!pattern_matches(p, path, &match, e)) goto out;
             if (match) out[i] = value;
             any = any || (match && hit[i]);

@@ -69,14 +69,14 @@ static bool get_number(const json_t *j, const char *key, double low, double high
 static bool read_ranks(struct lora *l, const struct safetensors *files, struct err *e)
 {
     const struct model_spec *s = &l->m->spec;
-    char name[TENSOR_NAME];
+    char path[TENSOR_NAME], name[TENSOR_NAME + 48];
     size_t have, used = 0;
 
     safetensors_list(files, &have);
     for (uint32_t i = 0; i < s->layers * BLOCK_MODULES; i++) {
         const struct safetensor *t;
-        snprintf(name, sizeof name, "base_model.model.model.layers.%u.%s.lora_A.weight",
-                 i / BLOCK_MODULES, lora_module_path(i % BLOCK_MODULES));
+        if (!arch_module_path(s, i, path)) continue;
+        snprintf(name, sizeof name, "base_model.model.%s.lora_A.weight", path);
         t = safetensors_find(files, name);
         if (!t) continue;
         if (t->ndims != 2 || t->dims[0] == 0 || t->dims[0] > 4096)
@@ -100,7 +100,7 @@ static bool read_alpha(struct lora *l, const char *key, double alpha, bool *set,
     bool ok = true, match;
     if (!pattern_open(key, PATTERN_KEY, &p, e)) return false;
     for (uint32_t i = 0; ok && i < l->m->spec.layers * BLOCK_MODULES; i++) {
-        lora_module_full(i, path);
+        if (!arch_module_path(&l->m->spec, i, path)) continue;
         ok = pattern_matches(p, path, &match, e);
         if (!ok || !match || set[i]) continue;
         l->alphas[i] = alpha;
@@ -174,25 +174,38 @@ out:
 
 /* ---- writing */
 
-/* Short names when a module is adapted in every block, full names otherwise. */
+/* Are all modules of this short name adapted? */
+static bool all_adapted(const struct lora *l, const char *name)
+{
+    char path[TENSOR_NAME];
+    for (uint32_t i = 0; i < l->m->spec.layers * BLOCK_MODULES; i++) {
+        if (arch_module_path(&l->m->spec, i, path) && !l->ranks[i] &&
+            strcmp(lora_short_name(path), name) == 0)
+            return false;
+    }
+    return true;
+}
+
+static bool is_listed(const json_t *list, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        if (strcmp(json_string_value(json_array_get(list, i)), name) == 0) return true;
+    }
+    return false;
+}
+
+/* Short names when all modules of the name are adapted, full names otherwise. */
 static json_t *targets_json(const struct lora *l)
 {
     json_t *list = json_array();
-    char name[TENSOR_NAME];
+    char path[TENSOR_NAME];
     int bad = !list;
-    for (uint32_t k = 0; k < BLOCK_MODULES; k++) {
-        uint32_t n = 0, layers = l->m->spec.layers;
-        for (uint32_t i = 0; i < layers; i++)
-            n += l->ranks[i * BLOCK_MODULES + k] != 0;
-        if (n == layers) {
-            bad |= json_array_append_new(list, json_string(lora_module_names[k]));
-            continue;
-        }
-        for (uint32_t i = 0; i < layers; i++) {
-            if (!l->ranks[i * BLOCK_MODULES + k]) continue;
-            lora_module_full(i * BLOCK_MODULES + k, name);
-            bad |= json_array_append_new(list, json_string(name));
-        }
+    for (uint32_t i = 0; i < l->m->spec.layers * BLOCK_MODULES && !bad; i++) {
+        if (!l->ranks[i]) continue;
+        (void)arch_module_path(&l->m->spec, i, path);
+        const char *name = lora_short_name(path);
+        if (!all_adapted(l, name)) name = path;
+        if (!is_listed(list, name)) bad = json_array_append_new(list, json_string(name));
     }
     if (!bad) return list;
     json_decref(list);
@@ -208,7 +221,7 @@ static json_t *pattern_json(const struct lora *l, bool alphas)
     for (uint32_t i = 0; i < l->m->spec.layers * BLOCK_MODULES; i++) {
         if (!l->ranks[i]) continue;
         if (alphas ? l->alphas[i] == l->alpha : l->ranks[i] == l->rank) continue;
-        lora_module_full(i, name);
+        (void)arch_module_path(&l->m->spec, i, name);
         bad |= json_object_set_new(map, name,
                                    alphas ? json_real(l->alphas[i]) : json_integer(l->ranks[i]));
     }
@@ -228,7 +241,7 @@ static json_t *config_json(const struct lora *l, const char *base_name)
     json_t *j = json_object();
     int bad = !j;
     bad |= json_object_set_new(j, "peft_type", json_string("LORA"));
-    bad |= json_object_set_new(j, "task_type", json_string("CAUSAL_LM"));
+    bad |= json_object_set_new(j, "task_type", json_string(arch_of(&l->m->spec)->peft_task));
     bad |= json_object_set_new(j, "base_model_name_or_path",
                                base_name ? json_string(base_name) : json_null());
     bad |= json_object_set_new(j, "revision", json_null());

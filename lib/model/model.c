@@ -3,113 +3,26 @@
 
 #include <stdio.h>
 
-enum { TENSORS_PER_BLOCK = 9, ALIGN_ELEMENTS = 128 };
+enum { ALIGN_ELEMENTS = 128 };
 
 /* ---- what there is */
 
-struct linear_shape linear_shape(const struct model_spec *s, enum linear lin)
-{
-    uint32_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
-    switch (lin) {
-    case LIN_QKV:
-        return (struct linear_shape){s->d,
-                                     q + 2 * kv,
-                                     3,
-                                     {q, kv, kv},
-                                     {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
-                                     {0, 1, 2}};
-    case LIN_O:
-        return (struct linear_shape){q, s->d, 1, {s->d}, {"self_attn.o_proj"}, {3}};
-    case LIN_GU:
-        return (struct linear_shape){
-            s->d, 2 * s->ff, 2, {s->ff, s->ff}, {"mlp.gate_proj", "mlp.up_proj"}, {4, 5}};
-    case LIN_DOWN:
-        return (struct linear_shape){s->ff, s->d, 1, {s->d}, {"mlp.down_proj"}, {6}};
-    default:
-        UNREACHABLE();
-    }
-}
-
-uint32_t model_ntensors(const struct model_spec *s)
-{
-    return 2 + TENSORS_PER_BLOCK * s->layers + (s->tied ? 0 : 1);
-}
-
-/* Which linear and part the k-th tensor of a block is; norms have lin LINEARS. */
-static const struct {
-    enum linear lin;
-    uint32_t part;
-    const char *norm;
-} block_tensors[TENSORS_PER_BLOCK] = {
-    {LINEARS, 0, "input_layernorm"},
-    {LIN_QKV, 0, NULL},
-    {LIN_QKV, 1, NULL},
-    {LIN_QKV, 2, NULL},
-    {LIN_O, 0, NULL},
-    {LINEARS, 1, "post_attention_layernorm"},
-    {LIN_GU, 0, NULL},
-    {LIN_GU, 1, NULL},
-    {LIN_DOWN, 0, NULL},
-};
-
-static void set_tensor(struct model_tensor *t, uint32_t rows, uint32_t cols, bool norm,
-                       const char *name)
-{
-    t->rows = rows;
-    t->cols = cols;
-    t->norm = norm;
-    t->layer = 0;
-    t->module = NULL;
-    snprintf(t->name, sizeof t->name, "%s", name);
-}
-
-void model_tensor_at(const struct model_spec *s, uint32_t i, struct model_tensor *out)
-{
-    uint32_t in_blocks = TENSORS_PER_BLOCK * s->layers;
-    CHECK(i < model_ntensors(s));
-    if (i == 0) {
-        set_tensor(out, s->vocab, s->d, false, "model.embed_tokens.weight");
-    } else if (i == 1 + in_blocks) {
-        set_tensor(out, 1, s->d, true, "model.norm.weight");
-    } else if (i == 2 + in_blocks) {
-        set_tensor(out, s->vocab, s->d, false, "lm_head.weight");
-    } else {
-        uint32_t layer = (i - 1) / TENSORS_PER_BLOCK, k = (i - 1) % TENSORS_PER_BLOCK;
-        bool norm = block_tensors[k].lin == LINEARS;
-        struct linear_shape sh = {.in = s->d, .rows = {1, 1}};
-        if (!norm) sh = linear_shape(s, block_tensors[k].lin);
-        out->rows = sh.rows[block_tensors[k].part];
-        out->cols = sh.in;
-        out->norm = norm;
-        out->layer = layer;
-        out->module = norm ? block_tensors[k].norm : sh.names[block_tensors[k].part];
-        snprintf(out->name, sizeof out->name, "model.layers.%u.%s.weight", layer, out->module);
-    }
-}
-
-uint32_t model_tensor_index(const struct model_spec *s, uint32_t layer, enum linear lin)
-{
-    uint32_t k = 0;
-    CHECK(layer < s->layers && lin < LINEARS);
-    while (block_tensors[k].lin != lin)
-        k++;
-    return 1 + layer * TENSORS_PER_BLOCK + k;
-}
-
 struct dev_mat model_tensor_mat(const struct model *m, uint32_t i)
 {
-    uint32_t in_blocks = TENSORS_PER_BLOCK * m->spec.layers;
-    if (i == 0) return m->embed;
-    if (i == 1 + in_blocks) return m->norm;
-    if (i == 2 + in_blocks) return m->head;
-    uint32_t k = (i - 1) % TENSORS_PER_BLOCK, row = 0;
-    const struct model_layer *l = &m->layers[(i - 1) / TENSORS_PER_BLOCK];
-    enum linear lin = block_tensors[k].lin;
-    if (lin == LINEARS) return block_tensors[k].part ? l->norm2 : l->norm1;
-    struct linear_shape sh = linear_shape(&m->spec, lin);
-    for (uint32_t p = 0; p < block_tensors[k].part; p++)
+    struct model_tensor t;
+    uint32_t row = 0;
+
+    model_tensor_at(&m->spec, i, &t);
+    if (t.place == AT_EMBED) return m->embed;
+    if (t.place == AT_HEAD) return m->head;
+    if (t.place == AT_STACK_NORM) return m->norm[t.stack];
+    if (t.row->kind == ROW_TABLE) return m->table[t.stack];
+    const struct model_layer *l = &m->layers[t.layer];
+    if (t.row->kind == ROW_NORM) return l->norm[t.row->which];
+    struct linear_shape sh = linear_shape(&m->spec, t.layer, t.row->lin);
+    for (uint32_t p = 0; p < t.row->which; p++)
         row += sh.rows[p];
-    return dev_mat_part(l->w[lin], row, sh.rows[block_tensors[k].part], 0, sh.in);
+    return dev_mat_part(l->w[t.row->lin], row, t.rows, 0, t.cols);
 }
 
 bool model_list(const struct model_spec *s, enum dtype t, struct model_tensor **tensors,
@@ -153,14 +66,17 @@ static void lay_out(struct model *m, size_t *wide, size_t *vec)
     m->embed = take(m->weights, wide, m->dtype, s->vocab, s->d);
     for (uint32_t i = 0; i < s->layers; i++) {
         struct model_layer *l = &m->layers[i];
-        l->norm1 = take(m->vectors, vec, DEV_F32, 1, s->d);
-        l->norm2 = take(m->vectors, vec, DEV_F32, 1, s->d);
+        for (uint32_t k = 0; k < BLOCK_NORMS; k++)
+            l->norm[k] = take(m->vectors, vec, DEV_F32, 1, s->d);
         for (enum linear k = 0; k < LINEARS; k++) {
-            struct linear_shape sh = linear_shape(s, k);
+            struct linear_shape sh = linear_shape(s, i, k);
             l->w[k] = take(m->weights, wide, m->dtype, sh.out, sh.in);
         }
     }
-    m->norm = take(m->vectors, vec, DEV_F32, 1, s->d);
+    for (uint32_t k = 0; k < 2; k++) {
+        m->norm[k] = take(m->vectors, vec, DEV_F32, 1, s->d);
+        m->table[k] = take(m->vectors, vec, DEV_F32, s->buckets, s->heads);
+    }
     m->head = s->tied ? m->embed : take(m->weights, wide, m->dtype, s->vocab, s->d);
     m->inv_freq = take(m->vectors, vec, DEV_F32, 1, s->head_dim / 2);
 }
@@ -221,10 +137,26 @@ static bool load_inv_freq(struct model *m, struct err *e)
     float *f = mem_alloc(n * sizeof *f, e);
     bool ok;
     if (!f) return false;
+    if (m->spec.rope == ROPE_NONE) n = 0;
     model_spec_inv_freq(&m->spec, f);
     ok = dev_upload(m->dev, m->vectors, m->inv_freq.offset * sizeof *f, f, n * sizeof *f, e);
     mem_free(f);
     return ok;
+}
+
+static bool same_bytes(const struct safetensor *a, const struct safetensor *b)
+{
+    return a && b && a->dtype == b->dtype && a->bytes == b->bytes &&
+           memcmp(a->data, b->data, a->bytes) == 0;
+}
+
+void model_settle(struct model_spec *s, const struct safetensors *files)
+{
+    const struct safetensor *head = safetensors_find(files, "lm_head.weight");
+    char embed[TENSOR_NAME];
+    if (!s->enc_layers) return;
+    snprintf(embed, sizeof embed, "%s.weight", arch_of(s)->embed);
+    s->tied = !head || same_bytes(head, safetensors_find(files, embed));
 }
 
 /* An HF folder of a sibling with an own head sometimes says tied and has both; then tied wins, as
@@ -241,6 +173,7 @@ static bool open_parts(struct model *m, const char *dir, struct err *e)
     if (n < 0 || (size_t)n >= sizeof config) return err_set(e, ERR_LIMIT, "path too long");
     if (!model_spec_read(config, &m->spec, e)) goto out;
     if (!safetensors_open(dir, &files, e)) goto out;
+    model_settle(&m->spec, files);
     m->layers = mem_calloc(m->spec.layers, sizeof *m->layers, e);
     if (!m->layers) goto out;
     lay_out(m, &wide, &vec);

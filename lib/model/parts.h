@@ -15,36 +15,15 @@
  */
 #pragma once
 #include "base/arena.h"
+#include "model/arch.h"
 #include "model/dtype.h"
 #include "model/lora.h"
 #include "model/model.h"
 #include "model/safetensors.h"
 
-enum linear { LIN_QKV, LIN_O, LIN_GU, LIN_DOWN, LINEARS };
-enum { MAX_PARTS = 3, BLOCK_MODULES = 7, TENSOR_NAME = 128 };
-
-struct linear_shape {
-    uint32_t in, out, nparts;
-    uint32_t rows[MAX_PARTS];     /* of each part */
-    const char *names[MAX_PARTS]; /* "self_attn.q_proj" */
-    uint32_t module[MAX_PARTS];   /* number within the block, 0..6 */
-};
-struct linear_shape linear_shape(const struct model_spec *s, enum linear lin);
-
-/* ---- the tensors of an HF checkpoint, in the order of the flat block of method full: embedding,
- * then block by block input norm, q, k, v, o, post norm, gate, up, down, then norm and head. */
-struct model_tensor {
-    char name[TENSOR_NAME];
-    const char *module; /* "self_attn.q_proj", "input_layernorm"; NULL outside the blocks */
-    uint32_t layer;
-    uint32_t rows, cols; /* a norm is [1, d] here and [d] in files */
-    bool norm;
-};
-uint32_t model_ntensors(const struct model_spec *s);
-void model_tensor_at(const struct model_spec *s, uint32_t i, struct model_tensor *out);
-
 struct model_layer {
-    struct dev_mat norm1, norm2, w[LINEARS];
+    struct dev_mat norm[BLOCK_NORMS]; /* before attention, MLP, cross attention */
+    struct dev_mat w[LINEARS];
 };
 struct model {
     struct dev *dev;
@@ -52,7 +31,9 @@ struct model {
     enum dev_dtype dtype;
     struct dev_buf *weights; /* embedding, linears, head: dtype */
     struct dev_buf *vectors; /* norms, inverse frequencies: f32 */
-    struct dev_mat embed, head, norm, inv_freq;
+    struct dev_mat embed, head, inv_freq;
+    struct dev_mat norm[2];  /* behind the encoder, behind the decoder */
+    struct dev_mat table[2]; /* f32 [buckets, heads]: relative positions of encoder and decoder */
     struct model_layer *layers;
     char *dir;
     uint8_t digest[32];
@@ -61,8 +42,9 @@ struct model {
  * mem_free'd together, also on failure. */
 MUST_CHECK bool model_list(const struct model_spec *s, enum dtype t, struct model_tensor **tensors,
                            struct safetensor **list, struct err *e);
-/* Number of the first part of a linear among the tensors. */
-uint32_t model_tensor_index(const struct model_spec *s, uint32_t layer, enum linear lin);
+/* Files decide whether an encoder-decoder has a head of its own: transformers ties T5's whatever
+ * the config says, unless a head is there that differs. */
+void model_settle(struct model_spec *s, const struct safetensors *files);
 /* Where tensor i lives on the device. */
 struct dev_mat model_tensor_mat(const struct model *m, uint32_t i);
 
@@ -114,11 +96,8 @@ MUST_CHECK bool lora_widths(const struct model_spec *s, const struct lora_opts *
 /* First linear (layer * LINEARS + lin) with an adapter: nothing below it needs a gradient. */
 uint32_t lora_lowest(const struct lora *l);
 
-/* "q_proj", ... by module number; "self_attn.q_proj" is module_path. */
-extern const char *const lora_module_names[BLOCK_MODULES];
-const char *lora_module_path(uint32_t module);
-/* "model.layers.3.self_attn.q_proj" of module i of [layers * BLOCK_MODULES]. */
-void lora_module_full(uint32_t i, char out[TENSOR_NAME]);
+/* "q_proj" of "model.layers.3.self_attn.q_proj" */
+const char *lora_short_name(const char *path);
 /* An adapter without ranks yet; lora_close releases it. */
 MUST_CHECK bool lora_new(struct model *m, enum lora_method method, struct lora **out,
                          struct err *e);

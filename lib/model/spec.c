@@ -3,65 +3,22 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "base/json.h"
+#include "model/arch.h"
+#include "model/config_json.h"
 
 #define MAX_CONFIG_BYTES (1u << 20)
 
 /* ---- reading */
 
-/* A member that may be left out or null; of another type is an error. */
-static bool get_u32(const json_t *j, const char *key, uint32_t max, uint32_t *out, struct err *e)
+static bool read_arch(const json_t *j, struct err *e)
 {
-    const json_t *v = json_object_get(j, key);
-    if (!v || json_is_null(v)) return true;
-    if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > max)
-        return err_set(e, ERR_FORMAT, "%s is not a number from 0 to %u", key, max);
-    *out = (uint32_t)json_integer_value(v);
-    return true;
-}
-
-static bool need_u32(const json_t *j, const char *key, uint32_t max, uint32_t *out, struct err *e)
-{
-    *out = 0;
-    if (!get_u32(j, key, max, out, e)) return false;
-    if (*out == 0) return err_set(e, ERR_FORMAT, "%s is missing or 0", key);
-    return true;
-}
-
-static bool get_f64(const json_t *j, const char *key, double *out, struct err *e)
-{
-    const json_t *v = json_object_get(j, key);
-    if (!v || json_is_null(v)) return true;
-    if (!json_is_number(v) || !(json_number_value(v) > 0))
-        return err_set(e, ERR_FORMAT, "%s is not a positive number", key);
-    *out = json_number_value(v);
-    return true;
-}
-
-static bool get_bool(const json_t *j, const char *key, bool *out, struct err *e)
-{
-    const json_t *v = json_object_get(j, key);
-    if (!v || json_is_null(v)) return true;
-    if (!json_is_boolean(v)) return err_set(e, ERR_FORMAT, "%s is not true or false", key);
-    *out = json_is_true(v);
-    return true;
-}
-
-static bool read_arch(const json_t *j, struct model_spec *s, struct err *e)
-{
-    struct str type;
     const json_t *act = json_object_get(j, "hidden_act");
     bool abias = false, mbias = false;
 
-    if (!json_get_str(j, "model_type", &type, e)) return false;
-    if (!str_eqz(type, "llama") && !str_eqz(type, "mistral"))
-        return err_set(e, ERR_FORMAT,
-                       "model_type %.60s is not supported, expected llama or mistral", type.p);
-    memcpy(s->arch, type.p, type.n + 1);
     if (act && !(json_is_string(act) && strcmp(json_string_value(act), "silu") == 0))
         return err_set(e, ERR_FORMAT, "hidden_act %.60s is not supported, expected silu",
                        json_is_string(act) ? json_string_value(act) : "(no text)");
-    if (!get_bool(j, "attention_bias", &abias, e) || !get_bool(j, "mlp_bias", &mbias, e))
+    if (!config_bool(j, "attention_bias", &abias, e) || !config_bool(j, "mlp_bias", &mbias, e))
         return false;
     if (abias || mbias)
         return err_set(e, ERR_FORMAT, "%s true is not supported",
@@ -71,22 +28,22 @@ static bool read_arch(const json_t *j, struct model_spec *s, struct err *e)
 
 static bool read_sizes(const json_t *j, struct model_spec *s, struct err *e)
 {
-    if (!need_u32(j, "num_hidden_layers", 1024, &s->layers, e) ||
-        !need_u32(j, "hidden_size", 1u << 16, &s->d, e) ||
-        !need_u32(j, "intermediate_size", 1u << 18, &s->ff, e) ||
-        !need_u32(j, "num_attention_heads", 1024, &s->heads, e) ||
-        !need_u32(j, "vocab_size", 1u << 22, &s->vocab, e) ||
-        !need_u32(j, "max_position_embeddings", 1u << 24, &s->max_positions, e))
+    if (!config_need_u32(j, "num_hidden_layers", 1024, &s->layers, e) ||
+        !config_need_u32(j, "hidden_size", 1u << 16, &s->d, e) ||
+        !config_need_u32(j, "intermediate_size", 1u << 18, &s->ff, e) ||
+        !config_need_u32(j, "num_attention_heads", 1024, &s->heads, e) ||
+        !config_need_u32(j, "vocab_size", 1u << 22, &s->vocab, e) ||
+        !config_need_u32(j, "max_position_embeddings", 1u << 24, &s->max_positions, e))
         return false;
     s->kv_heads = s->heads;
-    if (!get_u32(j, "num_key_value_heads", 1024, &s->kv_heads, e)) return false;
+    if (!config_u32(j, "num_key_value_heads", 1024, &s->kv_heads, e)) return false;
     if (s->kv_heads == 0 || s->heads % s->kv_heads)
         return err_set(e, ERR_FORMAT,
                        "num_attention_heads %u is no multiple of "
                        "num_key_value_heads %u",
                        s->heads, s->kv_heads);
     s->head_dim = s->d / s->heads;
-    if (!get_u32(j, "head_dim", 1024, &s->head_dim, e)) return false;
+    if (!config_u32(j, "head_dim", 1024, &s->head_dim, e)) return false;
     if (s->head_dim == 0 || s->head_dim % 2)
         return err_set(e, ERR_FORMAT, "head_dim %u is not even and positive", s->head_dim);
     return true;
@@ -113,10 +70,10 @@ static bool read_rope_scaling(const json_t *r, struct model_spec *s, struct err 
     s->rope_low = 1;
     s->rope_high = 4;
     s->rope_original = s->max_positions;
-    if (!get_f64(r, "factor", &s->rope_factor, e) ||
-        !get_f64(r, "low_freq_factor", &s->rope_low, e) ||
-        !get_f64(r, "high_freq_factor", &s->rope_high, e) ||
-        !get_f64(r, "original_max_position_embeddings", &s->rope_original, e))
+    if (!config_f64(r, "factor", &s->rope_factor, e) ||
+        !config_f64(r, "low_freq_factor", &s->rope_low, e) ||
+        !config_f64(r, "high_freq_factor", &s->rope_high, e) ||
+        !config_f64(r, "original_max_position_embeddings", &s->rope_original, e))
         return false;
     if (s->rope == ROPE_LLAMA3 && !(s->rope_high > s->rope_low))
         return err_set(e, ERR_FORMAT, "high_freq_factor is not above low_freq_factor");
@@ -129,12 +86,12 @@ static bool read_rope(const json_t *j, struct model_spec *s, struct err *e)
     const json_t *p = json_object_get(j, "rope_parameters");
     s->rope_theta = 10000;
     s->rope_factor = 1;
-    if (!get_f64(j, "rope_theta", &s->rope_theta, e)) return false;
+    if (!config_f64(j, "rope_theta", &s->rope_theta, e)) return false;
     if (!p || json_is_null(p)) p = json_object_get(j, "rope_scaling");
     if (!p || json_is_null(p)) return true;
     if (!json_is_object(p))
         return err_set(e, ERR_FORMAT, "rope_parameters or rope_scaling is not an object");
-    if (!get_f64(p, "rope_theta", &s->rope_theta, e)) return false;
+    if (!config_f64(p, "rope_theta", &s->rope_theta, e)) return false;
     return read_rope_scaling(p, s, e);
 }
 
@@ -169,19 +126,31 @@ static bool read_tokens(const json_t *j, struct model_spec *s, struct err *e)
     return true;
 }
 
-static bool spec_of_json(const json_t *j, struct model_spec *s, struct err *e)
+static bool read_llama(const json_t *j, struct model_spec *s, struct err *e)
 {
     double eps = 1e-6;
-    if (!json_is_object(j)) return err_set(e, ERR_FORMAT, "is not a JSON object");
-    if (!read_arch(j, s, e) || !read_sizes(j, s, e) || !read_rope(j, s, e) || !read_tokens(j, s, e))
-        return false;
-    if (!get_f64(j, "rms_norm_eps", &eps, e)) return false;
+    if (!read_arch(j, e) || !read_sizes(j, s, e) || !read_rope(j, s, e)) return false;
+    if (!config_f64(j, "rms_norm_eps", &eps, e)) return false;
     s->rms_eps = (float)eps;
     if (strcmp(s->arch, "mistral") == 0) {
         if (!json_object_get(j, "sliding_window")) s->window = 4096; /* as transformers has it */
-        if (!get_u32(j, "sliding_window", UINT32_MAX, &s->window, e)) return false;
+        if (!config_u32(j, "sliding_window", UINT32_MAX, &s->window, e)) return false;
     }
-    return get_bool(j, "tie_word_embeddings", &s->tied, e);
+    return config_bool(j, "tie_word_embeddings", &s->tied, e);
+}
+
+static bool spec_of_json(const json_t *j, struct model_spec *s, struct err *e)
+{
+    const struct model_arch *a;
+    struct str type;
+    if (!json_is_object(j)) return err_set(e, ERR_FORMAT, "is not a JSON object");
+    if (!json_get_str(j, "model_type", &type, e)) return false;
+    a = arch_find(type);
+    if (!a)
+        return err_set(e, ERR_FORMAT, "model_type %.60s is not supported, expected %s", type.p,
+                       arch_names());
+    snprintf(s->arch, sizeof s->arch, "%s", a->type);
+    return a->read(j, s, e) && read_tokens(j, s, e);
 }
 
 /* Releases j. */
@@ -216,17 +185,6 @@ static int put(json_t *j, const char *key, json_t *v)
     return json_object_set_new(j, key, v);
 }
 
-/* A float has 7 digits worth writing: 1e-05, not 9.999999747378752e-06. */
-static json_t *float_json(float v)
-{
-    char text[32];
-    double d;
-    struct err ignored = {0};
-    int n = snprintf(text, sizeof text, "%.7g", (double)v);
-    if (!parse_f64((struct str){text, (size_t)n}, &d, &ignored)) d = (double)v;
-    return json_real(d);
-}
-
 static json_t *token_json(int32_t id)
 {
     return id < 0 ? json_null() : json_integer(id);
@@ -258,17 +216,11 @@ static json_t *rope_json(const struct model_spec *s)
     return json_null();
 }
 
-bool model_spec_write(const struct model_spec *s, const char *dtype, const char *config_json,
-                      struct err *e)
+static bool write_llama(const struct model_spec *s, json_t *j)
 {
     bool mistral = strcmp(s->arch, "mistral") == 0;
-    json_t *j = json_object();
-    int bad = !j;
-    bool ok;
+    int bad = 0;
 
-    bad |= put(j, "architectures",
-               json_pack("[s]", mistral ? "MistralForCausalLM" : "LlamaForCausalLM"));
-    bad |= put(j, "model_type", json_string(s->arch));
     bad |= put(j, "hidden_act", json_string("silu"));
     bad |= put(j, "hidden_size", json_integer(s->d));
     bad |= put(j, "intermediate_size", json_integer(s->ff));
@@ -276,24 +228,61 @@ bool model_spec_write(const struct model_spec *s, const char *dtype, const char 
     bad |= put(j, "num_attention_heads", json_integer(s->heads));
     bad |= put(j, "num_key_value_heads", json_integer(s->kv_heads));
     bad |= put(j, "head_dim", json_integer(s->head_dim));
-    bad |= put(j, "vocab_size", json_integer(s->vocab));
     bad |= put(j, "max_position_embeddings", json_integer(s->max_positions));
-    bad |= put(j, "rms_norm_eps", float_json(s->rms_eps));
+    bad |= put(j, "rms_norm_eps", config_float(s->rms_eps));
     bad |= put(j, "rope_theta", json_real(s->rope_theta));
     bad |= put(j, "rope_scaling", rope_json(s));
     bad |= put(j, "tie_word_embeddings", json_boolean(s->tied));
-    bad |= put(j, "bos_token_id", token_json(s->bos));
-    bad |= put(j, "eos_token_id", eos_json(s));
-    bad |= put(j, "pad_token_id", token_json(s->pad));
-    bad |= put(j, "torch_dtype", json_string(dtype));
     if (mistral)
         bad |= put(j, "sliding_window", s->window ? json_integer(s->window) : json_null());
     else
         bad |= put(j, "attention_bias", json_false()) | put(j, "mlp_bias", json_false());
+    return !bad;
+}
+
+bool model_spec_write(const struct model_spec *s, const char *dtype, const char *config_json,
+                      struct err *e)
+{
+    const struct model_arch *a = arch_of(s);
+    json_t *j = json_object();
+    int bad = !j;
+    bool ok;
+
+    bad |= put(j, "architectures", json_pack("[s]", a->class_name));
+    bad |= put(j, "model_type", json_string(a->type));
+    bad |= put(j, "vocab_size", json_integer(s->vocab));
+    bad |= put(j, "bos_token_id", token_json(s->bos));
+    bad |= put(j, "eos_token_id", eos_json(s));
+    bad |= put(j, "pad_token_id", token_json(s->pad));
+    bad |= put(j, "torch_dtype", json_string(dtype));
+    bad |= !a->write(s, j);
     ok = bad ? err_set(e, ERR_NOMEM, "%s", config_json) : json_write_file(config_json, j, e);
     json_decref(j);
     return ok;
 }
+
+/* ---- the table's rows */
+
+static const struct arch_row llama_rows[] = {
+    {"input_layernorm", ROW_NORM, LINEARS, 0, ALWAYS},
+    {"self_attn.q_proj", ROW_LINEAR, LIN_QKV, 0, ALWAYS},
+    {"self_attn.k_proj", ROW_LINEAR, LIN_QKV, 1, ALWAYS},
+    {"self_attn.v_proj", ROW_LINEAR, LIN_QKV, 2, ALWAYS},
+    {"self_attn.o_proj", ROW_LINEAR, LIN_O, 0, ALWAYS},
+    {"post_attention_layernorm", ROW_NORM, LINEARS, 1, ALWAYS},
+    {"mlp.gate_proj", ROW_LINEAR, LIN_GU, 0, ALWAYS},
+    {"mlp.up_proj", ROW_LINEAR, LIN_GU, 1, ALWAYS},
+    {"mlp.down_proj", ROW_LINEAR, LIN_DOWN, 0, ALWAYS},
+};
+#define LLAMA(name, class)                                                                         \
+    {                                                                                              \
+        name, class, "CAUSAL_LM", "model.embed_tokens",                                            \
+            {{0},                                                                                  \
+             {"model.layers", "model.norm", llama_rows, sizeof llama_rows / sizeof *llama_rows}},  \
+            read_llama, write_llama                                                                \
+    }
+const struct model_arch arch_llama = LLAMA("llama", "LlamaForCausalLM");
+const struct model_arch arch_mistral = LLAMA("mistral", "MistralForCausalLM");
 
 /* ---- what follows from it */
 
@@ -315,13 +304,21 @@ void model_spec_inv_freq(const struct model_spec *s, float *out)
 
 uint64_t model_spec_linear_params(const struct model_spec *s)
 {
-    uint64_t q = (uint64_t)s->heads * s->head_dim, kv = (uint64_t)s->kv_heads * s->head_dim;
-    return s->layers * (s->d * (2 * q + 2 * kv) + 3 * (uint64_t)s->d * s->ff);
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < s->layers * LINEARS; i++) {
+        struct linear_shape sh = linear_shape(s, i / LINEARS, i % LINEARS);
+        n += (uint64_t)sh.in * sh.out;
+    }
+    return n;
 }
 
 uint64_t model_spec_params(const struct model_spec *s)
 {
-    uint64_t embed = (uint64_t)s->vocab * s->d;
-    return model_spec_linear_params(s) + embed * (s->tied ? 1 : 2) +
-           (2 * (uint64_t)s->layers + 1) * s->d;
+    struct model_tensor t;
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < model_ntensors(s); i++) {
+        model_tensor_at(s, i, &t);
+        n += (uint64_t)t.rows * t.cols;
+    }
+    return n;
 }

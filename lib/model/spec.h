@@ -1,13 +1,15 @@
 /*
- * model/spec - what a Llama-class decoder is made of, read from an HF config.json.
+ * model/spec - what a model that writes text is made of, read from an HF config.json: a decoder
+ * (Llama, Mistral), or an encoder with a decoder (T5, Flan-T5). Encoders alone: model/encoder.h.
  */
 #pragma once
 #include "base/err.h"
 #include "base/str.h"
 
-enum rope_kind { ROPE_PLAIN, ROPE_LLAMA3, ROPE_LINEAR };
+enum rope_kind { ROPE_PLAIN, ROPE_LLAMA3, ROPE_LINEAR, ROPE_NONE };
 struct model_spec {
-    char arch[32]; /* "llama", "mistral" */
+    char arch[32];       /* "llama", "mistral", "t5" */
+    uint32_t enc_layers; /* how many of the layers are the encoder's, the first; 0: a decoder */
     uint32_t layers, d, ff, heads, kv_heads, head_dim, vocab, max_positions;
     float rms_eps;
     double rope_theta;
@@ -17,6 +19,13 @@ struct model_spec {
     bool tied;                                              /* the head is the embedding */
     int32_t bos, eos[8], pad;                               /* -1: none */
     uint32_t neos;
+    /* with an encoder: */
+    int32_t start;    /* what the decoder begins with */
+    int act;          /* enum dev_act of the MLP */
+    bool gated;       /* act(gate) * up */
+    bool head_scaled; /* logits * d^-1/2 (the first T5) */
+    uint32_t buckets,
+        reach; /* relative positions: how many kinds; from this distance on the last */
 };
 /* transformers 4 and 5 forms. Unknown architecture or activation: ERR_FORMAT naming it. */
 MUST_CHECK bool model_spec_read(const char *config_json, struct model_spec *out, struct err *e);
