@@ -48,12 +48,14 @@ static bool scan_record(struct corpus_scan *s, struct seen *x, const struct buil
 }
 
 static bool scan_block(struct corpus_scan *s, struct seen *x, const struct builder *b,
-                       const struct record_block *block, uint32_t taken[MOD_COUNT], struct err *e)
+                       const struct record_block *block, uint32_t taken[MOD_COUNT], uint8_t *ends,
+                       struct err *e)
 {
     struct record_reader *r = NULL;
     struct record rec;
     bool ok = corpus_scan_open(block, &r, e);
 
+    if (ok) *ends = record_reader_info(r)->last;
     for (size_t i = 0; ok && i < record_reader_count(r); i++) {
         record_reader_get(r, i, &rec);
         ok = scan_record(s, x, b, block, &rec, taken, e);
@@ -68,15 +70,17 @@ static bool scan_local(struct corpus_scan *s, struct seen *x, const struct recor
     for (uint64_t i = range.begin; i < range.end; i++) {
         if (stop_requested())
             return err_set(e, ERR_STOPPED, "stopped while reading records; run it again");
-        if (!scan_block(s, x, b, &corpus->blocks[i], &s->taken[i * MOD_COUNT], e)) return false;
+        if (!scan_block(s, x, b, &corpus->blocks[i], &s->taken[i * MOD_COUNT], &s->ends[i], e))
+            return false;
     }
     return true;
 }
 
-/* The counts of all ranks. taken goes through 64 bits: the only sum there is. Collective. */
-static bool exchange(struct corpus_scan *s, size_t ncells, struct comm *c, struct err *e)
+/* The counts of all ranks, through 64 bits: the only sum there is. Collective. */
+static bool exchange(struct corpus_scan *s, size_t nblocks, struct comm *c, struct err *e)
 {
-    uint64_t *wide = mem_calloc(ncells + 1, sizeof *wide, e);
+    size_t ncells = nblocks * MOD_COUNT;
+    uint64_t *wide = mem_calloc(ncells + nblocks + 1, sizeof *wide, e);
 
     if (!comm_agree(c, wide != NULL, e)) {
         mem_free(wide);
@@ -84,9 +88,13 @@ static bool exchange(struct corpus_scan *s, size_t ncells, struct comm *c, struc
     }
     for (size_t i = 0; i < ncells; i++)
         wide[i] = s->taken[i];
-    comm_sum_u64(c, wide, ncells);
+    for (size_t i = 0; i < nblocks; i++)
+        wide[ncells + i] = s->ends[i];
+    comm_sum_u64(c, wide, ncells + nblocks);
     for (size_t i = 0; i < ncells; i++)
         s->taken[i] = (uint32_t)wide[i];
+    for (size_t i = 0; i < nblocks; i++)
+        s->ends[i] = wide[ncells + i] > 0;
     mem_free(wide);
     comm_sum_u64(c, s->records, MOD_COUNT);
     comm_sum_u64(c, &s->dropped[0][0], (size_t)MOD_COUNT * SHARD_DROPS);
@@ -121,12 +129,12 @@ bool corpus_scan_run(struct corpus_scan *s, const struct record_corpus *corpus,
                      const struct builder *b, struct comm *c, struct err *e)
 {
     struct seen x = {0};
-    size_t ncells = corpus->nblocks * MOD_COUNT;
     bool ok;
 
-    s->taken = mem_calloc(ncells + 1, sizeof *s->taken, e);
-    ok = s->taken && scan_local(s, &x, corpus, b, comm_share(c, corpus->nblocks), e);
-    ok = comm_agree(c, ok, e) && exchange(s, ncells, c, e) && audit(s, &x, c, e);
+    s->taken = mem_calloc(corpus->nblocks * MOD_COUNT + 1, sizeof *s->taken, e);
+    s->ends = s->taken ? mem_calloc(corpus->nblocks + 1, 1, e) : NULL;
+    ok = s->ends && scan_local(s, &x, corpus, b, comm_share(c, corpus->nblocks), e);
+    ok = comm_agree(c, ok, e) && exchange(s, corpus->nblocks, c, e) && audit(s, &x, c, e);
     audit_free(&x.patients);
     audit_free(&x.texts);
     audit_free(&x.ids);
@@ -136,5 +144,7 @@ bool corpus_scan_run(struct corpus_scan *s, const struct record_corpus *corpus,
 void corpus_scan_free(struct corpus_scan *s)
 {
     mem_free(s->taken);
+    mem_free(s->ends);
     s->taken = NULL;
+    s->ends = NULL;
 }

@@ -11,6 +11,7 @@
 
 struct corpus_scan {
     bool wanted[MOD_COUNT];
+    uint8_t *ends;   /* [block]: the last one of its archive or dump */
     uint32_t *taken; /* [block * MOD_COUNT + modality]: candidates */
     uint64_t records[MOD_COUNT];
     uint64_t dropped[MOD_COUNT][SHARD_DROPS]; /* by flags and spans alone */

@@ -11,12 +11,13 @@
 #include "shard/shard_manifest.h"
 
 #define RUN_ARENA_BYTES ((size_t)4 << 30)
-enum { FILE_NAME_BYTES = 80, KEY_BYTES = 6 };
+enum { FILE_NAME_BYTES = 80, KEY_BYTES = 6, MANY_DUMPS = 64 };
 
-/* Shard `number` of a modality: candidates [from, to) of it, in corpus order. */
+/* Shard `number` of a modality in a source: candidates [from, to) of the modality, in corpus
+ * order. */
 struct task {
     enum record_modality modality;
-    uint64_t number, from, to;
+    uint64_t source, number, from, to;
     size_t first_block; /* where candidate `from` stands */
     uint64_t skip;      /* candidates of that block in front of it */
     int rank;
@@ -69,25 +70,50 @@ static bool add_task(struct run *r, struct task t, struct err *e)
     return ok;
 }
 
-/* Cut a modality's candidates into runs of shard_size. */
+/*
+ * Does a run end behind this block? It does where its archive or dump does, so that what comes
+ * later makes new shards and leaves the old ones alone. A source of very many dumps would fall into
+ * crumbs: behind its first MANY_DUMPS a run takes in further ones until it is worth a file. All
+ * this looks back only; what is appended never changes it.
+ */
+static bool ends_run(const struct run *r, size_t b, uint64_t dumps, uint64_t held)
+{
+    const struct record_block *v = r->corpus.blocks;
+
+    if (b + 1 == r->corpus.nblocks || v[b].source_index != v[b + 1].source_index) return true;
+    return r->scan.ends[b] && (dumps < MANY_DUMPS || held >= r->o->shard_size / 16);
+}
+
+/* Cut a modality's candidates into runs of at most shard_size. */
 static bool plan_modality(struct run *r, enum record_modality m, struct err *e)
 {
-    uint64_t size = r->o->shard_size, before = 0, number = 0;
+    uint64_t before = 0, dumps = 0;
     struct task t = {.modality = m};
 
     for (size_t b = 0; b < r->corpus.nblocks; b++) {
-        uint64_t here = r->scan.taken[b * MOD_COUNT + m];
-        while (number * size < before + here) { /* run `number` begins in this block */
-            t.number = number;
-            t.from = number++ * size;
-            t.first_block = b;
-            t.skip = t.from - before;
-            if (!add_task(r, t, e)) return false;
+        uint64_t end = before + r->scan.taken[b * MOD_COUNT + m];
+        if (t.source != r->corpus.blocks[b].source_index) {
+            t.source = r->corpus.blocks[b].source_index;
+            t.number = dumps = 0;
         }
-        before += here;
+        while (t.to < end) {
+            if (t.from == t.to) { /* a run begins in this block */
+                t.first_block = b;
+                t.skip = t.from - before;
+            }
+            t.to = end - t.from < r->o->shard_size ? end : t.from + r->o->shard_size;
+            if (t.to - t.from < r->o->shard_size) break;
+            if (!add_task(r, t, e)) return false;
+            t.from = t.to;
+            t.number++;
+        }
+        before = end;
+        dumps += r->scan.ends[b];
+        if (t.from == t.to || !ends_run(r, b, dumps, t.to - t.from)) continue;
+        if (!add_task(r, t, e)) return false;
+        t.from = t.to;
+        t.number++;
     }
-    for (size_t i = r->ntasks - number; i < r->ntasks; i++)
-        r->tasks[i].to = r->tasks[i].from + size < before ? r->tasks[i].from + size : before;
     return true;
 }
 
@@ -152,11 +178,12 @@ static void task_head(const struct run *r, const struct task *t, struct shard_he
 
     *h = *builder_head(r->builder);
     memcpy(h->modality, name, strlen(name));
+    h->source = t->source;
     h->number = t->number;
     digest_inputs(r, t, h->inputs_sha256);
 }
 
-/* "CT/s00003-0123456789ab.h5": the key says all that the file was made from. */
+/* "CT/s00-00003-0123456789ab.h5": the key says all that the file was made from. */
 static void task_name(const struct shard_head *h, char out[FILE_NAME_BYTES])
 {
     uint8_t digest[32];
@@ -166,6 +193,7 @@ static void task_name(const struct shard_head *h, char out[FILE_NAME_BYTES])
     sha256_init(&s);
     sha256_put(&s, SHARD_SCHEMA, sizeof SHARD_SCHEMA);
     sha256_put(&s, h->modality, sizeof h->modality);
+    sha256_put(&s, &h->source, sizeof h->source);
     sha256_put(&s, &h->number, sizeof h->number);
     sha256_put(&s, h->inputs_sha256, 32);
     sha256_put(&s, h->config_sha256, 32);
@@ -173,8 +201,8 @@ static void task_name(const struct shard_head *h, char out[FILE_NAME_BYTES])
     sha256_put(&s, h->template_sha256, 32);
     sha256_end(&s, digest);
     hash_hex(digest, KEY_BYTES, key);
-    snprintf(out, FILE_NAME_BYTES, "%s/s%05llu-%s.h5", h->modality, (unsigned long long)h->number,
-             key);
+    snprintf(out, FILE_NAME_BYTES, "%s/s%02llu-%05llu-%s.h5", h->modality,
+             (unsigned long long)h->source, (unsigned long long)h->number, key);
 }
 
 /* Is the file there, whole, and made from the same? Then its numbers go to fact. */
@@ -265,7 +293,8 @@ static bool do_task(struct run *r, const struct task *t, struct shard_fact *fact
         progress_update(&r->progress, r->done, NULL);
     }
     arena_reset(&r->arena, mark);
-    return ok || err_wrap(e, "shard %s %llu", head.modality, (unsigned long long)t->number);
+    return ok || err_wrap(e, "shard %s %llu-%llu", head.modality, (unsigned long long)t->source,
+                          (unsigned long long)t->number);
 }
 
 static bool do_tasks(struct run *r, struct err *e)
@@ -332,7 +361,7 @@ static bool add_modality(struct run *r, struct shard_manifest *m, enum record_mo
         task_name(&head, name);
         if (!arena_str(&r->arena, str_of(name), &copy, e)) return false;
         m->files[m->nfiles++] =
-            (struct shard_manifest_file){copy.p, out->name, t->number, r->facts[i]};
+            (struct shard_manifest_file){copy.p, out->name, t->source, t->number, r->facts[i]};
     }
     return true;
 }

@@ -2,13 +2,15 @@
  * shard/shard - the second stage: record blocks x tokenizer x prompt -> token shards. Its driver
  * and its options.
  *
- *     corpus.dir/records/...  -->  shards.dir/<modality>/s<nnnnn>-<key12>.h5
+ *     corpus.dir/records/...  -->  shards.dir/<modality>/s<source>-<nnnnn>-<key12>.h5
  *                                  shards.dir/manifest.json            (written last)
  *
- * The main idea: shard k of a modality covers a fixed run of that modality's records in corpus
- * order (shard_size of them), whoever makes it. Its file is named by all it was made from (the
- * blocks, the options, tokenizer, template), so a rerun makes only what changed, one modality is
- * rebuilt without touching another's files, and any number of ranks gives the same bytes.
+ * The main idea: shard k of a modality and source covers a fixed run of that modality's records in
+ * corpus order (at most shard_size of them, of one archive or dump), whoever makes it. Its file is
+ * named by all it was made from (the blocks, the options, tokenizer, template), so a rerun makes
+ * only what changed, one modality is rebuilt without touching another's files, a corpus that grew
+ * by a dump or a source (behind the old ones) gives new files beside untouched ones, and any number
+ * of ranks gives the same bytes.
  *
  * Every record left out is counted by its reason. Patients must not cross splits: an audit over all
  * records fails the run before anything is written; texts that occur in several splits are counted.

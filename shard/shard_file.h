@@ -60,7 +60,7 @@ extern const struct shard_column_def shard_columns[SHARD_COLS];
 /* What a shard was made with and what came of it. Plain data, zero-padded: compared by memcmp. */
 struct shard_head {
     char modality[SHARD_NAME_BYTES];
-    uint64_t number; /* of the run within the modality */
+    uint64_t source, number; /* index of the corpus's source; of the run within it */
     uint8_t tokenizer_sha256[32], template_sha256[32], config_sha256[32], inputs_sha256[32];
     char template_name[SHARD_TEXT_BYTES], inputs[SHARD_TEXT_BYTES];
     uint32_t vocab_size, layout; /* enum shard_layout */
@@ -77,20 +77,27 @@ struct shard_fact {
     uint64_t sha256[4]; /* of the bytes behind the block */
 };
 
+/* Where a column lies in the file. */
+struct shard_place {
+    uint64_t offset, bytes;
+    struct hash128 hash;
+};
 /* The first 4,096 bytes, little-endian. */
 struct shard_block {
     char magic[8];
     uint32_t version, block_bytes;
     uint64_t file_bytes;
-    uint64_t token_offset, token_bytes;   /* of /tokens/ids in the file */
-    struct hash128 before, tokens, after; /* [4096, tokens), tokens, (tokens, end) */
-    uint8_t sha256[32];                   /* [4096, end) */
-    struct hash128 self;                  /* of this block with self zeroed */
+    uint64_t token_offset, token_bytes;    /* of /tokens/ids in the file */
+    struct hash128 before, tokens, after;  /* [4096, tokens), tokens, (tokens, end) */
+    uint8_t sha256[32];                    /* [4096, end) */
+    struct shard_place places[SHARD_COLS]; /* so that damage is named by its dataset */
+    struct hash128 self;                   /* of this block with self zeroed */
 };
 #define SHARD_MAGIC   "RADSHARD"
-#define SHARD_VERSION 1u
+#define SHARD_VERSION 2u
 
-_Static_assert(sizeof(struct shard_block) == 136, "no padding: it is written as it is");
+_Static_assert(sizeof(struct shard_block) == 136 + 32 * SHARD_COLS,
+               "no padding: it is written as it is");
 
 /* An open shard: views into the mapped file. Nothing in it needs to be aligned: read through
  * shard_file_u32 and shard_file_u64. */

@@ -14,6 +14,7 @@ static void dataset_digest(const struct shard_manifest *m, uint8_t out[32])
     for (size_t i = 0; i < m->nfiles; i++) {
         const struct shard_manifest_file *f = &m->files[i];
         sha256_put(&h, f->modality, strlen(f->modality) + 1);
+        sha256_put(&h, &f->source, sizeof f->source);
         sha256_put(&h, &f->number, sizeof f->number);
         sha256_put(&h, f->fact.sha256, sizeof f->fact.sha256);
         sha256_put(&h, f->fact.samples, sizeof f->fact.samples);
@@ -60,10 +61,10 @@ static bool put_counts(json_t *obj, const char *key, const char *const *names, c
 static bool file_json(const struct shard_manifest_file *f, json_t *j, struct err *e)
 {
     return put(j, "path", json_string(f->path), e) &&
-           put(j, "modality", json_string(f->modality), e) && put_u64(j, "number", f->number, e) &&
-           put_u64(j, "bytes", f->fact.bytes, e) && put_hex(j, "sha256", f->fact.sha256, e) &&
-           put_u64(j, "records", f->fact.records, e) && put_u64(j, "cut", f->fact.cut, e) &&
-           put_u64(j, "cut_tokens", f->fact.cut_tokens, e) &&
+           put(j, "modality", json_string(f->modality), e) && put_u64(j, "source", f->source, e) &&
+           put_u64(j, "number", f->number, e) && put_u64(j, "bytes", f->fact.bytes, e) &&
+           put_hex(j, "sha256", f->fact.sha256, e) && put_u64(j, "records", f->fact.records, e) &&
+           put_u64(j, "cut", f->fact.cut, e) && put_u64(j, "cut_tokens", f->fact.cut_tokens, e) &&
            put_u64(j, "unknown", f->fact.unknown, e) &&
            put_counts(j, "samples", shard_split_names, f->fact.samples, e) &&
            put_counts(j, "tokens", shard_split_names, f->fact.tokens, e) &&
@@ -141,7 +142,8 @@ bool shard_manifest_write(const char *dir, struct shard_manifest *m, struct err 
     ok = put_info(&m->info, root, e) && put_lists(m, root, e) &&
          put_u64(root, "patients", m->patients, e) &&
          put_counts(root, "text_seen_in_train", shard_split_names, m->seen, e) &&
-         put_u64(root, "shared_ids", m->shared_ids, e) && json_write_file(path, root, e);
+         put_u64(root, "shared_ids", m->shared_ids, e) && json_seal(root, e) &&
+         json_write_file(path, root, e);
 out:
     json_decref(root);
     arena_free(&a);
@@ -215,7 +217,7 @@ static bool get_file(const json_t *j, struct arena *a, struct shard_manifest_fil
         return false;
     if (!safe_path(f->path) || strlen(f->modality) >= SHARD_NAME_BYTES)
         return err_set(e, ERR_FORMAT, "path or modality is not one of ours");
-    return json_get_u64(j, "number", &f->number, e) &&
+    return json_get_u64(j, "source", &f->source, e) && json_get_u64(j, "number", &f->number, e) &&
            json_get_u64(j, "bytes", &f->fact.bytes, e) && get_hex(j, "sha256", f->fact.sha256, e) &&
            json_get_u64(j, "records", &f->fact.records, e) &&
            json_get_u64(j, "cut", &f->fact.cut, e) &&
@@ -305,14 +307,19 @@ static bool get_info(const json_t *root, struct arena *a, struct shard_info *i, 
            get_id(root, "pad", &i->pad, e);
 }
 
-static bool get_root(const json_t *root, struct arena *a, struct shard_manifest *m, struct err *e)
+static bool check_schema(const json_t *root, struct err *e)
 {
     struct str schema;
+
+    return json_get_str(root, "schema", &schema, e) &&
+           (str_eqz(schema, SHARD_SCHEMA) ||
+            err_set(e, ERR_FORMAT, "schema is not %s: run radmill shard", SHARD_SCHEMA));
+}
+
+static bool get_root(const json_t *root, struct arena *a, struct shard_manifest *m, struct err *e)
+{
     uint8_t digest[32];
 
-    if (!json_get_str(root, "schema", &schema, e)) return false;
-    if (!str_eqz(schema, SHARD_SCHEMA))
-        return err_set(e, ERR_FORMAT, "schema is not %s: run radmill shard", SHARD_SCHEMA);
     if (!get_info(root, a, &m->info, e) || !get_lists(root, a, m, e) ||
         !json_get_u64(root, "patients", &m->patients, e) ||
         !get_counts(root, "text_seen_in_train", shard_split_names, m->seen, e) ||
@@ -335,7 +342,7 @@ bool shard_manifest_read(const char *dir, struct arena *a, struct shard_manifest
     if (!fs_exists(path))
         return err_set(e, ERR_CONFIG, "%s is not there: run radmill shard first", path);
     if (!json_read_file(path, MANIFEST_MAX_BYTES, &root, e)) return false;
-    ok = get_root(root, a, out, e);
+    ok = check_schema(root, e) && json_check_seal(root, e) && get_root(root, a, out, e);
     json_decref(root);
     return ok || err_wrap(e, "%s", path);
 }

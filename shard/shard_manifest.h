@@ -3,15 +3,16 @@
  * them.
  *
  * Replaced last, by one rank; what it does not name does not exist for readers. No times, no paths
- * outside the folder: the same data set has the same manifest.
+ * outside the folder: the same data set has the same manifest. It carries its own checksum, so that
+ * a number that was changed in it does not pass.
  */
 #pragma once
 #include "shard/shard_file.h"
 
 struct shard_manifest_file {
-    const char *path; /* "CT/s00000-0123456789ab.h5", below the folder */
+    const char *path; /* "CT/s00-00000-0123456789ab.h5", below the folder */
     const char *modality;
-    uint64_t number;
+    uint64_t source, number;
     struct shard_fact fact;
 };
 /* A modality's run as a whole: also what no file tells (runs without any sample). */
@@ -27,7 +28,7 @@ struct shard_manifest {
     size_t nsources;
     struct shard_manifest_modality *modalities;
     size_t nmodalities;
-    struct shard_manifest_file *files; /* by modality, then number */
+    struct shard_manifest_file *files; /* by modality, source, number */
     size_t nfiles;
     uint64_t patients, seen[SHARD_SPLITS], shared_ids;
 };

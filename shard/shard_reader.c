@@ -8,6 +8,19 @@ static bool same_hash(struct hash128 a, struct hash128 b)
     return a.lo == b.lo && a.hi == b.hi;
 }
 
+/* The checksums say that something is wrong; say what. */
+static bool name_damage(const struct shard_file *f, struct err *e)
+{
+    for (int c = 0; c < SHARD_COLS; c++) {
+        const struct shard_place *p = &f->block.places[c];
+        if (p->offset > f->map.n || p->bytes > f->map.n - p->offset ||
+            !same_hash(hash_xxh128((const char *)f->map.p + p->offset, p->bytes), p->hash))
+            return err_set(e, ERR_FORMAT, "dataset /%s: checksum differs: the file is damaged",
+                           shard_columns[c].name);
+    }
+    return err_set(e, ERR_FORMAT, "HDF5's own structures: checksum differs: the file is damaged");
+}
+
 static bool check_block(struct shard_file *f, bool verify_tokens, struct err *e)
 {
     struct shard_block *b = &f->block;
@@ -33,9 +46,9 @@ static bool check_block(struct shard_file *f, bool verify_tokens, struct err *e)
     if (!same_hash(hash_xxh128(p + SHARD_BLOCK_BYTES, b->token_offset - SHARD_BLOCK_BYTES),
                    b->before) ||
         !same_hash(hash_xxh128(p + behind, f->map.n - behind), b->after))
-        return err_set(e, ERR_FORMAT, "checksum differs: the file is damaged");
+        return name_damage(f, e);
     if (verify_tokens && !same_hash(hash_xxh128(p + b->token_offset, b->token_bytes), b->tokens))
-        return err_set(e, ERR_FORMAT, "checksum of the tokens differs: the file is damaged");
+        return name_damage(f, e);
     return true;
 }
 
@@ -98,6 +111,7 @@ static bool get_head(hid_t file, struct shard_head *h, struct err *e)
     if (!get_text(file, "schema", schema, sizeof schema) || strcmp(schema, SHARD_SCHEMA) != 0)
         return err_set(e, ERR_FORMAT, "schema is not %s", SHARD_SCHEMA);
     if (get_text(file, "modality", h->modality, sizeof h->modality) &&
+        get_numbers(file, "source", u64, 1, &h->source) &&
         get_numbers(file, "number", u64, 1, &h->number) &&
         get_digest(file, "tokenizer_sha256", h->tokenizer_sha256) &&
         get_digest(file, "template_sha256", h->template_sha256) &&

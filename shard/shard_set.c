@@ -87,7 +87,7 @@ static bool check_part(const struct shard_set *s, const struct shard_manifest_fi
     if (h->vocab_size != i->vocab_size || h->layout != (uint32_t)i->layout ||
         h->max_tokens > i->max_tokens || h->max_input_tokens > i->max_input_tokens ||
         h->max_target_tokens > i->max_target_tokens || strcmp(h->modality, f->modality) != 0 ||
-        h->number != f->number || p->count != f->fact.samples[s->split])
+        h->source != f->source || h->number != f->number || p->count != f->fact.samples[s->split])
         return err_set(e, ERR_FORMAT, "%s contradicts the manifest: run radmill shard", f->path);
     for (uint64_t k = p->first; k < p->first + p->count; k++)
         if (shard_file_u32(&p->file, SHARD_COL_RECORD, 3 * k) >= s->m.nsources)

@@ -170,6 +170,7 @@ static bool put_head(hid_t file, const struct shard_head *h)
     const hid_t u64 = H5T_STD_U64LE, u32 = H5T_STD_U32LE, i32 = H5T_STD_I32LE;
 
     return put_text(file, "schema", SHARD_SCHEMA) && put_text(file, "modality", h->modality) &&
+           put_attr(file, "source", u64, 1, &h->source) &&
            put_attr(file, "number", u64, 1, &h->number) &&
            put_digest(file, "tokenizer_sha256", h->tokenizer_sha256) &&
            put_digest(file, "template_sha256", h->template_sha256) &&
@@ -228,10 +229,9 @@ static bool put_group(hid_t file, hid_t gcpl, const char *name)
 }
 
 static bool fill(hid_t file, const struct shard_head *h, const struct shard_data *d,
-                 haddr_t *token_offset)
+                 haddr_t offsets[SHARD_COLS])
 {
     hid_t dcpl = H5Pcreate(H5P_DATASET_CREATE), gcpl = H5Pcreate(H5P_GROUP_CREATE);
-    haddr_t offset = 0;
     bool ok = dcpl >= 0 && gcpl >= 0 && H5Pset_obj_track_times(dcpl, 0) >= 0 &&
               H5Pset_obj_track_times(gcpl, 0) >= 0 && H5Pset_layout(dcpl, H5D_CONTIGUOUS) >= 0 &&
               H5Pset_alloc_time(dcpl, H5D_ALLOC_TIME_EARLY) >= 0 &&
@@ -240,8 +240,7 @@ static bool fill(hid_t file, const struct shard_head *h, const struct shard_data
 
     for (int c = 0; ok && c < SHARD_COLS; c++) {
         size_t size = shard_columns[c].size ? shard_columns[c].size : h->token_bytes;
-        ok = put_column(file, dcpl, &shard_columns[c], size, sbuf_str(&d->col[c]), &offset);
-        if (c == SHARD_COL_IDS) *token_offset = offset;
+        ok = put_column(file, dcpl, &shard_columns[c], size, sbuf_str(&d->col[c]), &offsets[c]);
     }
     if (gcpl >= 0) H5Pclose(gcpl);
     if (dcpl >= 0) H5Pclose(dcpl);
@@ -250,11 +249,11 @@ static bool fill(hid_t file, const struct shard_head *h, const struct shard_data
 
 /* Build the HDF5 file; *n gets its length without the driver's spare room. */
 static bool build(const struct shard_head *h, const struct shard_data *d, struct image *im,
-                  size_t *n, haddr_t *token_offset, struct err *e)
+                  size_t *n, haddr_t offsets[SHARD_COLS], struct err *e)
 {
     hid_t file = file_create(im);
     uint64_t end;
-    bool ok = file >= 0 && fill(file, h, d, token_offset);
+    bool ok = file >= 0 && fill(file, h, d, offsets);
 
     if (file >= 0) ok = H5Fclose(file) >= 0 && ok;
     if (!ok || im->n < SHARD_BLOCK_BYTES + SUPERBLOCK_EOF + sizeof end)
@@ -262,16 +261,19 @@ static bool build(const struct shard_head *h, const struct shard_data *d, struct
                        (unsigned long long)d->samples);
     CHECK(memcmp(im->p + SHARD_BLOCK_BYTES, "\x89HDF\r\n\x1a\n\x02", SIGNATURE_BYTES + 1) == 0);
     memcpy(&end, im->p + SHARD_BLOCK_BYTES + SUPERBLOCK_EOF, sizeof end);
-    CHECK(end <= im->n && *token_offset + d->col[SHARD_COL_IDS].n <= end);
+    CHECK(end <= im->n);
+    for (int c = 0; c < SHARD_COLS; c++)
+        CHECK(offsets[c] + d->col[c].n <= end);
     *n = end;
     return true;
 }
 
 /* Fill in the first 4,096 bytes. */
-static void put_block(char *p, size_t n, uint64_t token_offset, uint64_t token_bytes,
-                      struct shard_block *b)
+static void put_block(char *p, size_t n, const struct shard_data *d,
+                      const haddr_t offsets[SHARD_COLS], struct shard_block *b)
 {
     struct str all = {p + SHARD_BLOCK_BYTES, n - SHARD_BLOCK_BYTES};
+    uint64_t token_offset = offsets[SHARD_COL_IDS], token_bytes = d->col[SHARD_COL_IDS].n;
     uint64_t behind = token_offset + token_bytes;
 
     memset(b, 0, sizeof *b);
@@ -285,6 +287,9 @@ static void put_block(char *p, size_t n, uint64_t token_offset, uint64_t token_b
     b->tokens = hash_xxh128(p + token_offset, token_bytes);
     b->after = hash_xxh128(p + behind, n - behind);
     sha256_of(all, b->sha256);
+    for (int c = 0; c < SHARD_COLS; c++)
+        b->places[c] =
+            (struct shard_place){offsets[c], d->col[c].n, hash_xxh128(d->col[c].p, d->col[c].n)};
     b->self = hash_xxh128(b, sizeof *b);
     memset(p, 0, SHARD_BLOCK_BYTES);
     memcpy(p, b, sizeof *b);
@@ -295,14 +300,14 @@ bool shard_writer_write(const char *path, const struct shard_head *h, const stru
 {
     struct image im = {NULL, 0};
     struct shard_block b;
-    haddr_t token_offset = 0;
+    haddr_t offsets[SHARD_COLS] = {0};
     size_t n = 0;
     bool ok = false;
 
     CHECK(d->samples > 0 && d->samples <= SHARD_MAX_SAMPLES);
     shard_hdf5_setup();
-    if (!build(h, d, &im, &n, &token_offset, e)) goto out;
-    put_block(im.p, n, token_offset, d->col[SHARD_COL_IDS].n, &b);
+    if (!build(h, d, &im, &n, offsets, e)) goto out;
+    put_block(im.p, n, d, offsets, &b);
     if (!fs_replace(path, (struct str){im.p, n}, e)) goto out;
     fact->bytes = n;
     memcpy(fact->sha256, b.sha256, sizeof b.sha256);

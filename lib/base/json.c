@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/mem.h"
 
 #define DEPTH_MAX 64
@@ -274,6 +275,44 @@ static bool put_value(struct sbuf *b, const json_t *j, struct style s, struct er
 bool json_put(struct sbuf *b, const json_t *j, struct err *e)
 {
     return put_value(b, j, (struct style){false, 0}, e);
+}
+
+/* Of obj without its own checksum, as hex. */
+static bool seal_of(json_t *obj, char hex[65], struct err *e)
+{
+    json_t *had = json_incref(json_object_get(obj, "checksum"));
+    uint8_t digest[32];
+    struct sbuf b;
+    bool ok;
+
+    (void)json_object_del(obj, "checksum");
+    sbuf_init(&b, FILE_MAX);
+    ok = put_value(&b, obj, (struct style){true, 0}, e);
+    sha256_of(sbuf_str(&b), digest);
+    hash_hex(digest, sizeof digest, hex);
+    sbuf_free(&b);
+    if (had && json_object_set_new(obj, "checksum", had) != 0 && ok)
+        ok = err_set(e, ERR_NOMEM, "no memory for a checksum");
+    return ok;
+}
+
+bool json_seal(json_t *obj, struct err *e)
+{
+    char hex[65];
+
+    if (!seal_of(obj, hex, e)) return false;
+    return json_object_set_new(obj, "checksum", json_string(hex)) == 0 ||
+           err_set(e, ERR_NOMEM, "no memory for a checksum");
+}
+
+bool json_check_seal(json_t *obj, struct err *e)
+{
+    struct str had;
+    char hex[65];
+
+    if (!json_get_str(obj, "checksum", &had, e) || !seal_of(obj, hex, e)) return false;
+    return str_eqz(had, hex) ||
+           err_set(e, ERR_FORMAT, "the checksum differs: the file is damaged or was edited");
 }
 
 bool json_write_file(const char *path, const json_t *j, struct err *e)

@@ -17,6 +17,11 @@ MUST_CHECK bool json_parse(struct str text, const char *what, json_t **out, stru
 MUST_CHECK bool json_read_file(const char *path, size_t max_bytes, json_t **out, struct err *e);
 /* Sorted keys, two-space indent, newline at the end, atomically. */
 MUST_CHECK bool json_write_file(const char *path, const json_t *j, struct err *e);
+/* Put a checksum of all other members into an object ("checksum": SHA-256 of its bytes as
+ * json_write_file writes them), or compare it: ERR_FORMAT where it differs. For files of ours in
+ * which a changed digit would otherwise pass. */
+MUST_CHECK bool json_seal(json_t *obj, struct err *e);
+MUST_CHECK bool json_check_seal(json_t *obj, struct err *e);
 /* Typed members of an object: missing or of another type is ERR_FORMAT naming the key. Strings are
  * borrowed from the tree. */
 MUST_CHECK bool json_get_str(const json_t *obj, const char *key, struct str *out, struct err *e);

@@ -9,6 +9,9 @@ import numpy as np
 
 folder = sys.argv[1]
 manifest = json.load(open(f"{folder}/manifest.json"))
+sealed = {k: v for k, v in manifest.items() if k != "checksum"}
+text = json.dumps(sealed, indent=2, sort_keys=True, ensure_ascii=False)
+assert hashlib.sha256(text.encode()).hexdigest() == manifest["checksum"]
 assert manifest["schema"] == "shards/v2"
 names = ["train", "dev", "test"]
 digest = hashlib.sha256(b"shards/v2\0")
@@ -17,7 +20,8 @@ for f in manifest["files"]:
     raw = open(path, "rb").read()
     assert len(raw) == f["bytes"] and raw[:8] == b"RADSHARD"
     assert hashlib.sha256(raw[4096:]).hexdigest() == f["sha256"]
-    digest.update(f["modality"].encode() + b"\0" + f["number"].to_bytes(8, "little"))
+    digest.update(f["modality"].encode() + b"\0" + f["source"].to_bytes(8, "little"))
+    digest.update(f["number"].to_bytes(8, "little"))
     digest.update(bytes.fromhex(f["sha256"]))
     digest.update(b"".join(f["samples"][n].to_bytes(8, "little") for n in names))
     h = h5py.File(path)
@@ -30,6 +34,8 @@ for f in manifest["files"]:
     assert ids.dtype == (np.uint16 if manifest["vocab_size"] <= 65536 else np.uint32)
     if ids.nbytes >= 4096:
         assert ids.id.get_offset() % 4096 == 0
+    mapped = np.memmap(path, ids.dtype, "r", h.userblock_size + ids.id.get_offset(), ids.shape)
+    assert (mapped == ids[:]).all()
     length, target, record = h["sample/length"][:], h["tokens/target"][:], h["sample/record"][:]
     assert (np.diff(offset) == length).all() and offset[0] == 0 and offset[-1] == len(ids)
     assert h.attrs["layout"].decode() == manifest["layout"]

@@ -83,6 +83,8 @@ static json_t *put_block(const char *dir, const struct kit_source *src, size_t s
     KIT(record_writer_open(path, src->name, from, config, &w, &e), &e);
     for (size_t i = from; i < to; i++)
         put_record(w, src, s, i, edit);
+    if (to == src->records || (src->per_dump && to / src->per_block % src->per_dump == 0))
+        record_writer_last(w);
     KIT(record_writer_commit(w, &e), &e);
     record_writer_sha256(w, sha);
     record_writer_close(w);

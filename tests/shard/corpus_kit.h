@@ -9,7 +9,8 @@
 struct kit_source {
     const char *name;
     size_t records, per_block;
-    int mode; /* enum record_mode */
+    int mode;        /* enum record_mode */
+    size_t per_dump; /* blocks a dump; 0: all */
 };
 /* May change record i of source s before it is written. text: section texts, "" for absent. */
 typedef void (*kit_edit)(size_t s, size_t i, struct record *r, const char *text[SEC_COUNT]);

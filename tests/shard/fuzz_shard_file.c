@@ -45,7 +45,7 @@ static void start(void)
     if (!mkdtemp(whole.dir)) abort();
     atexit(remove_all);
     kit_lengths(whole.dir, 40, length_of);
-    snprintf(whole.path, sizeof whole.path, "%s/CT/s00000-000000000000.h5", whole.dir);
+    snprintf(whole.path, sizeof whole.path, "%s/CT/s00-00000-000000000000.h5", whole.dir);
     KIT(shard_file_open(whole.path, true, &f, &e), &e);
     whole.n = f.map.n;
     whole.p = malloc(whole.n);

@@ -52,7 +52,7 @@ static void make(const char *dir, size_t n, uint32_t (*input)(size_t), uint32_t 
                            .pad = -1,
                            .token_bytes = 2};
     struct shard_manifest_modality modality = {.name = "CT", .records = n + 1};
-    struct shard_manifest_file f = {.path = "CT/s00000-000000000000.h5", .modality = "CT"};
+    struct shard_manifest_file f = {.path = "CT/s00-00000-000000000000.h5", .modality = "CT"};
     static const char *const sources[] = {"alpha"};
     struct shard_manifest m = {.info = {.layout = layout,
                                         .max_input_tokens = most,

@@ -33,8 +33,8 @@ static const char *at(const char *name)
 
 static void same_bytes(void)
 {
-    static const struct kit_source sources[] = {{"alpha", 300, 32, MODE_OWN},
-                                                {"beta", 90, 100, MODE_MEDIQA}};
+    static const struct kit_source sources[] = {{"alpha", 300, 32, MODE_OWN, 0},
+                                                {"beta", 90, 100, MODE_MEDIQA, 0}};
     uint8_t a[32], b[32];
     struct shard_summary s, alone;
 

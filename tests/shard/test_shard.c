@@ -21,8 +21,8 @@
 
 static struct comm *self;
 static char corpus[600], shards[600], tok[600];
-static const struct kit_source sources[] = {{"alpha", 300, 64, MODE_OWN},
-                                            {"beta", 90, 100, MODE_MEDIQA}};
+static const struct kit_source sources[] = {{"alpha", 300, 64, MODE_OWN, 0},
+                                            {"beta", 90, 100, MODE_MEDIQA, 0}};
 
 static int setup(void **state)
 {
@@ -312,7 +312,7 @@ static void edit_calls(size_t s, size_t i, struct record *r, const char *text[SE
 static void calls_can_be_cut_off(void **state)
 {
     struct shard_opts o = kit_opts(shards);
-    struct kit_source src = {"alpha", 2, 10, MODE_OWN};
+    struct kit_source src = {"alpha", 2, 10, MODE_OWN, 0};
     struct shard_set *set = NULL;
     struct tokenizer *t = NULL;
     struct sample x;
@@ -470,6 +470,79 @@ static void new_sources_come_behind(void **state)
     kit_corpus(corpus, sources, 1, NULL);
     assert_true(run_fails(&o, &e));
     assert_non_null(strstr(e.text, "or other sources"));
+}
+
+/* Names, inodes and times of all shard files; `count` gets their number. */
+static struct stat *all_files(const char *list, size_t *count)
+{
+    static struct stat st[256];
+    char cmd[900], path[700];
+
+    snprintf(cmd, sizeof cmd, "find '%s' -name '*.h5' | sort > '%s'", shards, list);
+    assert_int_equal(system(cmd), 0);
+    FILE *f = fopen(list, "r");
+    for (*count = 0; fgets(path, sizeof path, f); ++*count) {
+        path[strcspn(path, "\n")] = 0;
+        st[*count] = stat_of(path);
+    }
+    fclose(f);
+    return st;
+}
+
+/* What is appended, a dump to a source or a source to the corpus, makes new files beside the old
+ * ones; these keep their bytes, inodes and times. */
+static void growth_leaves_old_files(void **state)
+{
+    struct kit_source grown[] = {{"alpha", 256, 64, MODE_OWN, 2}, {"beta", 90, 100, MODE_OWN, 0}};
+    struct shard_opts o = kit_opts(shards);
+    struct stat before[256];
+    size_t had, have;
+
+    (void)state;
+    o.shard_size = 1000; /* runs end where dumps do, long before they are full */
+    kit_corpus(corpus, grown, 1, NULL);
+    struct shard_summary first = run_with(&o);
+    assert_int_equal(first.files, 6); /* three modalities of two dumps */
+    memcpy(before, all_files(testdir_path("list"), &had), sizeof before);
+    assert_int_equal(had, 6);
+    grown[0].records += 100;
+    kit_corpus(corpus, grown, 2, NULL);
+    struct shard_summary s = run_with(&o);
+    assert_int_equal(s.files, 12);
+    assert_int_equal(s.files_made, 6);
+    const struct stat *after = all_files(testdir_path("list"), &have);
+    size_t kept = 0;
+    for (size_t i = 0; i < had; i++)
+        for (size_t k = 0; k < have; k++)
+            kept += before[i].st_ino == after[k].st_ino &&
+                    before[i].st_mtim.tv_nsec == after[k].st_mtim.tv_nsec &&
+                    before[i].st_mtim.tv_sec == after[k].st_mtim.tv_sec;
+    assert_int_equal(kept, 6);
+    /* all samples are there, and the corpus alone decides the order */
+    uint8_t a[32], b[32];
+    kit_digest(shards, a);
+    char other[700];
+    snprintf(other, sizeof other, "%s", testdir_path("afresh"));
+    o.dir = other;
+    run_with(&o);
+    kit_digest(other, b);
+    assert_memory_equal(a, b, 32);
+}
+
+/* Beyond the first 64 dumps small ones share a shard. */
+static void many_dumps_share_files(void **state)
+{
+    struct kit_source daily[] = {{"alpha", 160, 2, MODE_OWN, 1}};
+    struct shard_opts o = kit_opts(shards);
+
+    (void)state;
+    o.shard_size = 320;
+    kit_corpus(corpus, daily, 1, NULL);
+    struct shard_summary s = run_with(&o);
+    assert_int_equal(s.samples[0] + s.samples[1] + s.samples[2], 160);
+    /* 63 dumps of two records each have files of their own; the 34 records behind them fill runs of
+     * at least 20 of a modality, or end with the source */
+    assert_int_equal(s.files, 126 + 3);
 }
 
 /* A changed block remakes only the shards that read from it. */
@@ -641,6 +714,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(damage_is_repaired, setup, teardown),
         cmocka_unit_test_setup_teardown(one_modality_leaves_the_others, setup, teardown),
         cmocka_unit_test_setup_teardown(new_sources_come_behind, setup, teardown),
+        cmocka_unit_test_setup_teardown(growth_leaves_old_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_dumps_share_files, setup, teardown),
         cmocka_unit_test_setup_teardown(only_what_changed_is_remade, setup, teardown),
         cmocka_unit_test_setup_teardown(crossing_patients_stop_the_run, setup, teardown),
         cmocka_unit_test_setup_teardown(texts_across_splits_are_counted, setup, teardown),

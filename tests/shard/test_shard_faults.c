@@ -40,7 +40,7 @@ static void run_well(uint32_t min_words, uint8_t digest[32])
 /* Two data sets of one folder, told apart by an option. */
 static int setup(void **state)
 {
-    static const struct kit_source source = {"alpha", 60, 25, MODE_OWN};
+    static const struct kit_source source = {"alpha", 60, 25, MODE_OWN, 0};
     struct err e = {0};
 
     (void)state;

@@ -8,6 +8,7 @@
 
 #include "base/fault.h"
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "shard/corpus_kit.h"
 #include "shard/plan.h"
@@ -27,7 +28,7 @@ static int setup(void **state)
     (void)state;
     testdir_make();
     dir = testdir_path("shards");
-    file = testdir_path("shards/CT/s00000-000000000000.h5");
+    file = testdir_path("shards/CT/s00-00000-000000000000.h5");
     kit_lengths(dir, 200, length_of);
     return 0;
 }
@@ -163,9 +164,12 @@ static void foreign_tokens_are_refused(void **state)
     refuse(SHARD_TEST, NULL, 0, ERR_CONFIG, "no test samples");
 }
 
+/* Change the manifest and make its checksum right again, so that the checks behind it are reached. */
 static void replace(const char *what, const char *by)
 {
     const char *path = testdir_path("shards/manifest.json");
+    struct err e = {0};
+    json_t *root;
     size_t n;
     char *p = testdir_read(path, &n), *at = strstr(p, what);
 
@@ -174,6 +178,54 @@ static void replace(const char *what, const char *by)
     memcpy(at, by, strlen(by));
     testdir_write(path, p, n);
     free(p);
+    KIT(json_read_file(path, 1 << 20, &root, &e), &e);
+    KIT(json_seal(root, &e) && json_write_file(path, root, &e), &e);
+    json_decref(root);
+}
+
+/* One flipped bit anywhere in the manifest is an error that names the file. */
+static void flipped_bits_in_the_manifest_are_seen(void **state)
+{
+    const char *path = testdir_path("shards/manifest.json");
+    struct shard_manifest m;
+    struct arena a;
+    size_t n;
+
+    (void)state;
+    free(testdir_read(path, &n));
+    for (size_t at = 0; at < n; at++) {
+        struct err e = {0};
+        edit(path, at, (char)(1 << at % 7));
+        arena_init(&a, 1 << 20);
+        if (shard_manifest_read(dir, &a, &m, &e)) fail_msg("flipped bit at %zu was not seen", at);
+        assert_non_null(strstr(e.text, "manifest.json"));
+        arena_free(&a);
+        edit(path, at, (char)(1 << at % 7));
+    }
+}
+
+/* Damage is named by its dataset. */
+static void damage_is_named(void **state)
+{
+    struct shard_file f;
+    struct err e = {0};
+    char want[64];
+
+    (void)state;
+    for (int c = 0; c < SHARD_COLS; c++) {
+        KIT(shard_file_open(file, true, &f, &e), &e);
+        size_t at = f.block.places[c].offset + f.block.places[c].bytes / 2;
+        shard_file_close(&f);
+        edit(file, at, 1);
+        assert_false(shard_file_open(file, true, &f, &e));
+        snprintf(want, sizeof want, ".h5: dataset /%s: checksum differs", shard_columns[c].name);
+        if (!strstr(e.text, want)) fail_msg("'%s' not in '%s'", want, e.text);
+        err_clear(&e);
+        edit(file, at, 1);
+    }
+    edit(file, SHARD_BLOCK_BYTES + 20, 1); /* in the superblock */
+    assert_false(shard_file_open(file, false, &f, &e));
+    assert_non_null(strstr(e.text, "HDF5's own structures"));
 }
 
 static void manifests_that_lie_are_refused(void **state)
@@ -182,9 +234,9 @@ static void manifests_that_lie_are_refused(void **state)
     replace("\"train\": 200", "\"train\": 199");
     refuse(SHARD_TRAIN, NULL, 0, ERR_FORMAT, "the digest is not that of the files");
     replace("\"train\": 199", "\"train\": 200");
-    replace("CT/s00000", "../s00000");
+    replace("CT/s00-000", "../s00-000");
     refuse(SHARD_TRAIN, NULL, 0, ERR_FORMAT, "not one of ours");
-    replace("../s00000", "CT/s00000");
+    replace("../s00-000", "CT/s00-000");
     replace("shards/v2", "shards/v1");
     refuse(SHARD_TRAIN, NULL, 0, ERR_FORMAT, "schema is not shards/v2");
     replace("shards/v1", "shards/v2");
@@ -204,7 +256,7 @@ static void exchanged_files_are_refused(void **state)
     size_t n;
     (void)state;
     kit_lengths(testdir_path("other"), 100, length_of);
-    char *p = testdir_read(testdir_path("other/CT/s00000-000000000000.h5"), &n);
+    char *p = testdir_read(testdir_path("other/CT/s00-00000-000000000000.h5"), &n);
     testdir_write(file, p, n);
     free(p);
     refuse(SHARD_TRAIN, NULL, 0, ERR_FORMAT, "is not the file the manifest names");
@@ -296,6 +348,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_not_there_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(flipped_bits_are_seen, setup, teardown),
         cmocka_unit_test_setup_teardown(foreign_tokens_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(flipped_bits_in_the_manifest_are_seen, setup, teardown),
+        cmocka_unit_test_setup_teardown(damage_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(manifests_that_lie_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(exchanged_files_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(other_tokenizers_are_refused, setup, teardown),

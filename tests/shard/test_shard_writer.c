@@ -37,7 +37,7 @@ static char *written(const char *dir, size_t *n)
 {
     char path[64];
     kit_lengths(testdir_path(dir), 300, length_of);
-    snprintf(path, sizeof path, "%s/CT/s00000-000000000000.h5", dir);
+    snprintf(path, sizeof path, "%s/CT/s00-00000-000000000000.h5", dir);
     return testdir_read(testdir_path(path), n);
 }
 
@@ -81,7 +81,7 @@ static void tokens_lie_on_pages(void **state)
 
     (void)state;
     free(written("a", &n));
-    KIT(shard_file_open(testdir_path("a/CT/s00000-000000000000.h5"), true, &f, &e), &e);
+    KIT(shard_file_open(testdir_path("a/CT/s00-00000-000000000000.h5"), true, &f, &e), &e);
     assert_true(f.block.token_bytes >= 4096);
     assert_int_equal(f.block.token_offset % 4096, 0);
     assert_true(n < f.block.token_bytes + 300 * 100 + 64 * 1024); /* no spare megabytes */
@@ -95,7 +95,7 @@ static void files_are_private(void **state)
 
     (void)state;
     free(written("a", &n));
-    assert_int_equal(stat(testdir_path("a/CT/s00000-000000000000.h5"), &st), 0);
+    assert_int_equal(stat(testdir_path("a/CT/s00-00000-000000000000.h5"), &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     assert_int_equal(stat(testdir_path("a/manifest.json"), &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
