@@ -61,11 +61,13 @@ static bool set_match(struct tokenizer *t, struct tok_added *a, struct err *e)
                        "normalizer",
                        a->id);
     sbuf_init(&b, 8 * TOK_MAX_PIECE);
-    ok = tok_norm_stretch(t, a->content, &b, e) && arena_str(&t->arena, sbuf_str(&b), &a->match, e);
+    ok =
+        (a->frozen ? tok_norm_blanks(a->content, &b, e) : tok_norm_stretch(t, a->content, &b, e)) &&
+        arena_str(&t->arena, sbuf_str(&b), &a->match, e);
     sbuf_free(&b);
     if (ok && a->match.n == 0)
         return err_set(e, ERR_FORMAT, "added token %u is normalised to nothing", a->id);
-    if (ok && !str_eq(a->match, a->content)) rename_piece(&t->piece[a->id], a->match);
+    if (ok && !a->frozen && !str_eq(a->match, a->content)) rename_piece(&t->piece[a->id], a->match);
     return ok;
 }
 

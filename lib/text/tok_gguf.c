@@ -17,15 +17,6 @@
 
 enum { T_U8, T_I8, T_U16, T_I16, T_U32, T_I32, T_F32, T_BOOL, T_STR, T_ARR, T_U64, T_I64, T_F64 };
 static const uint8_t type_size[] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
-enum {
-    TOK_NORMAL = 1,
-    TOK_UNKNOWN = 2,
-    TOK_CONTROL = 3,
-    TOK_USER = 4,
-    TOK_UNUSED = 5,
-    TOK_BYTE = 6
-};
-
 struct cursor {
     const uint8_t *p;
     size_t n, at;
@@ -37,10 +28,10 @@ struct items {
 };
 struct gguf_keys {
     struct str model, pre, chat;
-    struct items tokens, types, merges;
+    struct items tokens, types, merges, scores, charsmap;
     int64_t bos, eos, unk, pad;
-    int add_bos, add_eos; /* -1: not given */
-    bool prefix;
+    int add_bos, add_eos, prefix; /* -1: not given */
+    int remove;
 };
 
 /* The next n bytes, or NULL. */
@@ -150,12 +141,20 @@ static bool read_text(struct cursor *c, uint32_t type, size_t max, struct str *o
     return take_str(c, max, out, e);
 }
 
+/* Bytes, which writers give as signed or unsigned. */
+static bool take_charsmap(struct cursor *c, uint32_t type, struct items *out, struct err *e)
+{
+    struct cursor at = *c;
+    uint64_t item = T_U8;
+
+    if (type == T_ARR && !take_uint(&at, 4, &item, e)) return false;
+    return take_array(c, type, item == T_I8 ? T_I8 : T_U8, out, e);
+}
+
 /* key without "tokenizer." in front. */
 static bool read_pair(struct cursor *c, struct str key, uint32_t type, struct gguf_keys *k,
                       struct err *e)
 {
-    int flag;
-
     if (str_eqz(key, "chat_template")) return read_text(c, type, MAX_CHAT, &k->chat, e);
     if (str_eqz(key, "ggml.model")) return read_text(c, type, 64, &k->model, e);
     if (str_eqz(key, "ggml.pre")) return read_text(c, type, 64, &k->pre, e);
@@ -168,11 +167,10 @@ static bool read_pair(struct cursor *c, struct str key, uint32_t type, struct gg
     if (str_eqz(key, "ggml.padding_token_id")) return take_id(c, type, &k->pad, e);
     if (str_eqz(key, "ggml.add_bos_token")) return take_bool(c, type, &k->add_bos, e);
     if (str_eqz(key, "ggml.add_eos_token")) return take_bool(c, type, &k->add_eos, e);
-    if (str_eqz(key, "ggml.add_space_prefix")) {
-        if (!take_bool(c, type, &flag, e)) return false;
-        k->prefix = flag;
-        return true;
-    }
+    if (str_eqz(key, "ggml.add_space_prefix")) return take_bool(c, type, &k->prefix, e);
+    if (str_eqz(key, "ggml.remove_extra_whitespaces")) return take_bool(c, type, &k->remove, e);
+    if (str_eqz(key, "ggml.scores")) return take_array(c, type, T_F32, &k->scores, e);
+    if (str_eqz(key, "ggml.precompiled_charsmap")) return take_charsmap(c, type, &k->charsmap, e);
     return skip_value(c, type, e);
 }
 
@@ -232,11 +230,11 @@ static bool set_pre(struct tokenizer *t, struct str pre, struct err *e)
 
 static bool read_token(struct tokenizer *t, uint32_t id, struct str s, uint32_t type, struct err *e)
 {
-    struct tok_added a = {.content = s, .id = id, .special = type == TOK_CONTROL};
+    struct tok_added a = {.content = s, .id = id, .special = type == TOK_SP_CONTROL};
 
     if (!tok_def_piece(t, id, s, e)) return false;
-    if (type == TOK_CONTROL || type == TOK_USER) return tok_def_added(t, &a, e);
-    if (type == TOK_NORMAL || type == TOK_UNKNOWN || type == TOK_UNUSED) return true;
+    if (type == TOK_SP_CONTROL || type == TOK_SP_USER) return tok_def_added(t, &a, e);
+    if (type == TOK_SP_NORMAL || type == TOK_SP_UNKNOWN || type == TOK_SP_UNUSED) return true;
     return err_set(e, ERR_FORMAT, "token %u is of type %u, which byte-level BPE has not", id, type);
 }
 
@@ -245,7 +243,7 @@ static bool read_lists(struct tokenizer *t, struct cursor *c, const struct gguf_
 {
     struct cursor types = *c;
     struct str s;
-    uint64_t type = TOK_NORMAL;
+    uint64_t type = TOK_SP_NORMAL;
 
     c->at = k->tokens.at;
     types.at = k->types.at;
@@ -262,18 +260,61 @@ static bool read_lists(struct tokenizer *t, struct cursor *c, const struct gguf_
     return true;
 }
 
-/* llama.cpp adds a BOS to Llama-3's family unless told otherwise, and nothing to the others. */
+/* Pieces with scores: SentencePiece's BPE ("llama") and Unigram ("t5"). */
+static bool read_scored(struct tokenizer *t, struct cursor *c, const struct gguf_keys *k,
+                        struct err *e)
+{
+    struct cursor types = *c, scores = *c;
+    struct str s, map = {(const char *)c->p + k->charsmap.at, (size_t)k->charsmap.count};
+    uint64_t type, bits;
+    float score;
+
+    t->byte_fallback = t->fuse_unk = true;
+    t->score = arena_alloc(&t->arena, t->n * sizeof(*t->score), e);
+    if (!t->score) return false;
+    c->at = k->tokens.at;
+    types.at = k->types.at;
+    scores.at = k->scores.at;
+    for (uint32_t i = 0; i < k->tokens.count; i++) {
+        if (!take_str(c, TOK_MAX_PIECE, &s, e)) return false;
+        if (!take_uint(&types, 4, &type, e) || !take_uint(&scores, 4, &bits, e)) return false;
+        uint32_t bits32 = (uint32_t)bits;
+        memcpy(&score, &bits32, sizeof(score));
+        if (!tok_sp_piece(t, i, s, score, type, e)) return false;
+    }
+    t->model_unk = t->unk;
+    return tok_sp_finish(t, k->prefix != 0, map, e);
+}
+
+static bool check_scored(const struct gguf_keys *k, struct err *e)
+{
+    if (k->scores.count != k->tokens.count || k->types.count != k->tokens.count)
+        return err_set(e, ERR_FORMAT, "%llu tokens but %llu scores and %llu token types",
+                       (unsigned long long)k->tokens.count, (unsigned long long)k->scores.count,
+                       (unsigned long long)k->types.count);
+    if (str_eqz(k->model, "t5") && (k->prefix == 0 || k->remove == 0))
+        return err_set(e, ERR_FORMAT,
+                       "t5 without add_space_prefix or remove_extra_whitespaces is not supported");
+    if (str_eqz(k->model, "llama") && k->remove == 1)
+        return err_set(e, ERR_FORMAT, "remove_extra_whitespaces with BPE is not supported");
+    return true;
+}
+
+/* llama.cpp adds a BOS to Llama's families unless told otherwise, T5 ends in an EOS, and the others
+ * get nothing. */
 static bool set_template(struct tokenizer *t, const struct gguf_keys *k, struct err *e)
 {
-    bool add_bos = k->add_bos >= 0 ? k->add_bos : t->split == TOK_SPLIT_LLAMA3;
+    bool llama = t->split == TOK_SPLIT_LLAMA3 || t->engine == TOK_SP_BPE;
+    bool add_bos = k->add_bos >= 0 ? k->add_bos : llama;
+    bool add_eos = k->add_eos >= 0 ? k->add_eos : t->engine == TOK_UNIGRAM;
     uint32_t bos = (uint32_t)t->bos, eos = (uint32_t)t->eos;
 
     if (add_bos && t->bos < 0)
         return err_set(e, ERR_FORMAT, "a begin-of-text token is to be added but none is named");
-    if (k->add_eos == 1 && t->eos < 0)
+    if (add_eos && t->eos < 0)
         return err_set(e, ERR_FORMAT, "an end-of-text token is to be added but none is named");
     return (!add_bos || tok_def_prefix(t, &bos, 1, e)) &&
-           (k->add_eos != 1 || tok_def_suffix(t, &eos, 1, e));
+           (!add_eos || tok_def_suffix(t, &eos, 1, e));
 }
 
 static bool id_of(int64_t v, int32_t *out, struct err *e)
@@ -284,33 +325,48 @@ static bool id_of(int64_t v, int32_t *out, struct err *e)
     return true;
 }
 
+static bool read_byte_level(struct tokenizer *t, struct cursor *c, const struct gguf_keys *k,
+                            struct err *e)
+{
+    t->prefix_space = k->prefix == 1;
+    if (!set_pre(t, k->pre, e) || !read_lists(t, c, k, e)) return false;
+    return !t->digits || !t->prefix_space ||
+           err_set(e, ERR_FORMAT, "add_space_prefix with split digits is not supported");
+}
+
 static bool parse(struct str file, struct tokenizer **out, struct err *e)
 {
     struct cursor c = {(const uint8_t *)file.p, file.n, 0};
-    struct gguf_keys k = {.bos = -1, .eos = -1, .unk = -1, .pad = -1, .add_bos = -1, .add_eos = -1};
+    struct gguf_keys k = {.bos = -1,
+                          .eos = -1,
+                          .unk = -1,
+                          .pad = -1,
+                          .add_bos = -1,
+                          .add_eos = -1,
+                          .prefix = -1,
+                          .remove = -1};
 
     if (!read_keys(&c, &k, e)) return false;
     if (k.model.n == 0) return err_set(e, ERR_FORMAT, "it holds no tokenizer");
-    if (!str_eqz(k.model, "gpt2"))
+    bool scored = str_eqz(k.model, "llama") || str_eqz(k.model, "t5");
+    if (!scored && !str_eqz(k.model, "gpt2"))
         return err_set(e, ERR_FORMAT,
-                       "tokenizer.ggml.model is not \"gpt2\": only byte-level BPE "
-                       "is supported");
+                       "tokenizer.ggml.model is not one that is supported (gpt2, llama, t5)");
+    if (scored && !check_scored(&k, e)) return false;
     if (k.types.count && k.types.count != k.tokens.count)
         return err_set(e, ERR_FORMAT, "%llu tokens but %llu token types",
                        (unsigned long long)k.tokens.count, (unsigned long long)k.types.count);
-    if (!tok_def_open(k.tokens.count, k.merges.count,
+    if (!tok_def_open(k.tokens.count, scored ? 0 : k.merges.count,
                       k.tokens.count < TOK_MAX_ADDED ? k.tokens.count : TOK_MAX_ADDED, out, e))
         return false;
     struct tokenizer *t = *out;
-    t->prefix_space = k.prefix;
+    if (scored) t->engine = str_eqz(k.model, "t5") ? TOK_UNIGRAM : TOK_SP_BPE;
     if (!id_of(k.bos, &t->bos, e) || !id_of(k.eos, &t->eos, e) || !id_of(k.unk, &t->unk, e) ||
         !id_of(k.pad, &t->pad, e))
         return false;
     if (k.chat.p && !arena_str(&t->arena, k.chat, &t->chat_template, e)) return false;
-    if (!set_pre(t, k.pre, e) || !read_lists(t, &c, &k, e) || !set_template(t, &k, e)) return false;
-    if (t->digits && t->prefix_space)
-        return err_set(e, ERR_FORMAT, "add_space_prefix with split digits is not supported");
-    return tok_def_finish(t, e);
+    if (scored ? !read_scored(t, &c, &k, e) : !read_byte_level(t, &c, &k, e)) return false;
+    return set_template(t, &k, e) && tok_def_finish(t, e);
 }
 
 bool tok_gguf_parse(struct str file, struct tokenizer **out, struct err *e)

@@ -65,6 +65,7 @@ struct tok_added {
     uint32_t id;
     bool special, single_word, lstrip, rstrip;
     bool normalized; /* matched in the second pass */
+    bool frozen;     /* SentencePiece's user-defined piece: its text gets no blank in front */
 };
 struct tok_merge {
     uint32_t left, right, product;
@@ -187,6 +188,30 @@ MUST_CHECK bool tok_merges_read(struct str vocab, struct str merges, const char 
                                 struct tokenizer **out, struct err *e);
 MUST_CHECK bool tok_vocab_read(struct str vocab, const char *dir, struct tokenizer **out,
                                struct err *e);
+/* The pieces' types in SentencePiece and GGUF files. */
+enum { TOK_SP_NORMAL = 1, TOK_SP_UNKNOWN, TOK_SP_CONTROL, TOK_SP_USER, TOK_SP_UNUSED, TOK_SP_BYTE };
+/* One piece with its score (t->score is there, t->engine set), added token if its type says so. */
+MUST_CHECK bool tok_sp_piece(struct tokenizer *t, uint64_t id, struct str s, float score,
+                             uint64_t type, struct err *e);
+/* Behind the last piece: merges, or the charsmap; dummy: each text begins with a blank. */
+MUST_CHECK bool tok_sp_finish(struct tokenizer *t, bool dummy, struct str charsmap, struct err *e);
+
+/* Tokens beside a vocabulary that is no tokenizer.json (tok_extra.c); zeroed without a folder. */
+struct tok_extra {
+    json_t *config, *added; /* tokenizer_config.json, added_tokens.json or NULL */
+    uint64_t ids, count;    /* ids are below this; how many */
+};
+MUST_CHECK bool tok_extra_open(const char *dir, struct tok_extra *x, struct err *e);
+void tok_extra_close(struct tok_extra *x);
+MUST_CHECK bool tok_extra_add(struct tokenizer *t, const struct tok_extra *x, struct err *e);
+/* BOS in front and EOS behind, as the file or else the arguments say. */
+MUST_CHECK bool tok_extra_template(struct tokenizer *t, const struct tok_extra *x, bool bos,
+                                   bool eos, struct err *e);
+
+/* ---- tok_file.c: a whole file, unpacked when it is gzip */
+MUST_CHECK bool tok_file_read(const char *path, struct sbuf *out, struct err *e);
+MUST_CHECK bool tok_gunzip(struct str packed, struct sbuf *out, struct err *e);
+
 /* Normalizer, pre-tokenizer, post-processor and decoder of a tokenizer.json (tok_json_parts.c). */
 MUST_CHECK bool tok_json_parts(struct tokenizer *t, const json_t *root, struct err *e);
 bool tok_json_none(const json_t *j);

@@ -41,11 +41,10 @@ static bool put_byte_level(const struct tokenizer *t, struct sbuf *b, struct err
                        yes_no(t->prefix_space), yes_no(t->split == TOK_SPLIT_GPT2));
 }
 
-static bool put_pre_tokenizer(const struct tokenizer *t, struct sbuf *b, struct err *e)
+static bool put_byte_pre(const struct tokenizer *t, struct sbuf *b, struct err *e)
 {
     bool sequence = t->digits || t->split == TOK_SPLIT_LLAMA3;
 
-    if (!put(b, "\"pre_tokenizer\":", e)) return false;
     if (sequence && !put(b, "{\"type\":\"Sequence\",\"pretokenizers\":[", e)) return false;
     if (t->digits && !put(b, "{\"type\":\"Digits\",\"individual_digits\":true},", e)) return false;
     if (t->split == TOK_SPLIT_LLAMA3) {
@@ -54,7 +53,120 @@ static bool put_pre_tokenizer(const struct tokenizer *t, struct sbuf *b, struct 
                   put(b, "},\"behavior\":\"Isolated\",\"invert\":false},", e);
         if (!ok) return false;
     }
-    return put_byte_level(t, b, e) && put(b, sequence ? "]},\n" : ",\n", e);
+    return put_byte_level(t, b, e) && put(b, sequence ? "]}" : "", e);
+}
+
+#define METASPACE                                                                                  \
+    "{\"type\":\"Metaspace\",\"replacement\":\"" TOK_METASPACE                                     \
+    "\",\"prepend_scheme\":\"%s\",\"split\":%s}"
+
+static bool put_pre_tokenizer(const struct tokenizer *t, struct sbuf *b, struct err *e)
+{
+    const char *scheme = !t->prefix_space ? "never" : t->prefix_first ? "first" : "always";
+    bool ok = put(b, "\"pre_tokenizer\":", e);
+
+    switch (t->engine) {
+    case TOK_BYTE_BPE:
+        ok = ok && put_byte_pre(t, b, e);
+        break;
+    case TOK_SP_BPE:
+        ok = ok && (t->norm == TOK_NORM_PREPEND
+                        ? put(b, "null", e)
+                        : sbuf_printf(b, e, METASPACE, scheme, yes_no(t->split_blanks)));
+        break;
+    case TOK_UNIGRAM:
+        ok = ok &&
+             put(b, "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"WhitespaceSplit\"},",
+                 e) &&
+             sbuf_printf(b, e, METASPACE, "always", "true") && put(b, "]}", e);
+        break;
+    case TOK_WORDPIECE:
+        ok = ok && put(b, "{\"type\":\"BertPreTokenizer\"}", e);
+        break;
+    }
+    return ok && put(b, ",\n", e);
+}
+
+static bool put_base64(struct str s, struct sbuf *b, struct err *e)
+{
+    static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    for (size_t i = 0; i < s.n; i += 3) {
+        uint32_t v = 0;
+        char four[4];
+        for (size_t k = 0; k < 3; k++)
+            v = v << 8 | (i + k < s.n ? (uint8_t)s.p[i + k] : 0);
+        for (size_t k = 0; k < 4; k++)
+            four[k] = i + k <= s.n ? digit[v >> (18 - 6 * k) & 63] : '=';
+        if (!sbuf_put(b, (struct str){four, 4}, e)) return false;
+    }
+    return true;
+}
+
+static bool put_normalizer(const struct tokenizer *t, struct sbuf *b, struct err *e)
+{
+    bool ok = put(b, "\"normalizer\":", e);
+
+    switch (t->norm) {
+    case TOK_NORM_NONE:
+        ok = ok && put(b, "null", e);
+        break;
+    case TOK_NORM_PREPEND:
+        ok =
+            ok && put(b,
+                      "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":"
+                      "\"" TOK_METASPACE "\"},{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},"
+                      "\"content\":\"" TOK_METASPACE "\"}]}",
+                      e);
+        break;
+    case TOK_NORM_NFC:
+        ok = ok && put(b, "{\"type\":\"NFC\"}", e);
+        break;
+    case TOK_NORM_BERT:
+        ok = ok && sbuf_printf(b, e,
+                               "{\"type\":\"BertNormalizer\",\"clean_text\":%s,"
+                               "\"handle_chinese_chars\":%s,\"strip_accents\":%s,\"lowercase\":%s}",
+                               yes_no(t->bert_clean), yes_no(t->bert_cjk), yes_no(t->bert_strip),
+                               yes_no(t->bert_lower));
+        break;
+    case TOK_NORM_CHARSMAP:
+        ok = ok && put(b, "{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"", e) &&
+             put_base64(t->charsmap, b, e) && put(b, "\"}", e);
+        break;
+    }
+    return ok && put(b, ",\n", e);
+}
+
+static bool put_decoder(const struct tokenizer *t, struct sbuf *b, struct err *e)
+{
+    bool ok = put(b, "\"decoder\":", e);
+
+    switch (t->decoder) {
+    case TOK_DECODE_BYTES:
+        ok = ok && put(b,
+                       "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,"
+                       "\"use_regex\":true}",
+                       e);
+        break;
+    case TOK_DECODE_SP:
+        ok = ok &&
+             put(b,
+                 "{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{"
+                 "\"String\":"
+                 "\"" TOK_METASPACE "\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":"
+                 "\"Fuse\"},{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}]}",
+                 e);
+        break;
+    case TOK_DECODE_METASPACE:
+        ok = ok && sbuf_printf(b, e, METASPACE, "always", "true");
+        break;
+    case TOK_DECODE_WORDPIECE:
+        ok = ok && put(b, "{\"type\":\"WordPiece\",\"prefix\":", e) &&
+             json_put_str(b, t->subword, false, e) &&
+             sbuf_printf(b, e, ",\"cleanup\":%s}", yes_no(t->cleanup));
+        break;
+    }
+    return ok && put(b, ",\n", e);
 }
 
 static bool put_specials(const struct tokenizer *t, const uint32_t *ids, uint32_t n, int type,
@@ -106,25 +218,18 @@ static bool put_template(const struct tokenizer *t, struct sbuf *b, struct err *
 static bool put_post_processor(const struct tokenizer *t, struct sbuf *b, struct err *e)
 {
     if (t->nprefix + t->nsuffix > 0) return put_template(t, b, e);
+    if (t->engine != TOK_BYTE_BPE) return put(b, "\"post_processor\":null,\n", e);
     return put(b,
                "\"post_processor\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,"
                "\"trim_offsets\":false,\"use_regex\":true},\n",
                e);
 }
 
-static bool put_model(const struct tokenizer *t, struct sbuf *b, struct err *e)
+static bool put_vocab(const struct tokenizer *t, struct sbuf *b, struct err *e)
 {
     const char *comma = "\n";
 
-    if (!put(b, "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":", e)) return false;
-    if (t->model_unk < 0 ? !put(b, "null", e)
-                         : !json_put_str(b, t->piece[t->model_unk].content, false, e))
-        return false;
-    if (!sbuf_printf(b, e,
-                     ",\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,"
-                     "\"fuse_unk\":%s,\"byte_fallback\":false,\"ignore_merges\":%s,\n\"vocab\":{",
-                     yes_no(t->fuse_unk), yes_no(t->ignore_merges)))
-        return false;
+    if (!put(b, "\"vocab\":{", e)) return false;
     for (uint32_t i = 0; i < t->n; i++) {
         if (!(t->piece[i].flags & TOK_P_VOCAB)) continue;
         if (!put(b, comma, e) || !json_put_str(b, t->piece[i].content, false, e) ||
@@ -132,9 +237,27 @@ static bool put_model(const struct tokenizer *t, struct sbuf *b, struct err *e)
             return false;
         comma = ",\n";
     }
-    if (!put(b, "},\n\"merges\":[", e)) return false;
+    return put(b, "}", e);
+}
+
+static bool put_unk(const struct tokenizer *t, struct sbuf *b, struct err *e)
+{
+    if (!put(b, "\"unk_token\":", e)) return false;
+    return t->model_unk < 0 ? put(b, "null", e)
+                            : json_put_str(b, t->piece[t->model_unk].content, false, e);
+}
+
+static bool put_bpe(const struct tokenizer *t, struct sbuf *b, struct err *e)
+{
+    if (!put(b, "\"model\":{\"type\":\"BPE\",\"dropout\":null,", e) || !put_unk(t, b, e) ||
+        !sbuf_printf(b, e,
+                     ",\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,"
+                     "\"fuse_unk\":%s,\"byte_fallback\":%s,\"ignore_merges\":%s,\n",
+                     yes_no(t->fuse_unk), yes_no(t->byte_fallback), yes_no(t->ignore_merges)) ||
+        !put_vocab(t, b, e) || !put(b, ",\n\"merges\":[", e))
+        return false;
     for (uint32_t r = 0; r < t->nmerges; r++) {
-        /* pieces of the byte map hold no blank, so "left right" is unambiguous */
+        /* pieces that merge hold no blank, so "left right" is unambiguous */
         struct str left = t->piece[t->merge[r].left].content;
         struct str right = t->piece[t->merge[r].right].content;
         if (!put(b, r ? ",\n" : "\n", e) || !json_put_str(b, left, false, e)) return false;
@@ -144,6 +267,41 @@ static bool put_model(const struct tokenizer *t, struct sbuf *b, struct err *e)
         b->p[at] = ' ';
     }
     return put(b, "]}}\n", e);
+}
+
+static bool put_unigram(const struct tokenizer *t, struct sbuf *b, struct err *e)
+{
+    if (!sbuf_printf(b, e, "\"model\":{\"type\":\"Unigram\",\"unk_id\":%d,\"byte_fallback\":%s,\n",
+                     t->model_unk, yes_no(t->byte_fallback)) ||
+        !put(b, "\"vocab\":[", e))
+        return false;
+    for (uint32_t i = 0; i < t->n && (t->piece[i].flags & TOK_P_VOCAB); i++)
+        if (!put(b, i ? ",\n[" : "\n[", e) || !json_put_str(b, t->piece[i].content, false, e) ||
+            !sbuf_putc(b, ',', e) || !sbuf_put_f64(b, t->score[i], e) || !sbuf_putc(b, ']', e))
+            return false;
+    return put(b, "]}}\n", e);
+}
+
+static bool put_wordpiece(const struct tokenizer *t, struct sbuf *b, struct err *e)
+{
+    return put(b, "\"model\":{\"type\":\"WordPiece\",", e) && put_unk(t, b, e) &&
+           put(b, ",\"continuing_subword_prefix\":", e) && json_put_str(b, t->subword, false, e) &&
+           sbuf_printf(b, e, ",\"max_input_chars_per_word\":%u,\n", t->max_word) &&
+           put_vocab(t, b, e) && put(b, "}}\n", e);
+}
+
+static bool put_model(const struct tokenizer *t, struct sbuf *b, struct err *e)
+{
+    switch (t->engine) {
+    case TOK_BYTE_BPE:
+    case TOK_SP_BPE:
+        return put_bpe(t, b, e);
+    case TOK_UNIGRAM:
+        return put_unigram(t, b, e);
+    case TOK_WORDPIECE:
+        return put_wordpiece(t, b, e);
+    }
+    UNREACHABLE();
 }
 
 /* {"bos_token": ..., ...}; the configuration has more keys than the map. */
@@ -179,13 +337,8 @@ static bool put_names(const struct tokenizer *t, bool config, struct sbuf *b, st
 static bool put_json(const struct tokenizer *t, struct sbuf *b, struct err *e)
 {
     return put(b, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\n", e) &&
-           put_added(t, b, e) && put(b, "\"normalizer\":null,\n", e) &&
-           put_pre_tokenizer(t, b, e) && put_post_processor(t, b, e) &&
-           put(b,
-               "\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,"
-               "\"trim_offsets\":true,\"use_regex\":true},\n",
-               e) &&
-           put_model(t, b, e);
+           put_added(t, b, e) && put_normalizer(t, b, e) && put_pre_tokenizer(t, b, e) &&
+           put_post_processor(t, b, e) && put_decoder(t, b, e) && put_model(t, b, e);
 }
 
 static bool write_to(const char *dir, const char *name, const struct sbuf *b, struct err *e)
@@ -205,10 +358,6 @@ bool tokenizer_save(const struct tokenizer *t, const char *dir, struct err *e)
     bool ok = false;
 
     sbuf_init(&b, TOK_MAX_FILE);
-    if (t->engine != TOK_BYTE_BPE || t->norm != TOK_NORM_NONE) {
-        err_set(e, ERR_FORMAT, "only byte-level BPE is written");
-        goto out;
-    }
     if (!fs_mkdirs(dir, e)) goto out;
     if (!put_names(t, true, &b, e) || !write_to(dir, "tokenizer_config.json", &b, e)) goto out;
     sbuf_clear(&b);

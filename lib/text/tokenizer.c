@@ -6,51 +6,138 @@
 #include "text/tok_impl.h"
 #include "text/utf8.h"
 
-static bool has_magic(const char *path, const char *magic, struct err *e)
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+/* Folder of path, NUL-terminated, in the arena. */
+static bool dir_name(struct arena *a, const char *path, const char **out, struct err *e)
+{
+    size_t n = (size_t)(base_name(path) - path);
+    struct str s = n == 0 ? STR(".") : (struct str){path, n > 1 ? n - 1 : 1};
+
+    if (!arena_str(a, s, &s, e)) return false;
+    *out = s.p;
+    return true;
+}
+
+/* name or name.gz in dir; *out stays NULL where there is neither. */
+static bool look_for(struct arena *a, const char *dir, const char *name, const char **out,
+                     struct err *e)
+{
+    struct sbuf gz;
+    bool ok;
+
+    *out = NULL;
+    sbuf_init(&gz, 200);
+    ok = fs_join(a, dir, name, out, e);
+    if (ok && !fs_exists(*out))
+        ok = sbuf_printf(&gz, e, "%s.gz", name) && fs_join(a, dir, gz.p, out, e);
+    if (ok && !fs_exists(*out)) *out = NULL;
+    sbuf_free(&gz);
+    return ok;
+}
+
+/* The tokenizer of a model folder. */
+static bool find_file(struct arena *a, const char *dir, const char **out, struct err *e)
+{
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model", "spiece.model",
+                                        "vocab.json", "vocab.txt"};
+    struct str *all;
+    size_t n;
+    const char *gguf = NULL;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        if (!look_for(a, dir, names[i], out, e)) return false;
+        if (*out) return true;
+    }
+    if (!fs_list(dir, a, &all, &n, e)) return false;
+    for (size_t i = 0; i < n; i++) {
+        if (!str_ends(all[i], STR(".gguf"))) continue;
+        if (gguf) return err_set(e, ERR_IO, "%s: more than one .gguf file: name one", dir);
+        gguf = all[i].p;
+    }
+    if (gguf) return fs_join(a, dir, gguf, out, e);
+    return err_set(e, ERR_IO,
+                   "%s: there is no tokenizer.json, tokenizer.model, spiece.model, vocab.json, "
+                   "vocab.txt or .gguf file",
+                   dir);
+}
+
+static bool is_gguf(const char *path, bool *out, struct err *e)
 {
     char head[4] = {0};
     struct fs_file f;
+    bool ok = true;
 
     if (!fs_file_open(path, &f, e)) return false;
-    if (f.size_bytes >= sizeof(head) && !fs_file_read(&f, 0, head, sizeof(head), e)) head[0] = 0;
+    if (f.size_bytes >= sizeof(head)) ok = fs_file_read(&f, 0, head, sizeof(head), e);
     fs_file_close(&f);
-    return e->code == ERR_NONE && memcmp(head, magic, sizeof(head)) == 0;
+    *out = memcmp(head, "GGUF", sizeof(head)) == 0;
+    return ok;
 }
 
-static bool json_open(const char *path, struct tokenizer **out, struct err *e)
+static bool open_merges(struct arena *a, struct str vocab, const char *dir, struct tokenizer **out,
+                        struct err *e)
 {
-    struct arena a;
-    struct str text;
-    const char *slash = strrchr(path, '/');
-    char dir[4096];
+    const char *path;
+    struct sbuf merges;
+    bool ok = false;
 
-    arena_init(&a, (size_t)TOK_MAX_FILE + (1 << 16));
-    size_t n = slash ? (size_t)(slash - path) : 1;
-    memcpy(dir, slash ? path : ".", n);
-    dir[n] = 0;
-    bool ok = fs_read_file(path, TOK_MAX_FILE, &a, &text, e) && tok_json_read(text, dir, out, e);
-    arena_free(&a);
+    sbuf_init(&merges, TOK_MAX_FILE);
+    if (!look_for(a, dir, "merges.txt", &path, e)) goto out;
+    if (!path) {
+        err_set(e, ERR_IO, "there is no merges.txt beside it");
+        goto out;
+    }
+    ok = tok_file_read(path, &merges, e) && tok_merges_read(vocab, sbuf_str(&merges), dir, out, e);
+out:
+    sbuf_free(&merges);
     return ok;
+}
+
+/* Which kind a file is: by its name, or JSON by its first character. */
+static bool open_text(struct arena *a, const char *path, struct tokenizer **out, struct err *e)
+{
+    struct str name = str_of(base_name(path));
+    const char *dir;
+    struct sbuf text;
+    bool ok = false;
+
+    sbuf_init(&text, TOK_MAX_FILE);
+    if (!dir_name(a, path, &dir, e) || !tok_file_read(path, &text, e)) goto out;
+    struct str s = sbuf_str(&text), trimmed = str_trim(s);
+    if (str_starts(name, STR("vocab.json")))
+        ok = open_merges(a, s, dir, out, e);
+    else if (str_starts(name, STR("vocab.txt")))
+        ok = tok_vocab_read(s, dir, out, e);
+    else if (str_starts(trimmed, STR("{")))
+        ok = tok_json_read(s, dir, out, e);
+    else if (str_find(name, STR(".model"), 0) != SIZE_MAX)
+        ok = tok_sp_read(s, dir, out, e);
+    else
+        err_set(e, ERR_FORMAT,
+                "no tokenizer file that is known: tokenizer.json, *.model, vocab.json, vocab.txt, "
+                "GGUF");
+out:
+    sbuf_free(&text);
+    return ok || err_wrap(e, "%s", path);
 }
 
 bool tokenizer_open(const char *path, struct tokenizer **out, struct err *e)
 {
     struct arena a;
     const char *file = path;
-    bool ok = false;
+    bool ok = false, gguf = false;
 
     *out = NULL;
-    arena_init(&a, 1 << 16);
-    if (fs_is_dir(path)) {
-        if (!fs_join(&a, path, "tokenizer.json", &file, e)) goto out;
-        if (!fs_exists(file)) {
-            err_set(e, ERR_IO, "%s: there is no tokenizer.json", path);
-            goto out;
-        }
-    }
-    bool gguf = has_magic(file, "GGUF", e);
-    if (e->code != ERR_NONE) goto out;
-    ok = gguf ? tok_gguf_open(file, out, e) : json_open(file, out, e);
+    arena_init(&a, 1 << 20);
+    if (fs_is_dir(path) && !find_file(&a, path, &file, e)) goto out;
+    if (!is_gguf(file, &gguf, e)) goto out;
+    ok = gguf ? tok_gguf_open(file, out, e) : open_text(&a, file, out, e);
 out:
     if (!ok) err_wrap(e, "read the tokenizer");
     arena_free(&a);
