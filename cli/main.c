@@ -6,11 +6,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/stop.h"
 #include "cli/cmd.h"
+#include "comm/hang.h"
 #include "slurm/slurm.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REQUEUE = 75 };
@@ -29,6 +31,7 @@ static void set_signals(void)
     sigemptyset(&a.sa_mask);
     sigaction(SIGTERM, &a, NULL);
     sigaction(SIGUSR1, &a, NULL);
+    sigaction(SIGUSR2, &a, NULL);
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
 }
@@ -76,6 +79,19 @@ static void leave_result(const struct cmd_call *call, const struct err *how, int
     if (!slurm_result_write(path, code, how, &e)) fprintf(stderr, "radmill: %s\n", e.text);
 }
 
+/* From the thread that watches for hanging ranks: the main thread cannot, so this ends the process.
+ * The launcher ends the others. */
+static void on_hang(const struct err *how)
+{
+    const char *path = getenv("RADMILL_RESULT");
+    struct err e = {0};
+
+    fprintf(stderr, "radmill: error (rank %d): %s\n", how->rank, how->text);
+    if (path && path[0] && !slurm_result_write(path, HANG_EXIT, how, &e))
+        fprintf(stderr, "radmill: %s\n", e.text);
+    _exit(HANG_EXIT);
+}
+
 static bool run(struct cmd_call *call, int *argc, char ***argv)
 {
     const char *fault = getenv("RADMILL_FAULT");
@@ -104,6 +120,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     set_signals();
+    hang_handler(on_hang);
     arena_init(&call.arena, ARENA_CAP_BYTES);
     if (argc < 2) argc = 2;
     bool ok = run(&call, &argc, &argv);

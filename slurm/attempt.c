@@ -3,7 +3,7 @@
 
 #include "base/fs.h"
 #include "base/json.h"
-#include "slurm/journal.h"
+#include "slurm/job_log.h"
 #include "slurm/slurm.h"
 
 enum {
@@ -186,12 +186,12 @@ static struct str node_of_rank(const struct slurm_attempt *t, uint64_t rank)
 }
 
 /* ---- begin */
-static bool too_idle(const struct slurm_attempt *t, const struct journal *j, uint64_t saved)
+static bool too_idle(const struct slurm_attempt *t, const struct job_log *j, uint64_t saved)
 {
     return j->attempts > 0 && saved == j->saved && j->idle + 1 > t->opts->retries;
 }
 
-static bool give_up(const struct slurm_attempt *t, const struct journal *j, struct err *e)
+static bool give_up(const struct slurm_attempt *t, const struct job_log *j, struct err *e)
 {
     return err_set(e, ERR_LIMIT,
                    "%u restarts in a row saved nothing (slurm.retries)%s%.*s; mend the cause and "
@@ -204,28 +204,28 @@ bool slurm_attempt_begin(const struct slurm_attempt *t, struct err *e)
 {
     struct arena a;
     struct paths p;
-    struct journal j;
+    struct job_log j;
     uint64_t log = 0;
     bool ok = false;
 
     arena_init(&a, ARENA_BYTES);
-    if (!find_paths(&a, t, &p, e) || !journal_read(p.journal, t->job, &a, &j, e)) goto out;
+    if (!find_paths(&a, t, &p, e) || !job_log_read(p.journal, t->job, &a, &j, e)) goto out;
     uint64_t saved = read_state(t, &a).saved;
     if (too_idle(t, &j, saved)) {
         give_up(t, &j, e);
-        struct journal_end end = {.job = t->job,
+        struct job_log_end end = {.job = t->job,
                                   .verdict = "failed",
                                   .exit = EXIT_UNKNOWN,
                                   .saved = saved,
                                   .error = e->text};
         struct err ignored = {0}; /* the error that counts is given up on */
-        if (!journal_put_end(p.journal, &end, &ignored)) err_clear(&ignored);
+        if (!job_log_put_end(p.journal, &end, &ignored)) err_clear(&ignored);
         goto out;
     }
     if (!fs_remove(p.result, e)) goto out;
     if (fs_exists(p.log) && !fs_size(p.log, &log, e)) goto out;
-    struct journal_begin b = {t->job, t->nodes, t->restart, saved, log};
-    ok = journal_put_begin(p.journal, &b, e);
+    struct job_log_begin b = {t->job, t->nodes, t->restart, saved, log};
+    ok = job_log_put_begin(p.journal, &b, e);
 out:
     arena_free(&a);
     return ok;
@@ -238,14 +238,14 @@ struct finding {
     const char *what;
 };
 
-static bool same_again(const struct journal *j, struct str text, uint64_t saved)
+static bool same_again(const struct job_log *j, struct str text, uint64_t saved)
 {
     return j->error.n > 0 && str_eq(j->error, text) && j->error_saved == saved;
 }
 
 /* The program said how it ended. */
 static void judge_result(const struct slurm_attempt *t, const struct result *r,
-                         const struct journal *j, uint64_t saved, struct finding *f)
+                         const struct job_log *j, uint64_t saved, struct finding *f)
 {
     bool maybe_node = str_eqz(r->kind, "io") || str_eqz(r->kind, "lib");
 
@@ -268,7 +268,7 @@ static void judge_result(const struct slurm_attempt *t, const struct result *r,
 }
 
 static void judge(const struct slurm_attempt *t, int code, const struct result *r,
-                  const struct journal *j, struct state s, struct str log, struct finding *f)
+                  const struct job_log *j, struct state s, struct str log, struct finding *f)
 {
     *f = (struct finding){.verdict = SLURM_REQUEUE};
     if (r->exit != EXIT_UNKNOWN) {
@@ -288,7 +288,7 @@ static void judge(const struct slurm_attempt *t, int code, const struct result *
     f->what = "failed: no restart left that may save nothing (slurm.retries)";
 }
 
-static bool put_avoid(const struct slurm_attempt *t, const struct journal *j, struct str node,
+static bool put_avoid(const struct slurm_attempt *t, const struct job_log *j, struct str node,
                       struct sbuf *b, struct err *e)
 {
     struct opt_strs never = t->opts->exclude;
@@ -311,14 +311,14 @@ static bool note_end(const struct slurm_attempt *t, const char *path, int code, 
     struct str error = {0}, node = {0};
 
     if (!arena_str(a, f->error, &error, e) || !arena_str(a, f->node, &node, e)) return false;
-    struct journal_end end = {.job = t->job,
+    struct job_log_end end = {.job = t->job,
                               .verdict = names[f->verdict],
                               .code = code,
                               .exit = own,
                               .saved = saved,
                               .error = error.n ? error.p : NULL,
                               .bad = node.n ? node.p : NULL};
-    return journal_put_end(path, &end, e);
+    return job_log_put_end(path, &end, e);
 }
 
 bool slurm_attempt_end(const struct slurm_attempt *t, int code, enum slurm_verdict *verdict,
@@ -326,13 +326,13 @@ bool slurm_attempt_end(const struct slurm_attempt *t, int code, enum slurm_verdi
 {
     struct arena a;
     struct paths p;
-    struct journal j;
+    struct job_log j;
     struct result r;
     struct finding f;
     bool ok = false;
 
     arena_init(&a, ARENA_BYTES);
-    if (!find_paths(&a, t, &p, e) || !journal_read(p.journal, t->job, &a, &j, e)) goto out;
+    if (!find_paths(&a, t, &p, e) || !job_log_read(p.journal, t->job, &a, &j, e)) goto out;
     if (!read_result(p.result, &a, &r)) r.exit = EXIT_UNKNOWN;
     struct state s = read_state(t, &a);
     judge(t, code, &r, &j, s, read_log(p.log, j.log, &a), &f);

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/json.h"
-#include "slurm/journal.h"
+#include "slurm/job_log.h"
 #include "slurm/spawn.h"
 
 enum { FILE_MAX_BYTES = 1 << 20, SELDOM_S = 60 };
@@ -198,13 +198,13 @@ static bool look_at(const char *submission, const struct queue_job *q, struct ar
 {
     char name[128];
     const char *path;
-    struct journal j;
+    struct job_log j;
 
     *w = (struct slurm_watch){.stage = q->stage.p};
     snprintf(w->id, sizeof w->id, "%.*s", STR_ARG(q->id));
     snprintf(w->queue, sizeof w->queue, "%s", q->state);
     snprintf(name, sizeof name, "%.*s.journal.jsonl", STR_ARG(q->stage));
-    if (!fs_join(a, submission, name, &path, e) || !journal_read(path, NULL, a, &j, e))
+    if (!fs_join(a, submission, name, &path, e) || !job_log_read(path, NULL, a, &j, e))
         return false;
     w->attempts = j.attempts;
     w->restarts = j.attempts > 0 ? j.attempts - 1 : 0;

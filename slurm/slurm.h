@@ -5,7 +5,7 @@
  *                   submission.json       stages, job ids, scripts, folders
  *                   train.sh              one script a stage
  *                   train.log             its output, appended by every restart
- *                   train.journal.jsonl   its attempts: begin and end (slurm/journal.h)
+ *                   train.journal.jsonl   its attempts: begin and end (slurm/job_log.h)
  *                   train.result.json     how the latest attempt ended, written by the program
  *
  * The main idea: a job script holds no policy. It notes the attempt (`radmill job begin`), runs the
@@ -31,7 +31,7 @@ struct slurm_opts {
     const char *prologue, *container;
     uint32_t nodes, ranks_per_node, gpus_per_node, cpus_per_rank;
     struct opt_strs modules, exclude, extra;
-    bool requeue;
+    bool share_gpus, requeue;
     uint32_t retries, grace_s;
     int signal; /* enum slurm_signal */
     uint32_t workers;

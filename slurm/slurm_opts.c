@@ -29,6 +29,7 @@ const struct opt slurm_table[] = {
             "MPI ranks of a node; 0: one a GPU, or one"),
     OPT_U32(struct slurm_opts, gpus_per_node, 0, 0, 1024,
             "GPUs of a node; ingest, shard and stats ask for none unless their stage says so"),
+    OPT_BOOL(struct slurm_opts, share_gpus, false, "allow more ranks than GPUs on a node"),
     OPT_U32(struct slurm_opts, cpus_per_rank, 0, 0, 4096,
             "--cpus-per-task, and threads of a rank; 0: the site's default"),
     OPT_STRS(struct slurm_opts, modules, NULL, "environment modules to load"),

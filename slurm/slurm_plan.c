@@ -94,6 +94,12 @@ bool slurm_stage_opts(const struct slurm_opts *o, const struct slurm_stage *s, s
         return false;
     if (out->gres && out->gpus_per_node == 0) out->gpus_per_node = gres_gpus(out->gres);
     if (out->ranks_per_node == 0) out->ranks_per_node = out->gpus_per_node ? out->gpus_per_node : 1;
+    if (out->gpus_per_node && out->ranks_per_node > out->gpus_per_node && !out->share_gpus)
+        return err_set(
+            e, ERR_CONFIG,
+            "stage %s: %u ranks would share %u GPUs of a node; lower %s.ranks_per_node, or "
+            "set slurm.share_gpus",
+            s->name, out->ranks_per_node, out->gpus_per_node, prefix);
     if (s->ranks || (uint64_t)out->nodes * out->ranks_per_node == 1) return true;
     return err_set(e, ERR_CONFIG,
                    "stage %s runs as one process: %s.nodes and ranks_per_node must be 1", s->name,

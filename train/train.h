@@ -43,6 +43,7 @@ struct train_opts {
     int export; /* enum train_export */
     double memory_gib;
     bool verify_tokens;
+    double hang_minutes;
     uint64_t stop_after_steps;
 };
 extern const struct opt train_table[];

@@ -10,11 +10,19 @@
 enum { ARENA_BYTES = 1 << 20, CONFIG_BYTES = 1 << 20 };
 
 /* What may change when a run is continued: where things lie, and what leaves the bits alone. */
-static const char *const free_keys[] = {
-    "train.dir",  "train.keep", "train.save_every", "train.memory_gib", "train.verify_tokens",
+static const char *const free_keys[] = {"train.dir",
+                                        "train.keep",
+                                        "train.save_every",
+                                        "train.memory_gib",
+                                        "train.verify_tokens",
 
-    "model.base", "model.name", "model.threads",    "shards.dir",       "train.stop_after_steps",
-    NULL};
+                                        "model.base",
+                                        "model.name",
+                                        "model.threads",
+                                        "shards.dir",
+                                        "train.stop_after_steps",
+                                        "train.hang_minutes",
+                                        NULL};
 
 /* ---- options */
 static bool check_every(const char *key, struct opt_every v, struct err *e)
@@ -269,6 +277,9 @@ bool train_run_open(struct train_run *r, const struct train_job *j, struct comm 
     if (!j->dry_run && !open_folder(r, e)) return false;
     bool ok = open_train_split(r, e) && open_dev_split(r, e) && open_model(r, e);
     if (ok) log_plan(r);
+    if (ok && !j->dry_run)
+        log_debug("place", "local_rank=%d of=%d gpu=%s", comm_local_rank(c), comm_local_size(c),
+                  comm_gpu(c)[0] ? comm_gpu(c) : "none");
     ok = ok && take_memory(r, e);
     if (!comm_agree(c, ok, e)) return false;
     compare_devices(r);

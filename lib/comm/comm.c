@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "comm/comm_impl.h"
+#include "comm/hang.h"
 
 __extension__ typedef unsigned __int128 u128; /* the one typedef: ISO C has no name for it */
 
@@ -53,6 +54,11 @@ int comm_local_size(const struct comm *c)
     return c->local_size;
 }
 
+const char *comm_gpu(const struct comm *c)
+{
+    return c->gpu;
+}
+
 struct comm_range comm_share(const struct comm *c, uint64_t n)
 {
     uint64_t size = (uint64_t)c->size, rank = (uint64_t)c->rank, each = n / size, more = n % size;
@@ -88,7 +94,9 @@ bool(comm_agree)(struct comm *c, bool ok, struct err *e)
     CHECK(ok == (e->code == ERR_NONE));
     if (!ok) e->rank = c->rank;
     if (c->size == 1) return ok;
+    hang_wait_begin();
     int failed = c->ops->first_failed(c, !ok);
+    hang_wait_end();
     if (failed < 0) return ok;
     c->ops->bcast(c, e, sizeof *e, failed);
     return false;
@@ -96,22 +104,29 @@ bool(comm_agree)(struct comm *c, bool ok, struct err *e)
 
 void comm_barrier(struct comm *c)
 {
-    if (c->size > 1) c->ops->barrier(c);
+    if (c->size == 1) return;
+    hang_wait_begin();
+    c->ops->barrier(c);
+    hang_wait_end();
 }
 
 void comm_bcast(struct comm *c, void *p, size_t n, int root)
 {
     CHECK(root >= 0 && root < c->size);
     if (c->size == 1) return;
+    hang_wait_begin();
     for (size_t at = 0; at < n; at += comm_chunk)
         c->ops->bcast(c, (char *)p + at, n - at < comm_chunk ? n - at : comm_chunk, root);
+    hang_wait_end();
 }
 
 static void reduce(struct comm *c, void *v, size_t n, enum comm_reduction op)
 {
     if (c->size == 1) return;
+    hang_wait_begin();
     for (size_t at = 0; at < n; at += comm_chunk)
         c->ops->reduce(c, (char *)v + at * 8, n - at < comm_chunk ? n - at : comm_chunk, op);
+    hang_wait_end();
 }
 
 void comm_sum_i64(struct comm *c, int64_t *v, size_t n)
@@ -141,7 +156,9 @@ void comm_allgather(struct comm *c, const void *in, size_t n, void *out)
     if (c->size == 1) {
         memcpy(out, in, n);
     } else if (n <= comm_chunk) {
+        hang_wait_begin();
         c->ops->allgather(c, in, n, out);
+        hang_wait_end();
     } else {
         memcpy(to + (size_t)c->rank * n, in, n);
         for (int r = 0; r < c->size; r++)

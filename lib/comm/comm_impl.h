@@ -22,6 +22,7 @@ struct comm_ops {
 struct comm {
     const struct comm_ops *ops; /* NULL: one rank without MPI */
     int rank, size, local_rank, local_size;
+    char gpu[64]; /* comm_gpu */
 };
 
 /* Bytes or elements given to one MPI call; MPI's counts are int. Tests make it small. */

@@ -78,6 +78,16 @@ static const struct comm_ops mpi_ops = {
 
 /* ---- start */
 
+static bool env_number(const char *name, int *out)
+{
+    struct err bad = {0};
+    uint64_t v = 0;
+    const char *text = getenv(name);
+    if (!text || !parse_u64(str_of(text), &v, &bad) || v > 1 << 20) return false;
+    *out = (int)v;
+    return true;
+}
+
 /* Did mpirun, or srun with PMIx, start us? */
 static bool has_launcher(void)
 {
@@ -87,18 +97,21 @@ static bool has_launcher(void)
 /* srun that offers no PMI starts N processes of which each would think itself alone. */
 static bool refuse_lonely_tasks(struct err *e)
 {
-    struct err bad = {0};
-    uint64_t tasks = 0;
-    const char *ntasks = getenv("SLURM_NTASKS");
-    if (!ntasks || !parse_u64(str_of(ntasks), &tasks, &bad) || tasks <= 1) return true;
+    int tasks;
+    if (!env_number("SLURM_NTASKS", &tasks) || tasks <= 1) return true;
     return err_set(e, ERR_CONFIG,
-                   "SLURM_NTASKS is %llu, but MPI would see one rank; start with 'srun -K1 "
+                   "SLURM_NTASKS is %d, but MPI would see one rank; start with 'srun -K1 "
                    "--mpi=pmix radmill ...' or 'mpirun radmill ...', or ask for one task",
-                   (unsigned long long)tasks);
+                   tasks);
 }
 
-/* Place among the ranks of this node: MPI's shared-memory split, as OMPI_COMM_WORLD_LOCAL_RANK is
- * unset under srun and SLURM_LOCALID is 0 in every rank under mpirun (spec/slurm.md). */
+static bool launcher_local_rank(const struct comm *c, int *out)
+{
+    int proc;
+    if (env_number("OMPI_COMM_WORLD_LOCAL_RANK", out)) return true;
+    return env_number("SLURM_PROCID", &proc) && proc == c->rank && env_number("SLURM_LOCALID", out);
+}
+
 static void find_local(struct comm *c)
 {
     MPI_Comm node;
@@ -106,6 +119,24 @@ static void find_local(struct comm *c)
     MPI_Comm_rank(node, &c->local_rank);
     MPI_Comm_size(node, &c->local_size);
     MPI_Comm_free(&node);
+    if (!launcher_local_rank(c, &c->local_rank)) return;
+    if (c->local_size <= c->local_rank) c->local_size = c->local_rank + 1;
+}
+
+static void bind_gpu(struct comm *c)
+{
+    struct str rest = str_of(getenv("CUDA_VISIBLE_DEVICES")), entry;
+    int count = 0, at = 0;
+
+    while (str_split(&rest, ',', &entry))
+        count++;
+    if (count == 0) return;
+    rest = str_of(getenv("CUDA_VISIBLE_DEVICES"));
+    for (int mine = c->local_rank % count; at <= mine && str_split(&rest, ',', &entry); at++)
+        ;
+    if (entry.n >= sizeof c->gpu) return; /* a name we do not know how to cut */
+    snprintf(c->gpu, sizeof c->gpu, "%.*s", STR_ARG(entry));
+    if (count > 1 && c->local_size > 1) setenv("CUDA_VISIBLE_DEVICES", c->gpu, 1);
 }
 
 bool comm_open(int *argc, char ***argv, struct comm **out, struct err *e)
@@ -127,6 +158,7 @@ bool comm_open(int *argc, char ***argv, struct comm **out, struct err *e)
     MPI_Comm_rank(MPI_COMM_WORLD, &c->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &c->size);
     find_local(c);
+    bind_gpu(c);
     if (provided < MPI_THREAD_FUNNELED) {
         comm_close(c);
         return err_set(e, ERR_LIB, "this MPI allows no threads besides the one that calls it");

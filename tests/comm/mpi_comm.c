@@ -1,4 +1,8 @@
-/* comm over MPI on 1 to 4 ranks, and alone without a launcher; "abort" as argument ends with 7. */
+/* comm over MPI on 1 to 4 ranks, and alone without a launcher; "abort" as argument ends with 7,
+ * "hang" lets the last rank stand still until the others' watch ends the job, "place" prints local
+ * rank and GPU. */
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,6 +10,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "comm/comm_impl.h"
+#include "comm/hang.h"
 #include "comm/mpi_check.h"
 
 static struct comm *c;
@@ -153,6 +158,20 @@ int main(int argc, char **argv)
     }
     rank = comm_rank(c);
     size = comm_size(c);
+    if (argc > 1 && strcmp(argv[1], "place") == 0) {
+        printf("%d of %d gpu=%s env=%s\n", comm_local_rank(c), comm_local_size(c), comm_gpu(c),
+               getenv("CUDA_VISIBLE_DEVICES"));
+        comm_close(c);
+        return 0;
+    }
+    if (argc > 1 && strcmp(argv[1], "hang") == 0) {
+        struct err bad = {0};
+        MPI_CHECK(c, hang_watch(1.0, rank, &bad));
+        hang_alive("turn", 3);
+        if (rank == size - 1) raise(SIGSTOP);
+        for (;;)
+            comm_barrier(c);
+    }
     if (argc > 1 && strcmp(argv[1], "abort") == 0) {
         if (rank == size - 1) comm_abort(c, 7);
         comm_barrier(c); /* the others wait, and must not for ever */

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/json.h"
-#include "slurm/journal.h"
+#include "slurm/job_log.h"
 #include "slurm/slurm.h"
 
 static struct slurm_opts opts;
@@ -136,9 +136,9 @@ static void silent_restarts_end(void **state)
     begins();
     FAILS(slurm_attempt_begin(&t, &e), ERR_LIMIT, "restarts in a row");
     struct arena a;
-    struct journal j;
+    struct job_log j;
     arena_init(&a, 1 << 20);
-    OK(journal_read(testdir_path("train.journal.jsonl"), NULL, &a, &j, &e));
+    OK(job_log_read(testdir_path("train.journal.jsonl"), NULL, &a, &j, &e));
     assert_int_equal(j.attempts, 3);
     assert_false(j.running);
     assert_true(str_eqz(j.verdict, "failed"));
@@ -224,10 +224,10 @@ static void whole(bool ok)
 {
     struct err e = {0};
     struct arena a;
-    struct journal j;
+    struct job_log j;
     (void)ok;
     arena_init(&a, 1 << 20);
-    OK(journal_read(testdir_path("train.journal.jsonl"), "77", &a, &j, &e));
+    OK(job_log_read(testdir_path("train.journal.jsonl"), "77", &a, &j, &e));
     arena_free(&a);
 }
 

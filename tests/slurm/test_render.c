@@ -159,6 +159,10 @@ static void refused(void **state)
     FAILS(make("slurm: {dir: /w/s, time: soon}\n", &e), ERR_CONFIG, "stage ingest: slurm.time");
     FAILS(make("slurm: {dir: /w/s, time: \"3\"}\n", &e), ERR_CONFIG, "leaves no time for work");
     FAILS(make("slurm: {dir: \"/w/\\\\s\"}\n", &e), ERR_CONFIG, "backslash");
+    FAILS(make("slurm: {dir: /w/s, gpus_per_node: 2, ranks_per_node: 3, stages: {ingest: {nodes: "
+               "2}}}\n",
+               &e),
+          ERR_CONFIG, "stage train: 3 ranks would share 2 GPUs");
     FAILS(make("slurm: {dir: /w/s, launcher: \"\"}\n", &e), ERR_CONFIG, "slurm.launcher");
 }
 

@@ -1,5 +1,5 @@
 /*
- * slurm/journal - the attempts of one job, one JSON line each, written by the job itself.
+ * slurm/job_log - the attempts of one job, one JSON line each, written by the job itself.
  *
  *     {"event":"begin","time":1790000000,"job":"12","restart":1,"nodes":["n1","n2"],
  *      "saved":24,"log":10240}
@@ -15,9 +15,9 @@
 #include "base/arena.h"
 #include "base/str.h"
 
-enum { JOURNAL_BAD_MAX = 64, JOURNAL_MAX_BYTES = 16 << 20 };
+enum { JOB_LOG_BAD_MAX = 64, JOB_LOG_MAX_BYTES = 16 << 20 };
 
-struct journal {
+struct job_log {
     uint32_t attempts; /* of the job asked for */
     uint32_t idle;  /* of its latest attempts, how many began at the same saved state, less one */
     uint64_t saved; /* at the latest begin */
@@ -26,26 +26,26 @@ struct journal {
     struct str verdict; /* of the latest end; empty */
     struct str error;   /* of the latest end that had one; empty */
     uint64_t error_saved;
-    struct str bad[JOURNAL_BAD_MAX]; /* nodes to avoid */
+    struct str bad[JOB_LOG_BAD_MAX]; /* nodes to avoid */
     size_t nbad;
 };
 
 /* Read the attempts of `job`, or of the latest job when NULL; a missing file has none. Text lives
  * in the arena. */
-MUST_CHECK bool journal_read(const char *path, const char *job, struct arena *a,
-                             struct journal *out, struct err *e);
+MUST_CHECK bool job_log_read(const char *path, const char *job, struct arena *a,
+                             struct job_log *out, struct err *e);
 
-struct journal_begin {
+struct job_log_begin {
     const char *job, *nodes; /* nodes separated by blanks */
     uint64_t restart, saved, log;
 };
-MUST_CHECK bool journal_put_begin(const char *path, const struct journal_begin *b, struct err *e);
+MUST_CHECK bool job_log_put_begin(const char *path, const struct job_log_begin *b, struct err *e);
 
-struct journal_end {
+struct job_log_end {
     const char *job, *verdict;
     int code, exit;
     uint64_t saved;
     const char *error; /* NULL: none */
     const char *bad;   /* a node; NULL: none */
 };
-MUST_CHECK bool journal_put_end(const char *path, const struct journal_end *r, struct err *e);
+MUST_CHECK bool job_log_put_end(const char *path, const struct job_log_end *r, struct err *e);

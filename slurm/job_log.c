@@ -1,4 +1,4 @@
-#include "slurm/journal.h"
+#include "slurm/job_log.h"
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -37,7 +37,7 @@ static json_t *words_json(const char *words)
     return out;
 }
 
-bool journal_put_begin(const char *path, const struct journal_begin *b, struct err *e)
+bool job_log_put_begin(const char *path, const struct job_log_begin *b, struct err *e)
 {
     return put_line(path,
                     json_pack("{s:s, s:I, s:s, s:I, s:o, s:I, s:I}", "event", "begin", "time",
@@ -47,7 +47,7 @@ bool journal_put_begin(const char *path, const struct journal_begin *b, struct e
                     e);
 }
 
-bool journal_put_end(const char *path, const struct journal_end *r, struct err *e)
+bool job_log_put_end(const char *path, const struct job_log_end *r, struct err *e)
 {
     return put_line(path,
                     json_pack("{s:s, s:I, s:s, s:i, s:i, s:I, s:s, s:s?, s:o}", "event", "end",
@@ -71,7 +71,7 @@ static uint64_t number_of(const json_t *j, const char *key)
     return json_is_integer(v) && json_integer_value(v) > 0 ? (uint64_t)json_integer_value(v) : 0;
 }
 
-static void take_begin(struct journal *out, const json_t *j)
+static void take_begin(struct job_log *out, const json_t *j)
 {
     uint64_t saved = number_of(j, "saved");
 
@@ -82,11 +82,11 @@ static void take_begin(struct journal *out, const json_t *j)
     out->running = true;
 }
 
-static bool take_bad(struct journal *out, const json_t *j, struct arena *a, struct err *e)
+static bool take_bad(struct job_log *out, const json_t *j, struct arena *a, struct err *e)
 {
     const json_t *bad = json_object_get(j, "bad");
 
-    for (size_t i = 0; i < json_array_size(bad) && out->nbad < JOURNAL_BAD_MAX; i++) {
+    for (size_t i = 0; i < json_array_size(bad) && out->nbad < JOB_LOG_BAD_MAX; i++) {
         const json_t *v = json_array_get(bad, i);
         struct str name = str_of(json_string_value(v));
         size_t k = 0;
@@ -99,7 +99,7 @@ static bool take_bad(struct journal *out, const json_t *j, struct arena *a, stru
     return true;
 }
 
-static bool take_end(struct journal *out, const json_t *j, struct arena *a, struct err *e)
+static bool take_end(struct job_log *out, const json_t *j, struct arena *a, struct err *e)
 {
     struct str error = text_of(j, "error");
 
@@ -111,7 +111,7 @@ static bool take_end(struct journal *out, const json_t *j, struct arena *a, stru
     return arena_str(a, text_of(j, "verdict"), &out->verdict, e) && take_bad(out, j, a, e);
 }
 
-static bool take(struct journal *out, struct str line, const char *job, struct str *latest,
+static bool take(struct job_log *out, struct str line, const char *job, struct str *latest,
                  struct arena *a, struct err *e)
 {
     json_t *j = NULL;
@@ -121,7 +121,7 @@ static bool take(struct journal *out, struct str line, const char *job, struct s
     struct str event = text_of(j, "event"), id = text_of(j, "job");
     bool ok = true;
     if (!job && !str_eq(id, *latest)) {
-        *out = (struct journal){0};
+        *out = (struct job_log){0};
         ok = arena_str(a, id, latest, e);
     }
     if (ok && (!job || str_eqz(id, job))) {
@@ -134,14 +134,14 @@ static bool take(struct journal *out, struct str line, const char *job, struct s
     return ok;
 }
 
-bool journal_read(const char *path, const char *job, struct arena *a, struct journal *out,
+bool job_log_read(const char *path, const char *job, struct arena *a, struct job_log *out,
                   struct err *e)
 {
     struct str text, line, latest = {"", 0};
 
-    *out = (struct journal){0};
+    *out = (struct job_log){0};
     if (!fs_exists(path)) return true;
-    if (!fs_read_file(path, JOURNAL_MAX_BYTES, a, &text, e)) return false;
+    if (!fs_read_file(path, JOB_LOG_MAX_BYTES, a, &text, e)) return false;
     while (str_split(&text, '\n', &line))
         if (line.n && !take(out, line, job, &latest, a, e)) return false;
     return true;
