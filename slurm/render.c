@@ -180,6 +180,7 @@ static const char *const script_signals =
     "child='' asked='' killer=''\n"
     "pass_on() {\n"
     "  asked=yes\n"
+    "  echo 'radmill: asked to stop and save'\n"
     "  [ -n \"$child\" ] || return 0\n"
     "  kill -\"$signal\" \"$child\" 2>/dev/null\n"
     "  [ -z \"$killer\" ] || return 0\n"

@@ -31,8 +31,8 @@ __attribute__((noreturn)) void comm_abort(struct comm *c, int exit_code);
 int comm_rank(const struct comm *c);
 int comm_size(const struct comm *c);
 /* Among the ranks of this node: the launcher's word (OMPI_COMM_WORLD_LOCAL_RANK, else SLURM_LOCALID
- * where SLURM_PROCID is this rank: under mpirun it is 0 everywhere), else MPI's shared-memory split,
- * which sees one rank a node where each has a container with a host name of its own. */
+ * where SLURM_PROCID is this rank: under mpirun it is 0 everywhere), else MPI's shared-memory
+ * split, which sees one rank a node where each has a container with a host name of its own. */
 int comm_local_rank(const struct comm *c);
 int comm_local_size(const struct comm *c);
 /* The GPU of this rank. Where CUDA_VISIBLE_DEVICES lists several and the node has several ranks,
