@@ -45,7 +45,11 @@ static const struct cmd_arg synth_args[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 static const struct cmd_arg convert_args[] = {
-    {"--dtype", NULL, "NAME", NULL, "bf16 (default), f32 or f16"},
+    {"--dtype", NULL, "NAME", NULL,
+     "folder: bf16 (default), f32, f16; GGUF: f16 (default), bf16, f32, q8_0"},
+    {"--adapter", NULL, "DIR", NULL, "merge this adapter in (f32, rounded once; drift is printed)"},
+    {"--as", NULL, "FORM", NULL,
+     "hf (a folder), gguf (TO ends in .gguf), adapter (GGUF adapter), bundle (to hand over)"},
     {NULL, NULL, NULL, NULL, NULL},
 };
 static const struct cmd_arg submit_args[] = {
@@ -83,7 +87,8 @@ const struct cmd cmd_list[] = {
     {"export", "CONFIG.yaml --format NAME [--source NAME] [--split NAME] -o FILE",
      "records to a published exchange format or a table", export_args, in_corpus, 1, 1, true, false,
      cmd_export},
-    {"convert", "FROM TO [--dtype bf16]", "GGUF or HF folder to one HF-shaped folder", convert_args,
+    {"convert", "FROM TO [--adapter DIR] [--as FORM] [--dtype NAME]",
+     "GGUF or HF folder to HF folder or GGUF; merges, adapters, hand-over bundles", convert_args,
      NULL, 2, 2, false, false, cmd_convert},
     {"tokenize", "PATH [--mode plain] < in.jsonl", "text to token ids and back", tokenize_args,
      NULL, 1, 1, false, false, cmd_tokenize},

@@ -1,297 +1,59 @@
 #include "model/convert.h"
 
-#include <math.h>
 #include <stdio.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "model/gguf.h"
-#include "model/parts.h"
 
-/* Where the values of one HF tensor come from. */
-struct source {
-    const struct safetensor *st; /* or */
-    const struct gguf_tensor *gg;
-    uint32_t heads; /* of a permuted q or k, else 0 */
-};
-struct convert {
-    struct model_spec spec;
-    struct safetensors *files;
-    struct gguf *gguf;
-    enum dtype out;
-    float *row;
-    void *packed;
-};
-
-/* ---- GGUF metadata to a spec */
-
-static bool llama_u32(const struct gguf *g, const char *name, uint32_t *out, struct err *e)
+static bool put_tensor(struct weights *w, struct safetensors_writer *to, enum dtype out, float *row,
+                       void *packed, struct err *e)
 {
-    char key[96];
-    uint64_t v;
-    snprintf(key, sizeof key, "llama.%s", name);
-    if (!gguf_u64(g, key, &v, e)) return false;
-    if (v == 0 || v > 1U << 24)
-        return err_set(e, ERR_LIMIT, "metadata key %s is out of range", key);
-    *out = (uint32_t)v;
-    return true;
-}
-
-/* Optional: *out stays as it is when the key is absent. */
-static bool maybe_u32(const struct gguf *g, const char *name, uint32_t *out, struct err *e)
-{
-    char key[96];
-    snprintf(key, sizeof key, "llama.%s", name);
-    return !gguf_find(g, key) || llama_u32(g, name, out, e);
-}
-
-static bool maybe_f64(const struct gguf *g, const char *key, double *out, struct err *e)
-{
-    return !gguf_find(g, key) || gguf_f64(g, key, out, e);
-}
-
-static bool token_of(const struct gguf *g, const char *name, uint32_t vocab, int32_t *out,
-                     struct err *e)
-{
-    char key[64];
-    uint64_t v;
-    snprintf(key, sizeof key, "tokenizer.ggml.%s_token_id", name);
-    *out = -1;
-    if (!gguf_find(g, key)) return true;
-    if (!gguf_u64(g, key, &v, e)) return false;
-    if (v == UINT32_MAX) return true; /* "none" of some writers */
-    if (v >= vocab) return err_set(e, ERR_FORMAT, "metadata key %s is not in the vocabulary", key);
-    *out = (int32_t)v;
-    return true;
-}
-
-static bool sizes_of(const struct gguf *g, struct model_spec *s, struct err *e)
-{
-    const struct gguf_tensor *embed = gguf_tensor(g, "token_embd.weight");
-    uint32_t rope_dims;
-    if (!llama_u32(g, "context_length", &s->max_positions, e) ||
-        !llama_u32(g, "embedding_length", &s->d, e) ||
-        !llama_u32(g, "block_count", &s->layers, e) ||
-        !llama_u32(g, "feed_forward_length", &s->ff, e) ||
-        !llama_u32(g, "attention.head_count", &s->heads, e))
-        return false;
-    s->kv_heads = s->heads;
-    s->head_dim = s->d / s->heads;
-    if (!maybe_u32(g, "attention.head_count_kv", &s->kv_heads, e) ||
-        !maybe_u32(g, "attention.key_length", &s->head_dim, e) ||
-        !maybe_u32(g, "attention.sliding_window", &s->window, e))
-        return false;
-    rope_dims = s->head_dim;
-    if (!maybe_u32(g, "rope.dimension_count", &rope_dims, e)) return false;
-    if (rope_dims != s->head_dim)
-        return err_set(e, ERR_FORMAT, "rotary positions on %u of %u dimensions are not supported",
-                       rope_dims, s->head_dim);
-    if (s->heads % s->kv_heads || s->head_dim < 2 || s->head_dim % 2 || s->layers > 1024 ||
-        s->heads > 1024 || s->head_dim > 1024 || s->d > 1U << 16 || s->ff > 1U << 18)
-        return err_set(e, ERR_FORMAT, "the sizes in the metadata make no model");
-    if (!embed || embed->ndims != 2 || embed->dims[1] > 1U << 22)
-        return err_set(e, ERR_FORMAT, "tensor token_embd.weight is missing or no matrix");
-    s->vocab = (uint32_t)embed->dims[1];
-    s->tied = !gguf_tensor(g, "output.weight");
-    return true;
-}
-
-/* Llama 3 keeps its scaling as one divisor a frequency. The parameters that made them are found
- * again, and must reproduce them. */
-static bool rope_of_divisors(const struct gguf_tensor *t, struct model_spec *s, struct err *e)
-{
-    uint32_t half = s->head_dim / 2;
-    float div[512], got[512];
-    struct model_spec plain = *s;
-
-    if (t->type != 0 || t->dims[0] != half || t->rows != 1)
-        return err_set(e, ERR_FORMAT, "tensor rope_freqs.weight has not %u values of type F32",
-                       half);
-    gguf_row(t, 0, div);
-    s->rope = ROPE_LLAMA3;
-    s->rope_low = 1;
-    s->rope_high = 4;
-    s->rope_original = 8192;
-    for (uint32_t i = 0; i < half; i++)
-        s->rope_factor = fmax(s->rope_factor, (double)div[i]);
-    model_spec_inv_freq(s, got);
-    for (uint32_t i = 0; i < half; i++) {
-        double inv = pow(plain.rope_theta, -2.0 * i / s->head_dim) / (double)div[i];
-        if (!(fabs((double)got[i] - inv) <= 1e-4 * inv))
-            return err_set(e, ERR_FORMAT, "tensor rope_freqs.weight is not Llama 3's scaling");
-    }
-    return true;
-}
-
-static bool rope_of(const struct gguf *g, struct model_spec *s, struct err *e)
-{
-    const struct gguf_tensor *t = gguf_tensor(g, "rope_freqs.weight");
-    struct str type = STR("none");
-    s->rope_theta = 10000;
-    s->rope_factor = 1;
-    if (!maybe_f64(g, "llama.rope.freq_base", &s->rope_theta, e)) return false;
-    if (!(s->rope_theta > 1)) return err_set(e, ERR_FORMAT, "llama.rope.freq_base is out of range");
-    if (t) return rope_of_divisors(t, s, e);
-    if (gguf_find(g, "llama.rope.scaling.type") &&
-        !gguf_str(g, "llama.rope.scaling.type", &type, e))
-        return false;
-    if (str_eqz(type, "none")) return true;
-    if (!str_eqz(type, "linear"))
-        return err_set(e, ERR_FORMAT, "rope scaling other than none and linear is not supported");
-    s->rope = ROPE_LINEAR;
-    return gguf_f64(g, "llama.rope.scaling.factor", &s->rope_factor, e);
-}
-
-static bool spec_of_gguf(const struct gguf *g, struct model_spec *s, struct err *e)
-{
-    struct str arch;
-    double eps;
-    int32_t eos;
-    if (!gguf_str(g, "general.architecture", &arch, e)) return false;
-    if (!str_eqz(arch, "llama"))
-        return err_set(e, ERR_FORMAT, "architecture %.*s is not supported, expected llama",
-                       arch.n < 60 ? (int)arch.n : 60, arch.p);
-    if (!sizes_of(g, s, e) || !rope_of(g, s, e) ||
-        !gguf_f64(g, "llama.attention.layer_norm_rms_epsilon", &eps, e) ||
-        !token_of(g, "bos", s->vocab, &s->bos, e) || !token_of(g, "eos", s->vocab, &eos, e) ||
-        !token_of(g, "padding", s->vocab, &s->pad, e))
-        return false;
-    snprintf(s->arch, sizeof s->arch, "%s", s->window ? "mistral" : "llama");
-    s->rms_eps = (float)eps;
-    if (eos >= 0) s->eos[s->neos++] = eos;
-    return true;
-}
-
-/* ---- tensors */
-
-/* HF name -> GGUF name. */
-static void gguf_name(const struct model_tensor *t, char *out, size_t n)
-{
-    static const char *const names[][2] = {
-        {"input_layernorm", "attn_norm"},    {"self_attn.q_proj", "attn_q"},
-        {"self_attn.k_proj", "attn_k"},      {"self_attn.v_proj", "attn_v"},
-        {"self_attn.o_proj", "attn_output"}, {"post_attention_layernorm", "ffn_norm"},
-        {"mlp.gate_proj", "ffn_gate"},       {"mlp.up_proj", "ffn_up"},
-        {"mlp.down_proj", "ffn_down"}};
-    if (!t->row) {
-        snprintf(out, n, "%s",
-                 strcmp(t->name, "lm_head.weight") == 0      ? "output.weight"
-                 : strcmp(t->name, "model.norm.weight") == 0 ? "output_norm.weight"
-                                                             : "token_embd.weight");
-        return;
-    }
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(t->row->name, names[i][0]) == 0)
-            snprintf(out, n, "blk.%u.%s.weight", t->layer, names[i][1]);
-    }
-}
-
-/* Heads of a tensor whose rows the GGUF writer permuted, else 0. */
-static uint32_t permuted_heads(const struct model_spec *s, const struct model_tensor *t)
-{
-    if (t->row && strcmp(t->row->name, "self_attn.q_proj") == 0) return s->heads;
-    if (t->row && strcmp(t->row->name, "self_attn.k_proj") == 0) return s->kv_heads;
-    return 0;
-}
-
-static bool find_source(const struct convert *c, const struct model_tensor *t, struct source *out,
-                        struct err *e)
-{
-    char name[TENSOR_NAME];
-    *out = (struct source){0};
-    if (c->files)
-        return safetensors_need(c->files, t->name, t->norm ? t->cols : t->rows,
-                                t->norm ? 0 : t->cols, &out->st, e);
-    gguf_name(t, name, sizeof name);
-    out->heads = permuted_heads(&c->spec, t);
-    out->gg = gguf_tensor(c->gguf, name);
-    if (!out->gg) return err_set(e, ERR_FORMAT, "tensor %s is missing", name);
-    if (out->gg->dims[0] != t->cols || out->gg->rows != t->rows)
-        return err_set(e, ERR_FORMAT, "tensor %s has shape [%llu, %llu], expected [%u, %u]", name,
-                       (unsigned long long)out->gg->rows, (unsigned long long)out->gg->dims[0],
-                       t->rows, t->cols);
-    return true;
-}
-
-/* Row r of HF's order in the file's order: HF j*hd/2 + i of a head is 2i + j there. */
-static uint64_t file_row(const struct source *s, uint32_t rows, uint32_t r)
-{
-    uint32_t hd, head, in;
-    if (!s->heads) return r;
-    hd = rows / s->heads;
-    head = r / hd;
-    in = r % hd;
-    return (uint64_t)head * hd + 2 * (in % (hd / 2)) + in / (hd / 2);
-}
-
-static bool put_tensor(struct convert *c, struct safetensors_writer *w,
-                       const struct model_tensor *t, struct err *e)
-{
-    struct source src;
-    size_t bytes = t->cols * dtype_bytes(c->out);
-    if (!find_source(c, t, &src, e)) return false;
+    const struct model_tensor *t = weights_tensor(w);
     for (uint32_t r = 0; r < t->rows; r++) {
-        if (src.gg)
-            gguf_row(src.gg, file_row(&src, t->rows, r), c->row);
-        else
-            dtype_to_f32(src.st->dtype,
-                         src.st->data + (uint64_t)r * t->cols * dtype_bytes(src.st->dtype), t->cols,
-                         c->row);
-        dtype_from_f32(c->out, c->row, t->cols, c->packed);
-        if (!safetensors_writer_put(w, c->packed, bytes, e)) return false;
+        weights_row(w, r, row);
+        dtype_from_f32(out, row, t->cols, packed);
+        if (!safetensors_writer_put(to, packed, t->cols * dtype_bytes(out), e)) return false;
+        dtype_to_f32(out, packed, t->cols, row);
+        weights_note(w, row);
     }
     return true;
 }
 
-static bool write_weights(struct convert *c, const char *path, struct err *e)
+static bool write_weights(struct weights *w, const char *path, enum dtype out, struct err *e)
 {
     struct model_tensor *tensors = NULL;
     struct safetensor *list = NULL;
-    struct safetensors_writer *w = NULL;
-    struct source src;
-    uint32_t n = model_ntensors(&c->spec), widest = 0;
+    struct safetensors_writer *to = NULL;
+    uint32_t n = model_ntensors(weights_spec(w)), widest = 0;
+    float *row = NULL;
+    void *packed = NULL;
     bool ok = false;
 
-    if (!model_list(&c->spec, c->out, &tensors, &list, e)) goto out;
-    for (uint32_t i = 0; i < n; i++) { /* all are there before anything is written */
-        if (!find_source(c, &tensors[i], &src, e)) goto out;
+    if (!model_list(weights_spec(w), out, &tensors, &list, e)) goto out;
+    for (uint32_t i = 0; i < n; i++)
         widest = tensors[i].cols > widest ? tensors[i].cols : widest;
-    }
-    c->row = mem_alloc(widest * sizeof *c->row, e);
-    if (!c->row) goto out;
-    c->packed = mem_alloc(widest * sizeof *c->row, e);
-    if (!c->packed) goto out;
-    if (!safetensors_writer_open(path, list, n, &w, e)) goto out;
+    row = mem_alloc(widest * sizeof *row, e);
+    if (!row) goto out;
+    packed = mem_alloc(widest * sizeof *row, e);
+    if (!packed) goto out;
+    if (!safetensors_writer_open(path, list, n, &to, e)) goto out;
     for (uint32_t i = 0; i < n; i++) {
-        if (!put_tensor(c, w, &tensors[i], e)) goto out;
+        if (!weights_begin(w, i, e) || !put_tensor(w, to, out, row, packed, e)) goto out;
     }
-    ok = safetensors_writer_commit(w, e);
+    ok = safetensors_writer_commit(to, e);
 out:
-    safetensors_writer_close(w);
+    safetensors_writer_close(to);
+    mem_free(packed);
+    mem_free(row);
     mem_free(list);
     mem_free(tensors);
     return ok;
 }
 
-static bool open_source(struct convert *c, const char *from, struct err *e)
+bool convert_merge(const char *from, const char *adapter, const char *to_dir, enum dtype out,
+                   struct weights_drift *drift, struct err *e)
 {
-    char config[4096];
-    int n;
-    if (!fs_is_dir(from)) {
-        if (!gguf_open(from, &c->gguf, e)) return false;
-        return spec_of_gguf(c->gguf, &c->spec, e);
-    }
-    n = snprintf(config, sizeof config, "%s/config.json", from);
-    if (n < 0 || (size_t)n >= sizeof config) return err_set(e, ERR_LIMIT, "path too long");
-    if (!model_spec_read(config, &c->spec, e) || !safetensors_open(from, &c->files, e))
-        return false;
-    model_settle(&c->spec, c->files);
-    return true;
-}
-
-bool convert_to_hf(const char *from, const char *to_dir, enum dtype out, struct err *e)
-{
-    struct convert c = {.spec = {.bos = -1, .pad = -1}, .out = out};
+    struct weights *w = NULL;
     char path[4096];
     bool ok = false;
     int n = snprintf(path, sizeof path, "%s/model.safetensors", to_dir);
@@ -301,15 +63,20 @@ bool convert_to_hf(const char *from, const char *to_dir, enum dtype out, struct 
         err_set(e, ERR_LIMIT, "path too long");
         goto out;
     }
-    if (!open_source(&c, from, e)) goto out;
-    if (!fs_mkdirs(to_dir, e) || !write_weights(&c, path, e)) goto out;
+    /* all tensors are there before anything is written */
+    if (!weights_open(from, adapter, &w, e) || !weights_check(w, e)) goto out;
+    if (!fs_mkdirs(to_dir, e) || !write_weights(w, path, out, e)) goto out;
+    *drift = weights_drift(w);
     snprintf(path, sizeof path, "%s/config.json", to_dir);
-    ok = model_spec_write(&c.spec, dtype_torch_name(out), path, e);
+    ok = model_spec_write(weights_spec(w), dtype_torch_name(out), path, e);
 out:
-    mem_free(c.packed);
-    mem_free(c.row);
-    gguf_close(c.gguf);
-    safetensors_close(c.files);
+    weights_close(w);
     if (!ok) err_wrap(e, "convert %s", from);
     return ok;
+}
+
+bool convert_to_hf(const char *from, const char *to_dir, enum dtype out, struct err *e)
+{
+    struct weights_drift none;
+    return convert_merge(from, NULL, to_dir, out, &none, e);
 }

@@ -253,8 +253,8 @@ static bool init_adapters(struct lora *l, uint64_t seed, struct err *e)
 static bool same_shape(const struct lora *l, const struct lora *from, struct err *e)
 {
     char path[TENSOR_NAME];
-    if (from->method != LORA_LORA || l->rslora != from->rslora)
-        return err_set(e, ERR_CONFIG, "it is made with another lora.method or lora.rslora");
+    if (l->rslora != from->rslora || l->dora != from->dora)
+        return err_set(e, ERR_CONFIG, "it is made with another lora.rslora or lora.dora");
     for (uint32_t i = 0; i < l->m->spec.layers * BLOCK_MODULES; i++) {
         if (l->ranks[i] == from->ranks[i] && (!l->ranks[i] || l->alphas[i] == from->alphas[i]))
             continue;
@@ -271,15 +271,12 @@ static bool same_shape(const struct lora *l, const struct lora *from, struct err
 static bool start_from(struct lora *l, const char *dir, struct err *e)
 {
     struct lora *from = NULL;
-    char path[4096];
     struct safetensors *files = NULL;
-    int n = snprintf(path, sizeof path, "%s/adapter_model.safetensors", dir);
-    bool ok = n > 0 && (size_t)n < sizeof path && lora_load(l->m, dir, &from, e) &&
-              same_shape(l, from, e) && safetensors_open(path, &files, e) && lora_fill(l, files, e);
+    bool ok = lora_peft_read(l->m, dir, &from, &files, e) && same_shape(l, from, e) &&
+              lora_fill(l, files, e);
     safetensors_close(files);
     lora_close(from);
-    return ok || (e->code ? err_wrap(e, "lora.init_from %s", dir)
-                          : err_set(e, ERR_LIMIT, "lora.init_from: path too long"));
+    return ok || err_wrap(e, "lora.init_from %s", dir);
 }
 
 static bool open_adapters(struct lora *l, const struct lora_opts *o, uint64_t seed, struct err *e)

@@ -38,6 +38,20 @@ const char *lora_short_name(const char *path)
     return dot ? dot + 1 : path;
 }
 
+bool lora_module_of(const struct model_spec *s, const struct model_tensor *t, uint32_t *module)
+{
+    char path[TENSOR_NAME];
+    size_t n = strlen(t->name) - strlen(".weight");
+    if (t->place != AT_ROW || t->row->kind != ROW_LINEAR) return false;
+    for (uint32_t k = 0; k < BLOCK_MODULES; k++) {
+        *module = t->layer * BLOCK_MODULES + k;
+        if (arch_module_path(s, *module, path) && strlen(path) == n &&
+            memcmp(path, t->name, n) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool has_word(const char *list, const char *word)
 {
     size_t n = strlen(word);

@@ -144,9 +144,9 @@ static bool read_config(struct lora *l, const json_t *j, struct err *e)
     return read_alphas(l, j, e);
 }
 
-bool lora_peft_load(struct model *m, const char *dir, struct lora **out, struct err *e)
+bool lora_peft_read(struct model *m, const char *dir, struct lora **out, struct safetensors **files,
+                    struct err *e)
 {
-    struct safetensors *files = NULL;
     struct lora *l = NULL;
     json_t *j = NULL;
     char path[4096];
@@ -154,21 +154,41 @@ bool lora_peft_load(struct model *m, const char *dir, struct lora **out, struct 
     int n = snprintf(path, sizeof path, "%s/adapter_model.safetensors", dir);
 
     if (n < 0 || (size_t)n >= sizeof path) return err_set(e, ERR_LIMIT, "path too long");
+    if (!fs_exists(path)) { /* PEFT before 0.7 */
+        snprintf(path, sizeof path, "%s/adapter_model.bin", dir);
+        if (!fs_exists(path)) snprintf(path, sizeof path, "%s/adapter_model.safetensors", dir);
+    }
     if (!lora_new(m, LORA_LORA, &l, e)) goto out;
-    if (!safetensors_open(path, &files, e)) goto out;
+    if (!safetensors_open(path, files, e)) goto out;
     snprintf(path, sizeof path, "%s/adapter_config.json", dir);
     if (!json_read_file(path, MAX_CONFIG_BYTES, &j, e)) goto out;
     if (!read_config(l, j, e)) {
         err_wrap(e, "adapter_config.json");
         goto out;
     }
-    if (!read_ranks(l, files, e) || !lora_lay(l, e) || !lora_fill(l, files, e)) goto out;
+    if (!read_ranks(l, *files, e)) goto out;
     *out = l;
     ok = true;
 out:
     json_decref(j);
+    if (!ok) {
+        safetensors_close(*files);
+        *files = NULL;
+        lora_close(l);
+    }
+    return ok;
+}
+
+bool lora_peft_load(struct model *m, const char *dir, struct lora **out, struct err *e)
+{
+    struct safetensors *files = NULL;
+    struct lora *l = NULL;
+    bool ok = lora_peft_read(m, dir, &l, &files, e) && lora_lay(l, e) && lora_fill(l, files, e);
     safetensors_close(files);
-    if (!ok) lora_close(l);
+    if (ok)
+        *out = l;
+    else
+        lora_close(l);
     return ok;
 }
 

@@ -74,6 +74,7 @@ struct lora {
     enum lora_method method;
     uint32_t rank; /* of the configuration; a module's own is in ranks */
     double alpha, dropout;
+    bool dora;   /* masters of magnitudes, too */
     bool rslora; /* scale = alpha / sqrt(rank) */
     float b_lr_ratio;
     uint32_t *ranks;           /* [layers * BLOCK_MODULES], 0: not adapted */
@@ -96,6 +97,8 @@ MUST_CHECK bool lora_widths(const struct model_spec *s, const struct lora_opts *
 /* First linear (layer * LINEARS + lin) with an adapter: nothing below it needs a gradient. */
 uint32_t lora_lowest(const struct lora *l);
 
+/* Number of the module (of [layers * BLOCK_MODULES]) whose weight the tensor is; false: of none. */
+bool lora_module_of(const struct model_spec *s, const struct model_tensor *t, uint32_t *module);
 /* "q_proj" of "model.layers.3.self_attn.q_proj" */
 const char *lora_short_name(const char *path);
 /* An adapter without ranks yet; lora_close releases it. */
@@ -108,7 +111,10 @@ MUST_CHECK bool lora_lay(struct lora *l, struct err *e);
 MUST_CHECK bool lora_fill(struct lora *l, const struct safetensors *files, struct err *e);
 /* Write all masters in f32 under their names. */
 MUST_CHECK bool lora_write(struct lora *l, const char *path, struct err *e);
-/* PEFT's two files. */
+/* PEFT's two files. _read: ranks, alphas and scaling alone, and the tensors' files, which the caller
+ * closes; of m only the spec is used. */
+MUST_CHECK bool lora_peft_read(struct model *m, const char *dir, struct lora **out,
+                               struct safetensors **files, struct err *e);
 MUST_CHECK bool lora_peft_load(struct model *m, const char *dir, struct lora **out, struct err *e);
 MUST_CHECK bool lora_peft_save(struct lora *l, const char *dir, const char *base_name,
                                struct err *e);
