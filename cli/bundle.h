@@ -1,13 +1,14 @@
 /*
  * cli/bundle - all that someone needs who serves a fine-tuned model elsewhere, in one folder:
  *
- *     adapter_config.json, adapter_model.safetensors, radmill.json    the adapter and where it is from
- *     adapter.gguf, Modelfile                                         llama.cpp, Ollama
- *     vllm.sh                                                         the command, with its rank limit
- *     tokenizer.json, ...                                             the tokenizer that training used
- *     prompt.txt, prompt_ids.json                                     the exact prompt, fields as {marks}
- *     README.md                                                       a model card
- *     SHA256SUMS                                                      written last
+ *     adapter_config.json, adapter_model.safetensors    the adapter
+ *     radmill.json                                      where it is from
+ *     adapter.gguf, Modelfile                           llama.cpp, Ollama
+ *     vllm.sh                                           the command, with its rank limit
+ *     tokenizer.json, ...                               the tokenizer that training used
+ *     prompt.txt, prompt_ids.json                       the exact prompt, fields as {marks}
+ *     README.md                                         a model card
+ *     SHA256SUMS                                        written last
  *
  * What a server refuses, or would compute otherwise, is said: in the card, and as warnings.
  * The base's weights are not in it: they are named, with their digest.

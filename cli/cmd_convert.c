@@ -1,4 +1,4 @@
-/* radmill convert FROM TO: a GGUF file or HF folder to another form, with an adapter merged in if asked. */
+/* radmill convert FROM TO: a GGUF file or HF folder to another form, with an adapter merged in. */
 #include <stdio.h>
 
 #include "base/audit.h"

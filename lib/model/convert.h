@@ -1,6 +1,6 @@
 /*
- * model/convert - weights from a GGUF file or an HF folder, with or without an adapter merged in, to
- * an HF folder that model_open and transformers read.
+ * model/convert - weights from a GGUF file or an HF folder, with or without an adapter merged in,
+ * to an HF folder that model_open and transformers read.
  *
  * Writes config.json (last, so a folder that has it is whole) and model.safetensors; the
  * tokenizer's files are the caller's (lib/text). A tied head is left out. Streams row by row

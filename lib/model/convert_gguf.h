@@ -6,8 +6,8 @@
  * scales each pair by alpha / rank, so modules with another scale (rsLoRA, patterns) have theirs
  * folded into B: exact in f32. DoRA has no place in an adapter file and is refused: merge it.
  *
- * GGUF's llama architecture has no sliding window that llama.cpp obeys: the key is written, and read
- * back by us; llama.cpp attends to everything beyond the window.
+ * GGUF's llama architecture has no sliding window that llama.cpp obeys: the key is written, and
+ * read back by us; llama.cpp attends to what lies beyond the window, too.
  */
 #pragma once
 #include "model/gguf_write.h"

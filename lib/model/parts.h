@@ -111,8 +111,8 @@ MUST_CHECK bool lora_lay(struct lora *l, struct err *e);
 MUST_CHECK bool lora_fill(struct lora *l, const struct safetensors *files, struct err *e);
 /* Write all masters in f32 under their names. */
 MUST_CHECK bool lora_write(struct lora *l, const char *path, struct err *e);
-/* PEFT's two files. _read: ranks, alphas and scaling alone, and the tensors' files, which the caller
- * closes; of m only the spec is used. */
+/* PEFT's two files. _read: ranks, alphas and scaling alone, and the tensors' files, which the
+ * caller closes (*files is NULL before); of m only the spec is used. */
 MUST_CHECK bool lora_peft_read(struct model *m, const char *dir, struct lora **out,
                                struct safetensors **files, struct err *e);
 MUST_CHECK bool lora_peft_load(struct model *m, const char *dir, struct lora **out, struct err *e);

@@ -1,10 +1,10 @@
 /*
- * model/weights - every weight of a model as f32 rows, from an HF-shaped folder or a GGUF file, with
- * an adapter merged in on the way: what all exports read.
+ * model/weights - every weight of a model as f32 rows, from an HF-shaped folder or a GGUF file,
+ * with an adapter merged in on the way: what all exports read.
  *
- * Merging is W + scale B A in f32 (and DoRA's m / norm over it), row by row; needs the memory of one
- * row and of one module's factors. What a later rounding to the export's dtype loses is counted by
- * weights_note.
+ * Merging is W + scale B A in f32 (and DoRA's m / norm over it), row by row; needs the memory of
+ * one row and of one module's factors. What a later rounding to the export's dtype loses is counted
+ * by weights_note.
  */
 #pragma once
 #include "model/parts.h"
