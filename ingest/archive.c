@@ -3,6 +3,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <locale.h>
 #include <stdio.h>
 
 #include "base/fs.h"
@@ -76,11 +77,16 @@ out:
 /* ---- a stream of members */
 struct archive_stream {
     struct archive *a;
+    locale_t locale, outer; /* names are UTF-8 in and out, whatever the job's locale is */
     struct fs_map map;
-    struct gunzip *gz;     /* what libarchive reads, if the file is gzip */
-    struct err gz_failure; /* why it stopped */
+    struct str memory; /* all of a file that is mapped or was taken in */
+    struct sbuf taken;
+    struct bytes in;    /* else: where the packed bytes come from */
+    struct gunzip *gz;  /* what libarchive reads, if the file is gzip */
+    struct err failure; /* why the bytes stopped */
     struct archive_limits limits;
-    uint64_t members, bytes;
+    uint64_t members, bytes, packed;
+    char buf[READ_BLOCK];
 };
 
 static bool enable(struct archive *a)
@@ -102,9 +108,9 @@ static bool lib_error(struct archive_stream *s, struct err *e)
     enum err_code code = archive_errno(s->a) == ENOMEM ? ERR_NOMEM : ERR_FORMAT;
     int n = text ? (int)strcspn(text, ":") : 0;
 
-    if (s->gz_failure.code) {
-        code = s->gz_failure.code;
-        text = s->gz_failure.text;
+    if (s->failure.code) {
+        code = s->failure.code;
+        text = s->failure.text;
         n = (int)strlen(text);
     }
     cure =
@@ -114,48 +120,100 @@ static bool lib_error(struct archive_stream *s, struct err *e)
                    n ? text : "damaged", cure);
 }
 
-static la_ssize_t read_gzip(struct archive *a, void *ctx, const void **out)
+/* ---- packed bytes in */
+static bool read_packed(void *ctx, char *buf, size_t cap, size_t *got, struct err *e)
 {
     struct archive_stream *s = ctx;
-    struct str bytes;
 
-    if (!gunzip_next(s->gz, &bytes, &s->gz_failure)) {
-        archive_set_error(a, EIO, "gzip");
+    if (!s->in.read(s->in.ctx, buf, cap, got, e)) return false;
+    s->packed += *got;
+    return true;
+}
+
+static la_ssize_t feed(struct archive *a, void *ctx, const void **out)
+{
+    struct archive_stream *s = ctx;
+    struct str bytes = {s->buf, 0};
+    bool ok = s->gz ? gunzip_next(s->gz, &bytes, &s->failure)
+                    : read_packed(s, s->buf, sizeof s->buf, &bytes.n, &s->failure);
+
+    if (!ok) {
+        archive_set_error(a, EIO, "input");
         return ARCHIVE_FATAL;
     }
     *out = bytes.p;
     return (la_ssize_t)bytes.n;
 }
 
-static int open_bytes(struct archive_stream *s)
+bool archive_is_packed(struct str name, struct str head)
 {
-    if (s->gz) return archive_read_open2(s->a, s, NULL, read_gzip, NULL, NULL);
-    return archive_read_open_memory(s->a, s->map.n ? (const void *)s->map.p : "", s->map.n);
+    static const struct str magics[] = {
+        STR_INIT("\x1f\x8b\x08"),
+        STR_INIT("BZh"),
+        STR_INIT("\xFD"
+                 "7zXZ\0"),
+        STR_INIT("\x28\xB5\x2F\xFD"),
+        STR_INIT("7z\xBC\xAF\x27\x1C"),
+        STR_INIT("PK\x03\x04"),
+        STR_INIT("PK\x05\x06"),
+    };
+
+    for (size_t i = 0; i < sizeof magics / sizeof *magics; i++) {
+        if (str_starts(head, magics[i])) return true;
+    }
+    if (str_eq(str_sub(head, 257, 262), STR("ustar"))) return true;
+    /* Old tars have no mark; a zip may have something in front. */
+    return str_ends(name, STR(".tar")) || str_ends(name, STR(".zip"));
+}
+
+static bool needs_to_seek(struct str head)
+{
+    return str_starts(head, STR("PK")) || str_starts(head, STR("7z"));
+}
+
+/* libarchive turns names into those of the thread's locale. */
+static void enter(struct archive_stream *s)
+{
+    if (s->locale) s->outer = uselocale(s->locale);
+}
+
+static void leave(struct archive_stream *s)
+{
+    if (s->locale) (void)uselocale(s->outer);
+}
+
+static bool start(struct archive_stream *s, struct err *e)
+{
+    int rc;
+
+    s->locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    s->a = archive_read_new();
+    if (!s->a || !enable(s->a)) return err_set(e, ERR_LIB, "libarchive cannot start");
+    enter(s);
+    if (s->memory.p && !s->gz)
+        rc = archive_read_open_memory(s->a, s->memory.p, s->memory.n);
+    else
+        rc = archive_read_open2(s->a, s, NULL, feed, NULL, NULL);
+    leave(s);
+    return rc == ARCHIVE_OK || lib_error(s, e);
 }
 
 bool archive_stream_open(const char *path, const struct archive_limits *limits,
                          struct archive_stream **out, struct err *e)
 {
     struct archive_stream *s = mem_calloc(1, sizeof *s, e);
-    struct str bytes;
     bool ok = false;
 
     *out = NULL;
     if (!s) return false;
     s->limits = *limits;
     if (!fs_map_open(path, &s->map, e)) goto out;
-    bytes = (struct str){(const char *)s->map.p, s->map.n};
-    if (gunzip_is(bytes) && !gunzip_open(bytes, &s->gz, e)) goto out;
-    s->a = archive_read_new();
-    if (!s->a || !enable(s->a)) {
-        err_set(e, ERR_LIB, "libarchive cannot start");
-        goto out;
+    s->memory = (struct str){s->map.n ? (const char *)s->map.p : "", s->map.n};
+    s->packed = s->map.n;
+    if (gunzip_is(s->memory)) {
+        if (!gunzip_open(bytes_of(&s->memory), &s->gz, e)) goto out;
     }
-    if (open_bytes(s) != ARCHIVE_OK) {
-        lib_error(s, e);
-        goto out;
-    }
-    ok = true;
+    ok = start(s, e);
 out:
     if (ok)
         *out = s;
@@ -164,14 +222,64 @@ out:
     return ok;
 }
 
+bool archive_stream_open_bytes(struct bytes in, struct str head,
+                               const struct archive_limits *limits, struct archive_stream **out,
+                               struct err *e)
+{
+    struct archive_stream *s = mem_calloc(1, sizeof *s, e);
+    bool ok = false, over = false;
+
+    *out = NULL;
+    if (!s) return false;
+    s->limits = *limits;
+    s->in = in;
+    if (gunzip_is(head)) {
+        if (!gunzip_open((struct bytes){read_packed, s}, &s->gz, e)) goto out;
+    } else if (needs_to_seek(head)) {
+        sbuf_init(&s->taken, ARCHIVE_MAX_NESTED);
+        if (!bytes_all((struct bytes){read_packed, s}, ARCHIVE_MAX_NESTED - 1, &s->taken, &over, e))
+            goto out;
+        if (over) {
+            err_set(e, ERR_LIMIT, "an archive in it has more than %d bytes: unpack the outer one",
+                    ARCHIVE_MAX_NESTED);
+            goto out;
+        }
+        s->memory = sbuf_str(&s->taken);
+    }
+    ok = start(s, e);
+out:
+    if (ok)
+        *out = s;
+    else
+        archive_stream_close(s);
+    return ok;
+}
+
+/* ---- members out */
+static void name_of(struct archive_stream *s, struct archive_entry *entry,
+                    struct archive_member *out)
+{
+    const char *name;
+
+    out->alone = archive_format(s->a) == ARCHIVE_FORMAT_RAW;
+    name = out->alone ? "" : archive_entry_pathname(entry);
+    if (!name) name = archive_entry_pathname_utf8(entry);
+    out->named = name != NULL;
+    out->name = str_of(name);
+    out->encrypted = archive_entry_is_encrypted(entry) != 0;
+}
+
 bool archive_stream_next(struct archive_stream *s, struct archive_member *out, bool *more,
                          struct err *e)
 {
     struct archive_entry *entry;
 
     for (;;) {
-        int rc = archive_read_next_header(s->a, &entry);
-        const char *name;
+        int rc;
+        enter(s);
+        rc = archive_read_next_header(s->a, &entry);
+        if (rc == ARCHIVE_OK || rc == ARCHIVE_WARN) name_of(s, entry, out);
+        leave(s);
         *more = rc != ARCHIVE_EOF;
         if (!*more) return true;
         if (rc < ARCHIVE_WARN) return lib_error(s, e);
@@ -179,13 +287,18 @@ bool archive_stream_next(struct archive_stream *s, struct archive_member *out, b
         if (s->members++ == s->limits.max_members)
             return err_set(e, ERR_LIMIT, "more than max_entries = %llu members",
                            (unsigned long long)s->limits.max_members);
-        out->alone = archive_format(s->a) == ARCHIVE_FORMAT_RAW;
-        name = out->alone ? "" : archive_entry_pathname(entry);
-        if (!name) name = archive_entry_pathname_utf8(entry);
-        out->named = name != NULL;
-        out->name = str_of(name);
         return true;
     }
+}
+
+static bool read_member(void *ctx, char *buf, size_t cap, size_t *got, struct err *e)
+{
+    return archive_stream_read(ctx, buf, cap, got, e);
+}
+
+struct bytes archive_stream_bytes(struct archive_stream *s)
+{
+    return (struct bytes){read_member, s};
 }
 
 bool archive_stream_read(struct archive_stream *s, char *buf, size_t cap, size_t *got,
@@ -199,7 +312,7 @@ bool archive_stream_read(struct archive_stream *s, char *buf, size_t cap, size_t
     if (s->bytes > s->limits.max_total)
         return err_set(e, ERR_LIMIT, "unpacks to more than max_total = %llu bytes",
                        (unsigned long long)s->limits.max_total);
-    if (s->bytes > RATIO_FROM && s->bytes / s->limits.max_ratio > s->map.n)
+    if (s->bytes > RATIO_FROM && s->bytes / s->limits.max_ratio > s->packed)
         return err_set(e, ERR_LIMIT, "unpacks to more than max_ratio = %u times its size",
                        s->limits.max_ratio);
     *got = (size_t)n;
@@ -210,7 +323,9 @@ void archive_stream_close(struct archive_stream *s)
 {
     if (!s) return;
     if (s->a) archive_read_free(s->a);
+    if (s->locale) freelocale(s->locale);
     gunzip_close(s->gz);
+    sbuf_free(&s->taken);
     fs_map_close(&s->map);
     mem_free(s);
 }

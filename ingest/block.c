@@ -15,12 +15,16 @@ void block_work_free(struct block_work *w)
     record_writer_close(w->writer);
     report_builder_close(w->builder);
     zip_reader_close(w->zip);
+    format_scratch_free(&w->scratch);
     memset(w, 0, sizeof *w);
 }
 
 bool block_builder(const struct source_set *set, struct block_work *w, struct err *e)
 {
-    return w->builder || report_builder_open(set->o->max_entry, &w->builder, e);
+    if (w->builder) return true;
+    w->max_entry = set->o->max_entry;
+    format_scratch_init(&w->scratch, set->o->max_entry);
+    return report_builder_open(set->o->max_entry, &w->builder, e);
 }
 
 /* ---- names */
@@ -260,6 +264,35 @@ void block_maker_ignore(struct block_maker *m, uint64_t entries)
     m->fact.entries += entries;
     m->fact.ignored += entries;
     record_writer_ignore(m->work->writer, entries);
+}
+
+static uint64_t text_bytes(const struct report_input *in)
+{
+    uint64_t n = in->text.n;
+
+    for (int i = 0; i < SEC_COUNT; i++)
+        n += in->section[i].n;
+    return n;
+}
+
+bool block_maker_item(struct block_maker *m, struct format_item *item, struct err *e)
+{
+    struct report_input *in = &item->in;
+    struct record r;
+
+    if (item->kind == ITEM_REPORT && text_bytes(in) > m->work->max_entry) {
+        item->kind = ITEM_REJECT;
+        item->reason = REJECT_TOO_LARGE;
+    }
+    if (item->kind == ITEM_REJECT)
+        return block_maker_reject(m, in->entry, in->offset, item->reason, e);
+    if (item->kind == ITEM_IGNORE || !source_wants(m->source, in->patient, in->study)) {
+        block_maker_ignore(m, 1);
+        return true;
+    }
+    if (!report_build(m->work->builder, &m->source->rules, in, &r, e))
+        return err_wrap(e, "entry %llu", (unsigned long long)in->entry);
+    return block_maker_put(m, &r, e);
 }
 
 bool block_maker_commit(struct block_maker *m, bool last, struct err *e)

@@ -9,6 +9,7 @@
  * ingest/dedup finds them, and the blocks they touch are written again under their own name.
  */
 #pragma once
+#include "ingest/format.h"
 #include "ingest/source.h"
 
 enum { BLOCK_NAME_BYTES = 48 };
@@ -44,6 +45,8 @@ struct block_work {
     struct block_list list;
     struct record_writer *writer;
     struct report_builder *builder;
+    struct format_scratch scratch;
+    uint64_t max_entry;
     struct zip_reader *zip;
     const struct source_file *zip_of; /* the file that zip reads */
 };

@@ -4,6 +4,7 @@
  */
 #pragma once
 #include "ingest/block.h"
+#include "ingest/format.h"
 
 /* Is block number `block` there from an earlier run? Then it is in l. */
 MUST_CHECK bool block_reuse(const struct source *s, size_t file, uint64_t block,
@@ -25,4 +26,6 @@ MUST_CHECK bool block_maker_put(struct block_maker *m, const struct record *r, s
 MUST_CHECK bool block_maker_reject(struct block_maker *m, uint64_t entry, uint64_t offset,
                                    enum record_reject reason, struct err *e);
 void block_maker_ignore(struct block_maker *m, uint64_t entries);
+/* One item of a format: put, rejected or ignored, as is a report that a trial does not take. */
+MUST_CHECK bool block_maker_item(struct block_maker *m, struct format_item *item, struct err *e);
 MUST_CHECK bool block_maker_commit(struct block_maker *m, bool last, struct err *e);

@@ -1,25 +1,35 @@
 #include "ingest/block_impl.h"
+#include "ingest/format.h"
 
 /* One entry of the zip into the block. */
 static bool take_entry(const struct source *s, const struct source_file *f, uint64_t i,
                        struct block_maker *m, struct err *e)
 {
     const struct zip_entry *z = &f->dir.v[i];
-    struct report_input in = {.entry = i, .offset = z->local_offset, .split = -1};
-    enum record_reject reason = REJECT_DUPLICATE;
-    struct record r;
-    bool rejected = f->shadowed[i];
+    const struct format *format = f->format;
+    struct format_item item = {.kind = ITEM_IGNORE};
+    struct str text, patient, study;
+    bool rejected = f->shadowed[i], named;
 
-    if (!report_member(z->name, &in.patient, &in.study) || !source_wants(s, in.patient, in.study)) {
+    if (!format->owns(z->name, format_last(z->name)) || format_is_litter(z->name)) {
         block_maker_ignore(m, 1);
         return true;
     }
-    if (!rejected && !zip_reader_get(m->work->zip, i, &in.text, &rejected, &reason, e))
+    named = format->ids && format->ids(s->o, z->name, &patient, &study);
+    if (named && !source_wants(s, patient, study)) {
+        block_maker_ignore(m, 1);
+        return true;
+    }
+    item.reason = REJECT_DUPLICATE;
+    if (!rejected && !zip_reader_get(m->work->zip, i, &text, &rejected, &item.reason, e))
         return false;
-    if (rejected) return block_maker_reject(m, i, z->local_offset, reason, e);
-    if (!report_build(m->work->builder, &s->rules, &in, &r, e))
-        return err_wrap(e, "entry %llu", (unsigned long long)i);
-    return block_maker_put(m, &r, e);
+    if (rejected)
+        item.kind = ITEM_REJECT;
+    else if (!format->one(&m->work->scratch, s->o, z->name, text, &item, e))
+        return false;
+    item.in.entry = item.in.member = i;
+    item.in.offset = z->local_offset;
+    return block_maker_item(m, &item, e);
 }
 
 /* w->zip reads this file after this. */

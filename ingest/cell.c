@@ -2,22 +2,11 @@
 
 #include <strings.h>
 
+#include "ingest/charset.h"
 #include "ingest/record.h"
 #include "text/utf8.h"
 
 enum { EXCEL_CELL = 32767 };
-
-/* Code points of the bytes 80 to 9f; the five holes stand for themselves (WHATWG Encoding). */
-static uint32_t windows_code_point(uint8_t c)
-{
-    static const uint16_t high[32] = {
-        0x20AC, 0x0081, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
-        0x2039, 0x0152, 0x008D, 0x017D, 0x008F, 0x0090, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
-        0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x009D, 0x017E, 0x0178,
-    };
-
-    return c >= 0x80 && c < 0xA0 ? high[c - 0x80] : c;
-}
 
 /* Bytes of the line break mark at the beginning of s; 0: none. */
 static size_t mark_bytes(struct str s)
@@ -65,7 +54,7 @@ static bool put_cell(struct str s, bool windows, struct sbuf *out, struct err *e
         if (n > 0)
             ok = real || sbuf_putc(out, '\n', e);
         else if (windows)
-            ok = utf8_put(out, windows_code_point((uint8_t)s.p[0]), e);
+            ok = utf8_put(out, charset_windows((uint8_t)s.p[0]), e);
         else
             ok = sbuf_putc(out, s.p[0], e);
         if (!ok) return false;

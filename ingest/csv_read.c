@@ -4,11 +4,10 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
-#include "text/utf8.h"
+#include "ingest/roles.h"
 
 /* Reading broken rows again may cost this much, or a hostile file would never end. */
-enum { MARK_BYTES = 3, CHUNK = 64 << 10, MAX_REREAD_BYTES = 1 << 30 };
-enum encoding { ENC_UTF8, ENC_UTF16LE, ENC_UTF16BE };
+enum { CHUNK = 64 << 10, MAX_REREAD_BYTES = 1 << 30 };
 
 /*
  * raw:  | ... | row ........ fed | fed ..... end |
@@ -16,15 +15,12 @@ enum encoding { ENC_UTF8, ENC_UTF16LE, ENC_UTF16BE };
  * with a line and its place is known; a broken row is read again from its second line.
  */
 struct csv_reader {
-    csv_fill_fn fill;
-    void *ctx;
+    struct charset charset;
+    struct bytes in; /* decoded */
     struct csv_limits limits;
     struct csv_parser parser;
     bool parsing, eof;
-    char delimiter;
-    enum encoding encoding;
-    char odd[4]; /* UTF-16 bytes left over from the last chunk */
-    size_t nodd;
+    char delimiter, forced;
 
     char *raw;
     size_t raw_cap, row, fed, end;
@@ -84,76 +80,20 @@ static bool start_parser(struct csv_reader *r, struct err *e)
 }
 
 /* ---- bytes in */
-static bool put_utf16(struct csv_reader *r, const uint8_t *p, size_t n, struct err *e)
-{
-    int hi = r->encoding == ENC_UTF16LE ? 1 : 0;
-    size_t at = 0;
-
-    /* At most 3 bytes of UTF-8 come from 2 of UTF-16. */
-    if (!mem_grow((void **)&r->raw, &r->raw_cap, r->end + n / 2 * 3 + 4, 1, e)) return false;
-    while (n - at >= 2) {
-        uint32_t c = (uint32_t)p[at + hi] << 8 | p[at + 1 - hi];
-        size_t used = 2;
-        if (c >= 0xD800 && c < 0xDC00) {
-            uint32_t low;
-            if (n - at < 4) break; /* the rest comes with the next chunk */
-            low = (uint32_t)p[at + 2 + hi] << 8 | p[at + 3 - hi];
-            if (low >= 0xDC00 && low < 0xE000) {
-                c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
-                used = 4;
-            }
-        }
-        if (c >= 0xD800 && c < 0xE000) c = UTF8_REPLACEMENT;
-        r->end += utf8_encode(c, r->raw + r->end);
-        at += used;
-    }
-    r->nodd = n - at;
-    memcpy(r->odd, p + at, r->nodd);
-    return true;
-}
-
 /* A chunk more behind raw[end]; what stands before raw[row] makes room. */
 static bool fill_raw(struct csv_reader *r, struct err *e)
 {
-    char buf[CHUNK + sizeof r->odd];
     size_t got;
 
     memmove(r->raw, r->raw + r->row, r->end - r->row);
     r->fed -= r->row;
     r->end -= r->row;
     r->row = 0;
-    memcpy(buf, r->odd, r->nodd);
-    if (!r->fill(r->ctx, buf + r->nodd, CHUNK, &got, e)) return false;
+    if (!mem_grow((void **)&r->raw, &r->raw_cap, r->end + CHUNK + 1, 1, e)) return false;
+    if (!r->in.read(r->in.ctx, r->raw + r->end, CHUNK, &got, e)) return false;
     r->eof = got == 0;
-    if (r->encoding != ENC_UTF8) return put_utf16(r, (const uint8_t *)buf, got + r->nodd, e);
-    if (!mem_grow((void **)&r->raw, &r->raw_cap, r->end + got + 1, 1, e)) return false;
-    memcpy(r->raw + r->end, buf, got);
     r->end += got;
     return true;
-}
-
-/* Byte order mark: dropped, and UTF-16 decoded from here on. */
-static bool read_mark(struct csv_reader *r, struct err *e)
-{
-    struct str s = {r->raw, r->end};
-    char first[CHUNK + 8];
-
-    if (str_starts(s, STR("\xEF\xBB\xBF"))) {
-        r->row = r->fed = 3;
-        r->offset = 3;
-        return true;
-    }
-    if (str_starts(s, STR("\xFF\xFE")))
-        r->encoding = ENC_UTF16LE;
-    else if (str_starts(s, STR("\xFE\xFF")))
-        r->encoding = ENC_UTF16BE;
-    else
-        return true;
-    CHECK(r->end <= sizeof first);
-    memcpy(first, r->raw, r->end);
-    s = (struct str){first + 2, r->end - 2};
-    r->end = 0;
-    return put_utf16(r, (const uint8_t *)s.p, s.n, e);
 }
 
 /* The delimiter is what the header line has most of, outside quotes. False: that line is not all
@@ -178,6 +118,37 @@ static bool sniff(const struct csv_reader *r, char *out)
     }
     *out = candidates[best];
     return whole;
+}
+
+/* Excel's own way to say it: a first line "sep=;". */
+static bool excel_says(struct csv_reader *r)
+{
+    struct str s = {r->raw + r->row, r->end - r->row};
+    size_t n = 5;
+
+    if (s.n < 6 || !str_starts(s, STR("sep="))) return false;
+    n += s.p[5] == '\r';
+    if (n == s.n || s.p[n] != '\n') return false;
+    if (!r->forced) r->delimiter = s.p[4];
+    r->row = r->fed = n + 1;
+    r->offset = n + 1;
+    r->line = 2;
+    return true;
+}
+
+static bool find_delimiter(struct csv_reader *r, struct err *e)
+{
+    char best = 0;
+
+    while (!r->eof && r->end < 8) {
+        if (!fill_raw(r, e)) return false;
+    }
+    if (excel_says(r)) return true;
+    while (!sniff(r, &best) && !r->eof && r->end - r->row < r->limits.max_row) {
+        if (!fill_raw(r, e)) return false;
+    }
+    if (!r->forced) r->delimiter = best;
+    return true;
 }
 
 /* ---- rows out */
@@ -364,25 +335,26 @@ static bool read_header(struct csv_reader *r, struct err *e)
 bool csv_reader_open(csv_fill_fn fill, void *ctx, const struct csv_limits *limits,
                      struct csv_reader **out, struct err *e)
 {
+    return csv_reader_open_as((struct bytes){fill, ctx}, limits, (struct csv_dialect){0}, out, e);
+}
+
+bool csv_reader_open_as(struct bytes in, const struct csv_limits *limits,
+                        struct csv_dialect dialect, struct csv_reader **out, struct err *e)
+{
     struct csv_reader *r = mem_calloc(1, sizeof *r, e);
     bool ok = false;
 
     *out = NULL;
     if (!r) return false;
-    r->fill = fill;
-    r->ctx = ctx;
+    charset_init(&r->charset, in, dialect.encoding);
+    r->in = charset_bytes(&r->charset);
+    r->delimiter = r->forced = dialect.delimiter;
     r->limits = *limits;
     r->line = 1;
     sbuf_init(&r->text, limits->max_row + CHUNK);
     arena_init(&r->arena, limits->max_row + CHUNK);
     if (!mem_grow((void **)&r->raw, &r->raw_cap, CHUNK, 1, e)) goto out;
-    while (!r->eof && r->end < MARK_BYTES) {
-        if (!fill_raw(r, e)) goto out;
-    }
-    if (!read_mark(r, e)) goto out;
-    while (!sniff(r, &r->delimiter) && !r->eof && r->end - r->row < r->limits.max_row) {
-        if (!fill_raw(r, e)) goto out;
-    }
+    if (!find_delimiter(r, e)) goto out;
     if (!start_parser(r, e)) goto out;
     ok = read_header(r, e);
 out:
@@ -411,34 +383,10 @@ void csv_reader_close(struct csv_reader *r)
     mem_free(r);
 }
 
-static bool skipped(char c)
-{
-    return c == '_' || c == '-' || c == ' ' || c == '.' || c == '#';
-}
-
-static char folded(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-}
-
-static bool same_name(struct str a, struct str b)
-{
-    size_t i = 0, j = 0;
-
-    for (;;) {
-        while (i < a.n && skipped(a.p[i]))
-            i++;
-        while (j < b.n && skipped(b.p[j]))
-            j++;
-        if (i == a.n || j == b.n) return i == a.n && j == b.n;
-        if (folded(a.p[i++]) != folded(b.p[j++])) return false;
-    }
-}
-
 size_t csv_column(const struct str *header, size_t n, struct str name)
 {
     for (size_t i = 0; i < n; i++) {
-        if (same_name(header[i], name)) return i;
+        if (role_same_name(header[i], name)) return i;
     }
     return SIZE_MAX;
 }

@@ -1,9 +1,9 @@
 /*
  * ingest/csv_read - rows of a table, by libcsv: the only file that includes it.
  *
- * Quoted cells with line breaks and doubled quotes are whole; a byte order mark is dropped; UTF-16
- * with a mark becomes UTF-8; the delimiter (comma, semicolon, tab, bar) is the one the first line
- * has most of. The first row is the header.
+ * Quoted cells with line breaks and doubled quotes are whole; the delimiter (comma, semicolon, tab,
+ * bar) is the one the first line has most of, unless it is given or Excel's first line "sep=;" says
+ * it. The first row is the header. Marks and encodings are those of ingest/charset.h.
  *
  * The main idea is to stay whole after a broken row: a row with another number of cells than the
  * header, or whose quotes never close, is given back as bad with its line, and reading goes on at
@@ -15,18 +15,23 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "ingest/charset.h"
 
 enum csv_fault { CSV_ROW_WHOLE, CSV_ROW_CELLS, CSV_ROW_QUOTES };
 struct csv_row {
     const struct str *cells; /* n of them; borrowed until the next row; none in a bad row */
     size_t n;
     uint64_t line;   /* where it begins, from 1 */
-    uint64_t offset; /* byte where it begins, in the decoded stream */
+    uint64_t offset; /* byte where it begins, in the decoded text */
     enum csv_fault fault;
 };
 struct csv_limits {
     size_t max_row;   /* bytes of a row: longer means that a quote never closed */
     size_t max_cells; /* of the header */
+};
+struct csv_dialect {
+    char delimiter; /* 0: found out */
+    enum charset_as encoding;
 };
 /* Up to cap bytes of the stream; *got 0 at its end. */
 typedef bool (*csv_fill_fn)(void *ctx, char *buf, size_t cap, size_t *got, struct err *e);
@@ -35,6 +40,9 @@ struct csv_reader;
 /* Reads the header row. ctx is borrowed until close. An empty stream is ERR_FORMAT. */
 MUST_CHECK bool csv_reader_open(csv_fill_fn fill, void *ctx, const struct csv_limits *limits,
                                 struct csv_reader **out, struct err *e);
+MUST_CHECK bool csv_reader_open_as(struct bytes in, const struct csv_limits *limits,
+                                   struct csv_dialect dialect, struct csv_reader **out,
+                                   struct err *e);
 /* Cells of the header row, valid until close. */
 const struct str *csv_reader_header(const struct csv_reader *r, size_t *n);
 /* Next row; *more false at the end. Empty lines are no rows. */

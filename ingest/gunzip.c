@@ -4,14 +4,14 @@
 
 #include "base/mem.h"
 
-enum { OUT_BYTES = 64 << 10, IN_BYTES = 1 << 30, GZIP_WINDOW = 15 + 16 };
+enum { OUT_BYTES = 64 << 10, IN_BYTES = 64 << 10, GZIP_WINDOW = 15 + 16 };
 
 struct gunzip {
     z_stream z;
-    struct str rest;       /* not yet given to zlib */
+    struct bytes in;
     bool started, between; /* between members, where the file may end */
-    uint64_t members;
-    char buf[OUT_BYTES];
+    uint64_t members, packed;
+    char buf[OUT_BYTES], in_buf[IN_BYTES];
 };
 
 static void *take(void *ctx, unsigned count, unsigned size)
@@ -32,13 +32,13 @@ bool gunzip_is(struct str file)
     return str_starts(file, STR("\x1f\x8b\x08"));
 }
 
-bool gunzip_open(struct str file, struct gunzip **out, struct err *e)
+bool gunzip_open(struct bytes in, struct gunzip **out, struct err *e)
 {
     struct gunzip *g = mem_calloc(1, sizeof *g, e);
 
     *out = NULL;
     if (!g) return false;
-    g->rest = file;
+    g->in = in;
     g->between = true;
     g->z.zalloc = take;
     g->z.zfree = give;
@@ -53,18 +53,20 @@ bool gunzip_open(struct str file, struct gunzip **out, struct err *e)
 
 static bool damaged(const struct gunzip *g, const char *what, struct err *e)
 {
-    return err_set(e, ERR_FORMAT, "gzip: %s with %zu packed bytes left", what,
-                   g->rest.n + g->z.avail_in);
+    return err_set(e, ERR_FORMAT, "gzip: %s at packed byte %llu", what,
+                   (unsigned long long)(g->packed - g->z.avail_in));
 }
 
-static void feed(struct gunzip *g)
+static bool feed(struct gunzip *g, struct err *e)
 {
-    size_t n = g->rest.n < IN_BYTES ? g->rest.n : IN_BYTES;
+    size_t n;
 
-    if (g->z.avail_in > 0) return;
-    g->z.next_in = (Bytef *)g->rest.p; /* zlib only lacks the const */
+    if (g->z.avail_in > 0) return true;
+    if (!g->in.read(g->in.ctx, g->in_buf, IN_BYTES, &n, e)) return false;
+    g->z.next_in = (Bytef *)g->in_buf;
     g->z.avail_in = (uInt)n;
-    g->rest = str_sub(g->rest, n, g->rest.n);
+    g->packed += n;
+    return true;
 }
 
 bool gunzip_next(struct gunzip *g, struct str *out, struct err *e)
@@ -74,7 +76,7 @@ bool gunzip_next(struct gunzip *g, struct str *out, struct err *e)
     g->z.avail_out = OUT_BYTES;
     while (g->z.avail_out > 0) {
         int rc;
-        feed(g);
+        if (!feed(g, e)) return false;
         if (g->z.avail_in == 0) {
             if (!g->between) return damaged(g, "the file ends too soon", e);
             break;

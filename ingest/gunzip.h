@@ -6,14 +6,13 @@
  * stream, as gzip has it.
  */
 #pragma once
-#include "base/err.h"
-#include "base/str.h"
+#include "ingest/bytes.h"
 
 struct gunzip;
 /* Does it begin as a gzip file does? */
-bool gunzip_is(struct str file);
-/* file is borrowed until close. */
-MUST_CHECK bool gunzip_open(struct str file, struct gunzip **out, struct err *e);
+bool gunzip_is(struct str head);
+/* in is borrowed until close. */
+MUST_CHECK bool gunzip_open(struct bytes in, struct gunzip **out, struct err *e);
 /* The next bytes, borrowed until the next call; none at the end. Damage is ERR_FORMAT. */
 MUST_CHECK bool gunzip_next(struct gunzip *g, struct str *out, struct err *e);
 void gunzip_close(struct gunzip *g);

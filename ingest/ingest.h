@@ -20,7 +20,17 @@
 #include "comm/comm.h"
 #include "ingest/record.h"
 
-enum ingest_format { FORMAT_MIMIC_CXR, FORMAT_CSV };
+enum ingest_format {
+    FORMAT_MIMIC_CXR,
+    FORMAT_CSV,
+    FORMAT_TSV,
+    FORMAT_JSONL,
+    FORMAT_HL7,
+    FORMAT_FHIR,
+    FORMAT_OPENI_XML,
+    FORMAT_TEXT,
+    FORMAT_AUTO /* by each file's name and first bytes */
+};
 enum ingest_split {
     INGEST_SPLIT_LIST,
     INGEST_SPLIT_HASH,
@@ -31,7 +41,7 @@ enum ingest_split {
 };
 enum ingest_unlisted { UNLISTED_AUTO, UNLISTED_HASH, UNLISTED_NONE, UNLISTED_EXACT };
 
-/* What a table's column holds. */
+/* What a table's column, or a key of JSON lines, holds. */
 enum ingest_role {
     ROLE_ID, /* of the report */
     ROLE_PATIENT,
@@ -48,6 +58,9 @@ enum ingest_role {
     ROLE_EXAMINATION,
     ROLE_TECHNIQUE,
     ROLE_COMPARISON,
+    ROLE_ADDENDUM, /* joined to the text */
+    ROLE_TIME,     /* of this version of the report */
+    ROLE_READER,   /* who dictated it; only a hash is kept */
     ROLE_COUNT
 };
 struct ingest_columns {
@@ -70,7 +83,10 @@ struct ingest_headers {
 struct ingest_source_opts {
     const char *name; /* letters, digits, _ and -: it names files */
     int format;
-    const char *path; /* a file or a pattern */
+    const char *path;    /* a file or a pattern */
+    const char *members; /* pattern of the members of archives to take; NULL: all */
+    const char *names;   /* text: ids in a name, "{patient}/{study}.txt" */
+    int encoding;        /* enum charset_as */
     int split;
     const char *split_list;
     int unlisted;

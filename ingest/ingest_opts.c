@@ -1,6 +1,9 @@
 #include "ingest/ingest.h"
 
-static const char *const format_names[] = {"mimic-cxr", "csv", NULL};
+static const char *const format_names[] = {"mimic-cxr", "csv",       "tsv",  "jsonl", "hl7",
+                                           "fhir",      "openi-xml", "text", "auto",  NULL};
+static const char *const encoding_names[] = {"auto",     "utf-8",    "windows-1252",
+                                             "utf-16le", "utf-16be", NULL};
 static const char *const split_names[] = {"list", "hash", "train", "dev", "test", "auto", NULL};
 static const char *const unlisted_names[] = {"auto", "hash", "none", "exact", NULL};
 static const char *const id_names[] = {"keep", "hash", NULL};
@@ -27,6 +30,9 @@ static const struct opt column_table[] = {
     ROLE("examination", ROLE_EXAMINATION, "examination section"),
     ROLE("technique", ROLE_TECHNIQUE, "technique section"),
     ROLE("comparison", ROLE_COMPARISON, "comparison section"),
+    ROLE("addendum", ROLE_ADDENDUM, "addendum; joined to the text"),
+    ROLE("time", ROLE_TIME, "date or time of this version of the report"),
+    ROLE("reader", ROLE_READER, "who dictated it; only a hash is kept"),
     OPT_END,
 };
 
@@ -50,10 +56,14 @@ static const struct opt header_table[] = {
 #define S struct ingest_source_opts
 static const struct opt source_table[] = {
     OPT_STRING(S, name, NULL, "name of the source: letters, digits, _ and -"),
-    OPT_ENUM(
-        S, format, "mimic-cxr", format_names,
-        "mimic-cxr: files/pNN/pPATIENT/sSTUDY.txt in a zip or tar; csv: a table with a header"),
-    OPT_PATH(S, path, NULL, "archive, file or pattern; tables may be packed or inside archives"),
+    OPT_ENUM(S, format, "auto", format_names,
+             "mimic-cxr: files/pNN/pPATIENT/sSTUDY.txt; csv, tsv: tables with a header; jsonl, hl7 "
+             "(v2 ORU), fhir (R4 NDJSON); openi-xml, text: a file a report; auto: by each file"),
+    OPT_PATH(S, path, NULL, "archive, file or pattern; files may be packed or inside archives"),
+    OPT_STRING(S, members, NULL, "take only members of archives that match, such as *reports*.csv"),
+    OPT_STRING(S, names, NULL, "text: ids in a file's path, such as {patient}/{study}.txt"),
+    OPT_ENUM(S, encoding, "auto", encoding_names,
+             "auto: by the byte order mark; what is not UTF-8 is Windows-1252"),
     OPT_ENUM(S, split, "auto", split_names,
              "list: by split_list; hash: by patient; auto: list where split_list is given, else "
              "hash; or one split for the whole source"),
@@ -67,7 +77,7 @@ static const struct opt source_table[] = {
     OPT_PATH(S, custom_rules, NULL, "mitlcp: CSV of per-study overrides"),
     OPT_STRING(S, modality, NULL, "modality of reports that do not tell; mimic-cxr: CR"),
     OPT_MAP(S, columns, struct ingest_columns, column_table,
-            "columns of a table by what they hold"),
+            "columns of a table, or keys of JSON lines (a.b.c), by what they hold"),
     OPT_MAP(S, headers, struct ingest_headers, header_table,
             "the site's own names of section headers, in any letter case; sections: own"),
     OPT_END,

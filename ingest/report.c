@@ -278,7 +278,7 @@ static void set_modality(const struct report_rules *rules, const struct report_i
         .technique = span_text(r, SEC_TECHNIQUE),
         .head = str_sub(r->text, 0, in->text.n ? modality_head(r->text, r->section) : 0),
         .text = r->text,
-        .fallback = rules->modality,
+        .fallback = rules->modality ? rules->modality : in->fallback,
     };
     struct modality_answer a = modality_of(rules->map, &m);
 

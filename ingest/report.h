@@ -31,6 +31,7 @@ struct report_input {
     struct str column, code, description;
     int split; /* enum record_split, -1: by the rules */
     enum record_status status;
+    enum record_modality fallback; /* what the format is known for; MOD_UNKNOWN: nothing */
 };
 
 struct report_builder;

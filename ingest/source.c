@@ -4,8 +4,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "ingest/format.h"
 
 enum { MAX_NAME = 64, ARENA_BYTES = 256 << 20 };
+/* When loose files are put together, and into groups of what size. */
+enum { GROUP_FROM = 64, GROUP_FILE = 256 << 10, GROUP_BYTES = 64 << 20 };
 /* Goes into every block's digest: a change of what ingest makes of a text makes new blocks. */
 #define CLEANER_VERSION 2u
 /* Who is in a trial has nothing to do with who is in which split. */
@@ -80,7 +83,7 @@ struct split_rules source_split_rules(const struct ingest_opts *o,
                                               : kinds[s->split],
         .list_path = s->split_list,
         .unlisted = unlisted,
-        .mimic_ids = s->format == FORMAT_MIMIC_CXR,
+        .mimic_ids = s->format == FORMAT_MIMIC_CXR || s->format == FORMAT_AUTO,
         .dev = o->split_dev,
         .test = o->split_test,
         .salt = o->split_salt,
@@ -88,17 +91,49 @@ struct split_rules source_split_rules(const struct ingest_opts *o,
 }
 
 /* ---- files */
+static bool is_loose(struct str path)
+{
+    static const char *const packed[] = {".gz",  ".tgz", ".bz2",  ".tbz", ".tbz2", ".xz",
+                                         ".txz", ".zst", ".tzst", ".tar", ".zip",  ".7z"};
+
+    for (size_t i = 0; i < sizeof packed / sizeof *packed; i++) {
+        if (format_ends(path, packed[i])) return false;
+    }
+    return true;
+}
+
+/* How many of the files from `first` on are taken together; *bytes: their size. */
+static size_t group_of(const struct str *paths, const uint64_t *sizes, size_t first, size_t n,
+                       uint64_t *bytes)
+{
+    size_t end = first + 1;
+
+    *bytes = sizes[first];
+    if (n < GROUP_FROM || sizes[first] > GROUP_FILE || !is_loose(paths[first])) return 1;
+    while (end < n && end - first < RECORD_BLOCK_ENTRIES && sizes[end] <= GROUP_FILE &&
+           *bytes + sizes[end] <= GROUP_BYTES && is_loose(paths[end]))
+        *bytes += sizes[end++];
+    return end - first;
+}
+
 static bool list_files(struct source_set *set, struct source *s, struct err *e)
 {
     struct str *paths;
+    uint64_t *sizes;
+    size_t n;
 
-    if (!fs_glob(s->o->path, &set->arena, &paths, &s->nfiles, e)) return false;
-    s->files = arena_alloc(&set->arena, s->nfiles * sizeof *s->files, e);
-    if (!s->files) return false;
-    for (size_t i = 0; i < s->nfiles; i++) {
-        struct source_file *f = &s->files[i];
-        f->path = paths[i].p;
-        if (!fs_size(f->path, &f->bytes, e)) return false;
+    if (!fs_glob(s->o->path, &set->arena, &paths, &n, e)) return false;
+    s->files = arena_alloc(&set->arena, n * sizeof *s->files, e);
+    sizes = s->files ? arena_alloc(&set->arena, n * sizeof *sizes, e) : NULL;
+    if (!sizes) return false;
+    for (size_t i = 0; i < n; i++) {
+        if (!fs_size(paths[i].p, &sizes[i], e)) return false;
+    }
+    for (size_t i = 0; i < n; i += s->files[s->nfiles++].npaths) {
+        struct source_file *f = &s->files[s->nfiles];
+        f->paths = &paths[i];
+        f->npaths = group_of(paths, sizes, i, n, &f->bytes);
+        f->path = f->npaths > 1 ? s->o->path : paths[i].p;
     }
     return true;
 }
@@ -139,20 +174,42 @@ static bool find_shadowed(struct source_file *f, struct err *e)
     return true;
 }
 
+/* The one format, of one report a file, that all names in the zip tell; NULL: none. */
+static const struct format *common_format(const struct zip_dir *d)
+{
+    const struct format *common = NULL;
+
+    for (size_t i = 0; i < d->n; i++) {
+        const struct format *f;
+        if (format_is_litter(d->v[i].name)) continue;
+        f = format_by_name(d->v[i].name);
+        if (!f || (common && f != common)) return NULL;
+        common = f;
+    }
+    return common;
+}
+
 static bool open_file(const struct ingest_opts *o, struct source *s, struct source_file *f,
                       struct err *e)
 {
     struct str bytes;
 
-    if (s->o->format != FORMAT_MIMIC_CXR) return true;
+    f->format = format_of(s->o->format);
+    if (f->npaths > 1 || (s->o->format != FORMAT_AUTO && !f->format->one)) return true;
     if (!fs_map_open(f->path, &f->map, e)) return false;
     if (!looks_like_zip(f)) {
         fs_map_close(&f->map);
         return true;
     }
-    f->zip = true;
     bytes = (struct str){(const char *)f->map.p, f->map.n};
     if (!zip_dir_read(bytes, o->max_entries, &f->dir, e)) return false;
+    if (!f->format) f->format = common_format(&f->dir);
+    if (!f->format) { /* read as a stream */
+        zip_dir_free(&f->dir);
+        fs_map_close(&f->map);
+        return true;
+    }
+    f->zip = true;
     if (f->dir.size_bytes > o->max_total)
         return err_set(e, ERR_LIMIT, "unpacks to %llu bytes, more than corpus.max_total = %llu",
                        (unsigned long long)f->dir.size_bytes, (unsigned long long)o->max_total);
@@ -176,6 +233,7 @@ static void source_digest(const struct source_set *set, const struct source *s, 
                           RECORD_BLOCK_ENTRIES,
                           (uint64_t)o->format,
                           (uint64_t)o->sections,
+                          (uint64_t)o->encoding,
                           (uint64_t)s->rules.modality,
                           set->o->max_entry,
                           set->o->max_ratio,
@@ -185,6 +243,8 @@ static void source_digest(const struct source_set *set, const struct source *s, 
 
     sha256_put(h, numbers, sizeof numbers);
     put_text(h, o->name);
+    put_text(h, o->members);
+    put_text(h, o->names);
     split_digest(s->split, part);
     sha256_put(h, part, sizeof part);
     if (s->map) {
@@ -217,7 +277,7 @@ static void file_digests(const struct source_set *set, struct source *s)
 static enum record_modality default_modality(const struct ingest_source_opts *o)
 {
     if (o->modality) return (enum record_modality)record_modality_of(str_of(o->modality));
-    return o->format == FORMAT_MIMIC_CXR ? MOD_CR : MOD_UNKNOWN;
+    return MOD_UNKNOWN;
 }
 
 static bool open_source(struct source_set *set, size_t i, struct err *e)
@@ -265,6 +325,21 @@ static bool open_local(const struct ingest_opts *o, struct source_set *set, stru
     return true;
 }
 
+static bool hash_file(struct source_file *f, struct err *e)
+{
+    struct sha256 h;
+
+    if (f->npaths == 1) return sha256_file(f->path, f->sha256, e);
+    sha256_init(&h);
+    for (size_t i = 0; i < f->npaths; i++) {
+        uint8_t digest[32];
+        if (!sha256_file(f->paths[i].p, digest, e)) return false;
+        sha256_put(&h, digest, sizeof digest);
+    }
+    sha256_end(&h, f->sha256);
+    return true;
+}
+
 /* Files in turn over the ranks; a sum of digests and zeros is the digest. */
 static bool hash_files(struct source_set *set, struct comm *c, struct err *e)
 {
@@ -275,7 +350,7 @@ static bool hash_files(struct source_set *set, struct comm *c, struct err *e)
         for (size_t k = 0; k < set->v[i].nfiles; k++, turn++) {
             struct source_file *f = &set->v[i].files[k];
             bool mine = turn % (size_t)comm_size(c) == (size_t)comm_rank(c);
-            if (mine && ok) ok = sha256_file(f->path, f->sha256, e);
+            if (mine && ok) ok = hash_file(f, e);
         }
     }
     if (!comm_agree(c, ok, e)) return false;

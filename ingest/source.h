@@ -1,5 +1,9 @@
 /*
  * ingest/source - the sources of a configuration, opened: files, digests, zip directories, splits.
+ *
+ * A pattern that matches many small loose files gives groups of them, each taken as one file of
+ * ours: a block for every one of 100,000 messages would be no use. Groups are made of the sorted
+ * names and the sizes alone.
  */
 #pragma once
 #include "base/fs.h"
@@ -8,12 +12,16 @@
 #include "ingest/report.h"
 #include "ingest/zip_read.h"
 
+struct format;
 struct source_file {
-    const char *path;
+    const char *path; /* of a group: the pattern */
+    struct str *paths;
+    size_t npaths; /* above 1: a group */
     uint64_t bytes;
-    uint8_t sha256[32]; /* of the file */
-    uint8_t config[32]; /* of file, options and schema: what its blocks are made from */
-    bool zip;           /* split over ranks by entry */
+    uint8_t sha256[32];          /* of the file; of a group: of its files' sizes and digests */
+    uint8_t config[32];          /* of file, options and schema: what its blocks are made from */
+    bool zip;                    /* split over ranks by entry */
+    const struct format *format; /* of all entries of the zip */
     struct fs_map map;
     struct zip_dir dir;
     uint8_t *shadowed; /* per zip entry: a later one has the same name */

@@ -6,14 +6,10 @@
  * findings or impression.
  */
 #pragma once
-#include "ingest/archive.h"
 #include "ingest/csv_read.h"
 #include "ingest/report.h"
 
 enum { TABLE_MAX_CELLS = 4096 };
-
-/* Is this member of an archive, or lone file, to be read as a table? Litter is not. */
-bool table_member(const struct archive_member *m);
 
 struct table_map;
 /* A column that is asked for and not there, or no text at all, is ERR_CONFIG. */

@@ -1,58 +1,23 @@
 #include "ingest/trial.h"
 
-#include "ingest/archive.h"
-#include "ingest/table.h"
+#include "ingest/walk.h"
 
-static bool fill(void *ctx, char *buf, size_t cap, size_t *got, struct err *e)
+static bool count_item(void *ctx, struct format_item *item, struct err *e)
 {
-    return archive_stream_read(ctx, buf, cap, got, e);
-}
-
-static bool count_rows(const struct ingest_opts *o, struct archive_stream *in, uint64_t *n,
-                       struct err *e)
-{
-    struct csv_limits limits = {o->max_entry, TABLE_MAX_CELLS};
-    struct csv_reader *csv = NULL;
-    struct csv_row row;
-    bool more = true, ok;
-
-    ok = csv_reader_open(fill, in, &limits, &csv, e);
-    while (ok && more) {
-        ok = csv_reader_next(csv, &row, &more, e);
-        *n += ok && more && row.fault == CSV_ROW_WHOLE;
-    }
-    csv_reader_close(csv);
-    return ok;
-}
-
-static bool count_stream(const struct ingest_opts *o, const struct source *s,
-                         const struct source_file *f, uint64_t *n, struct err *e)
-{
-    struct archive_limits limits = {o->max_total, o->max_entries, o->max_ratio};
-    struct archive_stream *in = NULL;
-    struct archive_member m;
-    struct str patient, study;
-    bool more = true, ok;
-
-    ok = archive_stream_open(f->path, &limits, &in, e);
-    while (ok && (ok = archive_stream_next(in, &m, &more, e)) && more) {
-        if (!m.named) continue;
-        if (s->o->format == FORMAT_MIMIC_CXR)
-            *n += report_member(m.name, &patient, &study);
-        else if (table_member(&m))
-            ok = count_rows(o, in, n, e);
-    }
-    archive_stream_close(in);
-    return ok || err_wrap(e, "source %s, %s", s->o->name, f->path);
+    uint64_t *n = ctx;
+    (void)e;
+    *n += item->kind == ITEM_REPORT;
+    return true;
 }
 
 static uint64_t count_zip(const struct source_file *f)
 {
-    struct str patient, study;
     uint64_t n = 0;
 
-    for (size_t i = 0; i < f->dir.n; i++)
-        n += report_member(f->dir.v[i].name, &patient, &study);
+    for (size_t i = 0; i < f->dir.n; i++) {
+        struct str name = f->dir.v[i].name;
+        n += !format_is_litter(name) && f->format->owns(name, format_last(name));
+    }
     return n;
 }
 
@@ -69,7 +34,8 @@ bool trial_set(struct source_set *set, struct comm *c, uint64_t *total, struct e
             if (f->zip)
                 *total += count_zip(f);
             else
-                ok = count_stream(set->o, &set->v[i], f, total, e);
+                ok = walk_file(set->o, &set->v[i], k, count_item, total, e) ||
+                     err_wrap(e, "source %s, %s", set->v[i].o->name, f->path);
         }
     }
     if (!comm_agree(c, ok, e)) return false;

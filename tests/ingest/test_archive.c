@@ -98,7 +98,7 @@ static void test_kinds(void **state)
     expect("y.gz", "=alone two");
 }
 
-/* Names are data: nothing is written, and one that has no place in this locale is said to be so. */
+/* Names are data: nothing is written, and the locale is nothing to them. */
 static void test_names(void **state)
 {
     struct zipmake z;
@@ -112,7 +112,7 @@ static void test_names(void **state)
           "tar cf u.tar --format=pax --transform 's|f|caf\303\251|' f");
     expect("t.tar", "../../etc/x.txt=x");
     expect("u.tar", "caf\xc3\xa9=x");
-    expect("u.zip", "?=x"); /* in the C locale of this test */
+    expect("u.zip", "caf\xc3\xa9=x"); /* in the C locale of this test */
 }
 
 /* No flipped bit of packed data gets through, and no cut. What a format does not protect (a name in
