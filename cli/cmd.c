@@ -22,6 +22,10 @@ static const struct cmd_arg export_args[] = {
     {"--output", "-o", "FILE", NULL, "where to write; mitlcp: a folder"},
     {NULL, NULL, NULL, NULL, NULL},
 };
+static const struct cmd_arg forget_args[] = {
+    {"--patients", NULL, "FILE", NULL, "patient ids, one a line"},
+    {NULL, NULL, NULL, NULL, NULL},
+};
 static const struct cmd_arg shard_args[] = {
     {"--modality", NULL, "LIST", "shards.modality", "rebuild these modalities only, e.g. [CT, MR]"},
     {NULL, NULL, NULL, NULL, NULL},
@@ -87,6 +91,8 @@ const struct cmd cmd_list[] = {
     {"export", "CONFIG.yaml --format NAME [--source NAME] [--split NAME] -o FILE",
      "records to a published exchange format or a table", export_args, in_corpus, 1, 1, true, false,
      cmd_export},
+    {"forget", "CONFIG.yaml --patients FILE", "remove patients from the corpus, for good",
+     forget_args, in_corpus, 1, 1, true, false, cmd_forget},
     {"convert", "FROM TO [--adapter DIR] [--as FORM] [--dtype NAME]",
      "GGUF or HF folder to HF folder or GGUF; merges, adapters, hand-over bundles", convert_args,
      NULL, 2, 2, false, false, cmd_convert},

@@ -66,6 +66,7 @@ bool cmd_convert(struct cmd_call *call);
 bool cmd_doctor(struct cmd_call *call);
 bool cmd_evaluate(struct cmd_call *call);
 bool cmd_export(struct cmd_call *call);
+bool cmd_forget(struct cmd_call *call);
 bool cmd_generate(struct cmd_call *call);
 bool cmd_help(struct cmd_call *call);
 bool cmd_ingest(struct cmd_call *call);

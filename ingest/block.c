@@ -89,8 +89,7 @@ static void count_record(struct block_fact *f, const struct record *r)
         f->flags[bit] += r->flags >> bit & 1;
 }
 
-/* Count everything in the reader into the fact, whose place and name stand. */
-static void count_block(const struct record_reader *r, struct block_fact *f)
+void block_count(const struct record_reader *r, struct block_fact *f)
 {
     struct record rec;
     struct record_rejected rej;
@@ -171,6 +170,18 @@ static bool is_of(const struct record_reader *r, const struct source *s,
            strcmp(info->source, s->o->name) == 0;
 }
 
+/* Whoever was forgotten after the block was made: it is made again. */
+static bool has_forgotten(const struct record_reader *r, const struct source *s)
+{
+    struct record rec;
+
+    for (size_t i = 0; s->forgotten && i < record_reader_count(r); i++) {
+        record_reader_get(r, i, &rec);
+        if (forget_list_has(s->forgotten, rec.patient)) return true;
+    }
+    return false;
+}
+
 /* *out NULL: there is none that is whole. A damaged block is not an error: it is made again. */
 static bool find_block(const struct source *s, size_t file, uint64_t block,
                        struct record_reader **out, struct block_fact *fact, struct err *e)
@@ -190,7 +201,7 @@ static bool find_block(const struct source *s, size_t file, uint64_t block,
             *e = damaged;
             return false;
         }
-        if (is_of(*out, s, &s->files[file])) {
+        if (is_of(*out, s, &s->files[file]) && !has_forgotten(*out, s)) {
             memcpy(fact->name, name.p, name.n + 1);
             return true;
         }
@@ -211,7 +222,7 @@ bool block_reuse(const struct source *s, size_t file, uint64_t block, struct blo
     *found = r != NULL;
     if (!r) return true;
     *last = record_reader_info(r)->last;
-    count_block(r, &fact);
+    block_count(r, &fact);
     ok = put_keys(l, s, r, e) && put_fact(l, &fact, e);
     record_reader_close(r);
     return ok;
@@ -304,27 +315,32 @@ bool block_maker_commit(struct block_maker *m, bool last, struct err *e)
 }
 
 /* ---- the two late flags */
-static bool copy_block(const struct record_reader *r, const char *path, const uint32_t *flags,
-                       struct err *e)
+bool block_copy(const struct record_reader *r, const char *path, const uint32_t *flags,
+                const uint8_t *drop, struct err *e)
 {
     const struct record_block_info *info = record_reader_info(r);
     struct record_writer *w = NULL;
     struct record rec;
     struct record_rejected rej;
+    uint64_t dropped = 0;
     bool ok = false;
 
     if (!record_writer_open(path, info->source, info->first_entry, info->config_sha256, &w, e))
         goto out;
     for (size_t i = 0; i < record_reader_count(r); i++) {
+        if (drop && drop[i]) {
+            dropped++;
+            continue;
+        }
         record_reader_get(r, i, &rec);
-        rec.flags = (rec.flags & ~(uint32_t)LATE_FLAGS) | flags[i];
+        if (flags) rec.flags = (rec.flags & ~(uint32_t)LATE_FLAGS) | flags[i];
         if (!record_writer_put(w, &rec, e)) goto out;
     }
     for (size_t i = 0; i < record_reader_rejects(r); i++) {
         record_reader_rejected(r, i, &rej);
         if (!record_writer_reject(w, rej.entry, rej.offset, rej.reason, e)) goto out;
     }
-    record_writer_ignore(w, info->ignored);
+    record_writer_ignore(w, info->ignored + dropped);
     if (info->last) record_writer_last(w);
     ok = record_writer_commit(w, e);
 out:
@@ -350,10 +366,10 @@ bool block_set_flags(const struct source *s, struct block_fact *fact, const uint
     if (!fs_join(&a, s->dir, fact->name, &from, e)) goto out;
     if (!fs_join(&a, s->dir, name, &to, e)) goto out;
     if (!record_reader_open(from, &r, e)) goto out;
-    if (!copy_block(r, to, flags, e)) goto out;
+    if (!block_copy(r, to, flags, NULL, e)) goto out;
     record_reader_close(r);
     if (!record_reader_open(to, &r, e)) goto out;
-    count_block(r, fact);
+    block_count(r, fact);
     memcpy(fact->name, name, sizeof name);
     ok = true;
 out:

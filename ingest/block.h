@@ -58,6 +58,12 @@ MUST_CHECK bool block_of_zip(const struct source_set *set, const struct source *
 /* All blocks of a stream: a table, or reports in a tar. */
 MUST_CHECK bool block_of_stream(const struct source_set *set, const struct source *s, size_t file,
                                 struct block_work *w, struct err *e);
+/* Count all that is in the block into the fact, whose place and name stand. */
+void block_count(const struct record_reader *r, struct block_fact *f);
+/* The block again under another path, with other flags of RECORD_DUPLICATE and RECORD_SUPERSEDED
+ * (NULL: as they are), without the records marked in drop (NULL: none), which count as ignored. */
+MUST_CHECK bool block_copy(const struct record_reader *r, const char *path, const uint32_t *flags,
+                           const uint8_t *drop, struct err *e);
 /* Give the block's records these bits (flags[records], of RECORD_DUPLICATE and RECORD_SUPERSEDED);
  * written again if they differ. The fact is brought up to date. */
 MUST_CHECK bool block_set_flags(const struct source *s, struct block_fact *fact,

@@ -7,6 +7,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 
+enum { MAX_MANIFEST_BYTES = 256 << 20 };
+
 /* ---- small steps of JSON; jansson fails only for want of memory */
 static bool lacking(struct err *e)
 {
@@ -90,6 +92,17 @@ static json_t *file_json(const struct source_file *f, struct err *e)
     return j;
 }
 
+static bool fill_counts(json_t *j, const struct block_fact *sum, struct err *e)
+{
+    return put_count(j, "entries", sum->entries, e) && put_count(j, "ignored", sum->ignored, e) &&
+           put_count(j, "records", sum->records, e) && put_count(j, "pairs", sum->pairs, e) &&
+           put_count(j, "text_bytes", sum->text_bytes, e) &&
+           put_counts(j, "rejected", record_reject_names, sum->rejected, e) &&
+           put_counts(j, "modality", record_modality_names, sum->modality, e) &&
+           put_counts(j, "split", record_split_names, sum->split, e) &&
+           put_counts(j, "flags", flag_names, sum->flags, e);
+}
+
 static bool fill_source(json_t *j, const struct source *s, const struct block_fact *sum,
                         struct err *e)
 {
@@ -103,13 +116,7 @@ static bool fill_source(json_t *j, const struct source *s, const struct block_fa
     }
     return put(j, "name", json_string(s->o->name), e) &&
            put(j, "sections", json_string(record_mode_names[s->rules.mode]), e) &&
-           put_count(j, "entries", sum->entries, e) && put_count(j, "ignored", sum->ignored, e) &&
-           put_count(j, "records", sum->records, e) && put_count(j, "pairs", sum->pairs, e) &&
-           put_count(j, "text_bytes", sum->text_bytes, e) &&
-           put_counts(j, "rejected", record_reject_names, sum->rejected, e) &&
-           put_counts(j, "modality", record_modality_names, sum->modality, e) &&
-           put_counts(j, "split", record_split_names, sum->split, e) &&
-           put_counts(j, "flags", flag_names, sum->flags, e);
+           fill_counts(j, sum, e);
 }
 
 static bool put_sources(json_t *root, const struct source_set *set, const struct block_fact *facts,
@@ -194,6 +201,57 @@ out:
     return ok;
 }
 
+/* ---- blocks that lost records */
+static bool replace_block(json_t *j, const struct block_fact *f, struct err *e)
+{
+    struct str path;
+    size_t stem;
+
+    if (!json_get_str(j, "path", &path, e)) return false;
+    for (stem = path.n; stem > 0 && path.p[stem - 1] != '/';)
+        stem--;
+    return put(j, "path", json_sprintf("%.*s%s", (int)stem, path.p, f->name), e) &&
+           put_count(j, "records", f->records, e) && put_hex(j, "sha256", f->sha256, e);
+}
+
+static bool replace_all(json_t *root, const struct block_fact *facts, size_t n, struct err *e)
+{
+    json_t *sources, *blocks;
+    uint8_t digest[32];
+
+    if (!json_get_arr(root, "sources", &sources, e) || !json_get_arr(root, "blocks", &blocks, e))
+        return false;
+    CHECK(json_array_size(blocks) == n);
+    for (size_t i = 0; i < n; i++) {
+        if (!replace_block(json_array_get(blocks, i), &facts[i], e)) return false;
+    }
+    for (size_t i = 0; i < json_array_size(sources); i++) {
+        struct block_fact sum = {0};
+        for (size_t k = 0; k < n; k++) {
+            if (facts[k].source == i) add_fact(&sum, &facts[k]);
+        }
+        if (!fill_counts(json_array_get(sources, i), &sum, e)) return false;
+    }
+    digest_of(facts, n, digest);
+    return put_hex(root, "digest", digest, e);
+}
+
+bool manifest_replace(const char *dir, const struct block_fact *facts, size_t n, struct err *e)
+{
+    json_t *root = NULL;
+    const char *path;
+    struct arena a;
+    bool ok;
+
+    arena_init(&a, 64 << 10);
+    ok = fs_join(&a, dir, "manifest.json", &path, e) &&
+         json_read_file(path, MAX_MANIFEST_BYTES, &root, e) && replace_all(root, facts, n, e) &&
+         json_write_file(path, root, e);
+    json_decref(root);
+    arena_free(&a);
+    return ok;
+}
+
 /* ---- what was left out */
 static bool write_list(const char *path, uint32_t source, const struct manifest_reject *rejects,
                        size_t n, struct err *e)
@@ -252,40 +310,97 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static bool sweep_source(const struct source *s, const char *const *kept, size_t n, struct arena *a,
+static bool sweep_source(const char *dir, const char *const *kept, size_t n, struct arena *a,
                          struct err *e)
 {
     struct str *names;
     size_t count;
 
-    if (!fs_list(s->dir, a, &names, &count, e)) return false;
+    if (!fs_list(dir, a, &names, &count, e)) return false;
     for (size_t i = 0; i < count; i++) {
         const char *path;
         if (bsearch(&names[i].p, kept, n, sizeof *kept, compare_names)) continue;
         if (names[i].p[0] != 'b' || !str_ends(names[i], STR(".h5"))) continue; /* not ours */
-        if (!fs_join(a, s->dir, names[i].p, &path, e)) return false;
+        if (!fs_join(a, dir, names[i].p, &path, e)) return false;
         if (!fs_remove(path, e)) return false;
     }
-    return fs_gc_tmp(s->dir, e);
+    return fs_gc_tmp(dir, e);
 }
 
-bool manifest_sweep(const struct source_set *set, const struct block_fact *facts, size_t n,
-                    struct err *e)
+/* dirs[i]: of source i; NULL: there is none to sweep. */
+static bool sweep_all(const char *const *dirs, size_t ndirs, const struct block_fact *facts,
+                      size_t n, struct err *e)
 {
     const char **kept = mem_calloc(n + 1, sizeof *kept, e);
     struct arena a;
     bool ok = kept != NULL;
 
     arena_init(&a, 1 << 30);
-    for (size_t i = 0; ok && i < set->n; i++) {
+    for (size_t i = 0; ok && i < ndirs; i++) {
         size_t nkept = 0;
+        if (!dirs[i]) continue;
         for (size_t k = 0; k < n; k++) {
             if (facts[k].source == i) kept[nkept++] = facts[k].name;
         }
         qsort(kept, nkept, sizeof *kept, compare_names);
-        ok = sweep_source(&set->v[i], kept, nkept, &a, e);
+        ok = sweep_source(dirs[i], kept, nkept, &a, e);
     }
     arena_free(&a);
     mem_free(kept);
+    return ok;
+}
+
+bool manifest_sweep(const struct source_set *set, const struct block_fact *facts, size_t n,
+                    struct err *e)
+{
+    const char **dirs = mem_calloc(set->n + 1, sizeof *dirs, e);
+    bool ok;
+
+    if (!dirs) return false;
+    for (size_t i = 0; i < set->n; i++)
+        dirs[i] = set->v[i].dir;
+    ok = sweep_all(dirs, set->n, facts, n, e);
+    mem_free(dirs);
+    return ok;
+}
+
+/* Folders below records/ of sources that the corpus no longer has. */
+static bool remove_strangers(const char *records, const struct record_corpus *c, struct arena *a,
+                             struct err *e)
+{
+    struct str *names;
+    size_t n;
+
+    if (!fs_list(records, a, &names, &n, e)) return false;
+    for (size_t i = 0; i < n; i++) {
+        const char *path;
+        bool ours = false;
+        for (size_t k = 0; k < c->nblocks && !ours; k++)
+            ours = str_eqz(names[i], c->blocks[k].source);
+        if (ours) continue;
+        if (!fs_join(a, records, names[i].p, &path, e)) return false;
+        if (fs_is_dir(path) && !fs_remove_tree(path, e)) return false;
+    }
+    return true;
+}
+
+bool manifest_sweep_dir(const char *dir, const struct record_corpus *c,
+                        const struct block_fact *facts, size_t n, struct err *e)
+{
+    size_t sources = c->nblocks ? c->blocks[c->nblocks - 1].source_index + 1 : 0;
+    const char **dirs = mem_calloc(sources + 1, sizeof *dirs, e);
+    const char *records;
+    struct arena a;
+    bool ok;
+
+    arena_init(&a, 64 << 20);
+    ok = dirs && fs_join(&a, dir, "records", &records, e);
+    for (size_t i = 0; ok && i < c->nblocks; i++) {
+        const char **to = &dirs[c->blocks[i].source_index];
+        if (!*to) ok = fs_join(&a, records, c->blocks[i].source, to, e);
+    }
+    ok = ok && sweep_all(dirs, sources, facts, n, e) && remove_strangers(records, c, &a, e);
+    arena_free(&a);
+    mem_free(dirs);
     return ok;
 }

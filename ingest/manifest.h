@@ -15,9 +15,16 @@ struct manifest_reject {
 /* facts of all blocks in corpus order. */
 MUST_CHECK bool manifest_write(const struct source_set *set, const struct block_fact *facts,
                                size_t n, struct err *e);
+/* The manifest there is with these blocks in place of its own, one for one: for blocks that lost
+ * records. Files and rejections stay as they were. */
+MUST_CHECK bool manifest_replace(const char *dir, const struct block_fact *facts, size_t n,
+                                 struct err *e);
 /* quarantine/<source>.jsonl for every source; none where nothing was rejected. */
 MUST_CHECK bool manifest_quarantine(const struct source_set *set,
                                     const struct manifest_reject *rejects, size_t n, struct err *e);
 /* Remove blocks and temporary files of these sources that the manifest does not name. */
 MUST_CHECK bool manifest_sweep(const struct source_set *set, const struct block_fact *facts,
                                size_t n, struct err *e);
+/* The same for all sources of a corpus; folders of others below records/ go whole. */
+MUST_CHECK bool manifest_sweep_dir(const char *dir, const struct record_corpus *c,
+                                   const struct block_fact *facts, size_t n, struct err *e);

@@ -290,6 +290,7 @@ static bool open_source(struct source_set *set, size_t i, struct err *e)
     s->o = &all[i];
     s->index = (uint32_t)i;
     s->below = UINT64_MAX;
+    s->forgotten = set->forgotten;
     split = source_split_rules(set->o, s->o);
     if (!fs_join(&set->arena, set->o->dir, "records", &records, e)) return false;
     if (!fs_join(&set->arena, records, s->o->name, &s->dir, e)) return false;
@@ -316,6 +317,7 @@ static bool open_source(struct source_set *set, size_t i, struct err *e)
 
 static bool open_local(const struct ingest_opts *o, struct source_set *set, struct err *e)
 {
+    if (!forget_list_open(o->dir, &set->forgotten, e)) return false;
     set->v = arena_alloc(&set->arena, o->sources.n * sizeof *set->v, e);
     if (!set->v) return false;
     set->n = o->sources.n;
@@ -393,6 +395,7 @@ bool source_wants(const struct source *s, struct str patient, struct str study)
 {
     struct str key = patient.n ? patient : study;
 
+    if (forget_list_has(s->forgotten, patient)) return false;
     return s->below == UINT64_MAX || hash_xxh64(key.p, key.n, TRIAL_SEED) < s->below;
 }
 
@@ -410,6 +413,7 @@ void source_set_close(struct source_set *s)
         mitlcp_rules_close(src->custom);
         own_names_close(src->headers);
     }
+    forget_list_close(s->forgotten);
     arena_free(&s->arena);
     memset(s, 0, sizeof *s);
 }

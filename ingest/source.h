@@ -8,6 +8,7 @@
 #pragma once
 #include "base/fs.h"
 #include "comm/comm.h"
+#include "ingest/forget.h"
 #include "ingest/ingest.h"
 #include "ingest/report.h"
 #include "ingest/zip_read.h"
@@ -36,6 +37,7 @@ struct source {
     struct modality_map *map;
     struct mitlcp_rules *custom;
     struct own_names *headers;
+    const struct forget_list *forgotten; /* of the set; may be NULL */
     struct source_file *files;
     size_t nfiles;
     struct str *found; /* names in dir when we began, sorted: earlier blocks */
@@ -46,6 +48,7 @@ struct source_set {
     const struct ingest_opts *o;
     struct source *v;
     size_t n;
+    struct forget_list *forgotten;
     struct arena arena;
 };
 
@@ -57,7 +60,7 @@ MUST_CHECK bool source_set_open(const struct ingest_opts *o, struct comm *c, str
 void source_set_close(struct source_set *s);
 /* Take only about `limit` of `total` reports, whole patients. A trial has blocks of its own. */
 void source_set_limit(struct source_set *s, uint64_t limit, uint64_t total);
-/* Is this patient (without a patient id: this study) part of the run? */
+/* Is this patient (without a patient id: this study) part of the run? Who was forgotten is not. */
 bool source_wants(const struct source *s, struct str patient, struct str study);
 /* The split rules that the options ask for (also for exports). */
 struct split_rules source_split_rules(const struct ingest_opts *o,

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# radmill forget from end to end: records, shards, pairs and reports go, adapters and exports are named, and a
+# rebuilt corpus does not know the patient.
+. "$(dirname "$0")/lib.sh"
+tiny_setup 120 60
+for stage in ingest shard train generate; do one "$stage" "$work/c.yaml" >/dev/null; done
+one evaluate "$work/c.yaml" >/dev/null
+one export "$work/c.yaml" --source site --format jsonl -o "$work/all.jsonl" >/dev/null
+# all patients of the test split, and one of train
+python3 - "$work/all.jsonl" >"$work/ids" <<'PY'
+import json, sys
+rows = [json.loads(l) for l in open(sys.argv[1])]
+ids = sorted({r["patient"] for r in rows if r["split"] == "test"}) + sorted({r["patient"] for r in rows if r["split"] == "train"})[:1]
+assert len(ids) > 1
+print("\n".join(ids))
+PY
+expect 2 'forget needs --patients' "$radmill" forget "$work/c.yaml"
+one forget "$work/c.yaml" --patients "$work/ids" >"$work/said"
+for f in shards/manifest.json pairs/pairs.jsonl report/report.json report/report.md; do
+  [ ! -e "$work/$f" ] || fail "$f is still there"
+  grep -q "removed .*$f" "$work/said" || fail "$f is not named: $(cat "$work/said")"
+done
+grep -q 'may have seen them, train again: .*run/adapter' "$work/said" || fail "the adapter is not named"
+grep -q 'may have left with them: .*export format=jsonl source=site' "$work/said" || fail "the export is not named"
+grep -qwFf "$work/ids" "$work/said" "$work/log" "$work/corpus/audit.jsonl" "$work/corpus/forgotten.list" && fail "an id is in the output"
+one ingest "$work/c.yaml" >/dev/null
+one shard "$work/c.yaml" >/dev/null
+one export "$work/c.yaml" --source site --format jsonl -o "$work/after.jsonl" >/dev/null
+grep -wFf "$work/ids" "$work/after.jsonl" >/dev/null && fail "a forgotten patient came back"
+[ "$(wc -l <"$work/after.jsonl")" -lt "$(wc -l <"$work/all.jsonl")" ] || fail "nothing was purged"
+expect 0 '' "$radmill" audit "$work/corpus"
+grep -q forget "$work/out" || fail "the audit log does not know of it"
+echo "forget: ok"
