@@ -108,7 +108,7 @@ static bool add_bins(struct step *s, const struct step_source *src, const struct
 static bool diverged(const struct step_job *j, struct err *e)
 {
     return err_set(
-        e, ERR_LIB,
+        e, ERR_DIVERGED,
         "loss or gradient of step %llu is not a finite number; lower train.lr (%g at this "
         "step), or look at the data; checkpoints up to here are untouched",
         (unsigned long long)j->number, j->lr);

@@ -75,8 +75,8 @@ void err_clear(struct err *e)
 
 const char *err_code_name(enum err_code code)
 {
-    static const char *const names[] = {"none",  "io",     "format", "limit",
-                                        "nomem", "config", "lib",    "stopped"};
+    static const char *const names[] = {"none",   "io",  "format",   "limit",  "nomem",
+                                        "config", "lib", "diverged", "stopped"};
     CHECK((size_t)code < sizeof names / sizeof *names);
     return names[code];
 }

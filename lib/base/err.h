@@ -21,6 +21,7 @@ enum err_code {
     ERR_NOMEM,   /* allocation failed */
     ERR_CONFIG,  /* options, configuration: exit code 2 */
     ERR_LIB,     /* a library or device failed */
+    ERR_DIVERGED, /* training left the finite numbers */
     ERR_STOPPED, /* asked to stop; state is saved: exit code 75 */
 };
 

@@ -14,6 +14,7 @@ static const struct {
     [FAULT_READ] = {"read", EIO},      [FAULT_WRITE] = {"write", ENOSPC},
     [FAULT_FSYNC] = {"fsync", ENOSPC}, [FAULT_RENAME] = {"rename", EIO},
     [FAULT_UNLINK] = {"unlink", EIO},  [FAULT_MKDIR] = {"mkdir", EIO},
+    [FAULT_LINK] = {"link", EIO},
 };
 
 static struct {

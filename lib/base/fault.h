@@ -1,7 +1,7 @@
 /*
  * base/fault - make the n-th hit of a point fail, once or for good.
  *
- * Points are named: mem, open, read, write, fsync, rename, unlink, mkdir. Compiled in when
+ * Points are named: mem, open, read, write, fsync, rename, unlink, mkdir, link. Compiled in when
  * RADMILL_FAULTS is defined (dev, asan, tsan builds); otherwise fault_hit is constant false. Tests
  * arm a point in-process; for child processes the environment variable
  * RADMILL_FAULT="point:n[:forever]" is read once by cli/main, which calls fault_arm_spec.
@@ -22,6 +22,7 @@ enum fault_point {
     FAULT_RENAME,
     FAULT_UNLINK,
     FAULT_MKDIR,
+    FAULT_LINK,
     FAULT_POINTS
 };
 

@@ -93,3 +93,14 @@ MUST_CHECK bool fs_gc_tmp(const char *dir, struct err *e);
  * ERR_CONFIG "another job is using DIR". Uses flock on path. */
 MUST_CHECK bool fs_lock(const char *path, int *handle, struct err *e);
 void fs_unlock(int handle);
+
+/* ---- claims between machines (fs_claim.c): what NFS, Lustre, GPFS and BeeGFS all do atomically */
+/* Make `path` a second name of the file `from`, on the same file system, unless the name is taken:
+ * *won says whether the name is ours now. link(2) succeeds for exactly one process; an answer lost
+ * on the way (NFS) is settled by comparing the two files. Not flushed to disk: a name that is lost
+ * with the machine's power is lost together with the process that took it. */
+MUST_CHECK bool fs_link_once(const char *from, const char *path, bool *won, struct err *e);
+/* Set a file's modification time to the file server's present time. */
+MUST_CHECK bool fs_touch(const char *path, struct err *e);
+/* Modification time in seconds on the file server's clock; a missing file is *found = false. */
+MUST_CHECK bool fs_mtime(const char *path, double *seconds, bool *found, struct err *e);

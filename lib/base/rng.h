@@ -18,6 +18,7 @@ enum rng_stream {
     RNG_SYNTH = 7,
     RNG_MODEL_INIT = 8,
     RNG_TEST = 9,
+    RNG_SWEEP = 10,
 };
 
 struct rng_key {

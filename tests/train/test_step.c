@@ -354,7 +354,7 @@ static void a_loss_that_is_not_finite_names_the_step(void **state)
         p[i] = 1e30F;
     assert_true(step_set(&f.s, p, NULL, NULL, &e));
     assert_false(step_run(&f.s, &src, &job, &flags, &res, &e));
-    assert_int_equal(e.code, ERR_LIB);
+    assert_int_equal(e.code, ERR_DIVERGED);
     assert_non_null(strstr(e.text, "step 17"));
     free(p);
     fixture_close(&f);

@@ -386,7 +386,7 @@ static void divergence_leaves_the_checkpoints(void **state)
     x.l.alpha = 1e25; /* once B is not zero, products of queries and keys overflow */
     x.t.save_every = (struct opt_every){1, OPT_STEPS};
     x.t.eval_every = (struct opt_every){0, OPT_NEVER};
-    trial_refused(&x, ERR_LIB, "not a finite number");
+    trial_refused(&x, ERR_DIVERGED, "not a finite number");
     assert_non_null(strstr(x.e.text, "step 2"));
     assert_true(fs_exists(trial_file(&x, "checkpoints/step-00000001/COMPLETE")));
 }
