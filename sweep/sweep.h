@@ -20,8 +20,8 @@
 #pragma once
 #include "base/opt.h"
 #include "comm/comm.h"
-#include "sweep/journal.h"
 #include "sweep/rungs.h"
+#include "sweep/sweep_journal.h"
 #include "sweep/sweep_state.h"
 #include "sweep/sweep_store.h"
 

@@ -41,7 +41,7 @@ void sweep_state_free(struct sweep_state *s)
 
 /* ---- failures */
 
-static bool told(const struct sweep_attempt *a, enum journal_op op)
+static bool told(const struct sweep_attempt *a, enum sweep_op op)
 {
     return a->told >> op & 1;
 }
@@ -57,10 +57,10 @@ bool sweep_state_given_up(const struct sweep_state *s, const struct sweep_work_u
     uint32_t count[SWEEP_FAILURES] = {0}, released = 0;
 
     for (size_t i = 0; i < n; i++) {
-        unsigned ended = i < u->n ? u->a[i].told & ~(1U << JOURNAL_START) : 0;
+        unsigned ended = i < u->n ? u->a[i].told & ~(1U << SWEEP_OP_START) : 0;
         if (!ended)
             count[SWEEP_LOST]++;
-        else if (told(&u->a[i], JOURNAL_FAIL))
+        else if (told(&u->a[i], SWEEP_OP_FAIL))
             count[u->a[i].failure]++;
         else
             released++;
@@ -75,7 +75,7 @@ static enum sweep_step step_of(const struct sweep_state *s, const struct sweep_w
     if (u->reported) return SWEEP_DONE;
     if (u->n == 0) return SWEEP_UNTOUCHED;
     const struct sweep_attempt *last = &u->a[u->n - 1];
-    bool ended = told(last, JOURNAL_FAIL) || told(last, JOURNAL_RELEASE);
+    bool ended = told(last, SWEEP_OP_FAIL) || told(last, SWEEP_OP_RELEASE);
     if (!ended) return SWEEP_RUNNING;
     return sweep_state_given_up(s, u, u->n) ? SWEEP_FAILED : SWEEP_READY;
 }
@@ -109,12 +109,12 @@ static bool attempt_of(struct sweep_work_unit *u, uint32_t attempt, struct sweep
 }
 
 /* The earliest start's values are the trial's; a report's only where no start is known. */
-static bool set_point(struct sweep_trial *t, const struct journal_record *r, struct err *e)
+static bool set_point(struct sweep_trial *t, const struct sweep_record *r, struct err *e)
 {
     char *seen = NULL;
 
     uint64_t from = (uint64_t)r->rung * ATTEMPTS_MAX + r->attempt;
-    if (r->op == JOURNAL_REPORT) from += (uint64_t)RUNGS_MAX * ATTEMPTS_MAX;
+    if (r->op == SWEEP_OP_REPORT) from += (uint64_t)RUNGS_MAX * ATTEMPTS_MAX;
     if (t->known && t->point_from <= from) return true;
     if (r->seen.n > 0) {
         seen = mem_alloc(r->seen.n + 1, e);
@@ -126,19 +126,19 @@ static bool set_point(struct sweep_trial *t, const struct journal_record *r, str
     t->seen = seen;
     t->point = r->point;
     t->point_from = from;
-    t->begun = r->op == JOURNAL_START;
+    t->begun = r->op == SWEEP_OP_START;
     t->known = true;
     return true;
 }
 
-static void put_result(struct sweep_work_unit *u, const struct journal_record *r)
+static void put_result(struct sweep_work_unit *u, const struct sweep_record *r)
 {
     if (r->attempt + 1 < u->reported) return;
     u->reported = r->attempt + 1;
     u->r = r->r;
 }
 
-static bool merge(struct sweep_state *s, struct sweep_work_unit *u, const struct journal_record *r,
+static bool merge(struct sweep_state *s, struct sweep_work_unit *u, const struct sweep_record *r,
                   struct err *e)
 {
     struct sweep_attempt *a;
@@ -147,12 +147,12 @@ static bool merge(struct sweep_state *s, struct sweep_work_unit *u, const struct
     if (told(a, r->op)) return true; /* read before */
     a->told |= (uint8_t)(1U << r->op);
     if (r->time > a->time) a->time = r->time;
-    if (r->op != JOURNAL_START) {
+    if (r->op != SWEEP_OP_START) {
         s->gpu_s += r->r.gpu_s;
         a->gpu_s += r->r.gpu_s;
     }
-    if (r->op == JOURNAL_FAIL) a->failure = (uint8_t)r->failure;
-    if (r->op == JOURNAL_REPORT) {
+    if (r->op == SWEEP_OP_FAIL) a->failure = (uint8_t)r->failure;
+    if (r->op == SWEEP_OP_REPORT) {
         u->reports++;
         put_result(u, r);
     }
@@ -160,7 +160,7 @@ static bool merge(struct sweep_state *s, struct sweep_work_unit *u, const struct
     return true;
 }
 
-bool sweep_state_apply(void *ctx, const struct journal_record *r, const char *worker, struct err *e)
+bool sweep_state_apply(void *ctx, const struct sweep_record *r, const char *worker, struct err *e)
 {
     struct sweep_state *s = ctx;
     struct sweep_trial *t;
@@ -170,12 +170,12 @@ bool sweep_state_apply(void *ctx, const struct journal_record *r, const char *wo
     s->records++;
     if (r->prepare) return r->trial >= s->nprepare || merge(s, &s->prepare[r->trial], r, e);
     if (!trial_of(s, r->trial, &t, e)) return false;
-    if (r->op == JOURNAL_STOP) {
+    if (r->op == SWEEP_OP_STOP) {
         t->stopped = true;
         return true;
     }
-    if (journal_has_point(r) && !set_point(t, r, e)) return false;
-    if (r->op == JOURNAL_FAIL)
+    if (sweep_journal_has_point(r) && !set_point(t, r, e)) return false;
+    if (r->op == SWEEP_OP_FAIL)
         snprintf(t->error, sizeof t->error, "%.*s", (int)(r->text.n < 159 ? r->text.n : 159),
                  r->text.p);
     return merge(s, &t->u[r->rung], r, e);

@@ -6,14 +6,14 @@
  * one (trial, rung) only the latest attempt's counts.
  */
 #pragma once
-#include "sweep/journal.h"
 #include "sweep/rungs.h"
+#include "sweep/sweep_journal.h"
 
 enum sweep_step { SWEEP_UNTOUCHED, SWEEP_RUNNING, SWEEP_READY, SWEEP_DONE, SWEEP_FAILED };
 extern const char *const sweep_step_names[];
 
 struct sweep_attempt {
-    uint8_t told; /* bit journal_op: records there are */
+    uint8_t told; /* bit sweep_op: records there are */
     uint8_t failure;
     int64_t time; /* of the latest record */
     double gpu_s;
@@ -60,8 +60,7 @@ MUST_CHECK bool sweep_state_init(struct sweep_state *s, const struct space *spac
                                  struct err *e);
 void sweep_state_free(struct sweep_state *s);
 /* A sweep_store_fn: ctx is the state. A record that cannot be of this sweep is skipped. */
-bool sweep_state_apply(void *ctx, const struct journal_record *r, const char *worker,
-                       struct err *e);
+bool sweep_state_apply(void *ctx, const struct sweep_record *r, const char *worker, struct err *e);
 /* NULL: nothing is told of it. */
 const struct sweep_work_unit *sweep_state_unit(const struct sweep_state *s, uint64_t trial,
                                                uint32_t rung);

@@ -76,7 +76,7 @@ bool sweep_store_open(const char *dir, struct sweep_store **out, struct err *e)
     struct sweep_store *s = mem_calloc(1, sizeof *s, e);
 
     if (!s) return false;
-    sbuf_init(&s->line, 2 * JOURNAL_LINE_MAX);
+    sbuf_init(&s->line, 2 * SWEEP_LINE_MAX);
     s->dir = mem_strdup(dir, e);
     if (s->dir) s->piece = mem_alloc(PIECE, e);
     if (!s->dir || !s->piece) {
@@ -126,12 +126,12 @@ const char *sweep_store_name(const struct sweep_store *s)
 
 /* ---- writing */
 
-bool sweep_store_put(struct sweep_store *s, const struct space *space,
-                     const struct journal_record *r, struct err *e)
+bool sweep_store_put(struct sweep_store *s, const struct space *space, const struct sweep_record *r,
+                     struct err *e)
 {
     CHECK(s->log != NULL);
     sbuf_clear(&s->line);
-    if (!journal_put(space, r, &s->line, e)) return false;
+    if (!sweep_journal_put(space, r, &s->line, e)) return false;
     struct str line = {s->line.p, s->line.n - 1}; /* the newline is fs_append's */
     return fs_append_line(s->log, line, e) && fs_append_sync(s->log, e);
 }
@@ -166,12 +166,12 @@ static void damaged(struct reading *r)
 /* False: not a record, and *e is clean; or fn failed. */
 static bool one_record(struct reading *r, struct str line, struct err *e)
 {
-    struct journal_record rec;
+    struct sweep_record rec;
     struct err why = {0};
     char worker[NAME_MAX_BYTES];
     json_t *keep = NULL;
 
-    if (!journal_get(r->space, line, &rec, &keep, &why)) return false;
+    if (!sweep_journal_get(r->space, line, &rec, &keep, &why)) return false;
     snprintf(worker, sizeof worker, "%.*s", (int)(strlen(r->f->name) - strlen(".jsonl")),
              r->f->name);
     bool ok = r->fn(r->ctx, &rec, worker, e);
@@ -190,8 +190,8 @@ static bool salvage(struct reading *r, struct str line, struct err *e)
     damaged(r);
     for (size_t at = str_find(line, head, 1); at != SIZE_MAX; at = str_find(line, head, at + 1)) {
         struct str left = str_sub(line, from, at - 1), right = str_sub(line, at, line.n);
-        if (journal_check(left, &ignored) && !one_record(r, left, e) && e->code) return false;
-        if (journal_check(right, &ignored)) return one_record(r, right, e) || !e->code;
+        if (sweep_journal_check(left, &ignored) && !one_record(r, left, e) && e->code) return false;
+        if (sweep_journal_check(right, &ignored)) return one_record(r, right, e) || !e->code;
         from = at;
     }
     return true;

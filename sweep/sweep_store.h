@@ -5,7 +5,7 @@
  *
  *     sweep.json              what the sweep is; made by whoever is first, never changed
  *     worker/NAME.json        a worker's card: which process on which machine, which SLURM job
- *     log/NAME.jsonl          a worker's journal (sweep/journal): one writer, any number of readers
+ *     log/NAME.jsonl          a worker's journal (sweep_journal): one writer, many readers
  *     claim/K/TRIAL.RUNG.ATTEMPT    a second name of the claiming worker's card
  *     claim/prepare/N.ATTEMPT       the same for what comes before all trials
  *     trials/00012/           a trial's run folder
@@ -24,7 +24,7 @@
 #pragma once
 #include "base/arena.h"
 #include "base/fs.h"
-#include "sweep/journal.h"
+#include "sweep/sweep_journal.h"
 
 struct sweep_unit { /* what is claimed */
     bool prepare;
@@ -53,9 +53,9 @@ const char *sweep_store_name(const struct sweep_store *s); /* of this worker */
 
 /* Append to this worker's journal, on disk when it returns. */
 MUST_CHECK bool sweep_store_put(struct sweep_store *s, const struct space *space,
-                                const struct journal_record *r, struct err *e);
+                                const struct sweep_record *r, struct err *e);
 /* Hand over what all journals hold that was not handed over before, in no particular order. */
-typedef bool (*sweep_store_fn)(void *ctx, const struct journal_record *r, const char *worker,
+typedef bool (*sweep_store_fn)(void *ctx, const struct sweep_record *r, const char *worker,
                                struct err *e);
 MUST_CHECK bool sweep_store_read(struct sweep_store *s, const struct space *space,
                                  sweep_store_fn fn, void *ctx, struct err *e);

@@ -19,7 +19,7 @@ struct parzen {
     double *mu, *sigma; /* [(n + 1) * s->n], in the kernel's own coordinates */
 };
 
-/* ---- coordinates: the logarithm of logarithmic parameters; discrete ones cover half a step more */
+/* ---- coordinates: logarithms where they are; discrete values cover half a step more */
 
 static double to_axis(const struct space_param *p, double v)
 {

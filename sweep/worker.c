@@ -32,9 +32,9 @@ struct work {
 
 /* ---- telling */
 
-static bool tell(struct work *w, const struct journal_record *r, struct err *e)
+static bool tell(struct work *w, const struct sweep_record *r, struct err *e)
 {
-    struct journal_record dated = *r;
+    struct sweep_record dated = *r;
 
     dated.time = clock_wall_s();
     if (!sweep_store_put(w->s->store, &w->s->space, &dated, e)) return false;
@@ -43,16 +43,16 @@ static bool tell(struct work *w, const struct journal_record *r, struct err *e)
     return true;
 }
 
-static struct journal_record about(const struct sweep_unit *u, enum journal_op op)
+static struct sweep_record about(const struct sweep_unit *u, enum sweep_op op)
 {
-    return (struct journal_record){
+    return (struct sweep_record){
         .op = op, .prepare = u->prepare, .trial = u->trial, .rung = u->rung, .attempt = u->attempt};
 }
 
 static bool tell_failure(struct work *w, const struct sweep_unit *u, enum sweep_failure f,
                          const char *text, double gpu_s, struct err *e)
 {
-    struct journal_record r = about(u, JOURNAL_FAIL);
+    struct sweep_record r = about(u, SWEEP_OP_FAIL);
 
     r.failure = f;
     r.text = str_of(text);
@@ -129,7 +129,7 @@ static bool still_wanted(struct work *w, const struct decision *d, bool *wanted,
     if (!sweep_refresh(w->s, e)) return false;
     const struct sweep_work_unit *now = unit_of(w->s, u);
     if (now && now->step == SWEEP_DONE) {
-        struct journal_record r = about(u, JOURNAL_RELEASE);
+        struct sweep_record r = about(u, SWEEP_OP_RELEASE);
         return tell(w, &r, e);
     }
     if (now && u->attempt > 0 && sweep_state_given_up(&w->s->state, now, u->attempt))
@@ -157,7 +157,7 @@ static bool take_point(struct work *w, const struct sweep_unit *u, struct space_
 static bool begin(struct work *w, const struct decision *d, struct order *o, bool *begun,
                   struct err *e)
 {
-    struct journal_record r = about(&d->unit, JOURNAL_START);
+    struct sweep_record r = about(&d->unit, SWEEP_OP_START);
 
     *o = (struct order){.kind = ORDER_DO, .unit = d->unit};
     if (!still_wanted(w, d, begun, e) || !*begun) return e->code == ERR_NONE;
@@ -201,7 +201,7 @@ static bool consider(struct work *w, struct order *o, bool *have, bool *waited, 
         return true;
     }
     if (d.kind == DECIDE_STOP) {
-        struct journal_record r = about(&d.unit, JOURNAL_STOP);
+        struct sweep_record r = about(&d.unit, SWEEP_OP_STOP);
         return tell(w, &r, e);
     }
     if (d.kind == DECIDE_WAIT) {
@@ -255,7 +255,7 @@ static enum sweep_failure class_of(const struct err *e)
 static bool tell_outcome(struct work *w, const struct order *o, const struct sweep_result *res,
                          const struct err *why, double gpu_s, struct err *e)
 {
-    struct journal_record r = about(&o->unit, JOURNAL_REPORT);
+    struct sweep_record r = about(&o->unit, SWEEP_OP_REPORT);
 
     r.point = o->point;
     r.r = *res;
@@ -268,7 +268,7 @@ static bool tell_outcome(struct work *w, const struct order *o, const struct swe
         return tell(w, &r, e);
     }
     if (why->code == ERR_STOPPED) {
-        r = about(&o->unit, JOURNAL_RELEASE);
+        r = about(&o->unit, SWEEP_OP_RELEASE);
         r.r.gpu_s = gpu_s;
         return tell(w, &r, e);
     }
@@ -318,7 +318,7 @@ bool sweep_work(struct sweep *s, const struct sweep_runner *r, struct comm *c, s
 {
     struct work w = {.s = s, .r = r, .c = c};
 
-    sbuf_init(&w.seen, JOURNAL_LINE_MAX / 2);
+    sbuf_init(&w.seen, SWEEP_LINE_MAX / 2);
     arena_init(&w.arena, ARENA_BYTES);
     bool ok = comm_rank(c) != 0 || sweep_store_join(s->store, r->job, e);
     ok = comm_agree(c, ok, e) && loop(&w, e);

@@ -30,8 +30,9 @@ static void maybe_die(struct kit *k)
     if ((k->dice >> 33) % 1000 < k->die_in) kill(getpid(), SIGKILL);
 }
 
-static bool fake_trial(void *ctx, const struct sweep *s, const struct sweep_unit *u, const struct space_point *p,
-                       struct sweep_result *out, struct comm *c, struct err *e)
+static bool fake_trial(void *ctx, const struct sweep *s, const struct sweep_unit *u,
+                       const struct space_point *p, struct sweep_result *out, struct comm *c,
+                       struct err *e)
 {
     struct kit *k = ctx;
     const char *dir, *path;
@@ -105,8 +106,8 @@ pid_t kit_fork(struct kit *k, unsigned number)
     struct sweep s;
     struct comm *c;
     k->dice = number * 0x9e3779b97f4a7c15ULL + 1;
-    bool ok = sweep_open(&k->opts, str_of(k->config), &k->runner, true, &s, &e) && comm_open_self(&c, &e) &&
-              sweep_work(&s, &k->runner, c, &e);
+    bool ok = sweep_open(&k->opts, str_of(k->config), &k->runner, true, &s, &e) &&
+              comm_open_self(&c, &e) && sweep_work(&s, &k->runner, c, &e);
     if (!ok) fprintf(stderr, "worker %u: %s\n", number, e.text);
     _exit(ok ? 0 : 1);
 }

@@ -14,9 +14,10 @@ struct kit {
     struct sweep_opts opts;
     char config[8192];
     struct sweep_runner runner;
-    unsigned naps_us;  /* a trial takes this long */
-    unsigned die_in;   /* a trial is killed (-9) with this chance in 1000, before or after its checkpoint */
-    uint64_t dice;     /* state of that chance, by worker */
+    unsigned naps_us; /* a trial takes this long */
+    unsigned
+        die_in; /* a trial is killed (-9) with this chance in 1000, before or after its checkpoint */
+    uint64_t dice;            /* state of that chance, by worker */
     unsigned trials, resumed; /* done in this process; of them from a checkpoint */
 };
 /* Options of "sweep: {...}" with dir = testdir/name. */

@@ -46,7 +46,12 @@ static void test_promotion(void **state)
         {3, 2, {.1, .2}, 0, -1, "floor(2/3) = 0: nobody, not even the only good one"},
         {3, 3, {.3, .1, .2}, 0, 1, "floor(3/3) = 1: the best"},
         {3, 3, {.3, .1, .2}, 1 << 1, -1, "the best is promoted already"},
-        {3, 5, {.3, .1, .2, .05, .9}, 1 << 1, 3, "floor(5/3) = 1: a newer best takes the one place"},
+        {3,
+         5,
+         {.3, .1, .2, .05, .9},
+         1 << 1,
+         3,
+         "floor(5/3) = 1: a newer best takes the one place"},
         {3, 5, {.3, .1, .2, .05, .9}, 1 << 3, -1, "and is promoted"},
         {3, 6, {.3, .1, .2, .05, .9, .8}, 1 << 3, 1, "floor(6/3) = 2: the second best"},
         {3, 6, {.3, .1, .2, .05, .9, .8}, 1 << 1, 3, "the first, though the second went before"},
@@ -68,10 +73,12 @@ static void test_promotion(void **state)
     for (size_t t = 0; t < sizeof table / sizeof *table; t++) {
         struct rung_entry v[9];
         for (size_t i = 0; i < table[t].n; i++) /* in another order than the trials' */
-            v[table[t].n - 1 - i] = (struct rung_entry){i, table[t].value[i], table[t].promoted >> i & 1};
+            v[table[t].n - 1 - i] =
+                (struct rung_entry){i, table[t].value[i], table[t].promoted >> i & 1};
         size_t at = rungs_promote(v, table[t].n, table[t].eta);
         int got = at == SIZE_MAX ? -1 : (int)v[at].trial;
-        if (got != table[t].want) fail_msg("%s: trial %d, wanted %d", table[t].why, got, table[t].want);
+        if (got != table[t].want)
+            fail_msg("%s: trial %d, wanted %d", table[t].why, got, table[t].want);
     }
 }
 
@@ -112,7 +119,7 @@ static void test_median(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_resources), TEST(test_promotion), TEST(test_brackets),
-                                       TEST(test_median)};
+    const struct CMUnitTest tests[] = {TEST(test_resources), TEST(test_promotion),
+                                       TEST(test_brackets), TEST(test_median)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

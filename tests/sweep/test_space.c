@@ -11,21 +11,24 @@ static bool parse(const char *yaml, struct err *e)
     struct sweep_opts o;
     arena_free(&arena);
     arena_init(&arena, 16 << 20);
-    if (!opt_doc_parse(str_of(yaml), "dir/space.yaml", NULL, 0, NULL, &arena, &doc, e)) return false;
-    return opt_bind(&doc, "sweep", sweep_table, &o, e) && space_parse(o.params, NULL, &arena, &sp, e);
+    if (!opt_doc_parse(str_of(yaml), "dir/space.yaml", NULL, 0, NULL, &arena, &doc, e))
+        return false;
+    return opt_bind(&doc, "sweep", sweep_table, &o, e) &&
+           space_parse(o.params, NULL, &arena, &sp, e);
 }
 
-static const char all_kinds[] = "sweep:\n"
-                                "  params:\n"
-                                "    train.lr: {log_uniform: [1.0e-5, 1.0e-3]}\n"
-                                "    lora.rank: [4, 8, 16]\n"
-                                "    lora.dropout: {steps: [0.0, 0.2, 0.05]}\n"
-                                "    train.epochs: {integers: [1, 4]}\n"
-                                "    train.warmup: {uniform: [0.0, 0.1], points: 3}\n"
-                                "    train.seed: {log_integers: [1, 1000]}\n"
-                                "    shards.input: [[findings], [clinical, findings], [\"a b\"]]\n"
-                                "    lora.alpha: {choice: [8, 16], when: {lora.rank: [4, 8]}}\n"
-                                "    lora.targets: {choice: [all-linear, [q_proj]], when: {lora.alpha: 16}}\n";
+static const char all_kinds[] =
+    "sweep:\n"
+    "  params:\n"
+    "    train.lr: {log_uniform: [1.0e-5, 1.0e-3]}\n"
+    "    lora.rank: [4, 8, 16]\n"
+    "    lora.dropout: {steps: [0.0, 0.2, 0.05]}\n"
+    "    train.epochs: {integers: [1, 4]}\n"
+    "    train.warmup: {uniform: [0.0, 0.1], points: 3}\n"
+    "    train.seed: {log_integers: [1, 1000]}\n"
+    "    shards.input: [[findings], [clinical, findings], [\"a b\"]]\n"
+    "    lora.alpha: {choice: [8, 16], when: {lora.rank: [4, 8]}}\n"
+    "    lora.targets: {choice: [all-linear, [q_proj]], when: {lora.alpha: 16}}\n";
 
 static void test_random_points(void **state)
 {
@@ -92,9 +95,14 @@ static void test_texts_come_back(void **state)
     space_settle(&sp, &p);
     OK(space_sets(&sp, &p, &arena, &sets, &n, &e));
     assert_int_equal(n, 9);
-    static const char *const want[] = {"train.lr=0.0001",   "lora.rank=4",    "lora.dropout=0.15",
-                                       "train.epochs=2",    "train.warmup=0.05", "train.seed=10",
-                                       "shards.input=[clinical, findings]", "lora.alpha=16",
+    static const char *const want[] = {"train.lr=0.0001",
+                                       "lora.rank=4",
+                                       "lora.dropout=0.15",
+                                       "train.epochs=2",
+                                       "train.warmup=0.05",
+                                       "train.seed=10",
+                                       "shards.input=[clinical, findings]",
+                                       "lora.alpha=16",
                                        "lora.targets=[q_proj]"};
     for (size_t i = 0; i < n; i++)
         assert_string_equal(sets[i], want[i]);
@@ -109,7 +117,8 @@ static void test_grid(void **state)
     size_t n;
     (void)state;
 
-    OK(parse("sweep: {params: {a.x: [1, 2], a.y: {choice: [p, q, r], when: {a.x: [2]}}, a.z: {uniform: [0, 1], points: 3}}}",
+    OK(parse("sweep: {params: {a.x: [1, 2], a.y: {choice: [p, q, r], when: {a.x: [2]}}, a.z: "
+             "{uniform: [0, 1], points: 3}}}",
              &e));
     OK(space_grid(&sp, &arena, &g, &n, &e));
     assert_int_equal(n, 3 + 9);
@@ -117,11 +126,15 @@ static void test_grid(void **state)
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < i; k++)
             assert_false(space_equal(&sp, &g[i], &g[k]));
-    OK(parse("sweep: {params: {a.x: {log_uniform: [1.0e-4, 1.0e-2], points: 3}, a.n: {integers: [1, 3]}}}", &e));
+    OK(parse("sweep: {params: {a.x: {log_uniform: [1.0e-4, 1.0e-2], points: 3}, a.n: {integers: "
+             "[1, 3]}}}",
+             &e));
     OK(space_grid(&sp, &arena, &g, &n, &e));
     assert_int_equal(n, 9);
     assert_true(g[0].v[0] == 1e-4 && g[3].v[0] == 1e-3 && g[6].v[0] == 1e-2);
-    OK(parse("sweep: {params: {a.x: {integers: [1, 1000], points: 1000}, a.y: {integers: [1, 1000], points: 1000}}}", &e));
+    OK(parse("sweep: {params: {a.x: {integers: [1, 1000], points: 1000}, a.y: {integers: [1, "
+             "1000], points: 1000}}}",
+             &e));
     FAILS(space_grid(&sp, &arena, &g, &n, &e), ERR_LIMIT, "more than 100000 points");
     arena_free(&arena);
 }
@@ -161,7 +174,7 @@ static void test_bad_spaces(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_random_points), TEST(test_texts_come_back), TEST(test_grid),
-                                       TEST(test_bad_spaces)};
+    const struct CMUnitTest tests[] = {TEST(test_random_points), TEST(test_texts_come_back),
+                                       TEST(test_grid), TEST(test_bad_spaces)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

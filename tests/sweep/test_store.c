@@ -4,8 +4,9 @@
 
 #include "base/fs.h"
 
-static const char yaml[] = "sweep: {method: random, trials: 1000, params: {train.lr: {log_uniform: [1.0e-5, 1.0e-3]}, "
-                           "lora.rank: [4, 8]}}";
+static const char yaml[] =
+    "sweep: {method: random, trials: 1000, params: {train.lr: {log_uniform: [1.0e-5, 1.0e-3]}, "
+    "lora.rank: [4, 8]}}";
 
 static struct sweep_unit unit(uint64_t trial, uint32_t attempt)
 {
@@ -59,10 +60,11 @@ static void test_claims_are_won_once(void **state)
     kit_free(&k);
 }
 
-static void put(struct sweep *s, enum journal_op op, uint64_t trial, uint32_t attempt, double loss)
+static void put(struct sweep *s, enum sweep_op op, uint64_t trial, uint32_t attempt, double loss)
 {
     struct err e = {0};
-    struct journal_record r = {.op = op, .trial = trial, .attempt = attempt, .failure = SWEEP_NODE, .time = 5};
+    struct sweep_record r = {
+        .op = op, .trial = trial, .attempt = attempt, .failure = SWEEP_NODE, .time = 5};
     space_random(&s->space, s->o->seed, trial, &r.point);
     r.text = STR("a \"reason\"\nof two lines");
     r.r = (struct sweep_result){.value = {loss, NAN, NAN}, .total_steps = 10, .gpu_s = 1};
@@ -87,7 +89,9 @@ static unsigned done(const struct sweep *s)
 {
     unsigned n = 0;
     for (uint64_t k = 0; k < s->state.ntrials; k++)
-        if (sweep_state_unit(&s->state, k, 0) && sweep_state_unit(&s->state, k, 0)->step == SWEEP_DONE) n++;
+        if (sweep_state_unit(&s->state, k, 0) &&
+            sweep_state_unit(&s->state, k, 0)->step == SWEEP_DONE)
+            n++;
     return n;
 }
 
@@ -105,7 +109,7 @@ static void test_any_flipped_byte(void **state)
     kit_open(&k, &s);
     OK(sweep_store_join(s.store, NULL, &e));
     for (uint64_t t = 0; t < TRIALS; t++)
-        put(&s, JOURNAL_REPORT, t, 0, (double)t);
+        put(&s, SWEEP_OP_REPORT, t, 0, (double)t);
     char *path = strdup(log_path(&s)), *whole = testdir_read(path, &n);
     reopen(&k, &s);
     assert_int_equal(done(&s), TRIALS);
@@ -143,8 +147,8 @@ static void test_half_a_line(void **state)
     kit_make(&k, "sweep", yaml);
     kit_open(&k, &s);
     OK(sweep_store_join(s.store, NULL, &e));
-    put(&s, JOURNAL_REPORT, 0, 0, 1);
-    put(&s, JOURNAL_REPORT, 1, 0, 1);
+    put(&s, SWEEP_OP_REPORT, 0, 0, 1);
+    put(&s, SWEEP_OP_REPORT, 1, 0, 1);
     char *path = strdup(log_path(&s)), *whole = testdir_read(path, &n);
     sweep_close(&s);
     testdir_write(path, whole, n - 20);
@@ -170,15 +174,19 @@ static void test_order_does_not_matter(void **state)
     struct err e = {0};
     struct kit k;
     struct sweep s;
-    struct journal_record r[6] = {{.op = JOURNAL_START, .attempt = 0},  {.op = JOURNAL_FAIL, .attempt = 0, .failure = SWEEP_NODE},
-                                  {.op = JOURNAL_START, .attempt = 1},  {.op = JOURNAL_START, .attempt = 2},
-                                  {.op = JOURNAL_REPORT, .attempt = 2}, {.op = JOURNAL_REPORT, .attempt = 1}};
+    struct sweep_record r[6] = {{.op = SWEEP_OP_START, .attempt = 0},
+                                {.op = SWEEP_OP_FAIL, .attempt = 0, .failure = SWEEP_NODE},
+                                {.op = SWEEP_OP_START, .attempt = 1},
+                                {.op = SWEEP_OP_START, .attempt = 2},
+                                {.op = SWEEP_OP_REPORT, .attempt = 2},
+                                {.op = SWEEP_OP_REPORT, .attempt = 1}};
     (void)state;
 
     kit_make(&k, "sweep", yaml);
     kit_open(&k, &s);
     for (int i = 0; i < 6; i++) {
-        space_random(&s.space, (uint64_t)(r[i].op == JOURNAL_REPORT) + 8, r[i].attempt, &r[i].point);
+        space_random(&s.space, (uint64_t)(r[i].op == SWEEP_OP_REPORT) + 8, r[i].attempt,
+                     &r[i].point);
         r[i].r = (struct sweep_result){.value = {r[i].attempt, NAN, NAN}, .gpu_s = 1};
     }
     struct space_point want = r[0].point;
@@ -213,7 +221,8 @@ static void test_retries(void **state)
     static const struct {
         enum sweep_failure f;
         unsigned tries; /* 0: until it works */
-    } table[] = {{SWEEP_OOM, 1}, {SWEEP_DIVERGED, 1}, {SWEEP_CODE, 1}, {SWEEP_NODE, 4}, {SWEEP_LOST, 4}};
+    } table[] = {
+        {SWEEP_OOM, 1}, {SWEEP_DIVERGED, 1}, {SWEEP_CODE, 1}, {SWEEP_NODE, 4}, {SWEEP_LOST, 4}};
     struct err e = {0};
     struct kit k;
     struct sweep s;
@@ -223,19 +232,20 @@ static void test_retries(void **state)
     kit_open(&k, &s);
     for (size_t t = 0; t < 5; t++) {
         for (uint32_t a = 0; a < table[t].tries; a++) {
-            struct journal_record r = {.op = JOURNAL_START, .trial = t, .attempt = a};
+            struct sweep_record r = {.op = SWEEP_OP_START, .trial = t, .attempt = a};
             space_random(&s.space, 1, t, &r.point);
             OK(sweep_state_apply(&s.state, &r, "w", &e));
             assert_int_equal(sweep_state_unit(&s.state, t, 0)->step, SWEEP_RUNNING);
-            r.op = JOURNAL_FAIL;
+            r.op = SWEEP_OP_FAIL;
             r.failure = table[t].f;
             OK(sweep_state_apply(&s.state, &r, "w", &e));
             bool last = a + 1 == table[t].tries;
-            assert_int_equal(sweep_state_unit(&s.state, t, 0)->step, last ? SWEEP_FAILED : SWEEP_READY);
+            assert_int_equal(sweep_state_unit(&s.state, t, 0)->step,
+                             last ? SWEEP_FAILED : SWEEP_READY);
         }
     }
     for (uint32_t a = 0; a < 50; a++) { /* asked to stop: as often as it pleases the cluster */
-        struct journal_record r = {.op = JOURNAL_RELEASE, .trial = 7, .attempt = a};
+        struct sweep_record r = {.op = SWEEP_OP_RELEASE, .trial = 7, .attempt = a};
         OK(sweep_state_apply(&s.state, &r, "w", &e));
         assert_int_equal(sweep_state_unit(&s.state, 7, 0)->step, SWEEP_READY);
     }
@@ -281,7 +291,8 @@ static void test_gone(void **state)
     usleep(1000);
     int status;
     siginfo_t info;
-    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0); /* dead, not yet reaped */
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT),
+                     0); /* dead, not yet reaped */
     u.trial = 5;
     OK(sweep_store_gone(s.store, &u, NULL, 1e9, NULL, &gone, &e));
     assert_true(gone);
@@ -291,7 +302,8 @@ static void test_gone(void **state)
     assert_true(gone); /* its process is no more: no need to wait for the lease */
 
     /* A card from elsewhere: by the lease, its work's sign of life, and what the scheduler says. */
-    static const char card[] = "{\"worker\": \"w\", \"machine\": \"other\", \"pid\": 1, \"started\": 5, \"job\": \"12_3\"}";
+    static const char card[] = "{\"worker\": \"w\", \"machine\": \"other\", \"pid\": 1, "
+                               "\"started\": 5, \"job\": \"12_3\"}";
     char path[600], sign[600];
     snprintf(path, sizeof path, "%s/claim/0/6.0.0", s.o->dir);
     snprintf(sign, sizeof sign, "%s/status.json", s.o->dir);
@@ -325,15 +337,21 @@ static void test_same_sweep(void **state)
     kit_make(&a, "sweep", yaml);
     kit_open(&a, &s);
     sweep_close(&s);
-    kit_make(&b, "sweep", "sweep: {method: random, trials: 9, seed: 2, params: {train.lr: {log_uniform: [1.0e-5, 1.0e-3]}, lora.rank: [4, 16]}}");
+    kit_make(&b, "sweep",
+             "sweep: {method: random, trials: 9, seed: 2, params: {train.lr: {log_uniform: "
+             "[1.0e-5, 1.0e-3]}, lora.rank: [4, 16]}}");
     FAILS(sweep_open(&b.opts, str_of(b.config), &b.runner, true, &s, &e), ERR_CONFIG, "sweep.seed");
-    FAILS(sweep_open(&b.opts, str_of(b.config), &b.runner, true, &s, &e), ERR_CONFIG, "sweep.params");
+    FAILS(sweep_open(&b.opts, str_of(b.config), &b.runner, true, &s, &e), ERR_CONFIG,
+          "sweep.params");
     kit_free(&b);
-    kit_make(&b, "sweep", "sweep: {method: random, trials: 9, retries: 1, gpu_hours: 3, params: {train.lr: {log_uniform: [1.0e-5, 1.0e-3]}, lora.rank: [4, 8]}}");
+    kit_make(&b, "sweep",
+             "sweep: {method: random, trials: 9, retries: 1, gpu_hours: 3, params: {train.lr: "
+             "{log_uniform: [1.0e-5, 1.0e-3]}, lora.rank: [4, 8]}}");
     kit_open(&b, &s);
     sweep_close(&s);
     b.opts.dir = testdir_path("nothing");
-    FAILS(sweep_open(&b.opts, str_of(b.config), &b.runner, false, &s, &e), ERR_CONFIG, "no sweep was begun");
+    FAILS(sweep_open(&b.opts, str_of(b.config), &b.runner, false, &s, &e), ERR_CONFIG,
+          "no sweep was begun");
     kit_free(&b);
     kit_free(&a);
 }
@@ -395,8 +413,13 @@ static void test_faults(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        TEST(test_claims_are_won_once), TEST(test_any_flipped_byte), TEST(test_half_a_line),
-        TEST(test_order_does_not_matter), TEST(test_retries), TEST(test_gone), TEST(test_same_sweep), TEST(test_faults)};
+    const struct CMUnitTest tests[] = {TEST(test_claims_are_won_once),
+                                       TEST(test_any_flipped_byte),
+                                       TEST(test_half_a_line),
+                                       TEST(test_order_does_not_matter),
+                                       TEST(test_retries),
+                                       TEST(test_gone),
+                                       TEST(test_same_sweep),
+                                       TEST(test_faults)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

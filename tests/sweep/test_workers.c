@@ -4,7 +4,9 @@
 
 #include "base/fs.h"
 
-#define SPACE "params: {train.lr: {log_uniform: [1.0e-5, 1.0e-3]}, lora.rank: [4, 8, 16], lora.dropout: {steps: [0, 0.2, 0.05]}}"
+#define SPACE                                                                                      \
+    "params: {train.lr: {log_uniform: [1.0e-5, 1.0e-3]}, lora.rank: [4, 8, 16], lora.dropout: "    \
+    "{steps: [0, 0.2, 0.05]}}"
 
 struct sum {
     unsigned done, units, failed, begun;
@@ -56,7 +58,8 @@ static void check_path(const struct sweep *s, uint64_t trial, bool killed)
 static void test_same_for_any_number(void **state)
 {
     static const char *const yaml[] = {"sweep: {method: random, trials: 60, " SPACE "}",
-                                       "sweep: {method: grid, params: {a.x: {uniform: [0, 1]}, a.y: [1, 2, 3], a.z: {log_uniform: [1, 100], points: 4}}}"};
+                                       "sweep: {method: grid, params: {a.x: {uniform: [0, 1]}, "
+                                       "a.y: [1, 2, 3], a.z: {log_uniform: [1, 100], points: 4}}}"};
     (void)state;
     for (int m = 0; m < 2; m++) {
         struct sum want = {0};
@@ -96,7 +99,8 @@ static void check_asha(const struct sweep *s)
             if (u->step != SWEEP_DONE && u->step != SWEEP_FAILED) continue;
             bool on = u[1].n > 0;
             sent += on;
-            v[n++] = (struct rung_entry){k, u->step == SWEEP_DONE ? sweep_loss(s->o, &u->r) : NAN, on};
+            v[n++] =
+                (struct rung_entry){k, u->step == SWEEP_DONE ? sweep_loss(s->o, &u->r) : NAN, on};
         }
         assert_true(rungs_promote(v, n, s->rungs.eta) == SIZE_MAX);
         assert_true(sent >= n / s->rungs.eta);
@@ -135,7 +139,8 @@ static void test_asha_killed(void **state)
             assert_true(space_equal(&a.space, &a.state.trial[k].point, &b.state.trial[k].point));
             check_path(&b, k, true);
             for (uint32_t j = 0; j < 3; j++) { /* what both did came out the same */
-                const struct sweep_work_unit *x = sweep_state_unit(&a.state, k, j), *y = sweep_state_unit(&b.state, k, j);
+                const struct sweep_work_unit *x = sweep_state_unit(&a.state, k, j),
+                                             *y = sweep_state_unit(&b.state, k, j);
                 if (x->step == SWEEP_DONE && y->step == SWEEP_DONE)
                     assert_true(x->r.value[0] == y->r.value[0] && x->r.step == y->r.step);
             }
@@ -166,7 +171,8 @@ static void test_alone_killed_is_the_same(void **state)
     assert_true(killed > 0);
     for (uint64_t t = 0; t < 24; t++)
         for (uint32_t j = 0; j < 3; j++) {
-            const struct sweep_work_unit *x = sweep_state_unit(&s[0].state, t, j), *y = sweep_state_unit(&s[1].state, t, j);
+            const struct sweep_work_unit *x = sweep_state_unit(&s[0].state, t, j),
+                                         *y = sweep_state_unit(&s[1].state, t, j);
             assert_int_equal(x->step, y->step);
             if (x->step == SWEEP_DONE) assert_true(x->r.value[0] == y->r.value[0]);
         }
@@ -260,8 +266,9 @@ static void test_budgets(void **state)
     kit_free(&k);
 }
 
-static bool oom_trial(void *ctx, const struct sweep *s, const struct sweep_unit *u, const struct space_point *p,
-                      struct sweep_result *out, struct comm *c, struct err *e)
+static bool oom_trial(void *ctx, const struct sweep *s, const struct sweep_unit *u,
+                      const struct space_point *p, struct sweep_result *out, struct comm *c,
+                      struct err *e)
 {
     struct kit *k = ctx;
     (void)s, (void)p, (void)c;
@@ -288,7 +295,8 @@ static void test_failures(void **state)
     k.runner.trial = oom_trial;
     kit_open(&k, &s);
     kit_work(&k, &s);
-    static const enum sweep_step want[6] = {SWEEP_DONE, SWEEP_FAILED, SWEEP_FAILED, SWEEP_DONE, SWEEP_DONE, SWEEP_DONE};
+    static const enum sweep_step want[6] = {SWEEP_DONE, SWEEP_FAILED, SWEEP_FAILED,
+                                            SWEEP_DONE, SWEEP_DONE,   SWEEP_DONE};
     static const unsigned attempts[6] = {1, 1, 1, 3, 2, 1};
     for (uint64_t t = 0; t < 6; t++) {
         assert_int_equal(sweep_state_unit(&s.state, t, 0)->step, want[t]);
@@ -372,9 +380,14 @@ static void test_many_workers(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        TEST(test_same_for_any_number), TEST(test_asha_killed), TEST(test_alone_killed_is_the_same), TEST(test_methods),
-        TEST(test_replay_sees_a_forgery), TEST(test_budgets), TEST(test_failures), TEST(test_preparations),
-        TEST(test_many_workers)};
+    const struct CMUnitTest tests[] = {TEST(test_same_for_any_number),
+                                       TEST(test_asha_killed),
+                                       TEST(test_alone_killed_is_the_same),
+                                       TEST(test_methods),
+                                       TEST(test_replay_sees_a_forgery),
+                                       TEST(test_budgets),
+                                       TEST(test_failures),
+                                       TEST(test_preparations),
+                                       TEST(test_many_workers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-#include "sweep/journal.h"
+#include "sweep/sweep_journal.h"
 
 #include <math.h>
 
@@ -10,12 +10,11 @@ const char *const sweep_failure_names[SWEEP_FAILURES + 1] = {"out-of-memory", "d
                                                              "node",          "lost",     NULL};
 const char *const sweep_metric_names[SWEEP_METRICS + 1] = {"dev_loss", "dev_bits_per_byte",
                                                            "rougeL", NULL};
-static const char *const ops[JOURNAL_OPS + 1] = {"start",   "report", "fail",
-                                                 "release", "stop",   NULL};
+static const char *const ops[SWEEP_OPS + 1] = {"start", "report", "fail", "release", "stop", NULL};
 
-bool journal_has_point(const struct journal_record *r)
+bool sweep_journal_has_point(const struct sweep_record *r)
 {
-    return !r->prepare && (r->op == JOURNAL_START || r->op == JOURNAL_REPORT);
+    return !r->prepare && (r->op == SWEEP_OP_START || r->op == SWEEP_OP_REPORT);
 }
 
 /* ---- writing */
@@ -32,7 +31,7 @@ static bool put_point(const struct space *s, const struct space_point *p, struct
     struct sbuf text;
     bool first = true, ok = false;
 
-    sbuf_init(&text, JOURNAL_LINE_MAX);
+    sbuf_init(&text, SWEEP_LINE_MAX);
     if (!sbuf_put(b, STR(",\"params\":{"), e)) goto out;
     for (size_t d = 0; d < s->n; d++) {
         if (!(p->on >> d & 1)) continue;
@@ -59,45 +58,45 @@ static bool put_result(const struct sweep_result *r, struct sbuf *b, struct err 
                        (unsigned long long)r->tokens, (unsigned long long)r->memory_bytes);
 }
 
-static bool put_body(const struct space *s, const struct journal_record *r, struct sbuf *b,
+static bool put_body(const struct space *s, const struct sweep_record *r, struct sbuf *b,
                      struct err *e)
 {
     if (!sbuf_printf(b, e, "{\"op\":\"%s\",\"%s\":%llu,\"rung\":%u,\"attempt\":%u,\"time\":%lld",
                      ops[r->op], r->prepare ? "prepare" : "trial", (unsigned long long)r->trial,
                      r->rung, r->attempt, (long long)r->time))
         return false;
-    if (journal_has_point(r) && !put_point(s, &r->point, b, e)) return false;
+    if (sweep_journal_has_point(r) && !put_point(s, &r->point, b, e)) return false;
     if (r->seen.n > 0 &&
         (!sbuf_put(b, STR(",\"seen\":"), e) || !json_put_str(b, r->seen, false, e)))
         return false;
-    if (r->op == JOURNAL_REPORT && !put_result(&r->r, b, e)) return false;
-    if (r->op != JOURNAL_START && !put_number(b, "gpu_s", r->r.gpu_s, e)) return false;
-    if (r->op == JOURNAL_FAIL &&
+    if (r->op == SWEEP_OP_REPORT && !put_result(&r->r, b, e)) return false;
+    if (r->op != SWEEP_OP_START && !put_number(b, "gpu_s", r->r.gpu_s, e)) return false;
+    if (r->op == SWEEP_OP_FAIL &&
         (!sbuf_printf(b, e, ",\"class\":\"%s\",\"error\":", sweep_failure_names[r->failure]) ||
          !json_put_str(b, r->text, false, e)))
         return false;
     return sbuf_putc(b, '}', e);
 }
 
-bool journal_put(const struct space *s, const struct journal_record *r, struct sbuf *b,
-                 struct err *e)
+bool sweep_journal_put(const struct space *s, const struct sweep_record *r, struct sbuf *b,
+                       struct err *e)
 {
     size_t from = b->n;
 
     if (!put_body(s, r, b, e)) return false;
-    if (b->n - from > JOURNAL_LINE_MAX - CRC_DIGITS - 2)
+    if (b->n - from > SWEEP_LINE_MAX - CRC_DIGITS - 2)
         return err_set(e, ERR_LIMIT, "a journal record of %zu bytes", b->n - from);
     return sbuf_printf(b, e, "\t%08x\n", hash_crc32c(0, b->p + from, b->n - from));
 }
 
 /* ---- reading */
 
-bool journal_check(struct str line, struct str *json)
+bool sweep_journal_check(struct str line, struct str *json)
 {
     static const char digits[] = "0123456789abcdef";
     uint32_t want = 0;
 
-    if (line.n < CRC_DIGITS + 3 || line.n > JOURNAL_LINE_MAX) return false;
+    if (line.n < CRC_DIGITS + 3 || line.n > SWEEP_LINE_MAX) return false;
     size_t n = line.n - CRC_DIGITS - 1;
     if (line.p[n] != '\t') return false;
     for (size_t i = n + 1; i < line.n; i++) {
@@ -163,7 +162,7 @@ static void get_result(const json_t *j, struct sweep_result *r)
     r->gpu_s = gpu_s >= 0 ? gpu_s : 0;
 }
 
-static bool get_fail(const json_t *j, struct journal_record *out, struct err *e)
+static bool get_fail(const json_t *j, struct sweep_record *out, struct err *e)
 {
     struct str name;
 
@@ -175,13 +174,13 @@ static bool get_fail(const json_t *j, struct journal_record *out, struct err *e)
     return true;
 }
 
-static bool get_body(const struct space *s, const json_t *j, struct journal_record *out,
+static bool get_body(const struct space *s, const json_t *j, struct sweep_record *out,
                      struct err *e)
 {
     uint64_t rung, attempt, time;
     struct str op;
 
-    *out = (struct journal_record){.prepare = json_object_get(j, "prepare") != NULL};
+    *out = (struct sweep_record){.prepare = json_object_get(j, "prepare") != NULL};
     if (!json_get_str(j, "op", &op, e) ||
         !json_get_u64(j, out->prepare ? "prepare" : "trial", &out->trial, e) ||
         !json_get_u64(j, "rung", &rung, e) || !json_get_u64(j, "attempt", &attempt, e) ||
@@ -190,7 +189,7 @@ static bool get_body(const struct space *s, const json_t *j, struct journal_reco
     int k = word_in(ops, op);
     if (k < 0 || rung > 1000 || attempt > 100000 || out->trial > 10000000 || time > INT64_MAX)
         return err_set(e, ERR_FORMAT, "a record of no known kind");
-    out->op = (enum journal_op)k;
+    out->op = (enum sweep_op)k;
     out->rung = (uint32_t)rung;
     out->attempt = (uint32_t)attempt;
     out->time = (int64_t)time;
@@ -198,17 +197,17 @@ static bool get_body(const struct space *s, const json_t *j, struct journal_reco
     const json_t *seen = json_object_get(j, "seen");
     if (json_is_string(seen))
         out->seen = (struct str){json_string_value(seen), json_string_length(seen)};
-    if (out->op == JOURNAL_FAIL) return get_fail(j, out, e);
-    return !journal_has_point(out) || get_point(s, j, &out->point, e);
+    if (out->op == SWEEP_OP_FAIL) return get_fail(j, out, e);
+    return !sweep_journal_has_point(out) || get_point(s, j, &out->point, e);
 }
 
-bool journal_get(const struct space *s, struct str line, struct journal_record *out, json_t **keep,
-                 struct err *e)
+bool sweep_journal_get(const struct space *s, struct str line, struct sweep_record *out,
+                       json_t **keep, struct err *e)
 {
     struct str json;
 
     *keep = NULL;
-    if (!journal_check(line, &json))
+    if (!sweep_journal_check(line, &json))
         return err_set(e, ERR_FORMAT, "the checksum of a record does not hold");
     if (!json_parse(json, "a journal record", keep, e)) return false;
     if (get_body(s, *keep, out, e)) return true;

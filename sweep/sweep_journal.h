@@ -1,9 +1,9 @@
 /*
- * sweep/journal - one record of a sweep, as a line of JSON with a checksum.
+ * sweep/sweep_journal - one record of a sweep, as a line of JSON with a checksum.
  *
  *     {"op":"report","trial":12,"rung":1,"attempt":0,...}<TAB>1f2e3d4c<LF>
  *
- *     start    a worker has begun (trial, rung, attempt): the trial's values, and for TPE what it saw
+ *     start    (trial, rung, attempt) was begun: its values, and for TPE what it saw
  *     report   it has trained to the rung: scores, steps, seconds
  *     fail     it could not: the class of the failure
  *     release  it was asked to stop; its checkpoint stands
@@ -16,15 +16,15 @@
 #include "base/json.h"
 #include "sweep/space.h"
 
-enum { JOURNAL_LINE_MAX = 1 << 16 };
+enum { SWEEP_LINE_MAX = 1 << 16 };
 
-enum journal_op {
-    JOURNAL_START,
-    JOURNAL_REPORT,
-    JOURNAL_FAIL,
-    JOURNAL_RELEASE,
-    JOURNAL_STOP,
-    JOURNAL_OPS
+enum sweep_op {
+    SWEEP_OP_START,
+    SWEEP_OP_REPORT,
+    SWEEP_OP_FAIL,
+    SWEEP_OP_RELEASE,
+    SWEEP_OP_STOP,
+    SWEEP_OPS
 };
 enum sweep_failure {
     SWEEP_OOM,      /* memory: the same values would fail again */
@@ -47,8 +47,8 @@ struct sweep_result {
     uint64_t memory_bytes;      /* planned on the device */
     double gpu_s;               /* wall seconds x devices, all of this attempt */
 };
-struct journal_record {
-    enum journal_op op;
+struct sweep_record {
+    enum sweep_op op;
     bool prepare; /* trial is the number of a preparation */
     uint64_t trial;
     uint32_t rung, attempt;
@@ -60,12 +60,12 @@ struct journal_record {
     struct str text; /* fail: the error; borrowed */
 };
 
-bool journal_has_point(const struct journal_record *r);
+bool sweep_journal_has_point(const struct sweep_record *r);
 /* Append the line with its newline. */
-MUST_CHECK bool journal_put(const struct space *s, const struct journal_record *r, struct sbuf *b,
-                            struct err *e);
+MUST_CHECK bool sweep_journal_put(const struct space *s, const struct sweep_record *r,
+                                  struct sbuf *b, struct err *e);
 /* line without its newline. *keep owns what the record borrows: json_decref it. */
-MUST_CHECK bool journal_get(const struct space *s, struct str line, struct journal_record *out,
-                            json_t **keep, struct err *e);
+MUST_CHECK bool sweep_journal_get(const struct space *s, struct str line, struct sweep_record *out,
+                                  json_t **keep, struct err *e);
 /* Does the checksum hold? *json is the part before it. */
-bool journal_check(struct str line, struct str *json);
+bool sweep_journal_check(struct str line, struct str *json);
