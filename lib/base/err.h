@@ -15,14 +15,14 @@
 
 enum err_code {
     ERR_NONE,
-    ERR_IO,      /* the file system or a pipe said no */
-    ERR_FORMAT,  /* input is not what its format promises */
-    ERR_LIMIT,   /* a stated limit was passed */
-    ERR_NOMEM,   /* allocation failed */
-    ERR_CONFIG,  /* options, configuration: exit code 2 */
-    ERR_LIB,     /* a library or device failed */
+    ERR_IO,       /* the file system or a pipe said no */
+    ERR_FORMAT,   /* input is not what its format promises */
+    ERR_LIMIT,    /* a stated limit was passed */
+    ERR_NOMEM,    /* allocation failed */
+    ERR_CONFIG,   /* options, configuration: exit code 2 */
+    ERR_LIB,      /* a library or device failed */
     ERR_DIVERGED, /* training left the finite numbers */
-    ERR_STOPPED, /* asked to stop; state is saved: exit code 75 */
+    ERR_STOPPED,  /* asked to stop; state is saved: exit code 75 */
 };
 
 struct err {
