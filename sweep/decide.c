@@ -174,51 +174,52 @@ static bool promote(struct sweep *s, struct decision *out, bool *found, struct e
     return true;
 }
 
-/* Does the median rule end trial k at rung j? */
-static bool median_stops(struct sweep *s, uint64_t trial, uint32_t j, bool *stop, struct err *e)
+bool decide_stops(struct sweep *s, const struct sweep_unit *u, bool *stop, struct err *e)
 {
     struct sweep_state *st = &s->state;
     double best = (double)NAN;
     size_t n = 0;
 
-    for (uint32_t i = 0; i <= j; i++) {
-        double v = value_at(s, &st->trial[trial].u[i]);
+    *stop = false;
+    if (s->o->method != SWEEP_MEDIAN || u->prepare || u->rung == 0) return true;
+    if (st->trial[u->trial].u[u->rung].n > 0) return true; /* begun before: it was let go on */
+    for (uint32_t i = 0; i < u->rung; i++) {
+        double v = value_at(s, &st->trial[u->trial].u[i]);
         if (!(v >= best)) best = v;
     }
     for (uint64_t k = 0; k < st->ntrials; k++) {
-        if (k == trial || !st->trial[k].u || st->trial[k].u[j].step != SWEEP_DONE) continue;
+        const struct sweep_work_unit *at = sweep_state_unit(st, k, u->rung - 1);
+        if (k == u->trial || !at || at->step != SWEEP_DONE) continue;
         if (!mem_grow((void **)&st->values, &st->cap_values, n + 1, sizeof *st->values, e))
             return false;
-        st->values[n++] = value_at(s, &st->trial[k].u[j]);
+        st->values[n++] = value_at(s, at);
     }
     *stop = rungs_median_stop(best, st->values, n, s->o->startup);
     return true;
 }
 
-static bool go_on(struct sweep *s, struct decision *out, bool *found, struct err *e)
+/* Median rule: any trial with a next rung. */
+static bool go_on(struct sweep *s, struct decision *out)
 {
-    bool stop;
-
-    *found = false;
     for (uint64_t k = 0; k < s->state.ntrials; k++) {
         const struct sweep_trial *t = &s->state.trial[k];
         for (uint32_t j = 0; t->u && !t->stopped && j + 1 < s->rungs.n; j++) {
             if (t->u[j].step != SWEEP_DONE || t->u[j + 1].n > 0 || passed(s, &t->u[j + 1]))
                 continue;
-            if (!median_stops(s, k, j, &stop, e)) return false;
-            choose(out, stop ? DECIDE_STOP : DECIDE_DO, k, stop ? j : j + 1, NULL);
-            *found = true;
+            choose(out, DECIDE_DO, k, j + 1, NULL);
             return true;
         }
     }
-    return true;
+    return false;
 }
 
 static bool next_rung(struct sweep *s, struct decision *out, bool *found, struct err *e)
 {
     *found = false;
     if (s->rungs.n < 2) return true;
-    return s->o->method == SWEEP_MEDIAN ? go_on(s, out, found, e) : promote(s, out, found, e);
+    if (s->o->method != SWEEP_MEDIAN) return promote(s, out, found, e);
+    *found = go_on(s, out);
+    return true;
 }
 
 /* ---- 4. a new trial */
@@ -251,7 +252,6 @@ bool decide_next(struct sweep *s, bool check, struct decision *out, struct err *
     if (of_step(s, SWEEP_READY, DECIDE_DO, out)) return true;
     if (check && of_step(s, SWEEP_RUNNING, DECIDE_CHECK, out)) return true;
     if (!next_rung(s, out, &found, e)) return false;
-    if (found && out->kind == DECIDE_STOP) return true;
     if (found && affords(s, out->unit.trial, out->unit.rung)) return true;
     bool broke = found; /* what is most worth doing cannot be paid: the rest neither */
     if (!broke && new_trial(s, out)) {

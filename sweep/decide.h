@@ -5,7 +5,7 @@
  *     1. preparations, and nothing else before all of them are done
  *     2. what was left half done (released, or failed in a way that may pass)
  *     3. the next rung of a trial: highest rung first (ASHA, Hyperband), or of any trial that the
- *        median rule lets go on
+ *        median rule has not stopped
  *     4. a new trial
  *     5. what is running, in case its worker is gone
  *
@@ -21,7 +21,6 @@
 enum decide_kind {
     DECIDE_DO,    /* claim the unit */
     DECIDE_CHECK, /* it is running: is its worker gone? Then claim it */
-    DECIDE_STOP,  /* the median rule ends the trial at this rung */
     DECIDE_WAIT,  /* others must finish first */
     DECIDE_END    /* nothing is left to do */
 };
@@ -36,6 +35,10 @@ void decide_turn(struct sweep *s);
 /* check: look at 5 right after 2. */
 MUST_CHECK bool decide_next(struct sweep *s, bool check, struct decision *out, struct err *e);
 void decide_pass(struct sweep *s, const struct decision *d);
+/* Does the median rule end the trial instead of this rung, which is claimed but not begun? Asked by
+ * the one who holds the claim, so that nobody decides otherwise at the same time. */
+MUST_CHECK bool decide_stops(struct sweep *s, const struct sweep_unit *u, bool *stop,
+                             struct err *e);
 /* First rung of a trial. */
 uint32_t decide_first_rung(const struct sweep *s, uint64_t trial);
 /* Share of a whole run between the rung before (or the start) and this one. */

@@ -134,6 +134,13 @@ static bool still_wanted(struct work *w, const struct decision *d, bool *wanted,
     }
     if (now && u->attempt > 0 && sweep_state_given_up(&w->s->state, now, u->attempt))
         return tell_failure(w, u, SWEEP_LOST, "its workers were lost too often", 0, e);
+    bool stop;
+    if (!decide_stops(w->s, u, &stop, e)) return false;
+    if (stop) {
+        struct sweep_record r = about(u, SWEEP_OP_STOP);
+        r.rung--; /* the last it trained to */
+        return tell(w, &r, e);
+    }
     *wanted = true;
     return true;
 }
@@ -199,10 +206,6 @@ static bool consider(struct work *w, struct order *o, bool *have, bool *waited, 
         *o = (struct order){.kind = ORDER_END};
         *have = true;
         return true;
-    }
-    if (d.kind == DECIDE_STOP) {
-        struct sweep_record r = about(&d.unit, SWEEP_OP_STOP);
-        return tell(w, &r, e);
     }
     if (d.kind == DECIDE_WAIT) {
         *waited = true;
