@@ -31,6 +31,9 @@ bool cmd_ingest(struct cmd_call *call)
               c.corpus.dir, (unsigned long long)s.reports, (unsigned long long)s.blocks,
               (unsigned long long)s.blocks_made, (double)s.text_bytes / 1e6, s.seconds);
     cmd_print(call, "  usable pairs %llu\n", (unsigned long long)s.pairs);
+    if (s.near_seconds > 0)
+        cmd_print(call, "  near-duplicates %llu, in %.1f s of these\n",
+                  (unsigned long long)s.flags[8], s.near_seconds);
     print_counts(call, "split", record_split_names, s.split, SPLIT_COUNT);
     print_counts(call, "modality", record_modality_names, s.modality, MOD_COUNT);
     if (total(s.rejected, REJECT_COUNT))

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "ingest/block_impl.h"
 
-#define LATE_FLAGS (RECORD_DUPLICATE | RECORD_SUPERSEDED)
+#define LATE_FLAGS (RECORD_DUPLICATE | RECORD_SUPERSEDED | RECORD_NEAR_DUPLICATE)
 
 void block_work_free(struct block_work *w)
 {
@@ -54,24 +54,29 @@ static void block_name(const struct source_file *f, size_t file, uint64_t block,
 }
 
 /* ---- facts */
-static uint64_t status_rank(uint8_t status)
+/* An addendum that is not the whole report again does not stand in its place. */
+static uint64_t status_rank(const struct record *r)
 {
     static const uint64_t rank[STATUS_COUNT] = {
         [STATUS_PRELIMINARY] = 0, [STATUS_UNKNOWN] = 1,   [STATUS_FINAL] = 1,
-        [STATUS_ADDENDUM] = 2,    [STATUS_CORRECTED] = 2, [STATUS_CANCELLED] = 3,
+        [STATUS_ADDENDUM] = 2,    [STATUS_CORRECTED] = 2, [STATUS_CANCELLED] = BLOCK_VOID,
     };
-    return rank[status];
+    const uint32_t part = RECORD_NO_FINDINGS | RECORD_NO_IMPRESSION;
+
+    if (r->status == STATUS_ADDENDUM && r->flags & part) return 0;
+    return rank[r->status];
 }
 
 static struct block_key key_of(const struct source *s, const struct record *r)
 {
     const uint32_t none = RECORD_NO_FINDINGS | RECORD_NO_IMPRESSION;
-    struct block_key k = {.status = status_rank(r->status)};
+    struct block_key k = {.status = status_rank(r), .time = r->time};
 
     if ((r->flags & none) != none) k.norm = r->hash_norm;
     if (r->study.n > 0) {
         k.study = hash_xxh128(r->study.p, r->study.n);
-        k.study.lo ^= hash_xxh64(&s->index, sizeof s->index, 1);
+        k.study.lo ^= s->o->site ? hash_xxh64(s->o->site, strlen(s->o->site), 2)
+                                 : hash_xxh64(&s->index, sizeof s->index, 1);
     }
     return k;
 }

@@ -30,9 +30,11 @@ struct block_fact {
 /* What tells duplicates and superseded reports, one a record, in corpus order. */
 struct block_key {
     struct hash128 norm;  /* 0, 0: has neither findings nor impression */
-    struct hash128 study; /* of source and study id; 0, 0: unknown */
+    struct hash128 study; /* of source or site and study id; 0, 0: unknown */
     uint64_t status;      /* higher supersedes lower */
+    uint64_t time;        /* of two with one status the later supersedes; 0: unknown */
 };
+enum { BLOCK_VOID = 3 }; /* status of a withdrawn report: it supersedes all, itself too */
 struct block_list {
     struct block_fact *facts;
     size_t n, cap;
@@ -64,7 +66,7 @@ void block_count(const struct record_reader *r, struct block_fact *f);
  * (NULL: as they are), without the records marked in drop (NULL: none), which count as ignored. */
 MUST_CHECK bool block_copy(const struct record_reader *r, const char *path, const uint32_t *flags,
                            const uint8_t *drop, struct err *e);
-/* Give the block's records these bits (flags[records], of RECORD_DUPLICATE and RECORD_SUPERSEDED);
- * written again if they differ. The fact is brought up to date. */
+/* Give the block's records these bits (flags[records], of RECORD_DUPLICATE, _SUPERSEDED and
+ * _NEAR_DUPLICATE); written again if they differ. The fact is brought up to date. */
 MUST_CHECK bool block_set_flags(const struct source *s, struct block_fact *fact,
                                 const uint32_t *flags, struct err *e);

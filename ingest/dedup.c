@@ -47,6 +47,13 @@ static uint64_t *norm_slot(const struct index *x, const struct block_key *all, s
     return &x->slot[at];
 }
 
+/* Does the earlier record stand against the later one? */
+static bool counts_more(const struct block_key *earlier, const struct block_key *later)
+{
+    if (earlier->status != later->status) return earlier->status > later->status;
+    return earlier->time && later->time && earlier->time > later->time;
+}
+
 static void mark_superseded(const struct index *x, const struct block_key *all, size_t n,
                             uint8_t *superseded)
 {
@@ -55,7 +62,8 @@ static void mark_superseded(const struct index *x, const struct block_key *all, 
         if (is_none(all[i].study)) continue;
         slot = study_slot(x, all, all[i].study);
         other = *slot;
-        if (other && all[other - 1].status > all[i].status) {
+        if (all[i].status == BLOCK_VOID) superseded[i] = 1;
+        if (other && counts_more(&all[other - 1], &all[i])) {
             superseded[i] = 1;
             continue;
         }

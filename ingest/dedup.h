@@ -1,10 +1,12 @@
 /*
  * ingest/dedup - which records repeat an earlier one, and which a later one supersedes.
  *
- * Needs all keys of the corpus in its order: 40 bytes a record on every rank while it runs. Of the
- * reports of one study in one source the most final and then the latest counts, the others are
- * superseded. Of records with the same normalised findings and impression the first that is not
- * superseded counts, the others are duplicates.
+ * Needs all keys of the corpus in its order: 48 bytes a record on every rank while it runs. Of the
+ * reports of one study in one source (or in all sources of one site) the most final counts, then
+ * the one with the latest time, then the last; the others are superseded. A withdrawn report
+ * supersedes them all, and itself. An addendum of which findings or impression are missing counts
+ * like a preliminary report: it is not the report. Of records with the same normalised findings and
+ * impression the first that is not superseded counts, the others are duplicates.
  */
 #pragma once
 #include "comm/comm.h"

@@ -12,6 +12,7 @@
 #include "ingest/block.h"
 #include "ingest/dedup.h"
 #include "ingest/manifest.h"
+#include "ingest/near.h"
 #include "ingest/trial.h"
 
 /* A unit of work: one block of a zip, or one whole stream. */
@@ -32,6 +33,8 @@ struct run {
     struct block_work work;
     struct block_fact *facts; /* of all ranks, in corpus order */
     size_t nfacts;
+    struct near_pairs near;
+    double near_s;
     uint64_t total; /* reports that the sources have; only counted for a trial */
 };
 
@@ -107,6 +110,18 @@ static bool make_blocks(struct run *r, struct err *e)
     return ok;
 }
 
+/* Collective. */
+static bool find_near(struct run *r, uint32_t *flags, struct err *e)
+{
+    double start = clock_mono_s();
+
+    if (r->o->near_duplicates <= 0) return true;
+    if (!near_find(r->c, &r->set, &r->work.list, r->o->near_duplicates, flags, &r->near, e))
+        return false;
+    r->near_s = clock_mono_s() - start;
+    return true;
+}
+
 /* Duplicates and superseded reports, now that all keys are known. Collective. */
 static bool finish_blocks(struct run *r, struct err *e)
 {
@@ -115,6 +130,10 @@ static bool finish_blocks(struct run *r, struct err *e)
     bool ok = true;
 
     if (!dedup_flags(r->c, &r->work.list, &flags, e)) return false;
+    if (!find_near(r, flags, e)) {
+        mem_free(flags);
+        return false;
+    }
     for (size_t i = 0; ok && i < r->work.list.n; i++) {
         struct block_fact *f = &r->work.list.facts[i];
         ok = block_set_flags(&r->set.v[f->source], f, flags + at, e);
@@ -258,7 +277,8 @@ static bool build(struct run *r, struct err *e)
     if (!gather(r, e)) return false;
     if (!check_bad(r, e)) return false; /* the same on every rank */
     if (first)
-        ok = manifest_write(&r->set, r->facts, r->nfacts, e) &&
+        ok = near_write(&r->set, r->facts, r->nfacts, &r->near, e) &&
+             manifest_write(&r->set, r->facts, r->nfacts, e) &&
              manifest_sweep(&r->set, r->facts, r->nfacts, e);
     return comm_agree(r->c, ok, e);
 }
@@ -292,12 +312,14 @@ bool ingest_run(const struct ingest_opts *o, struct comm *c, struct ingest_summa
         sum_up(&r, out);
         out->total = r.o->limit ? r.total : out->reports;
         out->seconds = clock_mono_s() - start;
+        out->near_seconds = r.near_s;
         log_info("ingest", "reports=%llu pairs=%llu blocks=%llu made=%llu seconds=%.2f",
                  (unsigned long long)out->reports, (unsigned long long)out->pairs,
                  (unsigned long long)out->blocks, (unsigned long long)out->blocks_made,
                  out->seconds);
     }
     mem_free(r.facts);
+    mem_free(r.near.v);
     block_work_free(&r.work);
     mem_free(r.tasks.v);
     mem_free(r.tasks.cost);

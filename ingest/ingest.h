@@ -92,6 +92,7 @@ struct ingest_source_opts {
     int unlisted;
     int sections;             /* enum record_mode */
     const char *custom_rules; /* mitlcp: the per-study overrides */
+    const char *site;         /* sources of one site share accession numbers; NULL: each its own */
     const char *modality;     /* of every report of the source; a column or the text go first */
     struct ingest_columns columns;
     struct ingest_headers headers;
@@ -101,6 +102,7 @@ struct ingest_opts {
     int ids;
     uint64_t limit;
     const char *modality_map; /* CSV: code, modality; wins over the rules */
+    double near_duplicates;   /* least similarity; 0: not looked for */
     double max_bad;
     uint64_t max_entry, max_total, max_entries;
     uint32_t max_ratio;
@@ -122,6 +124,7 @@ struct ingest_summary {
     uint64_t text_bytes, source_bytes;
     uint64_t blocks, blocks_made; /* made: not found whole from an earlier run */
     double seconds;
+    double near_seconds; /* of them for near-duplicates */
 };
 /* Collective; every rank gets the summary. ERR_STOPPED after stop_request: finished blocks stay. */
 MUST_CHECK bool ingest_run(const struct ingest_opts *o, struct comm *c, struct ingest_summary *out,

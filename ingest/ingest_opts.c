@@ -75,6 +75,9 @@ static const struct opt source_table[] = {
     OPT_ENUM(S, sections, "own", record_mode_names,
              "own: radmill's section finder; mediqa, mitlcp: exactly as the published scripts"),
     OPT_PATH(S, custom_rules, NULL, "mitlcp: CSV of per-study overrides"),
+    OPT_STRING(S, site, NULL,
+               "sources of one site share accession numbers: a report in a later dump supersedes "
+               "that of an earlier one"),
     OPT_STRING(S, modality, NULL, "modality of reports that do not tell; mimic-cxr: CR"),
     OPT_MAP(S, columns, struct ingest_columns, column_table,
             "columns of a table, or keys of JSON lines (a.b.c), by what they hold"),
@@ -90,6 +93,9 @@ const struct opt ingest_table[] = {
     OPT_ENUM(S, ids, "keep", id_names, "raw ids in the record blocks"),
     OPT_U64(S, limit, 0, 0, 1e15, "a trial on about this many reports, whole patients; 0: all"),
     OPT_PATH(S, modality_map, NULL, "CSV of the site's procedure codes: code, modality"),
+    OPT_F64(S, near_duplicates, 0, 0.0, 1.0,
+            "mark reports at least so similar to an earlier one, such as 0.8 (a pass of its own); "
+            "0: only the same ones"),
     OPT_F64(S, max_bad, 0.001, 0.0, 1.0, "share of unreadable reports that a source may have"),
     OPT_U64(S, max_entry, 1048576, 1, 67108864, "bytes of one report"),
     OPT_U64(S, max_total, 1099511627776, 1, 1e18, "bytes that one file may unpack to"),

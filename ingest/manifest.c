@@ -49,9 +49,9 @@ static bool put_counts(json_t *obj, const char *key, const char *const *names, c
     return put(obj, key, map, e);
 }
 
-static const char *const flag_names[] = {"no-findings", "no-impression", "repaired-utf8",
-                                         "truncated",   "duplicate",     "superseded",
-                                         "split-weak",  "guessed",       NULL};
+static const char *const flag_names[] = {
+    "no-findings", "no-impression", "repaired-utf8", "truncated",      "duplicate",
+    "superseded",  "split-weak",    "guessed",       "near-duplicate", NULL};
 
 /* ---- sources */
 static void add_fact(struct block_fact *sum, const struct block_fact *f)

@@ -112,10 +112,11 @@ enum record_flag {
     RECORD_NO_IMPRESSION = 1u << 1,
     RECORD_REPAIRED_UTF8 = 1u << 2,
     RECORD_TRUNCATED = 1u << 3,
-    RECORD_DUPLICATE = 1u << 4,  /* same normalised text as an earlier record of the corpus */
-    RECORD_SUPERSEDED = 1u << 5, /* a later or more final report of the same study is there */
-    RECORD_SPLIT_WEAK = 1u << 6, /* split by study, no patient id */
-    RECORD_GUESSED = 1u << 7,    /* no header parts findings and impression, only their place */
+    RECORD_DUPLICATE = 1u << 4,      /* same normalised text as an earlier record of the corpus */
+    RECORD_SUPERSEDED = 1u << 5,     /* a later or more final report of the same study is there */
+    RECORD_SPLIT_WEAK = 1u << 6,     /* split by study, no patient id */
+    RECORD_GUESSED = 1u << 7,        /* no header parts findings and impression, only their place */
+    RECORD_NEAR_DUPLICATE = 1u << 8, /* nearly the text of an earlier record (ingest/near) */
 };
 enum { RECORD_FLAGS = 12 }; /* bits that are counted */
 

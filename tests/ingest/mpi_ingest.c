@@ -95,6 +95,7 @@ static bool make(struct comm *c, const char *corpus, struct ingest_summary *sum)
     arena_init(&a, 1 << 20);
     REQUIRE(opt_defaults(ingest_table, &a, &o, &e));
     o.dir = corpus;
+    o.near_duplicates = 0.6;
     o.sources = (struct opt_list){sources, 2};
     ok = ingest_run(&o, c, sum, &e);
     arena_free(&a);

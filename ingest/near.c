@@ -1,0 +1,328 @@
+#include "ingest/near.h"
+
+#include <ctype.h>
+#include <limits.h>
+#include <stdio.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+
+enum {
+    MINIMA = 64,
+    BANDS = 16,
+    ROWS = MINIMA / BANDS,
+    SHINGLE = 3,
+    MAX_CHAIN = 64,
+    LATE_OUT = RECORD_DUPLICATE | RECORD_SUPERSEDED,
+};
+
+struct signature {
+    uint16_t min[MINIMA];
+    uint64_t used; /* takes part */
+};
+
+/* ---- signatures */
+static uint64_t mix(uint64_t x)
+{
+    x ^= x >> 30;
+    x *= UINT64_C(0xbf58476d1ce4e5b9);
+    x ^= x >> 27;
+    x *= UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+static bool is_word(char c)
+{
+    return (uint8_t)c >= 0x80 || isalnum((unsigned char)c);
+}
+
+/* Hash of the next word at or after *at; 0: there is none. */
+static uint64_t next_word(struct str s, size_t *at)
+{
+    uint64_t h = 14695981039346656037u;
+    size_t i = *at, begin;
+
+    while (i < s.n && !is_word(s.p[i]))
+        i++;
+    for (begin = i; i < s.n && is_word(s.p[i]); i++) {
+        char c = isdigit((unsigned char)s.p[i]) ? '0' : (char)tolower((unsigned char)s.p[i]);
+        h = (h ^ (uint8_t)c) * 1099511628211u; /* FNV-1a */
+    }
+    *at = i;
+    return i > begin ? h | 1 : 0;
+}
+
+struct minima {
+    uint32_t min[MINIMA];
+    uint32_t a[MINIMA], b[MINIMA];
+};
+
+static void minima_init(struct minima *m)
+{
+    for (uint32_t i = 0; i < MINIMA; i++) {
+        m->a[i] = (uint32_t)mix(2 * i + 1) | 1;
+        m->b[i] = (uint32_t)mix(2 * i + 2);
+    }
+}
+
+static void put_shingle(struct minima *m, uint64_t h)
+{
+    uint32_t x = (uint32_t)mix(h);
+
+    for (size_t i = 0; i < MINIMA; i++) {
+        uint32_t v = x * m->a[i] + m->b[i];
+        m->min[i] = v < m->min[i] ? v : m->min[i];
+    }
+}
+
+static size_t put_text(struct minima *m, struct str text, uint64_t seed)
+{
+    uint64_t run = seed, before[SHINGLE - 1] = {0}, word;
+    size_t n = 0;
+
+    for (size_t at = 0; (word = next_word(text, &at)); n++) {
+        run = mix(before[0] + 3 * before[1] + 7 * word + seed);
+        before[0] = before[1];
+        before[1] = word;
+        if (n + 1 >= SHINGLE) put_shingle(m, run);
+    }
+    if (n > 0 && n < SHINGLE) put_shingle(m, run);
+    return n;
+}
+
+static struct str section_text(const struct record *r, enum record_section s)
+{
+    return str_sub(r->text, r->section[s].offset, r->section[s].offset + r->section[s].length);
+}
+
+static void sign(struct minima *m, const struct record *r, struct signature *out)
+{
+    size_t words;
+
+    memset(m->min, 0xff, sizeof m->min);
+    words = put_text(m, section_text(r, SEC_FINDINGS), 1);
+    words += put_text(m, section_text(r, SEC_IMPRESSION), 2);
+    for (size_t i = 0; i < MINIMA; i++)
+        out->min[i] = (uint16_t)m->min[i];
+    out->used = words > 0;
+}
+
+/* Signatures of this rank's records, in order. */
+static bool sign_all(const struct source_set *set, const struct block_list *l,
+                     const uint32_t *flags, struct signature *out, struct err *e)
+{
+    struct minima m;
+    char path[PATH_MAX];
+
+    minima_init(&m);
+    for (size_t i = 0; i < l->n; i++) {
+        const struct block_fact *f = &l->facts[i];
+        struct record_reader *reader;
+        struct record r;
+        (void)snprintf(path, sizeof path, "%s/%s", set->v[f->source].dir, f->name);
+        if (!record_reader_open(path, &reader, e)) return false;
+        for (size_t k = 0; k < record_reader_count(reader); k++, out++, flags++) {
+            record_reader_get(reader, k, &r);
+            if (!(*flags & LATE_OUT)) sign(&m, &r, out);
+        }
+        record_reader_close(reader);
+    }
+    return true;
+}
+
+/* ---- groups */
+/* Chains of heads by band: slot holds a place in the pool + 1. */
+struct link {
+    uint64_t head, next;
+};
+struct bands {
+    uint64_t *slot;
+    size_t mask;
+    struct link *pool;
+    size_t n, cap;
+};
+
+static uint64_t band_hash(const struct signature *s, size_t band)
+{
+    uint64_t h = 0;
+
+    memcpy(&h, &s->min[band * ROWS], ROWS * sizeof s->min[0]);
+    return mix(h + band * UINT64_C(0x9e3779b97f4a7c15));
+}
+
+static double similarity(const struct signature *a, const struct signature *b)
+{
+    unsigned same = 0;
+
+    for (size_t i = 0; i < MINIMA; i++)
+        same += a->min[i] == b->min[i];
+    return (double)same / MINIMA;
+}
+
+static bool same_band(const struct signature *a, const struct signature *b, size_t band)
+{
+    return memcmp(&a->min[band * ROWS], &b->min[band * ROWS], ROWS * sizeof a->min[0]) == 0;
+}
+
+/* The first head that is alike enough. */
+static bool find_head(const struct bands *t, const struct signature *all, uint64_t record,
+                      double threshold, struct near_pair *out)
+{
+    out->head = UINT64_MAX;
+    for (size_t band = 0; band < BANDS; band++) {
+        uint64_t at = t->slot[band_hash(&all[record], band) & t->mask];
+        for (size_t steps = 0; at && steps < MAX_CHAIN; at = t->pool[at - 1].next, steps++) {
+            uint64_t head = t->pool[at - 1].head;
+            double s;
+            if (head >= out->head || !same_band(&all[head], &all[record], band)) continue;
+            s = similarity(&all[head], &all[record]);
+            if (s >= threshold) *out = (struct near_pair){record, head, s};
+        }
+    }
+    return out->head != UINT64_MAX;
+}
+
+static bool put_head(struct bands *t, const struct signature *all, uint64_t record, struct err *e)
+{
+    if (!mem_grow((void **)&t->pool, &t->cap, t->n + BANDS, sizeof *t->pool, e)) return false;
+    for (size_t band = 0; band < BANDS; band++) {
+        uint64_t *slot = &t->slot[band_hash(&all[record], band) & t->mask];
+        t->pool[t->n++] = (struct link){record, *slot};
+        *slot = t->n;
+    }
+    return true;
+}
+
+static bool put_pair(struct near_pairs *p, const struct near_pair *x, struct err *e)
+{
+    if (!mem_grow((void **)&p->v, &p->cap, p->n + 1, sizeof *p->v, e)) return false;
+    p->v[p->n++] = *x;
+    return true;
+}
+
+static bool group(const struct signature *all, size_t n, double threshold, struct near_pairs *out,
+                  struct err *e)
+{
+    struct bands t = {0};
+    size_t size = 16;
+    bool ok;
+
+    while (size < 4 * n)
+        size *= 2;
+    t.mask = size - 1;
+    t.slot = mem_calloc(size, sizeof *t.slot, e);
+    ok = t.slot != NULL;
+    for (uint64_t i = 0; ok && i < n; i++) {
+        struct near_pair pair;
+        if (!all[i].used) continue;
+        if (find_head(&t, all, i, threshold, &pair))
+            ok = put_pair(out, &pair, e);
+        else
+            ok = put_head(&t, all, i, e);
+    }
+    mem_free(t.slot);
+    mem_free(t.pool);
+    return ok;
+}
+
+bool near_find(struct comm *c, const struct source_set *set, const struct block_list *l,
+               double threshold, uint32_t *flags, struct near_pairs *out, struct err *e)
+{
+    size_t ranks = (size_t)comm_size(c), total = 0, begin = 0;
+    size_t *counts = mem_calloc(ranks, sizeof *counts, e);
+    struct signature *mine = mem_calloc(l->nkeys + 1, sizeof *mine, e);
+    void *all = NULL;
+    bool ok = counts && mine && sign_all(set, l, flags, mine, e);
+
+    ok = comm_agree(c, ok, e) &&
+         comm_allgatherv(c, mine, l->nkeys * sizeof *mine, &all, &total, counts, e);
+    if (!ok) goto out;
+    for (int r = 0; r < comm_rank(c); r++)
+        begin += counts[r] / sizeof *mine;
+    ok = comm_agree(c, group(all, total / sizeof *mine, threshold, out, e), e);
+    for (size_t i = 0; ok && i < out->n; i++) {
+        uint64_t at = out->v[i].record;
+        if (at >= begin && at < begin + l->nkeys) flags[at - begin] |= RECORD_NEAR_DUPLICATE;
+    }
+out:
+    mem_free(all);
+    mem_free(mine);
+    mem_free(counts);
+    return ok;
+}
+
+/* ---- the list */
+struct place {
+    const char *source;
+    uint64_t block, row;
+};
+
+/* first[i]: ordinal of the first record of block i. */
+static struct place place_of(const struct source_set *set, const struct block_fact *facts,
+                             const uint64_t *first, size_t n, uint64_t record)
+{
+    size_t low = 0, high = n, block = 0;
+
+    while (low + 1 < high) {
+        size_t mid = low + (high - low) / 2;
+        if (first[mid] <= record)
+            low = mid;
+        else
+            high = mid;
+    }
+    /* Empty blocks begin where the next one does: the last that begins there holds it. */
+    for (size_t i = low; i-- > 0 && facts[i].source == facts[low].source;)
+        block++;
+    return (struct place){set->v[facts[low].source].o->name, block, record - first[low]};
+}
+
+static bool put_lines(const struct source_set *set, const struct block_fact *facts, size_t n,
+                      const uint64_t *first, const struct near_pairs *pairs, struct fs_writer *w,
+                      struct err *e)
+{
+    struct sbuf line;
+    bool ok = true;
+
+    sbuf_init(&line, 1024);
+    for (size_t i = 0; ok && i < pairs->n; i++) {
+        struct place a = place_of(set, facts, first, n, pairs->v[i].record);
+        struct place b = place_of(set, facts, first, n, pairs->v[i].head);
+        sbuf_clear(&line);
+        ok = sbuf_printf(&line, e,
+                         "{\"id\": \"%s:%llu:%llu\", \"head\": \"%s:%llu:%llu\", "
+                         "\"similarity\": %.3f}\n",
+                         a.source, (unsigned long long)a.block, (unsigned long long)a.row, b.source,
+                         (unsigned long long)b.block, (unsigned long long)b.row,
+                         pairs->v[i].similarity) &&
+             fs_writer_put(w, line.p, line.n, e);
+    }
+    sbuf_free(&line);
+    return ok;
+}
+
+bool near_write(const struct source_set *set, const struct block_fact *facts, size_t n,
+                const struct near_pairs *pairs, struct err *e)
+{
+    uint64_t *first = mem_calloc(n + 1, sizeof *first, e);
+    struct fs_writer *w = NULL;
+    const char *path;
+    struct arena a;
+    bool ok = false;
+
+    arena_init(&a, 64 << 10);
+    if (!first || !fs_join(&a, set->o->dir, "near.jsonl", &path, e)) goto out;
+    if (pairs->n == 0) {
+        ok = fs_remove(path, e);
+        goto out;
+    }
+    for (size_t i = 0; i < n; i++)
+        first[i + 1] = first[i] + facts[i].records;
+    if (!fs_writer_open(path, &w, e)) goto out;
+    if (!put_lines(set, facts, n, first, pairs, w, e)) goto out;
+    ok = fs_writer_commit(w, e);
+out:
+    fs_writer_close(w);
+    mem_free(first);
+    arena_free(&a);
+    return ok;
+}
