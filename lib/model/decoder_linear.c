@@ -13,7 +13,6 @@ struct dev_mat shape_of(struct dev_mat m, uint32_t rows, uint32_t cols)
 
 static const struct dev_gemm NN = {false, false, 1, 0};
 static const struct dev_gemm NN_ADD = {false, false, 1, 1};
-static const struct dev_gemm NT_ADD = {false, true, 1, 1};
 static const struct dev_gemm TN = {true, false, 1, 0};
 
 /* Dropout masks are a function of (key, linear, element): forward and backward agree, and the q, k
@@ -58,11 +57,10 @@ bool lin_fwd(const struct model *m, const struct lora *l, const struct lin_call 
     struct dev_mat x = c->x, w = m->layers[c->layer].w[c->lin];
     struct dev_gemm base = {false, true, 1, beta}, nt = {false, true, 1, 0};
 
-    if (!dev_gemm(m->dev, base, x, w, y, e)) return false;
-    if (!g) return true;
+    if (!g) return dev_gemm(m->dev, base, x, w, y, e);
     if (c->masked && !mask_input(m->dev, l, c, &x, e)) return false;
     return scaled_parts(m->dev, g, nt, x, g->a, c->h, e) &&
-           dev_gemm(m->dev, NT_ADD, c->h, g->b, y, e);
+           dev_gemm2(m->dev, base, c->x, w, c->h, g->b, y, e);
 }
 
 /* dB of each part = dy_p^T h_p; dA of all parts = dh^T x. */
@@ -121,6 +119,6 @@ bool lin_bwd(const struct model *m, const struct lora *l, const struct lin_call 
     }
     if (!dx.buf) return true;
     if (g && c->masked) return grad_masked_input(m, l, g, c, dy, dh, dx, e);
-    if (!dev_gemm(m->dev, NN, dy, m->layers[c->layer].w[c->lin], dx, e)) return false;
-    return !g || dev_gemm(m->dev, NN_ADD, dh, g->a, dx, e);
+    struct dev_mat w = m->layers[c->layer].w[c->lin];
+    return g ? dev_gemm2(m->dev, NN, dy, w, dh, g->a, dx, e) : dev_gemm(m->dev, NN, dy, w, dx, e);
 }
