@@ -154,7 +154,7 @@ bool decoder_work_open(struct model *m, struct lora *l, uint32_t max_tokens, uin
     if (!widths) goto out;
     for (uint32_t i = 0; i < n; i++) {
         const struct lora_group *g = lora_group_of(l, i / LINEARS, i % LINEARS);
-        widths[i] = g ? g->width : 0;
+        widths[i] = g ? g->rank_sum : 0;
     }
     w->m = m;
     w->l = l;

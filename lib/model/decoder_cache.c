@@ -73,7 +73,7 @@ static bool open_h(struct decoder_cache *c, struct err *e)
     uint32_t widest = 0, rows = (c->max_rows + PAD_ROWS - 1) / PAD_ROWS * PAD_ROWS;
     for (uint32_t i = 0; i < c->m->spec.layers * LINEARS; i++) {
         const struct lora_group *g = lora_group_of(c->l, i / LINEARS, i % LINEARS);
-        if (g && g->width > widest) widest = g->width;
+        if (g && g->rank_sum > widest) widest = g->rank_sum;
     }
     if (!widest) return true;
     if (!dev_buf_open(c->m->dev, (size_t)rows * widest * dev_dtype_bytes(c->m->dtype), &c->hbuf, e))
@@ -169,7 +169,7 @@ static bool tiled(struct decoder_cache *c, uint32_t layer, enum linear lin, stru
     for (uint32_t r = 0; r < n; r += step) {
         struct lin_call call = {
             .layer = layer, .lin = lin, .x = dev_mat_part(x, r, step, 0, x.cols)};
-        if (g) call.h = shape_of(c->h, step, g->width);
+        if (g) call.h = shape_of(c->h, step, g->rank_sum);
         if (!lin_fwd(c->m, c->l, &call, beta, dev_mat_part(y, r, step, 0, y.cols), e)) return false;
     }
     return true;

@@ -13,7 +13,7 @@ struct lin_call work_call(const struct decoder_work *w, uint32_t layer, enum lin
                          .drop = w->drop,
                          .masked = w->masked,
                          .dropout_key = w->dropout_key};
-    if (g) c.h = shape_of(k->h[lin], x.rows, g->width);
+    if (g) c.h = shape_of(k->h[lin], x.rows, g->rank_sum);
     return c;
 }
 

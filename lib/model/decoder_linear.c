@@ -27,25 +27,49 @@ static bool mask_input(struct dev *d, const struct lora *l, const struct lin_cal
     return true;
 }
 
-/* out = s * in * (rows or columns of the parts): one product when all parts share their scale. */
-static bool scaled_parts(struct dev *d, const struct lora_group *g, struct dev_gemm how,
-                         struct dev_mat in, struct dev_mat f, struct dev_mat out, struct err *e)
+/* Rows of part p of a merged matrix. */
+static struct dev_mat rows_of_part(struct dev_mat w, const struct linear_shape *sh, uint32_t p)
 {
+    uint32_t row = 0;
+    for (uint32_t i = 0; i < p; i++)
+        row += sh->rows[i];
+    return dev_mat_part(w, row, sh->rows[p], 0, w.cols);
+}
+
+/* Columns of part p of the outputs, of h. */
+static struct dev_mat out_of_part(struct dev_mat y, const struct linear_shape *sh, uint32_t p)
+{
+    uint32_t col = 0;
+    for (uint32_t i = 0; i < p; i++)
+        col += sh->rows[i];
+    return dev_mat_part(y, 0, y.rows, col, sh->rows[p]);
+}
+
+static struct dev_mat h_of_part(struct dev_mat h, const struct lora_part *t)
+{
+    return dev_mat_part(h, 0, h.rows, t->col, t->rank);
+}
+
+static struct dev_mat b_of_part(const struct lora_group *g, const struct linear_shape *sh,
+                                uint32_t p)
+{
+    struct dev_mat b = rows_of_part(g->b, sh, p);
+    return dev_mat_part(b, 0, b.rows, 0, g->part[p].rank);
+}
+
+/* h = s x a^T: one product when all parts share their scale. */
+static bool lower(struct dev *d, const struct lora_group *g, struct dev_mat x, struct dev_mat h,
+                  struct err *e)
+{
+    struct dev_gemm how = {false, true, 1, 0};
     bool ok = true;
-    if (g->even) {
-        for (uint32_t p = 0; p < MAX_PARTS; p++) {
-            if (g->part[p].rank) how.alpha = g->part[p].scale;
-        }
-        return dev_gemm(d, how, in, f, out, e);
-    }
-    if (out.cols > g->rank_sum) ok = dev_zero(d, out, e);
     for (uint32_t p = 0; p < MAX_PARTS && ok; p++) {
         const struct lora_part *t = &g->part[p];
-        struct dev_mat fp = how.trans_b ? dev_mat_part(f, t->col, t->rank, 0, f.cols)
-                                        : dev_mat_part(f, 0, f.rows, t->col, t->rank);
         if (!t->rank) continue;
         how.alpha = t->scale;
-        ok = dev_gemm(d, how, in, fp, dev_mat_part(out, 0, out.rows, t->col, t->rank), e);
+        if (g->even) return dev_gemm(d, how, x, g->a, h, e);
+        ok = dev_gemm(d, how, x, dev_mat_part(g->a, t->col, t->rank, 0, g->a.cols), h_of_part(h, t),
+                      e);
     }
     return ok;
 }
@@ -54,13 +78,35 @@ bool lin_fwd(const struct model *m, const struct lora *l, const struct lin_call 
              struct dev_mat y, struct err *e)
 {
     const struct lora_group *g = lora_group_of(l, c->layer, c->lin);
+    struct linear_shape sh = linear_shape(&m->spec, c->layer, c->lin);
     struct dev_mat x = c->x, w = m->layers[c->layer].w[c->lin];
-    struct dev_gemm base = {false, true, 1, beta}, nt = {false, true, 1, 0};
+    struct dev_gemm nt = {false, true, 1, beta};
+    bool ok = true;
 
-    if (!g) return dev_gemm(m->dev, base, x, w, y, e);
+    if (!g) return dev_gemm(m->dev, nt, x, w, y, e);
     if (c->masked && !mask_input(m->dev, l, c, &x, e)) return false;
-    return scaled_parts(m->dev, g, nt, x, g->a, c->h, e) &&
-           dev_gemm2(m->dev, base, c->x, w, c->h, g->b, y, e);
+    if (!lower(m->dev, g, x, c->h, e)) return false;
+    for (uint32_t p = 0; p < sh.nparts && ok; p++) {
+        struct dev_mat wp = rows_of_part(w, &sh, p), yp = out_of_part(y, &sh, p);
+        ok = g->part[p].rank ? dev_gemm2(m->dev, nt, c->x, wp, h_of_part(c->h, &g->part[p]),
+                                         b_of_part(g, &sh, p), yp, e)
+                             : dev_gemm(m->dev, nt, c->x, wp, yp, e);
+    }
+    return ok;
+}
+
+/* dh_p = s dy_p b_p */
+static bool lower_back(struct dev *d, const struct lora_group *g, const struct linear_shape *sh,
+                       struct dev_mat dy, struct dev_mat dh, struct err *e)
+{
+    bool ok = true;
+    for (uint32_t p = 0; p < sh->nparts && ok; p++) {
+        const struct lora_part *t = &g->part[p];
+        struct dev_gemm nn = {false, false, t->scale, 0};
+        if (t->rank)
+            ok = dev_gemm(d, nn, out_of_part(dy, sh, p), b_of_part(g, sh, p), h_of_part(dh, t), e);
+    }
+    return ok;
 }
 
 /* dB of each part = dy_p^T h_p; dA of all parts = dh^T x. */
@@ -69,17 +115,14 @@ static bool grad_factors(const struct model *m, const struct lora_group *g,
                          struct dev_mat dh, struct dev_buf *grad, struct err *e)
 {
     struct linear_shape sh = linear_shape(&m->spec, c->layer, c->lin);
-    uint32_t row = 0;
     for (uint32_t p = 0; p < sh.nparts; p++) {
         const struct lora_part *t = &g->part[p];
         struct dev_mat to = dev_mat_of(grad, t->b_at, DEV_F32, sh.rows[p], t->rank);
-        if (t->rank && !dev_gemm(m->dev, TN, dev_mat_part(dy, 0, dy.rows, row, sh.rows[p]),
-                                 dev_mat_part(c->h, 0, dy.rows, t->col, t->rank), to, e))
+        if (t->rank && !dev_gemm(m->dev, TN, out_of_part(dy, &sh, p),
+                                 h_of_part(rows_of(c->h, dy.rows), t), to, e))
             return false;
-        row += sh.rows[p];
     }
-    return dev_gemm(m->dev, TN, dev_mat_part(dh, 0, dh.rows, 0, g->rank_sum), x,
-                    dev_mat_of(grad, g->a_at, DEV_F32, g->rank_sum, sh.in), e);
+    return dev_gemm(m->dev, TN, dh, x, dev_mat_of(grad, g->a_at, DEV_F32, g->rank_sum, sh.in), e);
 }
 
 /* Method full: dW of all parts at once, they lie one under the other in the flat block, too. */
@@ -108,13 +151,14 @@ bool lin_bwd(const struct model *m, const struct lora *l, const struct lin_call 
              struct err *e)
 {
     const struct lora_group *g = lora_group_of(l, c->layer, c->lin);
+    struct linear_shape sh = linear_shape(&m->spec, c->layer, c->lin);
     struct dev_mat x = c->x;
 
     if (l->method == LORA_FULL && !grad_full(m, l, c, dy, grad, e)) return false;
     if (g) {
-        dh = shape_of(dh, dy.rows, g->width);
+        dh = shape_of(dh, dy.rows, g->rank_sum);
         if (c->masked && !mask_input(m->dev, l, c, &x, e)) return false;
-        if (!scaled_parts(m->dev, g, NN, dy, g->b, dh, e)) return false;
+        if (!lower_back(m->dev, g, &sh, dy, dh, e)) return false;
         if (!grad_factors(m, g, c, x, dy, dh, grad, e)) return false;
     }
     if (!dx.buf) return true;

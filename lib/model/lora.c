@@ -8,12 +8,7 @@
 #include "base/rng.h"
 #include "model/parts.h"
 
-enum { WIDTH_STEP = 32, ALIGN_ELEMENTS = 128, NAMES_CAP = 64 << 20 };
-
-static uint32_t round_width(uint32_t rank_sum)
-{
-    return (rank_sum + WIDTH_STEP - 1) / WIDTH_STEP * WIDTH_STEP;
-}
+enum { ALIGN_ELEMENTS = 128, NAMES_CAP = 64 << 20 };
 
 bool lora_widths(const struct model_spec *s, const struct lora_opts *o, uint32_t *widths,
                  struct err *e)
@@ -28,7 +23,7 @@ bool lora_widths(const struct model_spec *s, const struct lora_opts *o, uint32_t
         uint32_t sum = 0;
         for (uint32_t p = 0; p < sh.nparts; p++)
             sum += ranks[i / LINEARS * BLOCK_MODULES + sh.module[p]];
-        widths[i] = round_width(sum);
+        widths[i] = sum;
     }
     mem_free(alphas);
     mem_free(ranks);
@@ -82,6 +77,7 @@ static bool lay_group(struct lora *l, uint32_t layer, enum linear lin, struct er
         part->rank = r;
         part->col = g->rank_sum;
         g->rank_sum += r;
+        if (r > g->rank_max) g->rank_max = r;
         if (!r) continue;
         part->scale = scale_of(l, l->alphas[module], r);
         g->even = g->even && (scale == 0 || scale == part->scale);
@@ -94,7 +90,6 @@ static bool lay_group(struct lora *l, uint32_t layer, enum linear lin, struct er
                              (uint32_t[]){sh.rows[p], r}, &g->part[p].b_at, e))
             return false;
     }
-    g->width = round_width(g->rank_sum);
     return true;
 }
 
@@ -142,14 +137,14 @@ static size_t lay_copies(struct lora *l)
     for (uint32_t i = 0; i < l->m->spec.layers * LINEARS; i++) {
         struct lora_group *g = &l->groups[i];
         struct linear_shape sh = linear_shape(&l->m->spec, i / LINEARS, i % LINEARS);
-        if (!g->width) continue;
-        g->a = take(l, &at, g->width, sh.in);
-        g->b = take(l, &at, sh.out, g->width);
+        if (!g->rank_sum) continue;
+        g->a = take(l, &at, g->rank_sum, sh.in);
+        g->b = take(l, &at, sh.out, g->rank_max);
     }
     return at;
 }
 
-/* The padding and the off-diagonal blocks are zero for good: refresh never touches them. */
+/* What stands right of a part of lower rank is never read; zero, so that it is never NaN. */
 static bool open_copies(struct lora *l, struct err *e)
 {
     size_t n = lay_copies(l);
@@ -157,7 +152,7 @@ static bool open_copies(struct lora *l, struct err *e)
     lay_copies(l);
     for (uint32_t i = 0; i < l->m->spec.layers * LINEARS; i++) {
         struct lora_group *g = &l->groups[i];
-        if (!g->width) continue;
+        if (!g->rank_sum) continue;
         if (!dev_zero(l->m->dev, g->a, e) || !dev_zero(l->m->dev, g->b, e)) return false;
     }
     return true;
@@ -242,7 +237,7 @@ static bool init_adapters(struct lora *l, uint64_t seed, struct err *e)
     }
     for (uint32_t i = 0; i < l->m->spec.layers; i++) {
         for (enum linear k = 0; k < LINEARS; k++) {
-            if (l->groups[i * LINEARS + k].width && !init_a(l, i, k, seed, e)) return false;
+            if (l->groups[i * LINEARS + k].rank_sum && !init_a(l, i, k, seed, e)) return false;
         }
     }
     return true;
@@ -430,14 +425,13 @@ static bool refresh_group(struct lora *l, uint32_t index, struct err *e)
     struct dev *d = l->m->dev;
     uint32_t row = 0;
 
-    if (!g->width) return true;
-    if (!dev_cast(d, dev_mat_of(l->masters, g->a_at, DEV_F32, g->rank_sum, sh.in),
-                  dev_mat_part(g->a, 0, g->rank_sum, 0, sh.in), e))
+    if (!g->rank_sum) return true;
+    if (!dev_cast(d, dev_mat_of(l->masters, g->a_at, DEV_F32, g->rank_sum, sh.in), g->a, e))
         return false;
     for (uint32_t p = 0; p < sh.nparts; p++) {
         const struct lora_part *t = &g->part[p];
         if (t->rank && !dev_cast(d, dev_mat_of(l->masters, t->b_at, DEV_F32, sh.rows[p], t->rank),
-                                 dev_mat_part(g->b, row, sh.rows[p], t->col, t->rank), e))
+                                 dev_mat_part(g->b, row, sh.rows[p], 0, t->rank), e))
             return false;
         row += sh.rows[p];
     }
@@ -461,7 +455,7 @@ bool lora_refresh(struct lora *l, struct err *e)
 
 const struct lora_group *lora_group_of(const struct lora *l, uint32_t layer, enum linear lin)
 {
-    if (!l || !l->groups || !l->groups[layer * LINEARS + lin].width) return NULL;
+    if (!l || !l->groups || !l->groups[layer * LINEARS + lin].rank_sum) return NULL;
     return &l->groups[layer * LINEARS + lin];
 }
 
@@ -470,7 +464,7 @@ uint32_t lora_lowest(const struct lora *l)
     uint32_t n = l->m->spec.layers * LINEARS;
     if (!l->groups) return 0;
     for (uint32_t i = 0; i < n; i++) {
-        if (l->groups[i].width) return i;
+        if (l->groups[i].rank_sum) return i;
     }
     return n;
 }

@@ -6,12 +6,11 @@
  * whose rows are its parts (q, k, v; o; gate, up; down) one under the other. An adapted linear
  * ("group") keeps, beside the masters, working copies in the device dtype:
  *
- *     a [width, in]    rows: A of the first part, A of the second, ..., zeros up to width
- *     b [out, width]   block-diagonal: B of part p stands in part p's rows and in p's columns
+ *     a [rank_sum, in]    A of the first part, A of the second, ... one under the other
+ *     b [out, rank_max]   B of part p stands in part p's rows, from column 0 on
  *
- * so that for a whole group   h = s x a^T   and   y += h b^T   are one product each. width is the
- * sum of the ranks, rounded up to a multiple of 32: bf16 units take K in steps of 32
- * (spec/compute.md); the zeros cost next to nothing and stay zero.
+ * so that h = s x a^T is one product for the group, and y_p = x w_p^T + h_p b_p^T one a part: none
+ * multiplies the zeros between parts.
  */
 #pragma once
 #include "base/arena.h"
@@ -63,9 +62,9 @@ struct lora_part {
     uint64_t b_at; /* master B, elements into the flat block */
 };
 struct lora_group {
-    uint32_t rank_sum, width; /* 0: not adapted */
-    bool even;                /* all adapted parts have one scale: h is one product */
-    uint64_t a_at;            /* masters A of all parts, one under the other: [rank_sum, in] */
+    uint32_t rank_sum, rank_max; /* over the parts; 0: not adapted */
+    bool even;                   /* all adapted parts have one scale: h is one product */
+    uint64_t a_at;               /* masters A of all parts, one under the other: [rank_sum, in] */
     struct lora_part part[MAX_PARTS];
     struct dev_mat a, b; /* working copies */
 };
