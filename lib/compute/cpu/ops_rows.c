@@ -217,18 +217,18 @@ static void rope_rows(const struct cpu *c, const struct dev_call *call, uint32_t
         if (call->rope.inverse)
             for (size_t j = 0; j < half; j++)
                 sn[j] = -sn[j];
-        for (size_t h = 0; h < call->rope.heads; h++) {
-            float *v = cpu_dest(x, r, h * hd, row);
-            (void)cpu_load(c, x, r, h * hd, hd, row);
-            c->k->rotate(v, v + half, cs, sn, half);
-            cpu_store(c, v, x, r, h * hd, hd);
-        }
+        float *v = cpu_dest(x, r, 0, row);
+        (void)cpu_load(c, x, r, 0, call->rope.heads * hd, row);
+        for (size_t h = 0; h < call->rope.heads; h++)
+            c->k->rotate(v + h * hd, v + h * hd + half, cs, sn, half);
+        cpu_store(c, v, x, r, 0, call->rope.heads * hd);
     }
 }
 
 bool cpu_rope(struct cpu *c, const struct dev_call *call, struct err *e)
 {
-    return cpu_rows(c, rope_rows, call, call->m[0].rows, 4 * (size_t)call->m[2].cols, e);
+    return cpu_rows(c, rope_rows, call, call->m[0].rows,
+                    (2 + 2 * (size_t)call->rope.heads) * call->m[2].cols, e);
 }
 
 /* Is there a second half, u? */
@@ -331,7 +331,7 @@ static void xent_rows(const struct cpu *c, const struct dev_call *call, uint32_t
         if (!call->xent.grad) continue;
         (void)c->k->exp_sum(x, 1.0f, lse, x, n);
         x[label] -= 1.0f;
-        for (size_t j = 0; j < n; j++)
+        for (size_t j = 0; scale != 1.0f && j < n; j++)
             x[j] *= scale;
     }
 }
