@@ -132,8 +132,8 @@ static bool must_pack_a(const struct job *j, size_t i)
            term_units(j, i) * (j->t->bf16 ? 2 : 1) != t->k;
 }
 
-/* Time of moving elements, in hundredths of a nanosecond where bench_ops was run: rows side by side,
- * transposed, both; a result stored transposed. It depends on the shape alone. */
+/* Time of moving elements, in hundredths of a nanosecond where bench_ops was run: rows side by
+ * side, transposed, both; a result stored transposed. It depends on the shape alone. */
 static uint64_t packing_cost(const struct job *j)
 {
     enum { PAIR = 1, TURN = 3, PAIR_AND_TURN = 4, PUT_TURNED = 8 };

@@ -286,26 +286,33 @@ static inline struct act_at act_relu(float x)
     return (struct act_at){x > 0.0f ? x : 0.0f, x > 0.0f ? 1.0f : 0.0f};
 }
 
-/* Of the loops below one for each activation, so that the compiler may vectorise them. */
+/* Of the loops below one for each activation, so that the compiler may vectorise them: it does not
+ * when `u` is asked in a loop's condition. */
 #define KERN_ACT(name)                                                                             \
     static void kern_##name(const float *restrict g, const float *restrict u, float *restrict y,   \
                             size_t n)                                                              \
     {                                                                                              \
-        for (size_t i = 0; i < n; i++)                                                             \
-            y[i] = name(g[i]).y;                                                                   \
-        for (size_t i = 0; u && i < n; i++)                                                        \
-            y[i] *= u[i];                                                                          \
+        if (!u)                                                                                    \
+            for (size_t i = 0; i < n; i++)                                                         \
+                y[i] = name(g[i]).y;                                                               \
+        else                                                                                       \
+            for (size_t i = 0; i < n; i++)                                                         \
+                y[i] = name(g[i]).y * u[i];                                                        \
     }                                                                                              \
     static void kern_##name##_bwd(const float *restrict dy, const float *restrict g,               \
                                   const float *restrict u, float *restrict dg, float *restrict du, \
                                   size_t n)                                                        \
     {                                                                                              \
-        for (size_t i = 0; !u && i < n; i++)                                                       \
-            dg[i] = dy[i] * name(g[i]).dy;                                                         \
-        for (size_t i = 0; u && i < n; i++) {                                                      \
+        if (!u) {                                                                                  \
+            for (size_t i = 0; i < n; i++)                                                         \
+                dg[i] = dy[i] * name(g[i]).dy;                                                     \
+            return;                                                                                \
+        }                                                                                          \
+        for (size_t i = 0; i < n; i++) {                                                           \
             struct act_at a = name(g[i]);                                                          \
-            du[i] = dy[i] * a.y;                                                                   \
-            dg[i] = dy[i] * u[i] * a.dy;                                                           \
+            float d = dy[i], ui = u[i];                                                            \
+            du[i] = d * a.y;                                                                       \
+            dg[i] = d * ui * a.dy;                                                                 \
         }                                                                                          \
     }
 KERN_ACT(act_silu)
