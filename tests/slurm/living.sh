@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# Living through a cluster: whatever happens to the job, it ends in a finished run with the adapter of the
+# undisturbed one. Ranks are stopped (SIGSTOP) while the blow falls, so that no run is over before it.
+. "$(dirname "$0")/lib.sh"
+cluster_start
+tiny_setup 120 0
+sed -i '/name: site/d; s/max_tokens: 1024/max_tokens: 256/' "$work/c.yaml"
+cat >>"$work/c.yaml" <<YAML
+slurm: {nodes: 2, ranks_per_node: 2, time: "00:20:00", grace_s: 30}
+YAML
+set_run=(--set train.max_steps=120 --set train.epochs=100 --set train.bin_tokens=256 --set train.tokens_per_step=1024
+  --set "train.save_every=4 steps" --set "train.eval_every=60 steps")
+ranks 2 ingest "$work/c.yaml" >/dev/null
+ranks 2 shard "$work/c.yaml" >/dev/null
+ranks 2 train "$work/c.yaml" "${set_run[@]}" --set "train.dir=$work/ref" >/dev/null
+ref=$(adapter "$work/ref")
+
+# submit_run NAME [--set ...]: starts, stops all ranks once some steps are saved. Sets dir, id.
+submit_run() {
+  dir=$work/$1
+  shift
+  one submit "$work/c.yaml" --stages train "${set_run[@]}" --set "train.dir=$dir" "$@" >"$dir.ids" || return 1
+  id=$(submitted train "$dir.ids")
+  until_true 200 "steps of $dir" has_steps 6
+  signal_ranks STOP
+}
+has_steps() { [ "$(wc -l <"$dir/metrics.jsonl")" -ge "$1" ]; }
+# The ranks of this run, as "PID RANK".
+rank_pids() {
+  local p
+  for p in $(pgrep -f -- "train $dir/slurm/001/config.yaml"); do
+    [ "$(readlink "/proc/$p/exe")" = "$(readlink -f "$radmill")" ] || continue
+    echo "$p $(tr '\0' '\n' <"/proc/$p/environ" 2>/dev/null | sed -n 's/^PMIX_RANK=//p')"
+  done
+}
+signal_ranks() { local p rank; rank_pids | while read -r p rank; do [ -n "${2:-}" ] && [ "$rank" != "$2" ] || kill -"$1" "$p" 2>/dev/null; done; }
+log_has() { grep -q -- "$1" "$dir/slurm/001/train.log"; }
+
+# The run must have been disturbed, and must have come out as if it had not.
+finished() {
+  until_true 200 "the end of $dir" ended "$id"
+  [ "$(job_state "$id")" = COMPLETED ] || { cat "$dir"/slurm/001/*; fail "$dir: $(job_state "$id")"; }
+  [ "$(grep -c '"event":"begin"' "$dir/slurm/001/train.journal.jsonl")" -ge 2 ] || fail "$dir was not disturbed"
+  [ "$(adapter "$dir")" = "$ref" ] || fail "$dir: the adapter is not that of the undisturbed run"
+  echo "ok   ${dir##*/}: $(grep -c '"event":"begin"' "$dir/slurm/001/train.journal.jsonl") attempts"
+}
+
+time_limit() {
+  submit_run time_limit
+  scontrol update JobId="$id" TimeLimit=1
+  until_true 100 "USR1 before the limit" log_has 'asked to stop and save'
+  signal_ranks CONT
+  finished
+  grep -q '"exit":75.*"verdict":"requeue"' "$dir/slurm/001/train.journal.jsonl" || fail "$dir: not stopped in time"
+}
+
+preempted() {
+  submit_run preempted --set slurm.partition=low
+  sbatch -p main -w "$(squeue -h -j "$id" -o %N)" -N2 --exclusive -o /dev/null --wrap true >/dev/null
+  until_true 60 "the preemption" log_has 'asked to stop and save'
+  signal_ranks CONT
+  finished
+}
+
+requeued() { # by an operator; with mpirun as the launcher
+  submit_run requeued --set slurm.launcher=mpirun
+  scontrol requeue "$id"
+  signal_ranks CONT
+  finished
+}
+
+killed_rank() {
+  local nodes
+  submit_run killed_rank
+  nodes=$(squeue -h -j "$id" -o %N)
+  signal_ranks KILL 3
+  signal_ranks CONT
+  finished
+  local bad
+  bad=$(sed -n 's/.*"bad":\["\([^"]*\)"\].*/\1/p' "$dir/slurm/001/train.journal.jsonl")
+  scontrol show hostnames "$nodes" | grep -qx "$bad" || fail "$dir: node '$bad' is blamed, of $nodes"
+  if sed -n '/"event":"begin"/p' "$dir/slurm/001/train.journal.jsonl" | tail -n 1 | grep -q "\"$bad\""; then fail "$dir: the bad node $bad was used again"; fi
+}
+
+hanging_rank() {
+  submit_run hanging_rank --set train.hang_minutes=0.05
+  signal_ranks CONT 0
+  signal_ranks CONT 1
+  signal_ranks CONT 3
+  finished
+  grep -q '"exit":124.*no sign of life' "$dir/slurm/001/train.journal.jsonl" || fail "$dir: no reason"
+}
+
+# A node that dies with all that runs on it; not the one where the script runs.
+lost_node() {
+  local node p
+  submit_run lost_node
+  node=$(scontrol show hostnames "$(squeue -h -j "$id" -o %N)" | tail -n 1)
+  kill -KILL "$(cat "$cluster/run/slurmd-$node.pid")"
+  for p in $(pgrep slurmstepd); do
+    case $(readlink "/proc/$p/cwd") in "$cluster/spool/$node"*) kill -KILL "$p" ;; esac
+  done
+  signal_ranks KILL 2
+  signal_ranks KILL 3
+  signal_ranks CONT
+  finished
+}
+
+# One clear error when nothing helps: a launcher that always fails.
+hopeless() {
+  dir=$work/hopeless
+  one submit "$work/c.yaml" --stages train --set "train.dir=$dir" --set slurm.launcher=false --set slurm.retries=1 >"$dir.ids"
+  id=$(submitted train "$dir.ids")
+  until_true 200 "the end of $dir" ended "$id"
+  [ "$(job_state "$id")" = FAILED ] || fail "$dir: $(job_state "$id")"
+  [ "$(grep -c '"event":"begin"' "$dir/slurm/001/train.journal.jsonl")" = 2 ] || fail "$dir: not one restart"
+  echo "ok   hopeless: fails after one restart"
+}
+
+# Two at a time, on two nodes each.
+time_limit & slow=$!
+preempted
+requeued
+wait "$slow" || fail "time_limit"
+hopeless & slow=$!
+killed_rank
+wait "$slow" || fail "hopeless"
+hanging_rank
+lost_node
+echo "living: ok"
