@@ -24,7 +24,7 @@ expect 2 'torn\.yaml' "$radmill" ingest "$work/torn.yaml"
 one ingest "$work/c.yaml" --dry-run >"$work/d1.yaml"
 one ingest "$work/d1.yaml" --dry-run >"$work/d2.yaml"
 cmp "$work/d1.yaml" "$work/d2.yaml" || fail "the dump does not read back to itself"
-for f in "$here"/../../configs/*.yaml; do
+for f in "$here"/../../configs/*.yaml "$here"/../../configs/cluster/*.yaml; do
   RADMILL_QUICKSTART_DIR=$work RADMILL_SHARED=$work one ingest "$f" --dry-run >/dev/null || fail "$f does not parse"
 done
 echo "usage: ok"
