@@ -7,6 +7,7 @@
 
 static const char *const in_corpus[] = {"corpus", NULL};
 static const char *const in_shards[] = {"corpus", "shards", "model", NULL};
+static const char *const in_stats[] = {"corpus", "shards", "model", "stats", NULL};
 static const char *const in_train[] = {"shards", "model", "lora", "train", NULL};
 static const char *const in_generate[] = {"shards", "model", "train", "generate", NULL};
 static const char *const in_evaluate[] = {"generate", "evaluate", NULL};
@@ -113,6 +114,8 @@ const struct cmd cmd_list[] = {
      1, true, false, cmd_status},
     {"job", "begin|end CONFIG.yaml --stage NAME ...", "what the job scripts of submit ask",
      job_args, NULL, 2, 2, false, false, cmd_job},
+    {"stats", "CONFIG.yaml", "what is in the corpus: one HTML page and CSV tables", NULL, in_stats,
+     1, 1, true, true, cmd_stats},
     {"inspect", "FILE|DIR [--show-text]", "what a file of ours holds", inspect_args, NULL, 1, 1,
      false, false, cmd_inspect},
     {"audit", "DIR", "what left a folder: exports, converts, text shown", NULL, NULL, 1, 1, false,

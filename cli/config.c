@@ -7,6 +7,7 @@
 const struct config_section config_section_list[] = {
     {"corpus", ingest_table, offsetof(struct config, corpus)},
     {"shards", shard_table, offsetof(struct config, shards)},
+    {"stats", stats_table, offsetof(struct config, stats)},
     {"model", model_table, offsetof(struct config, model)},
     {"lora", lora_table, offsetof(struct config, lora)},
     {"train", train_table, offsetof(struct config, train)},

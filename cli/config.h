@@ -14,11 +14,13 @@
 #include "model/model_opts.h"
 #include "shard/shard.h"
 #include "slurm/slurm.h"
+#include "stats/stats.h"
 #include "train/train.h"
 
 struct config {
     struct ingest_opts corpus;
     struct shard_opts shards;
+    struct stats_opts stats;
     struct model_opts model;
     struct lora_opts lora;
     struct train_opts train;
