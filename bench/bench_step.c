@@ -54,7 +54,13 @@ static void fill(struct pack *p, uint32_t n, uint32_t vocab, uint64_t seed)
         p->attention += (double)(end - at) * (end - at) / 2;
         p->cu[++nseq] = at = end;
     }
-    p->b = (struct decoder_batch){p->tokens, n, p->cu, nseq, p->rows, p->labels, nrows};
+    p->b = (struct decoder_batch){.tokens = p->tokens,
+                                  .ntokens = n,
+                                  .cu = p->cu,
+                                  .nseq = nseq,
+                                  .rows = p->rows,
+                                  .labels = p->labels,
+                                  .nrows = nrows};
 }
 
 static bool get(void *ctx, uint64_t bin, struct decoder_batch *out, struct err *e)

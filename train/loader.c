@@ -59,7 +59,13 @@ bool loader_get(struct loader *l, uint64_t bin, struct decoder_batch *out, struc
         at += s.length;
     }
     l->cu[b->samples] = at;
-    *out = (struct decoder_batch){l->tokens, at, l->cu, b->samples, l->rows, l->labels, nrows};
+    *out = (struct decoder_batch){.tokens = l->tokens,
+                                  .ntokens = at,
+                                  .cu = l->cu,
+                                  .nseq = b->samples,
+                                  .rows = l->rows,
+                                  .labels = l->labels,
+                                  .nrows = nrows};
     return true;
 }
 

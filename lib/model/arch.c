@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-static const struct model_arch *const archs[] = {&arch_llama, &arch_mistral};
+static const struct model_arch *const archs[] = {&arch_llama, &arch_mistral, &arch_t5};
 
 const struct model_arch *arch_find(struct str model_type)
 {
@@ -14,7 +14,7 @@ const struct model_arch *arch_find(struct str model_type)
 
 const char *arch_names(void)
 {
-    return "llama or mistral";
+    return "llama, mistral or t5";
 }
 
 const struct model_arch *arch_of(const struct model_spec *s)

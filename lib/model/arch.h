@@ -41,11 +41,11 @@ struct model_arch {
     /* Add to j what config.json says beyond the common; false: no memory. */
     bool (*write)(const struct model_spec *s, json_t *j);
 };
-extern const struct model_arch arch_llama, arch_mistral;
+extern const struct model_arch arch_llama, arch_mistral, arch_t5;
 
 /* NULL when there is none of that name. */
 const struct model_arch *arch_find(struct str model_type);
-/* "llama or mistral" */
+/* "llama, mistral or t5" */
 const char *arch_names(void);
 const struct model_arch *arch_of(const struct model_spec *s);
 

@@ -1,41 +1,14 @@
 #include "model/decoder.h"
 
-#include <math.h>
-
 #include "base/mem.h"
 #include "model/decoder_parts.h"
 
-enum { ALIGN_BYTES = 256, CHUNK_STEP = 64 };
-#define LOGITS_MIN_BYTES ((uint64_t)64 << 20)
-
 /* ---- memory */
-
-static struct dev_mat take(struct dev_buf *b, uint64_t *at, enum dev_dtype t, uint64_t rows,
-                           uint64_t cols)
-{
-    struct dev_mat m = dev_mat_of(b, *at / dev_dtype_bytes(t), t, (uint32_t)rows, (uint32_t)cols);
-    uint64_t bytes = rows * cols * dev_dtype_bytes(t);
-    *at += (bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
-    return m;
-}
 
 static uint32_t max3(uint32_t a, uint32_t b, uint32_t c)
 {
     uint32_t m = a > b ? a : b;
     return m > c ? m : c;
-}
-
-/* Logits of a chunk take 64 MB, or an eighth of the weights of a large model, beside which they do
- * not count: there more rows must share one reading of the head. */
-static uint32_t rows_of_chunk(const struct model_spec *s, enum dev_dtype dtype, uint32_t max_rows)
-{
-    uint64_t row = (uint64_t)s->vocab * (4 + (dtype == DEV_F32 ? 0 : dev_dtype_bytes(dtype)));
-    uint64_t budget = model_spec_params(s) * dev_dtype_bytes(dtype) / 8;
-    uint64_t n;
-    if (budget < LOGITS_MIN_BYTES) budget = LOGITS_MIN_BYTES;
-    n = budget / row / CHUNK_STEP * CHUNK_STEP;
-    if (n < CHUNK_STEP) n = CHUNK_STEP;
-    return n < max_rows ? (uint32_t)n : max_rows;
 }
 
 /* What the layout depends on besides the spec. */
@@ -46,65 +19,91 @@ struct plan {
     const uint32_t *widths; /* [layers * LINEARS] of the adapters' h */
 };
 
+/* Rows that a linear of a block works on. Without a backward pass one slot serves all blocks. */
+static uint32_t linear_rows(const struct model_spec *s, const struct plan *p, uint32_t layer,
+                            enum linear lin)
+{
+    uint32_t most = p->tokens > p->rows ? p->tokens : p->rows;
+    if (!p->train) return most;
+    if (layer < s->enc_layers || lin == LIN_XKV) return p->tokens;
+    if (s->enc_layers) return p->rows;
+    return layer + 1 == s->layers && lin != LIN_QKV ? p->rows : p->tokens;
+}
+
 static void lay_kept(struct kept *k, const struct model_spec *s, const struct plan *p,
                      uint32_t layer, struct dev_buf *b, uint64_t *at)
 {
-    uint64_t t = p->tokens, q = (uint64_t)s->heads * s->head_dim;
-    uint64_t n = layer + 1 == s->layers ? p->rows : t; /* behind the attention */
+    uint32_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
+    uint32_t t = linear_rows(s, p, layer, LIN_QKV), n = linear_rows(s, p, layer, LIN_GU);
+    uint32_t first = p->train ? layer : 0, last = p->train ? layer + 1 : s->layers;
+    bool cross = s->enc_layers && last > s->enc_layers;
+    uint32_t x = cross ? n : 0;
+
     for (enum linear i = 0; i < LINEARS; i++) {
-        /* without a backward pass one slot serves all blocks */
-        uint32_t first = p->train ? layer : 0, last = p->train ? layer + 1 : s->layers, width = 0;
+        uint32_t width = 0;
         for (uint32_t j = first; j < last; j++)
             width = max3(width, p->widths[j * LINEARS + i], 0);
-        k->h[i] = take(b, at, p->dtype, i == LIN_QKV || !p->train ? t : n, width);
+        k->h[i] = work_take(b, at, p->dtype, linear_rows(s, p, layer, i), width);
     }
-    n = p->train ? n : t;
-    k->qkv = take(b, at, p->dtype, t, q + 2 * (uint64_t)s->kv_heads * s->head_dim);
-    k->ao = take(b, at, p->dtype, t, q);
-    k->lse = take(b, at, DEV_F32, s->heads, t);
-    k->gu = take(b, at, p->dtype, n, 2 * (uint64_t)s->ff);
-    k->x1 = take(b, at, p->dtype, p->train ? t : 0, s->d);
-    k->x2 = take(b, at, p->dtype, p->train ? n : 0, s->d);
+    k->qkv = work_take(b, at, p->dtype, t, q + 2 * (uint64_t)kv);
+    k->ao = work_take(b, at, p->dtype, t, q);
+    k->lse = work_take(b, at, DEV_F32, s->heads, t);
+    k->gu = work_take(b, at, p->dtype, n, linear_shape(s, layer, LIN_GU).out);
+    k->xq = work_take(b, at, p->dtype, x, q);
+    k->xo = work_take(b, at, p->dtype, x, q);
+    k->xlse = work_take(b, at, DEV_F32, s->heads, x);
+    k->xkv = work_take(b, at, p->dtype, cross ? p->tokens : 0, 2 * (uint64_t)kv);
+    k->x1 = work_take(b, at, p->dtype, p->train ? t : 0, s->d);
+    k->x2 = work_take(b, at, p->dtype, p->train ? n : 0, s->d);
+    k->x3 = work_take(b, at, p->dtype, p->train ? x : 0, s->d);
 }
 
-static void lay_head(struct decoder_work *w, const struct model_spec *s, const struct plan *p,
-                     struct dev_buf *b, uint64_t *at)
+static void lay_side(struct side *v, const struct model_spec *s, const struct plan *p,
+                     uint32_t tokens, struct dev_buf *b, uint64_t *at)
 {
-    bool cast = p->dtype != DEV_F32 && p->train;
-    w->chunk_rows = rows_of_chunk(s, p->dtype, p->rows);
-    w->xr = take(b, at, DEV_F32, p->rows, s->d);
-    w->dxr = take(b, at, DEV_F32, p->train ? p->rows : 0, s->d);
-    w->loss = take(b, at, DEV_F32, 1, p->rows);
-    w->logits = take(b, at, DEV_F32, w->chunk_rows, s->vocab);
-    w->dlogits = cast ? take(b, at, p->dtype, w->chunk_rows, s->vocab) : w->logits;
+    uint32_t distances = s->buckets ? 2 * s->reach + 1 : 0;
+    v->max = tokens;
+    v->ids = work_take(b, at, DEV_I32, 1, tokens);
+    v->pos = work_take(b, at, DEV_I32, 1, s->rope == ROPE_NONE ? 0 : tokens);
+    v->x = work_take(b, at, DEV_F32, tokens, s->d);
+    v->dx = work_take(b, at, DEV_F32, p->train ? tokens : 0, s->d);
+    v->buckets = work_take(b, at, DEV_I32, 1, distances);
+    v->bias = work_take(b, at, DEV_F32, distances, s->heads);
+    v->dbias = work_take(b, at, DEV_F32, p->train ? distances : 0, s->heads);
 }
 
 /* Lay everything out in w (matrices without a buffer when w->buf is NULL); returns the bytes. */
 static uint64_t lay_out(struct decoder_work *w, const struct model_spec *s, const struct plan *p)
 {
     struct dev_buf *b = w->buf;
-    uint64_t at = 0, t = p->tokens, bt = p->train ? t : 0;
+    uint32_t enc = s->enc_layers ? p->tokens : 0, dec = enc ? p->rows : p->tokens;
+    uint64_t at = 0, t = enc > dec ? enc : dec, bt = p->train ? t : 0;
     uint32_t q = s->heads * s->head_dim, qkv = q + 2 * s->kv_heads * s->head_dim, widest = 0;
     uint32_t wide = max3(s->ff, qkv, s->d);
 
     for (uint32_t i = 0; i < s->layers * LINEARS; i++)
         widest = max3(widest, p->widths[i], 0);
-    w->ids = take(b, &at, DEV_I32, 1, t);
-    w->pos = take(b, &at, DEV_I32, 1, t);
-    w->rows = take(b, &at, DEV_I32, 1, p->rows);
-    w->labels = take(b, &at, DEV_I32, 1, p->rows);
-    w->x = take(b, &at, DEV_F32, t, s->d);
-    w->dx = take(b, &at, DEV_F32, bt, s->d);
-    w->n = take(b, &at, p->dtype, t, max3(s->d, q, 0));
-    w->dy = take(b, &at, p->dtype, bt, s->d);
-    w->s1 = take(b, &at, p->dtype, bt, wide);
-    w->s2 = take(b, &at, p->dtype, t, wide);
-    w->drop = take(b, &at, p->dtype, p->dropout ? bt : 0, max3(s->d, q, s->ff));
-    w->dh = take(b, &at, p->dtype, bt, widest);
-    w->rstd = take(b, &at, DEV_F32, 1, t);
+    w->enc = (struct side){.stack = 0, .end = s->enc_layers};
+    w->dec = (struct side){.stack = 1, .first = s->enc_layers, .end = s->layers};
+    lay_side(&w->enc, s, p, enc, b, &at);
+    lay_side(&w->dec, s, p, dec, b, &at);
+    w->rows = work_take(b, &at, DEV_I32, 1, p->rows);
+    w->memory = work_take(b, &at, p->dtype, enc, s->d);
+    w->dmemory = work_take(b, &at, DEV_F32, p->train ? enc : 0, s->d);
+    w->n = work_take(b, &at, p->dtype, t, max3(s->d, q, 0));
+    w->dy = work_take(b, &at, p->dtype, bt, s->d);
+    w->s1 = work_take(b, &at, p->dtype, bt, wide);
+    w->s2 = work_take(b, &at, p->dtype, t, wide);
+    w->dxq = work_take(b, &at, p->dtype, p->train && enc ? p->rows : 0, q);
+    w->drop = work_take(b, &at, p->dtype, p->dropout ? bt : 0, max3(s->d, q, s->ff));
+    w->dh = work_take(b, &at, p->dtype, bt, widest);
+    w->rstd = work_take(b, &at, DEV_F32, 1, t);
     for (uint32_t i = 0; i < (p->train ? s->layers : 1); i++)
         lay_kept(w->kept ? &w->kept[i] : &(struct kept){0}, s, p, i, b, &at);
-    lay_head(w, s, p, b, &at);
+    head_lay(&w->head, s, p->dtype, p->rows, p->train, b, &at);
+    w->head.n = w->n;
+    w->head.rstd = w->rstd;
+    w->head.dn = w->dec.dx; /* free until the backward pass has left the head */
     return at;
 }
 
@@ -125,6 +124,18 @@ uint64_t decoder_work_bytes(const struct model_spec *s, enum dev_dtype dtype,
     return bytes;
 }
 
+static bool load_buckets(struct decoder_work *w, const struct side *v, struct err *e)
+{
+    int32_t *kinds = mem_calloc(v->buckets.cols, sizeof *kinds, e);
+    bool ok;
+    if (!kinds) return false;
+    bias_buckets(&w->m->spec, v->stack == 0, kinds);
+    ok = dev_upload(w->m->dev, w->buf, v->buckets.offset * sizeof *kinds, kinds,
+                    v->buckets.cols * sizeof *kinds, e);
+    mem_free(kinds);
+    return ok;
+}
+
 static bool open_parts(struct decoder_work *w, const uint32_t *widths, struct err *e)
 {
     const struct model_spec *s = &w->m->spec;
@@ -132,13 +143,15 @@ static bool open_parts(struct decoder_work *w, const uint32_t *widths, struct er
                      w->max_tokens, w->max_rows, widths};
     w->kept = mem_calloc(w->train ? s->layers : 1, sizeof *w->kept, e);
     if (!w->kept) return false;
-    w->host_pos = mem_calloc(w->max_tokens, sizeof *w->host_pos, e);
-    if (!w->host_pos) return false;
+    w->host = mem_calloc(max3(w->max_tokens, w->max_rows, 0), sizeof *w->host, e);
+    if (!w->host) return false;
     w->host_loss = mem_calloc(w->max_rows, sizeof *w->host_loss, e);
     if (!w->host_loss) return false;
     if (!dev_buf_open(w->m->dev, lay_out(w, s, &p), &w->buf, e)) return false;
     lay_out(w, s, &p);
-    return true;
+    w->head.m = w->m;
+    w->head.l = w->l;
+    return !s->buckets || (load_buckets(w, &w->enc, e) && load_buckets(w, &w->dec, e));
 }
 
 bool decoder_work_open(struct model *m, struct lora *l, uint32_t max_tokens, uint32_t max_rows,
@@ -148,7 +161,8 @@ bool decoder_work_open(struct model *m, struct lora *l, uint32_t max_tokens, uin
     uint32_t n = m->spec.layers * LINEARS, *widths = NULL;
     bool ok = false;
 
-    CHECK(max_tokens > 0 && max_rows > 0 && max_rows <= max_tokens && (l || !train));
+    CHECK(max_tokens > 0 && max_rows > 0 && (l || !train));
+    CHECK(max_rows <= max_tokens || m->spec.enc_layers);
     if (!w) goto out;
     widths = mem_calloc(n, sizeof *widths, e);
     if (!widths) goto out;
@@ -177,7 +191,7 @@ void decoder_work_close(struct decoder_work *w)
     if (!w) return;
     dev_buf_close(w->buf);
     mem_free(w->host_loss);
-    mem_free(w->host_pos);
+    mem_free(w->host);
     mem_free(w->kept);
     mem_free(w);
 }
@@ -204,35 +218,83 @@ static bool check_ids(const struct decoder_work *w, const uint32_t *v, uint32_t 
     return true;
 }
 
-static bool begin(struct decoder_work *w, const struct decoder_batch *b, struct err *e)
+/* Samples of one side: every one has tokens. */
+static void check_cu(const uint32_t *cu, uint32_t nseq, uint32_t n)
+{
+    CHECK(nseq > 0 && cu[0] == 0 && cu[nseq] == n);
+    for (uint32_t i = 0; i < nseq; i++)
+        CHECK(cu[i] < cu[i + 1]);
+}
+
+static bool load_side(struct decoder_work *w, struct side *v, const uint32_t *ids,
+                      const uint32_t *cu, uint32_t nseq, struct err *e)
 {
     const struct model_spec *s = &w->m->spec;
-    CHECK(b->ntokens > 0 && b->ntokens <= w->max_tokens && b->nrows > 0 && b->nrows <= w->max_rows);
-    CHECK(b->nseq > 0 && b->cu[0] == 0 && b->cu[b->nseq] == b->ntokens);
-    if (!check_ids(w, b->tokens, b->ntokens, e)) return false;
-    if (b->labels && !check_ids(w, b->labels, b->nrows, e)) return false;
+    v->t = cu[nseq];
+    CHECK(v->t <= v->max);
+    check_cu(cu, nseq, v->t);
+    v->attn = attn_of(s);
+    v->attn.cu = cu;
+    v->attn.nseq = nseq;
+    v->attn.bidirectional = v->stack == 0;
+    if (!upload_u32(w, &v->ids, ids, v->t, e)) return false;
+    if (s->rope == ROPE_NONE) return true;
+    for (uint32_t i = 0; i < nseq; i++) {
+        for (uint32_t k = cu[i]; k < cu[i + 1]; k++)
+            w->host[k] = k - cu[i];
+    }
+    return upload_u32(w, &v->pos, w->host, v->t, e);
+}
+
+static bool begin_decoder(struct decoder_work *w, const struct decoder_batch *b, struct err *e)
+{
     for (uint32_t i = 0; i < b->nrows; i++)
         CHECK(b->rows[i] < b->ntokens && (i == 0 || b->rows[i - 1] < b->rows[i]));
+    return load_side(w, &w->dec, b->tokens, b->cu, b->nseq, e) &&
+           upload_u32(w, &w->rows, b->rows, w->r, e);
+}
+
+/* Behind an encoder: the labels, shifted, are what the decoder reads; all its rows bear loss. */
+static bool begin_both(struct decoder_work *w, const struct decoder_batch *b, struct err *e)
+{
+    const uint32_t *cu = b->label_cu;
+    CHECK(b->labels && cu && cu[b->nseq] == b->nrows);
+    if (!load_side(w, &w->enc, b->tokens, b->cu, b->nseq, e)) return false;
     for (uint32_t i = 0; i < b->nseq; i++) {
-        CHECK(b->cu[i] < b->cu[i + 1]);
-        for (uint32_t k = b->cu[i]; k < b->cu[i + 1]; k++)
-            w->host_pos[k] = k - b->cu[i];
+        for (uint32_t k = cu[i]; k < cu[i + 1]; k++)
+            w->host[k] = k == cu[i] ? (uint32_t)w->m->spec.start : b->labels[k - 1];
     }
-    w->t = b->ntokens;
+    if (!load_side(w, &w->dec, w->host, cu, b->nseq, e)) return false;
+    for (uint32_t k = 0; k < b->nrows; k++)
+        w->host[k] = k;
+    w->cross = attn_of(&w->m->spec);
+    w->cross.cu = cu;
+    w->cross.cu_k = b->cu;
+    w->cross.nseq = b->nseq;
+    w->cross.bidirectional = true;
+    return upload_u32(w, &w->rows, w->host, w->r, e);
+}
+
+static bool begin(struct decoder_work *w, const struct decoder_batch *b, struct err *e)
+{
+    CHECK(b->ntokens > 0 && b->ntokens <= w->max_tokens && b->nrows > 0 && b->nrows <= w->max_rows);
+    CHECK(b->cu[b->nseq] == b->ntokens);
+    if (!check_ids(w, b->tokens, b->ntokens, e)) return false;
+    if (b->labels && !check_ids(w, b->labels, b->nrows, e)) return false;
     w->r = b->nrows;
     w->masked = false;
     w->grad = NULL;
-    w->attn = (struct dev_attn){.heads = s->heads,
-                                .kv_heads = s->kv_heads,
-                                .head_dim = s->head_dim,
-                                .scale = 1.0F / sqrtf((float)s->head_dim),
-                                .window = s->window,
-                                .cu = b->cu,
-                                .nseq = b->nseq};
-    return upload_u32(w, &w->ids, b->tokens, w->t, e) &&
-           upload_u32(w, &w->pos, w->host_pos, w->t, e) &&
-           upload_u32(w, &w->rows, b->rows, w->r, e) &&
-           (!b->labels || upload_u32(w, &w->labels, b->labels, w->r, e));
+    if (!(w->enc.end ? begin_both(w, b, e) : begin_decoder(w, b, e))) return false;
+    return !b->labels || upload_u32(w, &w->head.labels, b->labels, w->r, e);
+}
+
+bool decoder_encode(struct decoder_work *w, const uint32_t *tokens, uint32_t n, struct err *e)
+{
+    uint32_t cu[2] = {0, n};
+    w->masked = false;
+    w->grad = NULL;
+    return check_ids(w, tokens, n, e) && load_side(w, &w->enc, tokens, cu, 1, e) &&
+           encoder_forward(w, e);
 }
 
 static bool zero_grad(struct decoder_work *w, struct dev_buf *grad, struct err *e)
@@ -250,7 +312,7 @@ static bool sum_loss(struct decoder_work *w, double *loss, float *row_loss, stru
 {
     size_t bytes = w->r * sizeof *w->host_loss;
     double sum = 0;
-    if (!dev_download(w->m->dev, w->loss.buf, w->loss.offset * sizeof(float), w->host_loss, bytes,
+    if (!dev_download(w->m->dev, w->buf, w->head.loss.offset * sizeof(float), w->host_loss, bytes,
                       e))
         return false;
     for (uint32_t i = 0; i < w->r; i++)
@@ -265,7 +327,7 @@ bool decoder_loss(struct decoder_work *w, const struct decoder_batch *b, double 
 {
     *loss = 0;
     if (b->nrows == 0) return true;
-    return begin(w, b, e) && decoder_forward(w, e) && decoder_head(w, e) &&
+    return begin(w, b, e) && decoder_forward(w, e) && head_loss(&w->head, w->r, NULL, e) &&
            sum_loss(w, loss, row_loss, e);
 }
 
@@ -281,7 +343,7 @@ bool decoder_grad(struct decoder_work *w, const struct decoder_batch *b, uint64_
     w->masked = w->l->groups && w->l->dropout > 0;
     /* a LoRA gradient is written once by a product; of all weights, some are summed up */
     if (w->l->method == LORA_FULL && !zero_grad(w, grad, e)) return false;
-    return decoder_forward(w, e) && decoder_head(w, e) && decoder_backward(w, e) &&
+    return decoder_forward(w, e) && head_loss(&w->head, w->r, grad, e) && decoder_backward(w, e) &&
            sum_loss(w, loss, NULL, e);
 }
 
@@ -289,7 +351,7 @@ bool decoder_logits(struct decoder_work *w, const struct decoder_batch *b, float
                     struct err *e)
 {
     struct decoder_batch rows_only = *b;
-    rows_only.labels = NULL;
+    if (!w->enc.end) rows_only.labels = NULL; /* else they are the decoder's input */
     if (b->nrows == 0) return true;
-    return begin(w, &rows_only, e) && decoder_forward(w, e) && decoder_head_logits(w, out, e);
+    return begin(w, &rows_only, e) && decoder_forward(w, e) && head_logits(&w->head, w->r, out, e);
 }

@@ -1,6 +1,11 @@
 /*
- * model/decoder - forward and backward through a Llama-class decoder over packed samples, and
+ * model/decoder - forward and backward through a model that writes text over packed samples, and
  * decoding with a key-value cache.
+ *
+ * The model is a decoder (Llama, Mistral), or a decoder with an encoder before it (T5). Both have
+ * one interface: who fills a batch or decodes a prompt tells the two parts of a sample apart, and
+ * nothing else. An encoder reads the prompt as a whole; the decoder begins with the model's start
+ * token and looks back at the encoder's output through cross attention.
  *
  * A bin is several samples laid end to end; attention never crosses a sample, positions restart.
  * The head and the last block's query side run only for rows that bear loss. Loss is a *sum* over
@@ -11,18 +16,22 @@
 #include "model/lora.h"
 #include "model/model.h"
 
-/* Host arrays, borrowed for the call. */
+/* Host arrays, borrowed for the call. With an encoder, tokens and cu are what the encoder reads, and
+ * labels are the whole answers; the decoder's input is the labels shifted right by one behind the
+ * start token, and every one of its positions bears loss. */
 struct decoder_batch {
     const uint32_t *tokens; /* [ntokens] */
     uint32_t ntokens;
     const uint32_t *cu; /* sample starts [nseq + 1] */
     uint32_t nseq;
-    const uint32_t *rows;   /* [nrows] increasing: positions whose next token is predicted */
+    const uint32_t *rows;   /* [nrows] increasing: positions whose next token is predicted; with an
+                               encoder NULL */
     const uint32_t *labels; /* [nrows] */
     uint32_t nrows;
+    const uint32_t *label_cu; /* with an encoder: starts of the samples' labels [nseq + 1] */
 };
 
-/* Activations and scratch for bins of at most max_tokens tokens and max_rows loss rows. l may be
+/* Activations and scratch for bins of at most max_tokens tokens and max_rows loss rows (labels). l may be
  * NULL (base model). train: room for the backward pass. */
 struct decoder_work;
 MUST_CHECK bool decoder_work_open(struct model *m, struct lora *l, uint32_t max_tokens,
@@ -48,7 +57,8 @@ MUST_CHECK bool decoder_logits(struct decoder_work *w, const struct decoder_batc
 
 /* ---- decoding */
 struct decoder_cache;
-/* `slots` sequences of at most max_len positions each; at most max_rows new tokens in one step. */
+/* `slots` sequences, prompt and answer of at most max_len tokens together; at most max_rows new
+ * tokens in one step. With an encoder there is room for max_len of either: twice the memory. */
 MUST_CHECK bool decoder_cache_open(struct model *m, struct lora *l, uint32_t slots,
                                    uint32_t max_len, uint32_t max_rows, struct decoder_cache **out,
                                    struct err *e);
@@ -56,6 +66,11 @@ void decoder_cache_close(struct decoder_cache *c);
 /* Device bytes that decoder_cache_open takes, but for the narrow scratch of an adapter. */
 uint64_t decoder_cache_bytes(const struct model_spec *s, enum dev_dtype dtype, uint32_t slots,
                              uint32_t max_len, uint32_t max_rows);
+/* Before the first step of a sequence: take its prompt of n tokens. *rows, *nrows are the tokens to
+ * push at positions 0, 1, ...: the prompt itself (as given), or behind an encoder, which reads it
+ * now, the start token (which lives as long as the cache). */
+MUST_CHECK bool decoder_begin(struct decoder_cache *c, uint32_t slot, const uint32_t *prompt,
+                              uint32_t n, const uint32_t **rows, uint32_t *nrows, struct err *e);
 /* Push n rows (tokens[i] at position pos[i] of sequence slot[i]; a sequence's rows in order, each
  * position once) through the model. want[0..nwant) are the rows whose next token is asked: next[j]
  * is the greedy choice (lowest id on a tie); logits, when not NULL, receives nwant * vocab floats.

@@ -1,43 +1,58 @@
 #include "model/decoder_parts.h"
 
-/* Is a gradient wanted below this linear? Below the lowest adapted one nobody reads it. */
-static bool goes_on(const struct decoder_work *w, uint32_t layer, enum linear lin)
+/* In a decoder behind an encoder a gradient goes down for two reasons: something adapted in the
+ * blocks below, or something adapted in the encoder, which cross attention leads to. */
+bool goes_on(const struct decoder_work *w, uint32_t layer, enum linear lin)
 {
-    return w->l->method == LORA_FULL || layer * LINEARS + lin > lora_lowest(w->l);
+    uint32_t first = w->dec.first, at = layer * LINEARS + lin;
+    bool encoder = lora_lowest(w->l, 0) < first * LINEARS;
+
+    if (w->l->method == LORA_FULL) return true;
+    if (layer < first) return at > lora_lowest(w->l, 0);
+    if (lin == LIN_XKV) return encoder;
+    if (at > lora_lowest(w->l, first)) return true;
+    return encoder && (layer > first || lin > LIN_XKV);
+}
+
+struct dev_mat norm_grad(const struct decoder_work *w, uint32_t layer, uint32_t which)
+{
+    if (w->l->method != LORA_FULL) return (struct dev_mat){0};
+    return lora_full_grad(w->l, w->grad, model_norm_index(&w->m->spec, layer, which));
 }
 
 /* The saved x in f32 (itself, or cast into the forward pass's x, which is free by now). */
-static bool load_x(struct decoder_work *w, struct dev_mat saved, struct dev_mat *x, struct err *e)
+static bool load_x(struct decoder_work *w, uint32_t layer, struct dev_mat saved, struct dev_mat *x,
+                   struct err *e)
 {
+    const struct side *v = layer < w->dec.first ? &w->enc : &w->dec;
     *x = saved;
     if (saved.dtype == DEV_F32) return true;
-    *x = shape_of(w->x, saved.rows, saved.cols);
+    *x = shape_of(v->x, saved.rows, saved.cols);
     return dev_cast(w->m->dev, saved, *x, e);
 }
 
-/* Linear on the normed x: its gradient from dy, then through the norm into dx. dn: scratch. */
-static bool backward_normed(struct decoder_work *w, uint32_t layer, enum linear lin,
-                            struct dev_mat saved, struct dev_mat dy, struct dev_mat dn,
-                            struct dev_mat dx, struct err *e)
+bool backward_normed(struct decoder_work *w, uint32_t layer, enum linear lin, struct dev_mat saved,
+                     struct dev_mat dy, struct dev_mat dn, struct dev_mat dx, struct err *e)
 {
     const struct model_spec *s = &w->m->spec;
-    const struct model_layer *ml = &w->m->layers[layer];
-    struct dev_mat weight = lin == LIN_QKV ? ml->norm[0] : ml->norm[1], x, none = {0};
+    uint32_t which = lin == LIN_QKV ? 0 : lin == LIN_GU ? 1 : 2;
+    struct dev_mat weight = w->m->layers[layer].norm[which], x, none = {0};
     struct dev_mat n = shape_of(w->n, saved.rows, s->d), rstd = shape_of(w->rstd, 1, saved.rows);
     struct lin_call c = work_call(w, layer, lin, n);
     bool on = goes_on(w, layer, lin);
 
-    if (!load_x(w, saved, &x, e)) return false;
+    if (!load_x(w, layer, saved, &x, e)) return false;
     if (!dev_rmsnorm(w->m->dev, x, weight, s->rms_eps, n, rstd, e)) return false;
     if (!lin_bwd(w->m, w->l, &c, dy, w->dh, w->grad, on ? dn : none, e)) return false;
-    return !on || dev_rmsnorm_bwd(w->m->dev, dn, x, weight, rstd, dx,
-                                  norm_grad(w, layer, lin == LIN_GU), e);
+    return !on ||
+           dev_rmsnorm_bwd(w->m->dev, dn, x, weight, rstd, dx, norm_grad(w, layer, which), e);
 }
 
 /* dx (f32, in place) through the MLP of a block. */
 static bool backward_mlp(struct decoder_work *w, uint32_t layer, struct dev_mat dx, struct err *e)
 {
     const struct model_spec *s = &w->m->spec;
+    enum dev_act kind = (enum dev_act)s->act;
     struct kept *k = work_kept(w, layer);
     struct dev *d = w->m->dev;
     struct dev_mat gu = rows_of(k->gu, dx.rows), dy = shape_of(w->dy, dx.rows, s->d);
@@ -46,12 +61,25 @@ static bool backward_mlp(struct decoder_work *w, uint32_t layer, struct dev_mat 
     struct lin_call down = work_call(w, layer, LIN_DOWN, act);
     bool on = goes_on(w, layer, LIN_DOWN);
 
-    if (!dev_cast(d, dx, dy, e) || !dev_swiglu(d, gu, act, e)) return false;
+    if (!dev_cast(d, dx, dy, e) || !dev_act(d, kind, gu, act, e)) return false;
     if (!lin_bwd(w->m, w->l, &down, dy, w->dh, w->grad, on ? dact : none, e)) return false;
     if (!on) return true;
-    if (!dev_swiglu_bwd(d, dact, gu, gu, e)) return false;
+    if (!dev_act_bwd(d, kind, dact, gu, gu, e)) return false;
     return backward_normed(w, layer, LIN_GU, rows_of(k->x2, dx.rows), gu,
                            shape_of(w->s2, dx.rows, s->d), dx, e);
+}
+
+/* dx through all that follows a block's attention; *on: a gradient is wanted below that. */
+static bool backward_rest(struct decoder_work *w, uint32_t layer, struct dev_mat dx, bool *on,
+                          struct err *e)
+{
+    uint32_t encoder = w->m->spec.enc_layers;
+
+    *on = goes_on(w, layer, LIN_GU);
+    if (!backward_mlp(w, layer, dx, e)) return false;
+    if (!*on || !encoder || layer < encoder) return true;
+    *on = goes_on(w, layer, LIN_XQ);
+    return cross_backward(w, layer, dx, e);
 }
 
 /* dx through the output projection: dao [rows, q] from the rows' attention output ao. */
@@ -64,70 +92,113 @@ static bool backward_o(struct decoder_work *w, uint32_t layer, struct dev_mat dx
            lin_bwd(w->m, w->l, &o, dy, w->dh, w->grad, goes_on(w, layer, LIN_O) ? dao : none, e);
 }
 
-/* dao [T, q] in s2, dx f32 [T, d]. */
-static bool backward_attention(struct decoder_work *w, uint32_t layer, struct err *e)
+/* dao [T, q] in s2, the side's dx f32 [T, d]. */
+static bool backward_attention(struct decoder_work *w, struct side *v, uint32_t layer,
+                               struct err *e)
 {
     const struct model_spec *s = &w->m->spec;
     struct kept *k = work_kept(w, layer);
     struct dev *d = w->m->dev;
-    uint32_t t = w->t, q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
+    uint32_t t = v->t, q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
     struct dev_mat qkv = rows_of(k->qkv, t), dqkv = shape_of(w->s1, t, q + 2 * kv);
     struct dev_mat dao = shape_of(w->s2, t, q), dn = shape_of(w->s2, t, s->d);
+    struct dev_attn a = v->attn;
 
-    if (!dev_attn_bwd(d, &w->attn, dev_mat_part(qkv, 0, t, 0, q), dev_mat_part(qkv, 0, t, q, kv),
+    if (s->buckets && w->l->method == LORA_FULL) a.dbias = v->dbias;
+    if (!dev_attn_bwd(d, &a, dev_mat_part(qkv, 0, t, 0, q), dev_mat_part(qkv, 0, t, q, kv),
                       dev_mat_part(qkv, 0, t, q + kv, kv), rows_of(k->ao, t),
                       shape_of(k->lse, s->heads, t), dao, dev_mat_part(dqkv, 0, t, 0, q),
                       dev_mat_part(dqkv, 0, t, q, kv), dev_mat_part(dqkv, 0, t, q + kv, kv), e))
         return false;
-    if (!dev_rope(d, dev_mat_part(dqkv, 0, t, 0, q + kv), s->heads + s->kv_heads, w->pos,
-                  w->m->inv_freq, true, e))
+    if (s->rope != ROPE_NONE && !dev_rope(d, dev_mat_part(dqkv, 0, t, 0, q + kv),
+                                          s->heads + s->kv_heads, v->pos, w->m->inv_freq, true, e))
         return false;
-    return backward_normed(w, layer, LIN_QKV, rows_of(k->x1, t), dqkv, dn, rows_of(w->dx, t), e);
+    return backward_normed(w, layer, LIN_QKV, rows_of(k->x1, t), dqkv, dn, rows_of(v->dx, t), e);
 }
 
-/* The last block: loss rows up to the attention's output, then all rows. */
+/* The decoder's last block: loss rows up to the attention's output, then all rows. */
 static bool backward_last(struct decoder_work *w, struct err *e)
 {
     const struct model_spec *s = &w->m->spec;
     struct dev *d = w->m->dev;
+    struct side *v = &w->dec;
     uint32_t last = s->layers - 1, q = s->heads * s->head_dim;
-    struct dev_mat dxr = rows_of(w->dxr, w->r), dx = rows_of(w->dx, w->t);
+    struct dev_mat dxr = rows_of(w->head.dxr, w->r), dx = rows_of(v->dx, v->t);
     struct dev_mat aor = shape_of(w->n, w->r, q), daor = shape_of(w->s1, w->r, q);
-    struct dev_mat dao = shape_of(w->s2, w->t, q);
+    struct dev_mat dao = shape_of(w->s2, v->t, q);
+    bool on;
 
-    if (!backward_mlp(w, last, dxr, e)) return false;
-    if (!goes_on(w, last, LIN_GU)) return true;
-    if (!dev_gather_rows(d, rows_of(work_kept(w, last)->ao, w->t), w->rows, aor, e)) return false;
+    if (!backward_rest(w, last, dxr, &on, e)) return false;
+    if (!on) return true;
+    if (!dev_gather_rows(d, rows_of(work_kept(w, last)->ao, v->t), w->rows, aor, e)) return false;
     if (!backward_o(w, last, dxr, aor, daor, e)) return false;
     if (!goes_on(w, last, LIN_O)) return true;
     if (!dev_zero(d, dao, e) || !dev_scatter_rows(d, daor, w->rows, dao, e)) return false;
     if (!dev_zero(d, dx, e) || !dev_scatter_rows(d, dxr, w->rows, dx, e)) return false;
-    return backward_attention(w, last, e);
+    return backward_attention(w, v, last, e);
 }
 
-static bool backward_block(struct decoder_work *w, uint32_t layer, struct err *e)
+static bool backward_block(struct decoder_work *w, struct side *v, uint32_t layer, struct err *e)
 {
     const struct model_spec *s = &w->m->spec;
-    struct dev_mat dx = rows_of(w->dx, w->t), ao = rows_of(work_kept(w, layer)->ao, w->t);
-    struct dev_mat dao = shape_of(w->s2, w->t, s->heads * s->head_dim);
+    struct dev_mat dx = rows_of(v->dx, v->t), ao = rows_of(work_kept(w, layer)->ao, v->t);
+    struct dev_mat dao = shape_of(w->s2, v->t, s->heads * s->head_dim);
+    bool on;
 
-    if (!backward_mlp(w, layer, dx, e)) return false;
-    if (!goes_on(w, layer, LIN_GU)) return true;
+    if (!backward_rest(w, layer, dx, &on, e)) return false;
+    if (!on) return true;
     if (!backward_o(w, layer, dx, ao, dao, e)) return false;
-    return !goes_on(w, layer, LIN_O) || backward_attention(w, layer, e);
+    return !goes_on(w, layer, LIN_O) || backward_attention(w, v, layer, e);
+}
+
+/* Is anything trained in the encoder? */
+static bool wants_memory(const struct decoder_work *w)
+{
+    return w->enc.end > 0 && goes_on(w, w->dec.first, LIN_XKV);
+}
+
+/* Blocks below `end`, then what is trained beside them: embeddings and relative positions. */
+static bool backward_side(struct decoder_work *w, struct side *v, uint32_t end, struct err *e)
+{
+    bool all = w->l->method == LORA_FULL || (v->stack == 1 && wants_memory(w));
+    uint32_t stop = all ? v->first : lora_lowest(w->l, v->first) / LINEARS;
+    for (uint32_t i = end; i-- > stop;) {
+        if (!backward_block(w, v, i, e)) return false;
+    }
+    if (w->l->method != LORA_FULL) return true;
+    if (w->m->spec.buckets && !bias_backward(w, v, e)) return false;
+    return dev_scatter_add_rows(w->m->dev, rows_of(v->dx, v->t), v->ids,
+                                lora_full_grad(w->l, w->grad, 0), e);
+}
+
+/* dmemory through the encoder's last norm into its dx. */
+static bool backward_memory(struct decoder_work *w, struct err *e)
+{
+    const struct model_spec *s = &w->m->spec;
+    struct side *v = &w->enc;
+    struct dev *d = w->m->dev;
+    struct dev_mat x = rows_of(v->x, v->t), dx = rows_of(v->dx, v->t), dw = {0};
+    struct dev_mat rstd = shape_of(w->rstd, 1, v->t), n = shape_of(w->n, v->t, s->d);
+
+    if (w->l->method == LORA_FULL) dw = lora_full_grad(w->l, w->grad, model_stack_norm_index(s, 0));
+    return dev_zero(d, dx, e) && dev_rmsnorm(d, x, w->m->norm[0], s->rms_eps, n, rstd, e) &&
+           dev_rmsnorm_bwd(d, rows_of(w->dmemory, v->t), x, w->m->norm[0], rstd, dx, dw, e);
+}
+
+static bool zero_sides(struct decoder_work *w, struct err *e)
+{
+    struct dev *d = w->m->dev;
+    bool biased = w->m->spec.buckets && w->l->method == LORA_FULL;
+    if (w->enc.end && !dev_zero(d, rows_of(w->dmemory, w->enc.t), e)) return false;
+    return !biased || (dev_zero(d, w->enc.dbias, e) && dev_zero(d, w->dec.dbias, e));
 }
 
 bool decoder_backward(struct decoder_work *w, struct err *e)
 {
     const struct model_spec *s = &w->m->spec;
-    uint32_t stop = w->l->groups ? lora_lowest(w->l) / LINEARS : 0;
 
-    if (!backward_last(w, e)) return false;
-    for (uint32_t i = s->layers - 1; i-- > stop;) {
-        if (!backward_block(w, i, e)) return false;
-    }
-    if (w->l->method != LORA_FULL) return true;
-    return dev_scatter_add_rows(
-        w->m->dev, rows_of(w->dx, w->t), w->ids,
-        dev_mat_of(w->grad, w->l->tensors[0].offset, DEV_F32, s->vocab, s->d), e);
+    if (!zero_sides(w, e) || !backward_last(w, e)) return false;
+    if (!backward_side(w, &w->dec, s->layers - 1, e)) return false;
+    if (!wants_memory(w)) return true;
+    return backward_memory(w, e) && backward_side(w, &w->enc, w->enc.end, e);
 }

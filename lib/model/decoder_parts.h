@@ -1,56 +1,80 @@
 /*
  * model/decoder_parts - the inside of the decoder: what forward, backward and decoding share.
  *
- * Notation: T tokens of the bin, R loss rows, d model width, q = heads * head_dim, ff MLP width,
- * w width of a group's h. The residual stream is f32; what enters a matrix product has the model's
+ * Notation: T tokens of a side, R loss rows, d model width, q = heads * head_dim, ff MLP width, w
+ * width of a group's h. The residual stream is f32; what enters a matrix product has the model's
  * dtype.
  *
- *     x1 -> norm -> qkv -> rope -> attention -> o -> + -> x2 -> norm -> gate,up -> swiglu -> down
- * -> +
+ *     x1 -> norm -> qkv -> rope -> attention -> o -> + -> x2 -> norm -> gate,up -> act -> down -> +
  *      '---------------------------------------------' '-----------------------------------------'
  *
- * Saved for the backward pass are x1, x2, qkv (after rope), the attention's output and lse, gate
- * and up, and the narrow h of each adapter. Normed x and silu(g) * u are cheaper to compute again
- * than to keep. In the last block all that follows attention runs on the loss rows alone.
+ * A model with an encoder has two sides of that kind. The encoder's attention sees all of a sample,
+ * and both add a bias by distance instead of rotating (T5). Behind its last norm stands the memory,
+ * to which each block of the decoder looks back between attention and MLP:
+ *
+ *     x3 -> norm -> q ------> attention -> o -> +
+ *      '    memory -> k,v -----^               '
+ *
+ * Saved for the backward pass are x1, x2, x3, qkv (after rope), the attentions' outputs and lse, gate
+ * and up, and the narrow h of each adapter. Normed x and act(g) * u are cheaper to compute again
+ * than to keep. In the decoder's last block all that follows self-attention runs on the loss rows
+ * alone.
  */
 #pragma once
 #include "model/decoder.h"
+#include "model/head.h"
 #include "model/parts.h"
 
-/* Kept of one block. In the last block x2, gu and h[1..3] have R rows. */
+/* Kept of one block. In the last block x2, x3, gu, xq, xo and the h behind attention have R rows. */
 struct kept {
-    struct dev_mat x1, x2;     /* dtype [T, d] */
+    struct dev_mat x1, x2, x3; /* dtype [T, d] */
     struct dev_mat qkv;        /* dtype [T, q + 2 kv] */
     struct dev_mat ao;         /* dtype [T, q] */
-    struct dev_mat gu;         /* dtype [T, 2 ff] */
+    struct dev_mat gu;         /* dtype [T, 2 ff], not gated [T, ff] */
     struct dev_mat lse;        /* f32 [heads, T] */
+    struct dev_mat xq, xo;     /* dtype [T, q]: cross attention's queries and output */
+    struct dev_mat xkv;        /* dtype [T of the encoder, 2 kv] */
+    struct dev_mat xlse;       /* f32 [heads, T] */
     struct dev_mat h[LINEARS]; /* dtype [T, w] */
+};
+
+/* The encoder's tokens and blocks, or the decoder's. */
+struct side {
+    uint32_t stack;             /* 0 encoder, 1 decoder */
+    uint32_t first, end;        /* its blocks; end == first: there is none */
+    uint32_t max, t;            /* tokens, of a call */
+    struct dev_mat ids, pos;    /* I32 [1, T] */
+    struct dev_mat x, dx;       /* f32 [T, d] */
+    struct dev_mat buckets;     /* I32 [1, 2 reach + 1]: kind of every distance */
+    struct dev_mat bias, dbias; /* f32 [2 reach + 1, heads] */
+    struct dev_attn attn;       /* of the call */
 };
 
 struct decoder_work {
     struct model *m;
     struct lora *l; /* NULL: base model */
     bool train;
-    uint32_t max_tokens, max_rows, chunk_rows;
+    uint32_t max_tokens, max_rows;
     struct dev_buf *buf;
 
-    struct dev_mat ids, pos, rows, labels; /* I32 [1, T], [1, R] */
-    struct dev_mat x, dx;                  /* f32 [T, d] */
-    struct dev_mat n, dy;                  /* dtype [T, max(d, q)], [T, d] */
-    struct dev_mat s1, s2;                 /* dtype [T, max(ff, q + 2 kv)] */
-    struct dev_mat drop;                   /* dtype [T, max(d, q, ff)]; only with dropout */
-    struct dev_mat dh;                     /* dtype [T, widest w] */
-    struct dev_mat rstd;                   /* f32 [1, T] */
-    struct dev_mat xr, dxr, loss;          /* f32 [R, d], [R, d], [1, R] */
-    struct dev_mat logits, dlogits;        /* f32, dtype [chunk, V]; one and the same in f32 */
-    struct kept *kept;                     /* one a block when training, else one */
+    struct side enc, dec;
+    struct dev_mat rows;            /* I32 [1, R] */
+    struct dev_mat memory, dmemory; /* dtype, f32 [T of the encoder, d] */
+    struct dev_mat n, dy;           /* dtype [T, max(d, q)], [T, d]; T of either side */
+    struct dev_mat s1, s2;          /* dtype [T, max(ff, q + 2 kv)] */
+    struct dev_mat dxq;             /* dtype [R, q], with an encoder */
+    struct dev_mat drop;            /* dtype [T, max(d, q, ff)]; only with dropout */
+    struct dev_mat dh;              /* dtype [T, widest w] */
+    struct dev_mat rstd;            /* f32 [1, T] */
+    struct head head;
+    struct kept *kept; /* one a block when training, else one */
 
-    uint32_t *host_pos;
+    uint32_t *host; /* [max of tokens and rows] */
     float *host_loss;
 
     /* of the call */
-    uint32_t t, r;
-    struct dev_attn attn;
+    uint32_t r;
+    struct dev_attn cross;
     uint64_t dropout_key;
     bool masked; /* this pass uses dropout */
     struct dev_buf *grad;
@@ -81,13 +105,39 @@ struct dev_mat shape_of(struct dev_mat m, uint32_t rows, uint32_t cols);
 struct lin_call work_call(const struct decoder_work *w, uint32_t layer, enum linear lin,
                           struct dev_mat x);
 struct kept *work_kept(const struct decoder_work *w, uint32_t layer);
+/* x to where the backward pass will want it; forward-only calls skip that. */
+MUST_CHECK bool work_keep(const struct decoder_work *w, struct dev_mat x, struct dev_mat to,
+                          struct err *e);
+/* Heads, widths and scale of attention; samples and bias are the caller's. */
+struct dev_attn attn_of(const struct model_spec *s);
+/* All up to the loss rows' last hidden states, in head.xr. */
 MUST_CHECK bool decoder_forward(struct decoder_work *w, struct err *e);
-/* Head and loss over the loss rows, in chunks; with w->grad also dxr, and the head's and last
- * norm's gradient when they are trained. */
-MUST_CHECK bool decoder_head(struct decoder_work *w, struct err *e);
-/* Logits of the loss rows to the host. */
-MUST_CHECK bool decoder_head_logits(struct decoder_work *w, float *out, struct err *e);
+/* The encoder's part of it, up to the memory; and for one sequence of n tokens, from the start. */
+MUST_CHECK bool encoder_forward(struct decoder_work *w, struct err *e);
+MUST_CHECK bool decoder_encode(struct decoder_work *w, const uint32_t *tokens, uint32_t n,
+                               struct err *e);
 MUST_CHECK bool decoder_backward(struct decoder_work *w, struct err *e);
-/* Gradient of a norm's weight, or a matrix without buffer when norms are frozen. which: 0, 1 of the
- * layer's two; layer == layers: the last norm. */
+/* Linear on the normed x that was saved: its gradient from dy, then through the norm into dx (f32).
+ * dn: scratch [n, d]. */
+MUST_CHECK bool backward_normed(struct decoder_work *w, uint32_t layer, enum linear lin,
+                                struct dev_mat saved, struct dev_mat dy, struct dev_mat dn,
+                                struct dev_mat dx, struct err *e);
+/* Is a gradient wanted below this linear? Below the lowest adapted one nobody reads it. */
+bool goes_on(const struct decoder_work *w, uint32_t layer, enum linear lin);
+/* Gradient of a norm's weight, or a matrix without buffer when norms are frozen. which: 0, 1, 2 of
+ * the layer's; norm of a stack. */
 struct dev_mat norm_grad(const struct decoder_work *w, uint32_t layer, uint32_t which);
+
+/* ---- encdec.c: what only models with an encoder have */
+
+/* Cross attention on rows x of a block of the decoder; and back: dx (f32) in place, and into
+ * dmemory. */
+MUST_CHECK bool cross_forward(struct decoder_work *w, uint32_t layer, struct dev_mat x,
+                              struct err *e);
+MUST_CHECK bool cross_backward(struct decoder_work *w, uint32_t layer, struct dev_mat dx,
+                               struct err *e);
+/* The bias of a side's attention from the model's table; its gradient to the table's. */
+MUST_CHECK bool bias_load(struct decoder_work *w, struct side *v, struct err *e);
+MUST_CHECK bool bias_backward(struct decoder_work *w, const struct side *v, struct err *e);
+/* Kinds of the distances -reach .. reach (key minus query), out [2 reach + 1]. */
+void bias_buckets(const struct model_spec *s, bool bidirectional, int32_t *out);

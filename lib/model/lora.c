@@ -459,12 +459,17 @@ const struct lora_group *lora_group_of(const struct lora *l, uint32_t layer, enu
     return &l->groups[layer * LINEARS + lin];
 }
 
-uint32_t lora_lowest(const struct lora *l)
+uint32_t lora_lowest(const struct lora *l, uint32_t layer)
 {
     uint32_t n = l->m->spec.layers * LINEARS;
-    if (!l->groups) return 0;
-    for (uint32_t i = 0; i < n; i++) {
-        if (l->groups[i].rank_sum) return i;
+    for (uint32_t i = layer * LINEARS; i < n; i++) {
+        if (!l->groups || l->groups[i].rank_sum) return i;
     }
     return n;
+}
+
+struct dev_mat lora_full_grad(const struct lora *l, struct dev_buf *grad, uint32_t i)
+{
+    const struct lora_tensor *t = &l->tensors[i];
+    return dev_mat_of(grad, t->offset, DEV_F32, t->rows, t->cols);
 }

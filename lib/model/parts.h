@@ -93,8 +93,11 @@ MUST_CHECK bool lora_resolve(const struct model_spec *s, const struct lora_opts 
 /* Rounded-up widths of the groups, [layers * LINEARS]; 0: none of the linear's parts is adapted. */
 MUST_CHECK bool lora_widths(const struct model_spec *s, const struct lora_opts *o, uint32_t *widths,
                             struct err *e);
-/* First linear (layer * LINEARS + lin) with an adapter: nothing below it needs a gradient. */
-uint32_t lora_lowest(const struct lora *l);
+/* First linear (layer * LINEARS + lin) with an adapter in the blocks from `layer` on; behind the
+ * last when there is none. */
+uint32_t lora_lowest(const struct lora *l, uint32_t layer);
+/* Method full: where tensor i of the model lies in a flat block. */
+struct dev_mat lora_full_grad(const struct lora *l, struct dev_buf *grad, uint32_t i);
 
 /* Number of the module (of [layers * BLOCK_MODULES]) whose weight the tensor is; false: of none. */
 bool lora_module_of(const struct model_spec *s, const struct model_tensor *t, uint32_t *module);

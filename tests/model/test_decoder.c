@@ -55,38 +55,10 @@ static double grad_of(struct rig *r, const struct decoder_batch *b)
     return loss;
 }
 
-static double number(const json_t *j, const char *key)
-{
-    const json_t *v = json_object_get(j, key);
-    assert_true(json_is_number(v));
-    return json_number_value(v);
-}
-
 static void assert_near(double got, double want, double tol, const char *what)
 {
     if (!(fabs(got - want) <= tol))
         fail_msg("%s: %.9g, golden %.9g, tolerance %.3g", what, got, want, tol);
-}
-
-/* Norm, projection on a hash vector, single entries; tol is relative to the tensor's norm. */
-static void assert_summary(const float *g, size_t n, uint64_t tag, const json_t *gold, double tol,
-                           const char *what)
-{
-    float *h = malloc(n * sizeof *h);
-    double norm = 0, dot = 0, want = number(gold, "norm");
-    const char *key;
-    json_t *v;
-
-    tiny_hash(5000 + tag, n, h);
-    for (size_t i = 0; i < n; i++) {
-        norm += (double)g[i] * g[i];
-        dot += (double)g[i] * h[i];
-    }
-    assert_near(sqrt(norm), want, tol * want, what);
-    assert_near(dot, number(gold, "dot"), tol * want, what);
-    json_object_foreach(json_object_get(gold, "at"), key, v)
-        assert_near(g[strtoul(key, NULL, 10)], json_number_value(v), tol * want, what);
-    free(h);
 }
 
 /* ---- goldens: f32 within 2e-5 of the reference (measured: below 2e-6) */
@@ -104,14 +76,13 @@ static void golden_lora(const char *device, enum tiny_case c)
     rig_open(&r, device, c, DEV_F32, false, 0);
     tiny_batch(&t);
     OK(decoder_logits(r.w, &t.b, logits, e));
-    assert_summary(logits, TINY_ROWS * 128, 900, json_object_get(gold, "logits"), F32_TOL,
-                   "logits");
+    tiny_summary(logits, TINY_ROWS * 128, 900, json_object_get(gold, "logits"), F32_TOL, "logits");
     for (size_t i = 0; i < 128; i++)
         want[i] = (float)json_number_value(json_array_get(json_object_get(gold, "logits_last"), i));
     assert_true(rel_rms(logits + (size_t)(TINY_ROWS - 1) * 128, want, 128) < F32_TOL);
 
     OK(decoder_loss(r.w, &t.b, &loss, NULL, e));
-    assert_near(loss, number(gold, "loss"), F32_TOL * loss, "loss");
+    assert_near(loss, tiny_number(gold, "loss"), F32_TOL * loss, "loss");
     again = grad_of(&r, &t.b);
     assert_true(again == loss);
     const struct lora_tensor *lt = lora_tensors(r.l, &n);
@@ -127,8 +98,8 @@ static void golden_lora(const char *device, enum tiny_case c)
             if (strcmp(key, lt[i].name) == 0) break;
             tag++;
         }
-        assert_summary(r.host + lt[i].offset, (size_t)lt[i].rows * lt[i].cols, tag, g, F32_TOL,
-                       lt[i].name);
+        tiny_summary(r.host + lt[i].offset, (size_t)lt[i].rows * lt[i].cols, tag, g, F32_TOL,
+                     lt[i].name);
     }
     rig_close(&r);
     json_decref(root);
@@ -159,13 +130,13 @@ static void test_golden_full(void **state)
         rig_open(&r, "cpu", c, DEV_F32, true, 0);
         tiny_batch(&t);
         double loss = grad_of(&r, &t.b);
-        assert_near(loss, number(gold, "base_loss"), F32_TOL * loss, "loss");
+        assert_near(loss, tiny_number(gold, "base_loss"), F32_TOL * loss, "loss");
         const struct lora_tensor *lt = lora_tensors(r.l, &n);
         for (size_t i = 0; i < n; i++) {
             json_t *g = json_object_get(json_object_get(gold, "full"), lt[i].name);
             assert_non_null(g);
-            assert_summary(r.host + lt[i].offset, (size_t)lt[i].rows * lt[i].cols, i, g, F32_TOL,
-                           lt[i].name);
+            tiny_summary(r.host + lt[i].offset, (size_t)lt[i].rows * lt[i].cols, i, g, F32_TOL,
+                         lt[i].name);
         }
         rig_close(&r);
         json_decref(root);
@@ -190,10 +161,10 @@ static void test_bf16(void **state)
         double dl = rel_rms(lb, la, TINY_ROWS * 128), dg = rel_rms(b.host, a.host, lora_count(a.l));
         print_message(
             "%s bf16: logits %.4f (reference %.4f), gradient %.4f (%.4f), loss %.2e (%.2e)\n",
-            tiny_names[c], dl, number(gap, "logits"), dg, number(gap, "grad"), fabs(l1 - l0) / l0,
-            number(gap, "loss"));
-        assert_true(dl > 0 && dl <= 2 * number(gap, "logits"));
-        assert_true(dg > 0 && dg <= 2 * number(gap, "grad"));
+            tiny_names[c], dl, tiny_number(gap, "logits"), dg, tiny_number(gap, "grad"),
+            fabs(l1 - l0) / l0, tiny_number(gap, "loss"));
+        assert_true(dl > 0 && dl <= 2 * tiny_number(gap, "logits"));
+        assert_true(dg > 0 && dg <= 2 * tiny_number(gap, "grad"));
         assert_near(l1, l0, 3e-3 * l0, "loss in bf16");
         rig_close(&a);
         rig_close(&b);

@@ -9,7 +9,6 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "model/encoder.h"
-#include "model/safetensors.h"
 #include "support/testdir.h"
 
 static json_t *golden(void)
@@ -25,50 +24,22 @@ static double number(const json_t *v)
     return json_number_value(v);
 }
 
-/* The folder of a golden case, its values from the hash; old: norms called gamma and beta. */
+static float value(const char *name, uint32_t ndims, float h)
+{
+    (void)ndims;
+    return strstr(name, "LayerNorm.weight") || strstr(name, "layer_norm.weight") ? 1 + h : h;
+}
+
+/* Old files say gamma and beta. */
+static void old_names(char *name)
+{
+    char *norm = strstr(name, "LayerNorm.");
+    if (norm) strcpy(norm + 10, norm[10] == 'w' ? "gamma" : "beta");
+}
+
 static const char *write_case(const json_t *c, bool old)
 {
-    const json_t *tensors = json_object_get(c, "tensors");
-    size_t n = json_array_size(tensors);
-    struct safetensor *list = calloc(n, sizeof *list);
-    struct safetensors_writer *w = NULL;
-    const char *dir = testdir_path("encoder");
-    static char path[700], kept[600], names[64][128];
-
-    snprintf(kept, sizeof kept, "%s", dir);
-    OK(fs_mkdirs(kept, e));
-    for (size_t i = 0; i < n; i++) {
-        const json_t *t = json_array_get(tensors, i), *shape = json_array_get(t, 1);
-        const char *name = json_string_value(json_array_get(t, 0));
-        char *norm = old ? strstr(strcpy(names[i], name), "LayerNorm.") : NULL;
-        if (!old) strcpy(names[i], name);
-        if (norm) strcpy(norm + 10, norm[10] == 'w' ? "gamma" : "beta");
-        list[i] = (struct safetensor){
-            .name = names[i], .dtype = DTYPE_F32, .ndims = (uint32_t)json_array_size(shape)};
-        list[i].count = 1;
-        for (size_t k = 0; k < list[i].ndims; k++) {
-            list[i].dims[k] = (uint64_t)json_integer_value(json_array_get(shape, k));
-            list[i].count *= list[i].dims[k];
-        }
-    }
-    snprintf(path, sizeof path, "%s/config.json", kept);
-    OK(json_write_file(path, json_object_get(c, "config"), e));
-    snprintf(path, sizeof path, "%s/model.safetensors", kept);
-    OK(safetensors_writer_open(path, list, n, &w, e));
-    for (size_t i = 0; i < n; i++) {
-        const char *name = json_string_value(json_array_get(json_array_get(tensors, i), 0));
-        float *f = malloc(list[i].count * sizeof *f);
-        bool norm = strstr(name, "LayerNorm.weight") || strstr(name, "layer_norm.weight");
-        tiny_hash(i, list[i].count, f);
-        for (size_t k = 0; norm && k < list[i].count; k++)
-            f[k] += 1;
-        OK(safetensors_writer_put(w, f, list[i].count * sizeof *f, e));
-        free(f);
-    }
-    OK(safetensors_writer_commit(w, e));
-    safetensors_writer_close(w);
-    free(list);
-    return kept;
+    return tiny_write_golden("encoder", c, value, old ? old_names : NULL);
 }
 
 enum { TOKENS = 28, SEQS = 3 };

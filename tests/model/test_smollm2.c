@@ -49,7 +49,13 @@ static void read_bin(const json_t *samples, struct bin *t)
         }
         t->cu[s + 1] = at += n;
     }
-    t->b = (struct decoder_batch){t->ids, at, t->cu, nseq, t->rows, t->labels, nrows};
+    t->b = (struct decoder_batch){.tokens = t->ids,
+                                  .ntokens = at,
+                                  .cu = t->cu,
+                                  .nseq = nseq,
+                                  .rows = t->rows,
+                                  .labels = t->labels,
+                                  .nrows = nrows};
 }
 
 static uint64_t factor_tag(const char *name)

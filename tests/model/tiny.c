@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/fs.h"
 #include "model/safetensors.h"
 #include "support/testdir.h"
 
@@ -161,8 +162,13 @@ void tiny_batch(struct tiny_batch *t)
         }
     }
     assert_int_equal(row, TINY_ROWS);
-    t->b =
-        (struct decoder_batch){t->tokens, TINY_TOKENS, t->cu, TINY_SEQS, t->rows, t->labels, row};
+    t->b = (struct decoder_batch){.tokens = t->tokens,
+                                  .ntokens = TINY_TOKENS,
+                                  .cu = t->cu,
+                                  .nseq = TINY_SEQS,
+                                  .rows = t->rows,
+                                  .labels = t->labels,
+                                  .nrows = row};
 }
 
 void tiny_single(const struct tiny_batch *t, uint32_t i, struct tiny_batch *out)
@@ -176,7 +182,13 @@ void tiny_single(const struct tiny_batch *t, uint32_t i, struct tiny_batch *out)
         out->rows[n] = t->rows[k] - from;
         out->labels[n++] = t->labels[k];
     }
-    out->b = (struct decoder_batch){out->tokens, to - from, out->cu, 1, out->rows, out->labels, n};
+    out->b = (struct decoder_batch){.tokens = out->tokens,
+                                    .ntokens = to - from,
+                                    .cu = out->cu,
+                                    .nseq = 1,
+                                    .rows = out->rows,
+                                    .labels = out->labels,
+                                    .nrows = n};
 }
 
 json_t *tiny_golden(enum tiny_case c, json_t **root)
@@ -195,4 +207,80 @@ double rel_rms(const float *a, const float *b, size_t n)
         s += (double)b[i] * b[i];
     }
     return sqrt(d / s);
+}
+
+double tiny_number(const json_t *j, const char *key)
+{
+    const json_t *v = json_object_get(j, key);
+    assert_true(json_is_number(v));
+    return json_number_value(v);
+}
+
+const char *tiny_write_golden(const char *dir, const json_t *c, tiny_value_fn *value,
+                              tiny_rename_fn *rename)
+{
+    const json_t *tensors = json_object_get(c, "tensors");
+    size_t n = json_array_size(tensors);
+    struct safetensor *list = calloc(n, sizeof *list);
+    struct safetensors_writer *w = NULL;
+    static char path[700], kept[600], names[128][128];
+
+    snprintf(kept, sizeof kept, "%s", testdir_path(dir));
+    OK(fs_mkdirs(kept, e));
+    assert_true(n <= 128);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *t = json_array_get(tensors, i), *shape = json_array_get(t, 1);
+        snprintf(names[i], sizeof names[i], "%s", json_string_value(json_array_get(t, 0)));
+        if (rename) rename(names[i]);
+        list[i] = (struct safetensor){
+            .name = names[i], .dtype = DTYPE_F32, .ndims = (uint32_t)json_array_size(shape)};
+        list[i].count = 1;
+        for (size_t k = 0; k < list[i].ndims; k++) {
+            list[i].dims[k] = (uint64_t)json_integer_value(json_array_get(shape, k));
+            list[i].count *= list[i].dims[k];
+        }
+    }
+    snprintf(path, sizeof path, "%s/config.json", kept);
+    OK(json_write_file(path, json_object_get(c, "config"), e));
+    snprintf(path, sizeof path, "%s/model.safetensors", kept);
+    OK(safetensors_writer_open(path, list, n, &w, e));
+    for (size_t i = 0; i < n; i++) {
+        const char *name = json_string_value(json_array_get(json_array_get(tensors, i), 0));
+        float *f = malloc(list[i].count * sizeof *f);
+        tiny_hash(i, list[i].count, f);
+        for (size_t k = 0; k < list[i].count; k++)
+            f[k] = value(name, list[i].ndims, f[k]);
+        OK(safetensors_writer_put(w, f, list[i].count * sizeof *f, e));
+        free(f);
+    }
+    OK(safetensors_writer_commit(w, e));
+    safetensors_writer_close(w);
+    free(list);
+    return kept;
+}
+
+static void assert_near(double got, double want, double tol, const char *what)
+{
+    if (!(fabs(got - want) <= tol))
+        fail_msg("%s: %.9g, golden %.9g, tolerance %.3g", what, got, want, tol);
+}
+
+void tiny_summary(const float *g, size_t n, uint64_t tag, const json_t *gold, double tol,
+                  const char *what)
+{
+    float *h = malloc(n * sizeof *h);
+    double norm = 0, dot = 0, want = tiny_number(gold, "norm");
+    const char *key;
+    json_t *v;
+
+    tiny_hash(5000 + tag, n, h);
+    for (size_t i = 0; i < n; i++) {
+        norm += (double)g[i] * g[i];
+        dot += (double)g[i] * h[i];
+    }
+    assert_near(sqrt(norm), want, tol * want, what);
+    assert_near(dot, tiny_number(gold, "dot"), tol * want, what);
+    json_object_foreach(json_object_get(gold, "at"), key, v)
+        assert_near(g[strtoul(key, NULL, 10)], json_number_value(v), tol * want, what);
+    free(h);
 }

@@ -59,5 +59,18 @@ void tiny_single(const struct tiny_batch *t, uint32_t i, struct tiny_batch *out)
 
 /* golden/tiny.json: cases.<name>; borrowed from *root, which the caller releases. */
 json_t *tiny_golden(enum tiny_case c, json_t **root);
+/* A folder `dir` below the test folder from a golden case: config.json of its "config", and weights
+ * of its "tensors" ([name, shape] each), values from the hash (tag = number) passed through value.
+ * rename may change a name, or be NULL. Returns the path, good until the next call. */
+typedef float tiny_value_fn(const char *name, uint32_t ndims, float h);
+typedef void tiny_rename_fn(char *name);
+const char *tiny_write_golden(const char *dir, const json_t *c, tiny_value_fn *value,
+                              tiny_rename_fn *rename);
+/* A member that must be a number. */
+double tiny_number(const json_t *j, const char *key);
+/* Norm, projection on a hash vector and single entries of g against a golden summary; tol is
+ * relative to the tensor's norm. */
+void tiny_summary(const float *g, size_t n, uint64_t tag, const json_t *gold, double tol,
+                  const char *what);
 /* sqrt(mean((a-b)^2) / mean(b^2)) */
 double rel_rms(const float *a, const float *b, size_t n);

@@ -112,7 +112,13 @@ bool kit_get(void *ctx, uint64_t bin, struct decoder_batch *out, struct err *e)
         at += length;
     }
     b->cu[nseq] = at;
-    *out = (struct decoder_batch){b->tokens, at, b->cu, nseq, b->rows, b->labels, nrows};
+    *out = (struct decoder_batch){.tokens = b->tokens,
+                                  .ntokens = at,
+                                  .cu = b->cu,
+                                  .nseq = nseq,
+                                  .rows = b->rows,
+                                  .labels = b->labels,
+                                  .nrows = nrows};
     return true;
 }
 

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Golden values for tests/model/test_encdec.c from transformers and PEFT.
+
+Writes tests/model/golden/t5.json: configs, tensors' names and shapes (values follow from the counter hash of
+model_tiny.py, tag = number), losses, logits, gradients of all weights and of LoRA, bf16 gaps, greedy answers, and the
+buckets of relative positions. Every sample runs alone, losses and gradients are summed.
+    python tests/support/golden/model_t5.py tests/model/golden/t5.json
+"""
+import json, sys
+import peft, torch, transformers
+from transformers import T5Config, T5ForConditionalGeneration
+from transformers.models.t5.modeling_t5 import T5Attention
+
+torch.manual_seed(0)
+torch.set_num_threads(1)
+M = 0xFFFFFFFF
+
+
+def hash_values(tag, n):
+    i = torch.arange(n, dtype=torch.int64)
+    x = (i * 2654435761 + tag * 97 + 1) & M
+    x = x ^ (x >> 16)
+    x = (x * 2246822519) & M
+    x = x ^ (x >> 13)
+    x = (x * 3266489917) & M
+    x = x ^ (x >> 16)
+    return ((x >> 8).double() / 2 ** 24 - 0.5).float()
+
+
+SIZES = dict(vocab_size=96, d_model=48, d_kv=12, num_heads=4, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1,
+             dropout_rate=0.0, attn_implementation="eager")
+CASES = {  # Flan-T5's form, with a head of its own; and the first T5's
+    "flan": (T5Config(**SIZES, d_ff=80, num_layers=2, num_decoder_layers=2, feed_forward_proj="gated-gelu",
+                      tie_word_embeddings=False, relative_attention_num_buckets=8, relative_attention_max_distance=12), True),
+    "t5": (T5Config(**SIZES, d_ff=64, num_layers=1, num_decoder_layers=3, feed_forward_proj="relu"), False),
+}
+PROMPTS, LABELS = [11, 1, 23, 7], [6, 3, 1, 14]
+R, ALPHA = 4, 6.0
+
+
+def build(name, dtype=torch.float32):
+    cfg, head = CASES[name]
+    cfg = T5Config.from_dict(cfg.to_dict())
+    cfg._attn_implementation = "eager"
+    model = T5ForConditionalGeneration(cfg).float()
+    if head:  # as Flan-T5's files have it: transformers 5 ties unless they differ
+        model.lm_head.weight = torch.nn.Parameter(torch.empty_like(model.shared.weight))
+    for tag, (n, p) in enumerate(model.named_parameters()):
+        v = hash_values(tag, p.numel()).reshape(p.shape)
+        p.data.copy_(1 + 0.5 * v if p.dim() == 1 else 0.4 * v if "relative" not in n else 3 * v)
+    return model.to(dtype).eval()
+
+
+def samples():
+    toks = ((hash_values(1000, sum(PROMPTS) + sum(LABELS)) + 0.5) * 94).long() + 2
+    at = 0
+    for n, m in zip(PROMPTS, LABELS):
+        yield toks[at:at + n], toks[at + n:at + n + m]
+        at += n + m
+
+
+def run(model):
+    total, rows = 0.0, []
+    for prompt, label in samples():
+        logits = model(input_ids=prompt[None], labels=label[None]).logits[0]
+        loss = torch.nn.functional.cross_entropy(logits.float(), label, reduction="sum")
+        if loss.requires_grad:
+            loss.backward()
+        total += loss.item()
+        rows.append(logits.detach().float())
+    return total, torch.cat(rows)
+
+
+def summary(tag, g):
+    g = g.detach().float().reshape(-1).double()
+    h = hash_values(5000 + tag, g.numel()).double()
+    step = max(1, g.numel() // 3)
+    return {"norm": g.norm().item(), "dot": (g @ h).item(), "at": {str(i): g[i].item() for i in range(0, g.numel(), step)}}
+
+
+def relrms(a, b):
+    return ((a - b).double().pow(2).mean().sqrt() / b.double().pow(2).mean().sqrt()).item()
+
+
+def adapters(model):
+    pm = peft.get_peft_model(model, peft.LoraConfig(task_type="SEQ_2_SEQ_LM", r=R, lora_alpha=ALPHA, lora_dropout=0.0,
+                                                    target_modules=["q", "k", "v", "o", "wi_0", "wi_1", "wi", "wo"]))
+    names = []
+    for n, p in pm.named_parameters():
+        if p.requires_grad:
+            p.data.copy_((0.5 * hash_values(2000 + len(names), p.numel())).reshape(p.shape))
+            names.append(n.replace(".default", ""))
+    return pm.eval(), names
+
+
+def greedy(model):
+    """The four prompts' answers of 64 tokens, or up to the end mark."""
+    out = []
+    for prompt, _ in samples():
+        got = model.generate(input_ids=prompt[None], max_new_tokens=64, do_sample=False, num_beams=1, use_cache=False)[0]
+        out.append(got[1:].tolist())  # without the start token
+    return out
+
+
+out = {"made_by": f"transformers {transformers.__version__}, peft {peft.__version__}, torch {torch.__version__}",
+       "prompts": PROMPTS, "labels": LABELS, "buckets": [], "cases": {}}
+for n, far in ((32, 128), (8, 12), (16, 50), (64, 300)):
+    rel = torch.arange(-far, far + 1)
+    both = T5Attention._relative_position_bucket(rel, True, n, far).tolist()
+    causal = T5Attention._relative_position_bucket(rel, False, n, far).tolist()
+    out["buckets"].append({"n": n, "far": far, "both": both, "causal": causal})
+for name in CASES:
+    model = build(name)
+    tensors = [[n, list(p.shape)] for n, p in model.named_parameters()]
+    with torch.no_grad():
+        base_loss, base_logits = run(model)
+    run(model)
+    full = {n: summary(i, p.grad) for i, (n, p) in enumerate(model.named_parameters())}
+    answers = greedy(build(name))
+    pm, names = adapters(build(name))
+    loss, logits = run(pm)
+    grads = {n.replace(".default", ""): p.grad.clone() for n, p in pm.named_parameters() if p.requires_grad}
+    hpm, _ = adapters(build(name, torch.bfloat16))
+    hloss, hlogits = run(hpm)
+    hg = {n.replace(".default", ""): p.grad for n, p in hpm.named_parameters() if p.requires_grad}
+    gap = relrms(torch.cat([hg[n].float().reshape(-1) for n in names]), torch.cat([grads[n].reshape(-1) for n in names]))
+    cfg = model.config.to_dict()
+    cfg["tie_word_embeddings"] = not CASES[name][1]
+    cfg.pop("dtype", None)
+    out["cases"][name] = {
+        "config": cfg, "tensors": tensors, "base_loss": base_loss, "loss": loss, "base_logits": summary(900, base_logits),
+        "logits": summary(901, logits), "logits_row0": logits[0].tolist(), "logits_last": logits[-1].tolist(), "full": full,
+        "lora_names": names, "lora": [summary(i, grads[n]) for i, n in enumerate(names)], "answers": answers,
+        "lora_answers": greedy(pm), "bf16_gap": {"loss": abs(hloss - loss) / loss, "logits": relrms(hlogits, logits), "grad": gap}}
+    print(name, base_loss, loss, out["cases"][name]["bf16_gap"], [len(a) for a in answers])
+
+
+def rounded(x):
+    return float(f"{x:.9g}") if isinstance(x, float) else {k: rounded(v) for k, v in x.items()} if isinstance(x, dict) else \
+        [rounded(v) for v in x] if isinstance(x, list) else x
+
+
+text = json.dumps(rounded(out), separators=(",", ":"))
+for key in ("cases", "tensors", "full", "lora", "answers", "bf16_gap"):
+    text = text.replace(f'"{key}":', f'\n"{key}":')
+open(sys.argv[1], "w").write(text + "\n")
