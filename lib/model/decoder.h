@@ -3,7 +3,7 @@
  * decoding with a key-value cache.
  *
  * The model is a decoder (Llama, Mistral), or a decoder with an encoder before it (T5). Both have
- * one interface: who fills a batch or decodes a prompt tells the two parts of a sample apart, and
+ * one interface: who fills a batch or begins a sequence tells the two parts of a sample apart, and
  * nothing else. An encoder reads the prompt as a whole; the decoder begins with the model's start
  * token and looks back at the encoder's output through cross attention.
  *
@@ -16,9 +16,9 @@
 #include "model/lora.h"
 #include "model/model.h"
 
-/* Host arrays, borrowed for the call. With an encoder, tokens and cu are what the encoder reads, and
- * labels are the whole answers; the decoder's input is the labels shifted right by one behind the
- * start token, and every one of its positions bears loss. */
+/* Host arrays, borrowed for the call. With an encoder, tokens and cu are what the encoder reads,
+ * and labels are the whole answers; the decoder's input is the labels shifted right by one behind
+ * the start token, and every one of its positions bears loss. */
 struct decoder_batch {
     const uint32_t *tokens; /* [ntokens] */
     uint32_t ntokens;
@@ -31,8 +31,8 @@ struct decoder_batch {
     const uint32_t *label_cu; /* with an encoder: starts of the samples' labels [nseq + 1] */
 };
 
-/* Activations and scratch for bins of at most max_tokens tokens and max_rows loss rows (labels). l may be
- * NULL (base model). train: room for the backward pass. */
+/* Activations and scratch for bins of at most max_tokens tokens and max_rows loss rows (labels). l
+ * may be NULL (base model). train: room for the backward pass. */
 struct decoder_work;
 MUST_CHECK bool decoder_work_open(struct model *m, struct lora *l, uint32_t max_tokens,
                                   uint32_t max_rows, bool train, struct decoder_work **out,

@@ -15,9 +15,9 @@
  *     x3 -> norm -> q ------> attention -> o -> +
  *      '    memory -> k,v -----^               '
  *
- * Saved for the backward pass are x1, x2, x3, qkv (after rope), the attentions' outputs and lse, gate
- * and up, and the narrow h of each adapter. Normed x and act(g) * u are cheaper to compute again
- * than to keep. In the decoder's last block all that follows self-attention runs on the loss rows
+ * Saved for the backward pass are x1, x2, x3, qkv (after rope), the attentions' outputs and lse,
+ * gate and up, and the narrow h of each adapter. Normed x and act(g) * u are cheaper to compute
+ * again than to keep. In the decoder's last block all that follows self-attention runs on the loss rows
  * alone.
  */
 #pragma once
@@ -25,7 +25,8 @@
 #include "model/head.h"
 #include "model/parts.h"
 
-/* Kept of one block. In the last block x2, x3, gu, xq, xo and the h behind attention have R rows. */
+/* Kept of one block. In the last block x2, x3, gu, xq, xo and the h behind attention have R rows.
+ */
 struct kept {
     struct dev_mat x1, x2, x3; /* dtype [T, d] */
     struct dev_mat qkv;        /* dtype [T, q + 2 kv] */
