@@ -17,8 +17,8 @@
  *
  * Saved for the backward pass are x1, x2, x3, qkv (after rope), the attentions' outputs and lse,
  * gate and up, and the narrow h of each adapter. Normed x and act(g) * u are cheaper to compute
- * again than to keep. In the decoder's last block all that follows self-attention runs on the loss rows
- * alone.
+ * again than to keep. In the decoder's last block all that follows self-attention runs on the loss
+ * rows alone.
  */
 #pragma once
 #include "model/decoder.h"
