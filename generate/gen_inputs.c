@@ -77,7 +77,7 @@ static bool open_model(const struct generate_job *j, struct gen_inputs *in, stru
     uint32_t vocab = shard_set_info(in->set)->vocab_size;
 
     if (!dev_open(m->device, (int)m->threads, &in->dev, e)) return false;
-    if (!model_open(in->dev, m->base, model_opts_dtype(m, in->dev), &in->model, e)) return false;
+    if (!model_opts_open(m, in->dev, &in->model, e)) return false;
     if (vocab > model_get_spec(in->model)->vocab)
         return err_set(e, ERR_CONFIG, "%s has %u token ids, the model %s only %u", j->shards_dir,
                        vocab, m->base, model_get_spec(in->model)->vocab);

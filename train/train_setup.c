@@ -192,7 +192,7 @@ static bool open_model(struct train_run *r, struct err *e)
 
     if (!dev_open(o->device, (int)o->threads, &r->dev, e)) return false;
     r->id.describe = dev_describe(r->dev);
-    if (!model_open(r->dev, o->base, model_opts_dtype(o, r->dev), &r->model, e)) return false;
+    if (!model_opts_open(o, r->dev, &r->model, e)) return false;
     model_digest(r->model, r->id.base);
     if (vocab > model_get_spec(r->model)->vocab)
         return err_set(e, ERR_CONFIG, "%s has %u token ids, the model %s only %u", r->j->shards_dir,

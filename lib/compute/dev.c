@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const dev_dtype_names[DEV_DTYPES + 1] = {"f32", "bf16", "i32", "i64", NULL};
+const char *const dev_dtype_names[DEV_DTYPES + 1] = {"f32", "bf16", "i32", "i64", "u8", NULL};
 
 size_t dev_dtype_bytes(enum dev_dtype t)
 {
-    static const size_t bytes[DEV_DTYPES] = {4, 2, 4, 8};
+    static const size_t bytes[DEV_DTYPES] = {4, 2, 4, 8, 1};
     return bytes[t];
 }
 
@@ -429,6 +429,53 @@ bool dev_argmax(struct dev *d, struct dev_mat logits, struct dev_mat out, struct
 {
     CHECK(is_float(logits) && logits.cols > 0 && is_row(out, DEV_I32, logits.rows));
     return submit(d, &(struct dev_call){.op = DEV_ARGMAX, .m = {logits, out}}, e);
+}
+
+/* ---- weights in few bits, rows and columns */
+bool dev_dequant(struct dev *d, const struct dev_quant *q, struct dev_mat out, struct err *e)
+{
+    size_t n = (size_t)out.rows * out.cols, blocks = (n + DEV_NF4_BLOCK - 1) / DEV_NF4_BLOCK;
+    CHECK(is_float(out) && q->codes.dtype == DEV_U8);
+    if (q->kind == DEV_QUANT_INT8) {
+        CHECK(same_shape(q->codes, out) && is_row(q->scales, DEV_F32, out.rows));
+        CHECK(!q->outer.buf && !q->table.buf);
+    } else {
+        CHECK(q->kind == DEV_QUANT_NF4 && is_row(q->codes, DEV_U8, (n + 1) / 2));
+        CHECK(is_row(q->scales, DEV_U8, blocks) && is_row(q->table, DEV_F32, DEV_NF4_TABLE));
+        CHECK(is_row(q->outer, DEV_F32, (blocks + DEV_NF4_OUTER - 1) / DEV_NF4_OUTER));
+    }
+    return submit(d,
+                  &(struct dev_call){.op = DEV_DEQUANT,
+                                     .m = {q->codes, q->scales, q->outer, q->table, out},
+                                     .quant = q->kind},
+                  e);
+}
+
+bool dev_row_norms(struct dev *d, struct dev_mat x, struct dev_mat out, struct err *e)
+{
+    CHECK(is_float(x) && is_row(out, DEV_F32, x.rows));
+    return submit(d, &(struct dev_call){.op = DEV_ROW_NORMS, .m = {x, out}}, e);
+}
+
+bool dev_scale_cols(struct dev *d, struct dev_mat x, struct dev_mat s, struct dev_mat y,
+                    struct err *e)
+{
+    CHECK(is_float(x) && is_float(y) && same_shape(x, y) && is_row(s, DEV_F32, x.cols));
+    return submit(d, &(struct dev_call){.op = DEV_SCALE_COLS, .m = {x, s, y}}, e);
+}
+
+bool dev_col_dot(struct dev *d, struct dev_mat a, struct dev_mat b, struct dev_mat out,
+                 struct err *e)
+{
+    CHECK(is_float(a) && is_float(b) && same_shape(a, b) && is_row(out, DEV_F32, a.cols));
+    return submit(d, &(struct dev_call){.op = DEV_COL_DOT, .m = {a, b, out}}, e);
+}
+
+bool dev_ratio(struct dev *d, struct dev_mat a, struct dev_mat b, struct dev_mat out, struct err *e)
+{
+    CHECK(is_row(a, DEV_F32, out.cols) && is_row(b, DEV_F32, out.cols));
+    CHECK(is_row(out, DEV_F32, out.cols));
+    return submit(d, &(struct dev_call){.op = DEV_RATIO, .m = {a, b, out}}, e);
 }
 
 /* ---- optimizer */

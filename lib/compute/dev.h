@@ -26,7 +26,7 @@
 
 #include "base/err.h"
 
-enum dev_dtype { DEV_F32, DEV_BF16, DEV_I32, DEV_I64, DEV_DTYPES };
+enum dev_dtype { DEV_F32, DEV_BF16, DEV_I32, DEV_I64, DEV_U8, DEV_DTYPES };
 size_t dev_dtype_bytes(enum dev_dtype t);
 extern const char *const dev_dtype_names[DEV_DTYPES + 1];
 
@@ -193,6 +193,42 @@ MUST_CHECK bool dev_xent(struct dev *d, struct dev_mat logits, struct dev_mat la
                          struct dev_mat loss, bool grad, float scale, struct err *e);
 /* out I32 [1,n]: index of the largest logit of each row, the lowest index on a tie. */
 MUST_CHECK bool dev_argmax(struct dev *d, struct dev_mat logits, struct dev_mat out, struct err *e);
+
+/* ---- frozen weights kept in few bits. A whole matrix comes back at once, for the product behind
+ * it:
+ *
+ *     int8   codes U8 [rows, cols] (int8 in two's complement), scales f32 [1, rows]:
+ *            w = code * scales[row]
+ *     nf4    codes U8 [1, ceil(rows * cols / 2)]: element i of the row-major matrix is in byte
+ *            i / 2, even i in the high nibble; scales U8 [1, blocks], one a block of 64 elements;
+ *            outer f32 [1, ceil(blocks / 256)]; table f32 [1, 273]: 16 values, 256 values, offset:
+ *            w = table[code] * (table[16 + scales[i / 64]] * outer[i / 64 / 256] + table[272])
+ *
+ * (QLoRA: Dettmers and others, arXiv 2305.14314; layout as bitsandbytes packs it.) In f32, then
+ * rounded to out's dtype. */
+enum dev_quant_kind { DEV_QUANT_NONE, DEV_QUANT_INT8, DEV_QUANT_NF4 };
+enum { DEV_NF4_BLOCK = 64, DEV_NF4_OUTER = 256, DEV_NF4_BOOK = 16, DEV_NF4_MAP = 256 };
+enum { DEV_NF4_TABLE = DEV_NF4_BOOK + DEV_NF4_MAP + 1 };
+struct dev_quant {
+    enum dev_quant_kind kind;
+    struct dev_mat codes, scales, outer, table; /* int8: the last two without buffer */
+};
+/* out [rows, cols] f32/bf16, any ld. */
+MUST_CHECK bool dev_dequant(struct dev *d, const struct dev_quant *q, struct dev_mat out,
+                            struct err *e);
+
+/* ---- rows and columns (DoRA: Liu and others, arXiv 2402.09353) */
+/* out f32 [1, n]: sqrt of the sum of squares of each row of x [n, cols] (f32/bf16). */
+MUST_CHECK bool dev_row_norms(struct dev *d, struct dev_mat x, struct dev_mat out, struct err *e);
+/* y[t, j] = x[t, j] * s[j]; s f32 [1, cols]; y may be x. f32/bf16. */
+MUST_CHECK bool dev_scale_cols(struct dev *d, struct dev_mat x, struct dev_mat s, struct dev_mat y,
+                               struct err *e);
+/* out f32 [1, cols]: sum over t, in increasing t, of a[t, j] * b[t, j]; f32/bf16. */
+MUST_CHECK bool dev_col_dot(struct dev *d, struct dev_mat a, struct dev_mat b, struct dev_mat out,
+                            struct err *e);
+/* out = a / b, 0 where b is 0; f32 [1, n]; out may be a or b. */
+MUST_CHECK bool dev_ratio(struct dev *d, struct dev_mat a, struct dev_mat b, struct dev_mat out,
+                          struct err *e);
 
 /* ---- optimizer */
 /* acc (I64 [1,n]) += round(g * 2^shift), round to nearest even: exact and order-free. Any |g *

@@ -31,6 +31,11 @@ enum dev_op {
     DEV_DROPOUT,
     DEV_XENT,
     DEV_ARGMAX,
+    DEV_DEQUANT, /* codes, scales, outer, table, out; int8: outer and table without buffer */
+    DEV_ROW_NORMS,
+    DEV_SCALE_COLS,
+    DEV_COL_DOT,
+    DEV_RATIO,
     DEV_ACCUM_FIXED,
     DEV_FROM_FIXED,
     DEV_ABSMAX,
@@ -73,6 +78,7 @@ struct dev_call {
             int shift;
             double scale;
         } fixed;
+        enum dev_quant_kind quant;
         struct dev_adamw adamw;
         float *host_f32;  /* absmax */
         double *host_f64; /* sumsq */

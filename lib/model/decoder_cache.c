@@ -79,6 +79,7 @@ static bool open_h(struct decoder_cache *c, struct err *e)
         if (g && g->rank_sum > widest) widest = g->rank_sum;
     }
     if (!widest) return true;
+    if (!lora_dora_reserve(c->l, rows, e)) return false;
     if (!dev_buf_open(c->m->dev, (size_t)rows * widest * dev_dtype_bytes(c->m->dtype), &c->hbuf, e))
         return false;
     c->h = dev_mat_of(c->hbuf, 0, c->m->dtype, rows, widest);

@@ -74,18 +74,15 @@ static bool lower(struct dev *d, const struct lora_group *g, struct dev_mat x, s
     return ok;
 }
 
-bool lin_fwd(const struct model *m, const struct lora *l, const struct lin_call *c, float beta,
-             struct dev_mat y, struct err *e)
+/* y = beta y + x W^T + h b^T */
+static bool lin_raise(const struct model *m, const struct lora_group *g, const struct lin_call *c,
+                      float beta, struct dev_mat y, struct err *e)
 {
-    const struct lora_group *g = lora_group_of(l, c->layer, c->lin);
     struct linear_shape sh = linear_shape(&m->spec, c->layer, c->lin);
-    struct dev_mat x = c->x, w = m->layers[c->layer].w[c->lin];
     struct dev_gemm nt = {false, true, 1, beta};
-    bool ok = true;
+    struct dev_mat w;
+    bool ok = model_weight(m, c->layer, c->lin, &w, e);
 
-    if (!g) return dev_gemm(m->dev, nt, x, w, y, e);
-    if (c->masked && !mask_input(m->dev, l, c, &x, e)) return false;
-    if (!lower(m->dev, g, x, c->h, e)) return false;
     for (uint32_t p = 0; p < sh.nparts && ok; p++) {
         struct dev_mat wp = rows_of_part(w, &sh, p), yp = out_of_part(y, &sh, p);
         ok = g->part[p].rank ? dev_gemm2(m->dev, nt, c->x, wp, h_of_part(c->h, &g->part[p]),
@@ -93,6 +90,29 @@ bool lin_fwd(const struct model *m, const struct lora *l, const struct lin_call 
                              : dev_gemm(m->dev, nt, c->x, wp, yp, e);
     }
     return ok;
+}
+
+/* DoRA scales the sum of base and adapter before it meets what is in y. */
+static bool lin_raise_dora(const struct model *m, const struct lora *l, const struct lora_group *g,
+                           const struct lin_call *c, float beta, struct dev_mat y, struct err *e)
+{
+    struct dev_mat to = beta == 0 ? y : lora_dora_scratch(l, 0, y.rows, y.cols);
+    CHECK(beta == 0 || beta == 1);
+    return lin_raise(m, g, c, 0, to, e) && dev_scale_cols(m->dev, to, g->ratio, to, e) &&
+           (beta == 0 || dev_add(m->dev, y, to, e));
+}
+
+bool lin_fwd(const struct model *m, const struct lora *l, const struct lin_call *c, float beta,
+             struct dev_mat y, struct err *e)
+{
+    const struct lora_group *g = lora_group_of(l, c->layer, c->lin);
+    struct dev_mat x = c->x, w;
+    struct dev_gemm nt = {false, true, 1, beta};
+
+    if (!g) return model_weight(m, c->layer, c->lin, &w, e) && dev_gemm(m->dev, nt, x, w, y, e);
+    if (c->masked && !mask_input(m->dev, l, c, &x, e)) return false;
+    if (!lower(m->dev, g, x, c->h, e)) return false;
+    return l->dora ? lin_raise_dora(m, l, g, c, beta, y, e) : lin_raise(m, g, c, beta, y, e);
 }
 
 /* dh_p = s dy_p b_p */
@@ -141,9 +161,10 @@ static bool grad_masked_input(const struct model *m, const struct lora *l,
                               struct err *e)
 {
     uint64_t base = (uint64_t)(c->layer * LINEARS + c->lin) << 40;
-    return dev_gemm(m->dev, NN, dh, g->a, dx, e) &&
+    struct dev_mat w;
+    return model_weight(m, c->layer, c->lin, &w, e) && dev_gemm(m->dev, NN, dh, g->a, dx, e) &&
            dev_dropout(m->dev, dx, (float)l->dropout, c->dropout_key, base, dx, e) &&
-           dev_gemm(m->dev, NN_ADD, dy, m->layers[c->layer].w[c->lin], dx, e);
+           dev_gemm(m->dev, NN_ADD, dy, w, dx, e);
 }
 
 bool lin_bwd(const struct model *m, const struct lora *l, const struct lin_call *c,
@@ -152,9 +173,14 @@ bool lin_bwd(const struct model *m, const struct lora *l, const struct lin_call 
 {
     const struct lora_group *g = lora_group_of(l, c->layer, c->lin);
     struct linear_shape sh = linear_shape(&m->spec, c->layer, c->lin);
-    struct dev_mat x = c->x;
+    struct dev_mat x = c->x, w;
 
     if (l->method == LORA_FULL && !grad_full(m, l, c, dy, grad, e)) return false;
+    if (g && l->dora) {
+        struct dev_mat y0 = lora_dora_scratch(l, 1, dy.rows, dy.cols);
+        if (!lin_raise(m, g, c, 0, y0, e) || !lora_dora_bwd(l, g, &sh, y0, &dy, grad, e))
+            return false;
+    }
     if (g) {
         dh = shape_of(dh, dy.rows, g->rank_sum);
         if (c->masked && !mask_input(m->dev, l, c, &x, e)) return false;
@@ -163,6 +189,6 @@ bool lin_bwd(const struct model *m, const struct lora *l, const struct lin_call 
     }
     if (!dx.buf) return true;
     if (g && c->masked) return grad_masked_input(m, l, g, c, dy, dh, dx, e);
-    struct dev_mat w = m->layers[c->layer].w[c->lin];
+    if (!model_weight(m, c->layer, c->lin, &w, e)) return false;
     return g ? dev_gemm2(m->dev, NN, dy, w, dh, g->a, dx, e) : dev_gemm(m->dev, NN, dy, w, dx, e);
 }

@@ -56,6 +56,17 @@ static bool add_factor(struct lora *l, uint32_t module, char factor, const uint3
     return true;
 }
 
+static bool add_magnitude(struct lora *l, uint32_t module, uint32_t rows, uint64_t *offset,
+                          struct err *e)
+{
+    char path[TENSOR_NAME], name[TENSOR_NAME + 48];
+    CHECK(arch_module_path(&l->m->spec, module, path));
+    snprintf(name, sizeof name, "base_model.model.%s.lora_magnitude_vector", path);
+    if (!add_tensor(l, name, 1, rows, offset, e)) return false;
+    l->tensors[l->ntensors - 1].vector = true;
+    return true;
+}
+
 static float scale_of(const struct lora *l, double alpha, uint32_t rank)
 {
     return (float)(alpha / (l->rslora ? sqrt((double)rank) : (double)rank));
@@ -90,6 +101,11 @@ static bool lay_group(struct lora *l, uint32_t layer, enum linear lin, struct er
                              (uint32_t[]){sh.rows[p], r}, &g->part[p].b_at, e))
             return false;
     }
+    for (uint32_t p = 0; l->dora && p < sh.nparts; p++) {
+        if (g->part[p].rank && !add_magnitude(l, layer * BLOCK_MODULES + sh.module[p], sh.rows[p],
+                                              &g->part[p].m_at, e))
+            return false;
+    }
     return true;
 }
 
@@ -98,7 +114,7 @@ static bool lay_adapters(struct lora *l, struct err *e)
     uint32_t layers = l->m->spec.layers;
     l->groups = mem_calloc((size_t)layers * LINEARS, sizeof *l->groups, e);
     if (!l->groups) return false;
-    l->tensors = mem_calloc((size_t)layers * BLOCK_MODULES * 2, sizeof *l->tensors, e);
+    l->tensors = mem_calloc((size_t)layers * BLOCK_MODULES * 3, sizeof *l->tensors, e);
     if (!l->tensors) return false;
     for (uint32_t i = 0; i < layers; i++) {
         for (enum linear k = 0; k < LINEARS; k++) {
@@ -184,12 +200,15 @@ bool lora_lay(struct lora *l, struct err *e)
     if (!(l->method == LORA_LORA ? lay_adapters(l, e) : lay_full(l, e))) return false;
     if (l->count == 0) return err_set(e, ERR_CONFIG, "the adapter adapts no layer of this model");
     if (!dev_buf_open(l->m->dev, l->count * sizeof(float), &l->masters, e)) return false;
-    return l->method == LORA_FULL || open_copies(l, e);
+    return l->method == LORA_FULL || (open_copies(l, e) && (!l->dora || lora_dora_lay(l, e)));
 }
 
 void lora_close(struct lora *l)
 {
     if (!l) return;
+    dev_buf_close(l->dora_rows);
+    dev_buf_close(l->dora_tile);
+    dev_buf_close(l->dora_vectors);
     dev_buf_close(l->work);
     dev_buf_close(l->masters);
     mem_free(l->tensors);
@@ -280,6 +299,7 @@ static bool open_adapters(struct lora *l, const struct lora_opts *o, uint64_t se
     l->alpha = o->alpha;
     l->dropout = o->dropout;
     l->rslora = o->rslora;
+    l->dora = o->dora;
     l->b_lr_ratio = o->loraplus_lr_ratio > 0 ? (float)o->loraplus_lr_ratio : 1;
     if (!lora_resolve(&l->m->spec, o, l->ranks, l->alphas, e) || !lora_lay(l, e)) return false;
     return o->init_from ? start_from(l, o->init_from, e) : init_adapters(l, seed, e);
@@ -298,10 +318,14 @@ bool lora_open(struct model *m, const struct lora_opts *o, uint64_t seed, struct
                struct err *e)
 {
     struct lora *l = NULL;
+    if (o->method == LORA_FULL && m->quant)
+        return err_set(e, ERR_CONFIG, "lora.method full trains all weights: model.quant is none");
     if (!lora_new(m, (enum lora_method)o->method, &l, e)) return false;
     bool ok = l->method == LORA_FULL ? open_full(l, o->init_from ? o->init_from : m->dir, e)
                                      : open_adapters(l, o, seed, e);
-    if (ok && lora_refresh(l, e)) {
+    ok = ok && lora_refresh(l, e);
+    if (ok && l->dora && !o->init_from) ok = lora_dora_refresh(l, true, e);
+    if (ok) {
         *out = l;
         return true;
     }
@@ -450,7 +474,7 @@ bool lora_refresh(struct lora *l, struct err *e)
                       model_tensor_mat(l->m, i), e))
             return false;
     }
-    return true;
+    return lora_dora_refresh(l, false, e);
 }
 
 const struct lora_group *lora_group_of(const struct lora *l, uint32_t layer, enum linear lin)

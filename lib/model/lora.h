@@ -9,6 +9,8 @@
  * learn faster than A (LoRA+, arXiv 2402.12354). Masters are f32 in one device block, tensor after
  * tensor in a fixed order, so optimizer and checkpoint see one flat array.
  *
+ * DoRA (arXiv 2402.09353) also trains a magnitude for each output: model/lora_dora.c.
+ *
  * Dropout: q, k, v of a block share one mask, as do gate and up, since they share one product; PEFT
  * draws one a module. Every module sees the same distribution; only what they drop together
  * differs.
@@ -27,7 +29,7 @@ struct lora_opts {
     /* all-linear, names (q_proj) or regular expressions: model/pattern.h; blocks: "0-3", "7" */
     struct opt_strs targets, exclude, layers;
     const struct opt_node *rank_pattern, *alpha_pattern;
-    bool rslora;
+    bool rslora, dora;
     double loraplus_lr_ratio; /* 0 counts as 1 */
     const char *init_from;
 };

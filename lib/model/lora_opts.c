@@ -23,6 +23,8 @@ const struct opt lora_table[] = {
              "other ranks: {down_proj: 8, layers.0.mlp.up_proj: 4}"),
     OPT_NODE(struct lora_opts, alpha_pattern, "other alphas, likewise"),
     OPT_BOOL(struct lora_opts, rslora, false, "scale by alpha / sqrt(rank) (rsLoRA)"),
+    OPT_BOOL(struct lora_opts, dora, false,
+             "also train each output's magnitude (DoRA): slower; vLLM and GGUF adapters refuse it"),
     OPT_F64(struct lora_opts, loraplus_lr_ratio, 1, 1e-3, 1e3,
             "learning rate of B over that of A (LoRA+; 16 is usual, 1 is plain LoRA)"),
     OPT_PATH(struct lora_opts, init_from, NULL,

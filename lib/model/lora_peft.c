@@ -27,7 +27,6 @@ static bool is_off(const json_t *v)
 static bool check_features(const json_t *j, struct err *e)
 {
     static const char *const unknown[] = {
-        "use_dora",
         "bias",
         "lora_bias",
         "modules_to_save",
@@ -82,7 +81,7 @@ static bool read_ranks(struct lora *l, const struct safetensors *files, struct e
         if (t->ndims != 2 || t->dims[0] == 0 || t->dims[0] > 4096)
             return err_set(e, ERR_FORMAT, "tensor %s has no rank from 1 to 4096", name);
         l->ranks[i] = (uint32_t)t->dims[0];
-        used += 2;
+        used += l->dora ? 3 : 2;
     }
     if (used != have)
         return err_set(
@@ -141,6 +140,7 @@ static bool read_config(struct lora *l, const json_t *j, struct err *e)
         return false;
     l->rank = (uint32_t)rank;
     l->rslora = json_is_true(json_object_get(j, "use_rslora"));
+    l->dora = json_is_true(json_object_get(j, "use_dora"));
     return read_alphas(l, j, e);
 }
 
@@ -279,7 +279,7 @@ static json_t *config_json(const struct lora *l, const char *base_name)
     bad |= json_object_set_new(j, "rank_pattern", pattern_json(l, false));
     bad |= json_object_set_new(j, "alpha_pattern", pattern_json(l, true));
     bad |= json_object_set_new(j, "use_rslora", json_boolean(l->rslora));
-    bad |= json_object_set_new(j, "use_dora", json_false());
+    bad |= json_object_set_new(j, "use_dora", json_boolean(l->dora));
     if (!bad) return j;
     json_decref(j);
     return NULL;

@@ -1,3 +1,5 @@
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "model/parts.h"
 
@@ -70,6 +72,7 @@ static void lay_out(struct model *m, size_t *wide, size_t *vec)
             l->norm[k] = take(m->vectors, vec, DEV_F32, 1, s->d);
         for (enum linear k = 0; k < LINEARS; k++) {
             struct linear_shape sh = linear_shape(s, i, k);
+            if (m->quant) continue; /* model_quant_lay */
             l->w[k] = take(m->weights, wide, m->dtype, sh.out, sh.in);
         }
     }
@@ -119,11 +122,15 @@ static bool load_tensors(struct model *m, const struct safetensors *files, struc
     if (!scratch) goto out;
     for (uint32_t i = 0; i < model_ntensors(&m->spec); i++) {
         struct dev_mat dst = model_tensor_mat(m, i);
+        bool quant;
         model_tensor_at(&m->spec, i, &want);
+        quant = m->quant && want.place == AT_ROW && want.row->kind == ROW_LINEAR;
         if (!safetensors_need(files, want.name, want.norm ? want.cols : want.rows,
                               want.norm ? 0 : want.cols, &t, e))
             goto out;
-        if (!model_upload(m->dev, t, dst.dtype, dst.buf, dst.offset, scratch, e)) goto out;
+        if (quant ? !model_quant_load(m, &want, t, e)
+                  : !model_upload(m->dev, t, dst.dtype, dst.buf, dst.offset, scratch, e))
+            goto out;
     }
     ok = true;
 out:
@@ -162,7 +169,7 @@ void model_settle(struct model_spec *s, const struct safetensors *files)
 /* An HF folder of a sibling with an own head sometimes says tied and has both; then tied wins, as
  * in transformers. A config that says untied without the tensor is an error naming lm_head.weight.
  */
-static bool open_parts(struct model *m, const char *dir, struct err *e)
+static bool open_parts(struct model *m, const char *dir, enum dev_quant_kind quant, struct err *e)
 {
     struct safetensors *files = NULL;
     char config[4096];
@@ -176,6 +183,7 @@ static bool open_parts(struct model *m, const char *dir, struct err *e)
     model_settle(&m->spec, files);
     m->layers = mem_calloc(m->spec.layers, sizeof *m->layers, e);
     if (!m->layers) goto out;
+    if (quant != DEV_QUANT_NONE && !model_quant_open(m, quant, e)) goto out;
     lay_out(m, &wide, &vec);
     if (!dev_buf_open(m->dev, wide * dev_dtype_bytes(m->dtype), &m->weights, e)) goto out;
     if (!dev_buf_open(m->dev, vec * sizeof(float), &m->vectors, e)) goto out;
@@ -188,18 +196,34 @@ out:
     return ok;
 }
 
+static void log_load(const struct model *m, const char *dir, double start)
+{
+    double gib = 1024.0 * 1024.0 * 1024.0, seconds = clock_mono_s() - start;
+    log_info("model", "dir=%s params=%llu device_gib=%.3f seconds=%.2f peak_host_gib=%.3f", dir,
+             (unsigned long long)model_spec_params(&m->spec), (double)dev_bytes_live(m->dev) / gib,
+             seconds, (double)mem_peak_rss_bytes() / gib);
+}
+
 bool model_open(struct dev *d, const char *dir, enum dev_dtype dtype, struct model **out,
                 struct err *e)
 {
+    return model_open_quant(d, dir, dtype, DEV_QUANT_NONE, out, e);
+}
+
+bool model_open_quant(struct dev *d, const char *dir, enum dev_dtype dtype,
+                      enum dev_quant_kind quant, struct model **out, struct err *e)
+{
+    double start = clock_mono_s();
     struct model *m = mem_calloc(1, sizeof *m, e);
     if (!m) return false;
     m->dev = d;
     m->dtype = dtype;
     m->dir = mem_strdup(dir, e);
-    if (!m->dir || !open_parts(m, dir, e)) {
+    if (!m->dir || !open_parts(m, dir, quant, e)) {
         model_close(m);
         return err_wrap(e, "model %s", dir);
     }
+    log_load(m, dir, start);
     *out = m;
     return true;
 }
@@ -207,11 +231,38 @@ bool model_open(struct dev *d, const char *dir, enum dev_dtype dtype, struct mod
 void model_close(struct model *m)
 {
     if (!m) return;
+    model_quant_close(m);
     dev_buf_close(m->vectors);
     dev_buf_close(m->weights);
     mem_free(m->layers);
     mem_free(m->dir);
     mem_free(m);
+}
+
+bool model_bytes(const struct model_spec *s, enum dev_dtype dtype, enum dev_quant_kind quant,
+                 uint64_t *out, struct err *e)
+{
+    struct model m = {.spec = *s, .dtype = dtype};
+    struct model_quant q = {.kind = quant};
+    struct quant_bytes n = {0};
+    size_t wide, vec;
+    bool ok = false;
+
+    m.layers = mem_calloc(s->layers, sizeof *m.layers, e);
+    if (!m.layers) goto out;
+    if (quant != DEV_QUANT_NONE) {
+        q.parts = mem_calloc((size_t)s->layers * LINEARS * MAX_PARTS, sizeof *q.parts, e);
+        if (!q.parts) goto out;
+        m.quant = &q;
+        n = model_quant_lay(&m);
+    }
+    lay_out(&m, &wide, &vec);
+    *out = wide * dev_dtype_bytes(dtype) + vec * sizeof(float) + n.bytes + n.floats + n.scratch;
+    ok = true;
+out:
+    mem_free(q.parts);
+    mem_free(m.layers);
+    return ok;
 }
 
 const struct model_spec *model_get_spec(const struct model *m)

@@ -12,6 +12,14 @@
 struct model;
 MUST_CHECK bool model_open(struct dev *d, const char *dir, enum dev_dtype dtype, struct model **out,
                            struct err *e);
+/* With the linear layers kept in few bits (QLoRA): the embedding, the head and norms stay as they
+ * are. A layer is given back its dtype for each product, so that what is trained sees exactly the
+ * dequantised weights; it costs a pass over the codes a product. Not with lora.method full. */
+MUST_CHECK bool model_open_quant(struct dev *d, const char *dir, enum dev_dtype dtype,
+                                 enum dev_quant_kind quant, struct model **out, struct err *e);
+/* Device bytes that opening takes: to plan without the weights. */
+MUST_CHECK bool model_bytes(const struct model_spec *s, enum dev_dtype dtype,
+                            enum dev_quant_kind quant, uint64_t *out, struct err *e);
 void model_close(struct model *m);
 const struct model_spec *model_get_spec(const struct model *m);
 struct dev *model_dev(const struct model *m);

@@ -2,6 +2,8 @@
 
 static const char *const dtype_names[] = {"auto", "f32", "bf16", NULL};
 
+static const char *const quant_names[] = {"none", "int8", "nf4", NULL};
+
 const struct opt model_table[] = {
     OPT_PATH(struct model_opts, base, NULL,
              "model folder (config.json, *.safetensors, tokenizer.json); make one with convert"),
@@ -10,6 +12,8 @@ const struct opt model_table[] = {
                "auto (a visible GPU, else the CPU), cpu, strict, cuda:N"),
     OPT_ENUM(struct model_opts, dtype, "auto", dtype_names,
              "of weights and activations; auto: bf16 where the device is faster with it"),
+    OPT_ENUM(struct model_opts, quant, "none", quant_names,
+             "frozen linear layers in few bits (QLoRA): int8 halves, nf4 quarters bf16's memory"),
     OPT_U32(struct model_opts, threads, 1, 1, 1024, "threads of one rank's operations"),
     OPT_END,
 };
@@ -19,4 +23,10 @@ enum dev_dtype model_opts_dtype(const struct model_opts *o, const struct dev *d)
     if (o->dtype == MODEL_DTYPE_F32) return DEV_F32;
     if (o->dtype == MODEL_DTYPE_BF16) return DEV_BF16;
     return dev_prefers_bf16(d) ? DEV_BF16 : DEV_F32;
+}
+
+bool model_opts_open(const struct model_opts *o, struct dev *d, struct model **out, struct err *e)
+{
+    return model_open_quant(d, o->base, model_opts_dtype(o, d), (enum dev_quant_kind)o->quant, out,
+                            e);
 }

@@ -4,6 +4,7 @@
 #pragma once
 #include "base/opt.h"
 #include "compute/dev.h"
+#include "model/model.h"
 
 enum model_dtype_choice { MODEL_DTYPE_AUTO, MODEL_DTYPE_F32, MODEL_DTYPE_BF16 };
 struct model_opts {
@@ -11,9 +12,13 @@ struct model_opts {
     const char *name;   /* hub name for adapter_config.json; NULL: base as given */
     const char *device; /* auto, cpu, strict, cuda:N */
     int dtype;          /* enum model_dtype_choice */
+    int quant;          /* enum dev_quant_kind */
     uint32_t threads;   /* of one rank's operations */
 };
 extern const struct opt model_table[];
 
 /* The dtype to load: auto is bf16 where the device multiplies it faster than f32. */
 enum dev_dtype model_opts_dtype(const struct model_opts *o, const struct dev *d);
+/* The model of these options on a device: base, dtype and quant. */
+MUST_CHECK bool model_opts_open(const struct model_opts *o, struct dev *d, struct model **out,
+                                struct err *e);

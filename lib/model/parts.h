@@ -24,6 +24,14 @@ struct model_layer {
     struct dev_mat norm[BLOCK_NORMS]; /* before attention, MLP, cross attention */
     struct dev_mat w[LINEARS];
 };
+/* model.quant: the linear layers' parts, and room for one whole linear in the model's dtype, which
+ * all w of all layers are views of. */
+struct model_quant {
+    enum dev_quant_kind kind;
+    struct dev_buf *bytes, *floats, *scratch;
+    struct dev_quant *parts; /* [layers * LINEARS * MAX_PARTS] */
+    uint32_t holds;          /* layer * LINEARS + lin that scratch holds now */
+};
 struct model {
     struct dev *dev;
     struct model_spec spec;
@@ -36,7 +44,19 @@ struct model {
     struct model_layer *layers;
     char *dir;
     uint8_t digest[32];
+    struct model_quant *quant; /* NULL: the linears are kept as they are */
 };
+/* A linear's weight as a matrix, valid until the next call of this: with model.quant it is
+ * dequantised now, unless it is the one that was asked for last. */
+MUST_CHECK bool model_weight(const struct model *m, uint32_t layer, enum linear lin,
+                             struct dev_mat *w, struct err *e);
+struct quant_bytes {
+    uint64_t bytes, floats, scratch;
+};
+/* model_quant_lay: also without buffers, to count. */
+struct quant_bytes model_quant_lay(struct model *m);
+MUST_CHECK bool model_quant_open(struct model *m, enum dev_quant_kind kind, struct err *e);
+void model_quant_close(struct model *m);
 /* The whole checkpoint as a safetensors list of one dtype. The names live in *tensors: both are
  * mem_free'd together, also on failure. */
 MUST_CHECK bool model_list(const struct model_spec *s, enum dtype t, struct model_tensor **tensors,
@@ -44,7 +64,10 @@ MUST_CHECK bool model_list(const struct model_spec *s, enum dtype t, struct mode
 /* Files decide whether an encoder-decoder has a head of its own: transformers ties T5's whatever
  * the config says, unless a head is there that differs. */
 void model_settle(struct model_spec *s, const struct safetensors *files);
-/* Where tensor i lives on the device. */
+/* A linear's part from its file. */
+MUST_CHECK bool model_quant_load(struct model *m, const struct model_tensor *want,
+                                 const struct safetensor *t, struct err *e);
+/* Where tensor i lives on the device; not for the linears of a quantised model. */
 struct dev_mat model_tensor_mat(const struct model *m, uint32_t i);
 
 /* Copy count elements of a weight dtype into b at an element offset, converting to the device
@@ -60,13 +83,15 @@ struct lora_part {
     uint32_t col;  /* its first column in the group's h */
     float scale;   /* alpha / rank */
     uint64_t b_at; /* master B, elements into the flat block */
+    uint64_t m_at; /* DoRA: master magnitudes, likewise */
 };
 struct lora_group {
     uint32_t rank_sum, rank_max; /* over the parts; 0: not adapted */
     bool even;                   /* all adapted parts have one scale: h is one product */
     uint64_t a_at;               /* masters A of all parts, one under the other: [rank_sum, in] */
     struct lora_part part[MAX_PARTS];
-    struct dev_mat a, b; /* working copies */
+    struct dev_mat a, b;        /* working copies */
+    struct dev_mat norm, ratio; /* DoRA, f32 [1, out]: ||W + s B A||; magnitude / norm, else 1 */
 };
 struct lora {
     struct model *m;
@@ -84,6 +109,7 @@ struct lora {
     uint64_t count;
     struct arena names;
     struct dev_buf *masters, *work;
+    struct dev_buf *dora_vectors, *dora_tile, *dora_rows;
 };
 /* The group of a linear, or NULL when it is not adapted (or l is NULL or full). */
 const struct lora_group *lora_group_of(const struct lora *l, uint32_t layer, enum linear lin);
@@ -101,6 +127,20 @@ struct dev_mat lora_full_grad(const struct lora *l, struct dev_buf *grad, uint32
 
 /* Number of the module (of [layers * BLOCK_MODULES]) whose weight the tensor is; false: of none. */
 bool lora_module_of(const struct model_spec *s, const struct model_tensor *t, uint32_t *module);
+/* ---- DoRA: norms and ratios after the working copies changed (start: magnitudes become the
+ * norms); room for products of so many rows, which workspaces ask for; and its bytes. */
+MUST_CHECK bool lora_dora_lay(struct lora *l, struct err *e);
+MUST_CHECK bool lora_dora_refresh(struct lora *l, bool start, struct err *e);
+MUST_CHECK bool lora_dora_reserve(struct lora *l, uint32_t rows, struct err *e);
+uint64_t lora_dora_bytes(const struct model_spec *s, enum dev_dtype dtype, uint32_t rows);
+/* Scratch 0 or 1 as [rows, cols], until the next product. */
+struct dev_mat lora_dora_scratch(const struct lora *l, uint32_t which, uint32_t rows,
+                                 uint32_t cols);
+/* Magnitudes' gradient from dy and the unscaled output y0; *dy becomes the unscaled output's
+ * gradient, in scratch 0. */
+MUST_CHECK bool lora_dora_bwd(const struct lora *l, const struct lora_group *g,
+                              const struct linear_shape *sh, struct dev_mat y0, struct dev_mat *dy,
+                              struct dev_buf *grad, struct err *e);
 /* "q_proj" of "model.layers.3.self_attn.q_proj" */
 const char *lora_short_name(const char *path);
 /* An adapter without ranks yet; lora_close releases it. */

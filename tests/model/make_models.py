@@ -48,6 +48,8 @@ CASES = {
                      alpha_pattern={r"layers\.[02]\.self_attn\.q_proj": 3})),
     "llama_linear": (llama(rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}), "f16",
                      dict(R, target_modules=["q_proj", "up_proj"], layers_to_transform=[1, 2], layers_pattern="layers")),
+    "dora": (llama(num_key_value_heads=2, num_hidden_layers=2), "one",
+             dict(R, target_modules=["q_proj", "v_proj", "o_proj", "up_proj", "down_proj"], use_dora=True)),
     # Mistral 7B v0.1: a sliding window shorter than the samples
     "mistral7": (mistral(sliding_window=8, rope_parameters={"rope_type": "default", "rope_theta": 10000.0}), "bf16",
                  dict(R, target_modules="all-linear", exclude_modules=["o_proj"])),

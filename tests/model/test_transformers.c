@@ -182,8 +182,8 @@ static void check_case(const char *name, const struct lora_opts *o)
 static void test_families(void **state)
 {
     (void)state;
-    static const char *const cases[] = {"llama2",       "llama2_legacy", "llama31",  "llama32",
-                                        "llama_linear", "mistral7",      "mistral22"};
+    static const char *const cases[] = {"llama2",       "llama2_legacy", "llama31",   "llama32",
+                                        "llama_linear", "mistral7",      "mistral22", "dora"};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_case(cases[i], NULL);
 }
@@ -200,7 +200,7 @@ static void test_options(void **state)
     (void)state;
     static const char *const regex[] = {".*\\.(q|k|down)_proj"}, *const all[] = {"all-linear"};
     static const char *const qup[] = {"q_proj", "up_proj"}, *const tail[] = {"1-2"};
-    static const char *const o_proj[] = {"o_proj"};
+    static const char *const o_proj[] = {"o_proj"}, *const no_kg[] = {"k_proj", "gate_proj"};
     static const char *rank_keys[] = {"k_proj", "layers.1.mlp.down_proj"};
     static const char *alpha_keys[] = {"layers\\.[02]\\.self_attn\\.q_proj"};
     struct opt_node two = scalar("2"), six = scalar("6"), three = scalar("3");
@@ -230,6 +230,11 @@ static void test_options(void **state)
     snprintf(dir, sizeof dir, "%s/llama31/adapter", root);
     o.rslora = true;
     check_case("llama31", &o);
+    o.rslora = false;
+    o.dora = true;
+    snprintf(dir, sizeof dir, "%s/dora/adapter", root);
+    o.exclude = (struct opt_strs){no_kg, 2};
+    check_case("dora", &o);
 }
 
 /* An adapter of another shape is refused by the module that differs. */

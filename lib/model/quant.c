@@ -1,0 +1,153 @@
+#include "model/quant.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+/* Where the normal distribution's quantiles lie, as bitsandbytes publishes them. */
+static const float book[DEV_NF4_BOOK] = {
+    -1.0F,
+    -0.6961928009986877F,
+    -0.5250730514526367F,
+    -0.39491748809814453F,
+    -0.28444138169288635F,
+    -0.18477343022823334F,
+    -0.09105003625154495F,
+    0.0F,
+    0.07958029955625534F,
+    0.16093020141124725F,
+    0.24611230194568634F,
+    0.33791524171829224F,
+    0.44070982933044434F,
+    0.5626170039176941F,
+    0.7229568362236023F,
+    1.0F,
+};
+
+void quant_nf4_book(float out[DEV_NF4_BOOK])
+{
+    for (int i = 0; i < DEV_NF4_BOOK; i++)
+        out[i] = book[i];
+}
+
+static int by_value(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* Signed dynamic map of 8 bits (Dettmers and others, arXiv 2110.02861): decades 1e-6 .. 1, the i-th
+ * cut into 2^i equal steps between 0.1 and 1 of it, their middles with both signs; and 0 and 1. */
+void quant_dynamic_map(float out[DEV_NF4_MAP])
+{
+    int n = 0;
+    for (int i = 0; i < 7; i++) {
+        int steps = 1 << i;
+        float decade = (float)pow(10, i - 6);
+        for (int k = 0; k < steps; k++) {
+            float low = (float)(0.1 + 0.9 * k / steps), high = (float)(0.1 + 0.9 * (k + 1) / steps);
+            float middle = (low + high) / 2 * decade;
+            out[n++] = middle;
+            out[n++] = -middle;
+        }
+    }
+    out[n++] = 0;
+    out[n++] = 1;
+    qsort(out, (size_t)n, sizeof *out, by_value);
+}
+
+struct quant_size quant_size(enum dev_quant_kind kind, uint64_t rows, uint64_t cols)
+{
+    uint64_t n = rows * cols, blocks = (n + DEV_NF4_BLOCK - 1) / DEV_NF4_BLOCK;
+    if (kind == DEV_QUANT_INT8) return (struct quant_size){n, 0, rows};
+    return (struct quant_size){(n + 1) / 2, blocks,
+                               (blocks + DEV_NF4_OUTER - 1) / DEV_NF4_OUTER + DEV_NF4_TABLE};
+}
+
+/* Index of the nearest of n increasing values. */
+static uint8_t nearest(const float *map, int n, float x)
+{
+    int low = 0, high = n - 1;
+    while (high - low > 1) {
+        int mid = (low + high) / 2;
+        if (map[mid] <= x)
+            low = mid;
+        else
+            high = mid;
+    }
+    return (uint8_t)(x - map[low] <= map[high] - x ? low : high);
+}
+
+static void pack_int8(const float *f, uint64_t rows, uint64_t cols, uint8_t *codes, float *scales)
+{
+    for (uint64_t r = 0; r < rows; r++) {
+        const float *x = f + r * cols;
+        float most = 0, inv;
+        for (uint64_t c = 0; c < cols; c++)
+            most = fmaxf(most, fabsf(x[c]));
+        scales[r] = most / 127;
+        inv = most > 0 ? 127 / most : 0;
+        for (uint64_t c = 0; c < cols; c++)
+            codes[r * cols + c] = (uint8_t)(int8_t)rintf(x[c] * inv);
+    }
+}
+
+/* The blocks' largest values to 8 bits: less their mean, in blocks of 256 with a scale each. */
+static void pack_scales(float *most, uint64_t blocks, uint8_t *scales, float *floats)
+{
+    uint64_t outer = (blocks + DEV_NF4_OUTER - 1) / DEV_NF4_OUTER;
+    float *table = floats + outer, *map = table + DEV_NF4_BOOK;
+    double sum = 0;
+    quant_nf4_book(table);
+    quant_dynamic_map(map);
+    for (uint64_t i = 0; i < blocks; i++)
+        sum += (double)most[i];
+    map[DEV_NF4_MAP] = (float)(sum / (double)blocks);
+    for (uint64_t o = 0; o < outer; o++) {
+        uint64_t from = o * DEV_NF4_OUTER, to = from + DEV_NF4_OUTER;
+        float top = 0;
+        if (to > blocks) to = blocks;
+        for (uint64_t i = from; i < to; i++) {
+            most[i] -= map[DEV_NF4_MAP];
+            top = fmaxf(top, fabsf(most[i]));
+        }
+        floats[o] = top;
+        for (uint64_t i = from; i < to; i++)
+            scales[i] = nearest(map, DEV_NF4_MAP, top > 0 ? most[i] / top : 0);
+    }
+}
+
+static bool pack_nf4(const float *f, uint64_t n, uint8_t *codes, uint8_t *scales, float *floats,
+                     struct err *e)
+{
+    uint64_t blocks = (n + DEV_NF4_BLOCK - 1) / DEV_NF4_BLOCK;
+    float *most = mem_alloc((size_t)blocks * sizeof *most, e);
+    if (!most) return false;
+    for (uint64_t b = 0; b < blocks; b++) {
+        uint64_t from = b * DEV_NF4_BLOCK, to = from + DEV_NF4_BLOCK;
+        float top = 0, inv;
+        if (to > n) to = n;
+        for (uint64_t i = from; i < to; i++)
+            top = fmaxf(top, fabsf(f[i]));
+        most[b] = top;
+        inv = top > 0 ? 1 / top : 0;
+        for (uint64_t i = from; i < to; i++) {
+            uint8_t q = nearest(book, DEV_NF4_BOOK, f[i] * inv);
+            codes[i / 2] = (uint8_t)(i % 2 ? codes[i / 2] | q : q << 4);
+        }
+    }
+    pack_scales(most, blocks, scales, floats);
+    mem_free(most);
+    return true;
+}
+
+bool quant_pack(enum dev_quant_kind kind, const float *f, uint64_t rows, uint64_t cols,
+                uint8_t *bytes, float *floats, struct err *e)
+{
+    struct quant_size s = quant_size(kind, rows, cols);
+    if (kind == DEV_QUANT_NF4) return pack_nf4(f, rows * cols, bytes, bytes + s.codes, floats, e);
+    CHECK(kind == DEV_QUANT_INT8);
+    pack_int8(f, rows, cols, bytes, floats);
+    return true;
+}
