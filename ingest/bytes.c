@@ -67,7 +67,7 @@ bool bytes_all(struct bytes in, size_t max, struct sbuf *out, bool *over, struct
 /* ---- a window */
 void bytes_window_init(struct bytes_window *w, struct bytes in)
 {
-    *w = (struct bytes_window){.in = in, .line = 1};
+    *w = (struct bytes_window){.in = in};
 }
 
 void bytes_window_free(struct bytes_window *w)
@@ -90,13 +90,18 @@ bool bytes_window_fill(struct bytes_window *w, struct err *e)
     return true;
 }
 
-/* A CR LF is one line end, told by its LF; a CR alone is one too. */
+/* A CR LF is one line end, told by its LF; a CR alone is one too, told by what follows. */
 void bytes_window_advance(struct bytes_window *w, size_t n)
 {
     for (size_t i = w->at; i < w->at + n; i++) {
-        bool lone = w->p[i] == '\r' && (i + 1 >= w->end || w->p[i + 1] != '\n');
-        w->line += w->p[i] == '\n' || lone;
+        w->ended += w->p[i] == '\n' || w->cr; /* of CR LF: once */
+        w->cr = w->p[i] == '\r';
     }
     w->offset += n;
     w->at += n;
+}
+
+uint64_t bytes_window_line(const struct bytes_window *w)
+{
+    return 1 + w->ended + (w->cr && (w->at == w->end || w->p[w->at] != '\n'));
 }

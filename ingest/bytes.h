@@ -38,8 +38,9 @@ struct bytes_window {
     struct bytes in;
     char *p; /* what is here: [at, end) */
     size_t cap, at, end;
-    uint64_t line, offset; /* of p[at]; lines count from 1 */
-    bool eof;
+    uint64_t offset; /* of p[at] */
+    uint64_t ended;  /* lines before it, but for a CR just before it */
+    bool cr, eof;
 };
 void bytes_window_init(struct bytes_window *w, struct bytes in);
 void bytes_window_free(struct bytes_window *w);
@@ -47,3 +48,5 @@ void bytes_window_free(struct bytes_window *w);
 MUST_CHECK bool bytes_window_fill(struct bytes_window *w, struct err *e);
 /* n bytes are done with. */
 void bytes_window_advance(struct bytes_window *w, size_t n);
+/* Of p[at], from 1. */
+uint64_t bytes_window_line(const struct bytes_window *w);

@@ -24,7 +24,7 @@ static size_t mark_bytes(struct str s)
 
 static bool has_real_break(struct str s)
 {
-    return memchr(s.p, '\n', s.n) || memchr(s.p, '\r', s.n);
+    return s.n > 0 && (memchr(s.p, '\n', s.n) || memchr(s.p, '\r', s.n));
 }
 
 static bool may_begin_mark(char c)

@@ -116,7 +116,7 @@ static bool find_message(struct hl7_reader *r, bool *more, bool *odd, struct err
         }
         *odd = !ends_message(s);
         if (*odd) {
-            r->line = w->line;
+            r->line = bytes_window_line(w);
             r->offset = w->offset;
         }
         if (!line_end(w, 0, r->max_bytes, &n, e)) return false;
@@ -495,6 +495,9 @@ static bool take_report(struct hl7_reader *r, struct format_item *out, struct er
     } else if (!any && (r->unread || r->any_text)) {
         out->kind = r->unread ? ITEM_REJECT : ITEM_IGNORE;
         out->reason = REJECT_NO_TEXT;
+    } else if (!any && obr.n == 0) { /* no report in it, or cut off */
+        out->kind = ITEM_REJECT;
+        out->reason = REJECT_FORMAT;
     }
     r->any_text = r->any_text || any;
     return true;
@@ -543,7 +546,7 @@ static bool next_message(struct hl7_reader *r, struct format_item *out, bool *mo
     out->kind = ITEM_REJECT;
     out->reason = REJECT_FORMAT;
     if (odd) return true;
-    r->line = r->w.line;
+    r->line = bytes_window_line(&r->w);
     r->offset = r->w.offset;
     if (!find_end(r, &r->message, &over, e)) return false;
     out->reason = REJECT_TOO_LARGE;

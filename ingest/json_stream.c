@@ -149,7 +149,7 @@ bool json_stream_next(struct json_stream *s, struct json_item *out, bool *more, 
     json_decref(s->root);
     s->root = NULL;
     if (!skip_between(s, more, e)) return false;
-    *out = (struct json_item){.line = s->w.line, .offset = s->w.offset};
+    *out = (struct json_item){.line = bytes_window_line(&s->w), .offset = s->w.offset};
     if (!*more) return true;
     if (s->w.p[s->w.at] == '{' && !find_end(s, &n, &v, &out->too_long, e)) return false;
     if (v == SCAN_WHOLE && !parse(s, (struct str){s->w.p + s->w.at, n}, e)) return false;
@@ -161,7 +161,7 @@ bool json_stream_next(struct json_stream *s, struct json_item *out, bool *more, 
     s->reread += n;
     if (s->reread > MAX_REREAD_BYTES)
         return err_set(e, ERR_LIMIT, "too many broken objects up to line %llu: export it again",
-                       (unsigned long long)s->w.line);
+                       (unsigned long long)bytes_window_line(&s->w));
     return skip_line(s, e);
 }
 

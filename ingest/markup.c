@@ -222,8 +222,8 @@ static bool control_word(struct rtf *r, struct str word, long value, struct sbuf
         return put_rtf(r, '\n', out, e);
     if (str_eqz(word, "tab") || str_eqz(word, "cell")) return put_rtf(r, ' ', out, e);
     if (str_eqz(word, "u")) {
-        uint32_t c = (uint32_t)(value < 0 ? value + 65536 : value);
-        bool ok = put_rtf(r, c >= 0xD800 && c < 0xE000 ? UTF8_REPLACEMENT : c & 0xFFFF, out, e);
+        uint32_t c = (uint32_t)(value < 0 ? value + 65536 : value) & 0xFFFF;
+        bool ok = put_rtf(r, c >= 0xD800 && c < 0xE000 ? UTF8_REPLACEMENT : c, out, e);
         r->skip = 1;
         return ok;
     }

@@ -93,7 +93,7 @@ static bool take_packed(struct walk *w, const struct level *l, struct str head, 
     struct archive_stream *a = NULL;
     bool ok;
 
-    if (l->depth > 1) return reject(w, REJECT_NESTED, e);
+    if (l->depth > 2) return reject(w, REJECT_NESTED, e);
     ok = archive_stream_open_bytes(l->in, head, &limits, &a, e) && take_archive(w, a, l, e);
     archive_stream_close(a);
     return ok;
@@ -154,6 +154,8 @@ static bool take_archive(struct walk *w, struct archive_stream *a, const struct 
     for (;;) {
         if (!archive_stream_next(a, &m, &more, e)) return false;
         if (!more) return true;
+        /* A packed file is all right as deep as this, an archive is not. */
+        if (outer->depth > 1 && !m.alone) return reject(w, REJECT_NESTED, e);
         if (!take_member(w, a, &m, outer, e)) return false;
         w->member++; /* an archive in it counts as one more, behind its members */
     }

@@ -2,9 +2,9 @@
  * ingest/walk - all items of one source file that cannot be split, in order: containers opened, a
  * format chosen for each member, its items handed to a function.
  *
- * Archives in archives are opened once more; one deeper still is rejected as a whole. A member
- * whose name is not the format's is ignored, as is litter; what cannot be read is rejected. Members
- * are counted over the file: item->in.member.
+ * Archives in archives are opened once more, with packed files in them; an archive deeper still is
+ * rejected as a whole. A member whose name is not the format's is ignored, as is litter; what
+ * cannot be read is rejected. Members are counted over the file: item->in.member.
  */
 #pragma once
 #include "ingest/format.h"
