@@ -25,6 +25,9 @@ struct prompt {
     struct sbuf text;   /* literal text on its way to ids */
     struct span field[PROMPT_MAX_PARTS];
     size_t nfields;
+    struct str tail; /* behind a target, before its end */
+    size_t skip;     /* bytes of the next literal text that went with the field before it */
+    enum { AT_START, BEHIND_TOKEN, IN_TEXT } at;
 };
 
 static void put_u64(struct sha256 *h, uint64_t v)
@@ -57,6 +60,7 @@ static void make_digest(struct prompt *p, const enum prompt_field *inputs, size_
         sha256_put(&h, part->text.p, part->text.n);
     }
     put_u64(&h, p->eos);
+    if (p->tail.n > 0) sha256_put(&h, p->tail.p, p->tail.n);
     sha256_end(&h, p->digest);
 }
 
@@ -76,9 +80,10 @@ static bool check_inputs(const enum prompt_field *inputs, size_t ninputs, struct
 static bool find_source(struct prompt *p, const char *name, bool *headed, struct str *out,
                         struct err *e)
 {
+    if (strcmp(name, "chat") == 0 && !prompt_chat_name(p->t, &name, e)) return false;
     const char *text = prompt_builtin(name, headed);
-
     if (text) {
+        p->tail = str_of(prompt_builtin_tail(name));
         *out = str_of(text);
         return true;
     }
@@ -86,7 +91,8 @@ static bool find_source(struct prompt *p, const char *name, bool *headed, struct
     if (!fs_exists(name))
         return err_set(e, ERR_CONFIG,
                        "neither a file nor one of plain, alpaca, radiology-gpt, "
-                       "medalpaca, chat");
+                       "medalpaca, chat, chatml, llama2-chat, llama3-chat, llama3.1-chat, "
+                       "mistral-instruct, mistral-v0.3-instruct");
     if (!fs_read_file(name, PROMPT_MAX_SOURCE, &p->arena, out, e)) return false;
     return utf8_valid(*out) || err_set(e, ERR_FORMAT, "not UTF-8");
 }
@@ -204,8 +210,19 @@ static bool unit_shown(const struct prompt *p, size_t i, const struct str fields
     return !any;
 }
 
+/* Ids of text behind what is there. A SentencePiece tokenizer puts a blank in front of a text: here
+ * only of the sample's first, and, as old (legacy) ones have it, of text behind a special token. */
+static bool put_ids(struct prompt *p, struct tok_cache *c, struct str s, struct err *e)
+{
+    bool first = p->at == AT_START || (p->at == BEHIND_TOKEN && p->t->norm == TOK_NORM_PREPEND);
+
+    if (s.n == 0) return true;
+    p->at = IN_TEXT;
+    return tokenizer_encode(c, s, first ? TOK_PLAIN : TOK_NEXT, &p->ids, e);
+}
+
 /* Literal text gathered so far becomes ids. A single blank at its end goes to the text that follows
- * (true in *blank): byte-level tokens carry the blank in front of a word. */
+ * (true in *blank): most tokens carry the blank in front of a word. */
 static bool flush_text(struct prompt *p, struct tok_cache *c, bool keep_blank, bool *blank,
                        struct err *e)
 {
@@ -213,19 +230,19 @@ static bool flush_text(struct prompt *p, struct tok_cache *c, bool keep_blank, b
 
     *blank = keep_blank && s.n > 0 && s.p[s.n - 1] == ' ' && (s.n == 1 || s.p[s.n - 2] != ' ');
     if (*blank) s.n--;
-    bool ok = tokenizer_encode(c, s, TOK_PLAIN, &p->ids, e);
+    bool ok = put_ids(p, c, s, e);
     sbuf_clear(&p->text);
     return ok;
 }
 
-/* Field or target text, with the blank that the literal text before it ended in. */
+/* Field or target text, with the blank that the literal text before it ended in, and a tail. */
 static bool put_words(struct prompt *p, struct tok_cache *c, bool blank, struct str text,
-                      struct err *e)
+                      struct str tail, struct err *e)
 {
     if (text.n == 0) return true;
-    if (!blank) return tokenizer_encode(c, text, TOK_PLAIN, &p->ids, e);
-    bool ok = sbuf_putc(&p->text, ' ', e) && sbuf_put(&p->text, text, e) &&
-              tokenizer_encode(c, sbuf_str(&p->text), TOK_PLAIN, &p->ids, e);
+    if (!blank && tail.n == 0) return put_ids(p, c, text, e);
+    bool ok = (!blank || sbuf_putc(&p->text, ' ', e)) && sbuf_put(&p->text, text, e) &&
+              sbuf_put(&p->text, tail, e) && put_ids(p, c, sbuf_str(&p->text), e);
     sbuf_clear(&p->text);
     return ok;
 }
@@ -242,22 +259,44 @@ static bool put_bos(struct prompt *p, struct err *e)
     return true;
 }
 
+/* Line ends right behind a field go with it: Llama-3's pattern takes them into the same word as a
+ * full stop before them. They are not part of the field when it is cut. */
+static struct str line_ends(const struct prompt *p, const struct prompt_part *part)
+{
+    const struct prompt_part *next = part + 1, *end = p->parts.part + p->parts.n;
+    struct str s = {"", 0};
+
+    if (p->t->split != TOK_SPLIT_LLAMA3 || next == end || next->kind != PROMPT_TEXT) return s;
+    s = next->text;
+    for (s.n = 0; s.n < next->text.n && s.p[s.n] == '\n';)
+        s.n++;
+    return s;
+}
+
 static bool put_part(struct prompt *p, struct tok_cache *c, const struct prompt_part *part,
                      const struct str fields[PROMPT_FIELDS], struct err *e)
 {
     struct span *span = &p->field[p->nfields];
+    struct str tail, text = part->text;
     bool blank;
 
     switch (part->kind) {
     case PROMPT_TEXT:
-        return sbuf_put(&p->text, part->text, e);
+        text = str_sub(text, p->skip, text.n);
+        p->skip = 0;
+        return sbuf_put(&p->text, text, e);
     case PROMPT_TOKEN:
-        return flush_text(p, c, false, &blank, e) && tok_ids_put(&p->ids, part->id, e);
+        if (!flush_text(p, c, false, &blank, e)) return false;
+        p->at = BEHIND_TOKEN;
+        return tok_ids_put(&p->ids, part->id, e);
     case PROMPT_FIELD:
         if (!flush_text(p, c, true, &blank, e)) return false;
         span->from = p->ids.n;
-        if (!put_words(p, c, blank, fields[part->field], e)) return false;
-        span->n = p->ids.n - span->from;
+        text = fields[part->field];
+        tail = text.n > 0 ? line_ends(p, part) : (struct str){"", 0};
+        if (!put_words(p, c, blank, text, tail, e)) return false;
+        p->skip = tail.n;
+        span->n = p->ids.n - span->from - (tail.n > 0);
         p->nfields++;
         return true;
     case PROMPT_TARGET:
@@ -312,7 +351,8 @@ bool prompt_build(struct prompt *p, struct tok_cache *c, const struct str fields
     bool blank;
 
     p->ids.n = 0;
-    p->nfields = 0;
+    p->nfields = p->skip = 0;
+    p->at = AT_START;
     sbuf_clear(&p->text);
     if (!put_bos(p, e)) return false;
     for (size_t i = 0; i < p->parts.n; i++)
@@ -321,7 +361,9 @@ bool prompt_build(struct prompt *p, struct tok_cache *c, const struct str fields
     if (p->encoder && !end_input(p, e)) return false;
     size_t at = p->ids.n;
     if (target.p) {
-        if (!put_words(p, c, blank, target, e) || !tok_ids_put(&p->ids, p->eos, e)) return false;
+        if (p->encoder) p->at = AT_START; /* the decoder's own text */
+        if (!put_words(p, c, blank, target, p->tail, e) || !tok_ids_put(&p->ids, p->eos, e))
+            return false;
     }
     size_t whole = p->encoder ? at : p->ids.n;
     out->cut = max_tokens > 0 && whole > max_tokens ? whole - max_tokens : 0;

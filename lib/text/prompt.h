@@ -9,10 +9,14 @@
  * in EOS: the token behind {target}, else the tokenizer's. What the tokenizer's own template puts
  * in front (BOS) comes first, once.
  *
- * Built in: plain ("Findings: ...", "Impression:"); alpaca and radiology-gpt (alpaca-lora's blocks,
- * with UChicago's and Radiology-GPT's instruction); medalpaca (UChicago's, without blank lines
- * between the blocks); chat (ChatML as SmolLM2-Instruct has it). Or a file (at most 64 KiB), text
- * with marks:
+ * Built in: plain ("Findings: ...", "Impression:"); alpaca and radiology-gpt (alpaca-lora's
+ * blocks, with UChicago's and Radiology-GPT's instruction); medalpaca (UChicago's, without blank
+ * lines between the blocks); the chat formats of the families, by the ids that transformers'
+ * apply_chat_template gives: chatml (SmolLM2), llama2-chat, llama3-chat, llama3.1-chat (3.2 too,
+ * with the fixed date of its template), mistral-instruct (v0.1, v0.2: no system turn, so its
+ * text leads the user's), mistral-v0.3-instruct; chat is that one of them which the tokenizer's
+ * own chat template is, known by its exact text, others are refused. Or a file (at most 64 KiB),
+ * text with marks:
  *
  *     {clinical} {findings} ...  a field's text
  *     {input}                    the configured fields, a line each, headed if there are several
@@ -20,8 +24,10 @@
  *     {bos} {eos} {<|im_end|>}   a special token of the tokenizer
  *     {{ }}                      braces
  *
- * A line, or its part up to a special token, whose fields are all absent is left out.
- * Does not clean text (text/clean.h) and does not choose fields. One prompt a thread.
+ * SentencePiece tokenizers put a blank in front of the first text only, old ones (legacy) also
+ * behind a special token. A line, or its part up to a special token, whose fields are all absent
+ * is left out. Does not clean text (text/clean.h) and does not choose fields. One prompt a
+ * thread.
  */
 #pragma once
 #include "base/err.h"

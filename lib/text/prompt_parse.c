@@ -14,6 +14,15 @@ static const char *const headings[PROMPT_FIELDS] = {
     "Below is an instruction that describes a task, paired with an input that provides further "   \
     "context. Write a response that appropriately completes the request.\n\n"
 
+/* What the chat templates say; their frames are the models' own formats. */
+#define SYSTEM "You write the impression of radiology reports."
+#define USER   "Write the impression for this report.\n\n{input}"
+#define LLAMA3_ROLE(role, text)                                                                    \
+    "{<|start_header_id|>}" role "{<|end_header_id|>}\n\n" text "{<|eot_id|>}"
+#define LLAMA3(head)                                                                               \
+    "{<|begin_of_text|>}" LLAMA3_ROLE("system", head SYSTEM) LLAMA3_ROLE("user", USER)             \
+        LLAMA3_ROLE("assistant", "{target}")
+
 static const struct {
     const char *name, *text;
     bool headed;
@@ -31,15 +40,28 @@ static const struct {
      ALPACA "### Instruction:\nGenerate impression based on findings.\n"
             "### Input:\n{input}\n### Response:\n{target}",
      false},
-    {"chat",
-     "{<|im_start|>}system\nYou write the impression of radiology reports.{<|im_end|>}\n"
-     "{<|im_start|>}user\nWrite the impression for this report.\n\n{input}{<|im_end|>}\n"
+    {"chatml",
+     "{<|im_start|>}system\n" SYSTEM "{<|im_end|>}\n{<|im_start|>}user\n" USER "{<|im_end|>}\n"
      "{<|im_start|>}assistant\n{target}{<|im_end|>}",
      true},
+    {"llama2-chat", "{<s>}[INST] <<SYS>>\n" SYSTEM "\n<</SYS>>\n\n" USER " [/INST] {target}{</s>}",
+     true},
+    {"llama3-chat", LLAMA3(""), true},
+    {"llama3.1-chat", LLAMA3("Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"),
+     true},
+    {"mistral-instruct", "{<s>}[INST] " SYSTEM "\n\n" USER " [/INST]{target}{</s>}", true},
+    {"mistral-v0.3-instruct", "{<s>}{[INST]} " SYSTEM "\n\n" USER "{[/INST]} {target}{</s>}", true},
 };
 
-const char *const prompt_builtin_names[] = {"plain",     "alpaca", "radiology-gpt",
-                                            "medalpaca", "chat",   NULL};
+const char *const prompt_builtin_names[] = {
+    "plain",         "alpaca",           "radiology-gpt",         "medalpaca",
+    "chat",          "chatml",           "llama2-chat",           "llama3-chat",
+    "llama3.1-chat", "mistral-instruct", "mistral-v0.3-instruct", NULL};
+
+const char *prompt_builtin_tail(const char *name)
+{
+    return strcmp(name, "llama2-chat") == 0 ? " " : "";
+}
 
 const char *prompt_builtin(const char *name, bool *headed)
 {

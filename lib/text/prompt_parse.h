@@ -31,6 +31,12 @@ struct prompt_parts {
 /* Text of a built-in template, with {input} still in it, or NULL. *headed: {input} always names its
  * fields. */
 const char *prompt_builtin(const char *name, bool *headed);
+/* What the built-in template writes between a target and the token that ends it: "" or a blank. */
+const char *prompt_builtin_tail(const char *name);
+/* prompt_chat.c: the built-in template that "chat" stands for with this tokenizer. */
+MUST_CHECK bool prompt_chat_name(const struct tokenizer *t, const char **out, struct err *e);
+/* By the digest of a Jinja text; NULL: not known. */
+const char *prompt_chat_known(const uint8_t sha256[32]);
 /* {input} replaced by the fields in order, one a line. */
 MUST_CHECK bool prompt_expand(struct str source, const enum prompt_field *inputs, size_t ninputs,
                               bool headed, struct sbuf *out, struct err *e);

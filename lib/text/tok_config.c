@@ -6,8 +6,10 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "text/tok_impl.h"
+#include "text/utf8.h"
 
 #define MAX_CONFIG (16u << 20)
+#define MAX_CHAT   (1u << 20)
 
 struct want {
     const char *token, *id_key;
@@ -51,6 +53,34 @@ static bool from_ids(struct tokenizer *t, const json_t *root, const struct want 
     return true;
 }
 
+/* One template, or the one named "default" of several; NULL for none. */
+static const json_t *chat_text(const json_t *chat)
+{
+    for (size_t i = 0; i < json_array_size(chat); i++) {
+        const json_t *row = json_array_get(chat, i);
+        const char *name = json_string_value(json_object_get(row, "name"));
+        if (name && strcmp(name, "default") == 0) chat = json_object_get(row, "template");
+    }
+    return json_is_string(chat) ? chat : NULL;
+}
+
+/* chat_template.jinja, where newer folders keep it; it counts before tokenizer_config.json's. */
+static bool read_jinja(struct tokenizer *t, const char *dir, struct err *e)
+{
+    struct arena a;
+    struct str text;
+    const char *path;
+
+    arena_init(&a, MAX_CHAT + (1 << 16));
+    bool ok = fs_join(&a, dir, "chat_template.jinja", &path, e);
+    if (ok && fs_exists(path))
+        ok = fs_read_file(path, MAX_CHAT, &a, &text, e) &&
+             (utf8_valid(text) || err_set(e, ERR_FORMAT, "%s: not UTF-8", path)) &&
+             arena_str(&t->arena, text, &t->chat_template, e);
+    arena_free(&a);
+    return ok;
+}
+
 static bool read_one(struct tokenizer *t, const char *dir, const char *name, bool ids,
                      const struct want *w, size_t n, struct err *e)
 {
@@ -66,8 +96,8 @@ static bool read_one(struct tokenizer *t, const char *dir, const char *name, boo
     ok = json_read_file(path, MAX_CONFIG, &root, e);
     if (!ok) goto out;
     ok = ids ? from_ids(t, root, w, n, e) : from_names(t, root, w, n, e);
-    const json_t *chat = json_object_get(root, "chat_template");
-    if (ok && json_is_string(chat) && !t->chat_template.p) {
+    const json_t *chat = chat_text(json_object_get(root, "chat_template"));
+    if (ok && chat && !t->chat_template.p) {
         struct str s = {json_string_value(chat), json_string_length(chat)};
         ok = arena_str(&t->arena, s, &t->chat_template, e);
     }
@@ -86,7 +116,7 @@ bool tok_config_read(struct tokenizer *t, const char *dir, struct err *e)
                              {"unk_token", "unk_token_id", &t->unk, false}};
     size_t n = sizeof(w) / sizeof(*w);
 
-    return read_one(t, dir, "tokenizer_config.json", false, w, n, e) &&
+    return read_jinja(t, dir, e) && read_one(t, dir, "tokenizer_config.json", false, w, n, e) &&
            read_one(t, dir, "special_tokens_map.json", false, w, n, e) &&
            read_one(t, dir, "config.json", true, w, n, e);
 }

@@ -51,12 +51,12 @@ struct tok_cache {
     uint8_t *block;
     uint32_t block_used;
     struct tok_bpe bpe;
-    struct sbuf repaired;   /* ill-formed input, mended */
-    struct sbuf normalised; /* a stretch in which added tokens are looked for */
-    struct sbuf prefixed;   /* a stretch with a blank in front */
-    const char *begin;      /* of the text being encoded */
-    bool plain, ascii;      /* the mode; no byte of the text is 0x80 or above */
-    uint64_t tag;           /* part of every key: 1 where the mode matters */
+    struct sbuf repaired;    /* ill-formed input, mended */
+    struct sbuf normalised;  /* a stretch in which added tokens are looked for */
+    struct sbuf prefixed;    /* a stretch with a blank in front */
+    const char *begin;       /* of the text being encoded */
+    bool plain, next, ascii; /* the mode; no byte of the text is 0x80 or above */
+    uint64_t tag;            /* part of every key: 1 where the mode matters */
 };
 
 void tok_cache_close(struct tok_cache *c)
@@ -257,6 +257,7 @@ static bool encode_stretch(struct tok_cache *c, struct str text, bool done, stru
     if (t->prefix_first && text.p != c->begin) prefix = false;
     if (text.p[0] == ' ' || (sp && str_starts(text, STR(TOK_METASPACE)))) prefix = false;
     if (t->norm == TOK_NORM_PREPEND) prefix = !done;
+    if (c->next && text.p == c->begin) prefix = false;
     if (!prefix && !nfc && !meta) return encode_words(c, text, out, e);
     sbuf_clear(&c->prefixed);
     if (prefix && !sbuf_putc(&c->prefixed, ' ', e)) return false;
@@ -328,7 +329,8 @@ bool tokenizer_encode(struct tok_cache *c, struct str text, enum tok_mode mode, 
         text = sbuf_str(&c->repaired);
     }
     c->begin = text.p;
-    c->plain = mode == TOK_PLAIN;
+    c->plain = mode == TOK_PLAIN || mode == TOK_NEXT;
+    c->next = mode == TOK_NEXT;
     c->ascii = utf8_ascii(text);
     c->tag = t->engine == TOK_UNIGRAM && !c->plain;
     if (mode == TOK_FULL && !put_all(out, t->prefix, t->nprefix, e)) goto out;

@@ -68,6 +68,7 @@ MUST_CHECK bool tok_ids_put(struct tok_ids *v, uint32_t id, struct err *e);
 
 enum tok_mode {
     TOK_PLAIN, /* special tokens are not recognised; no BOS/EOS template: for report text */
+    TOK_NEXT,  /* as PLAIN, but the text goes on where another ended: no blank is put in front */
     TOK_RAW,   /* special-token text recognised, no template */
     TOK_FULL,  /* as RAW, then the file's template (BOS, EOS) */
 };

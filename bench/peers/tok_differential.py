@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""Every text below a folder through `radmill tokenize` and through the Python package tokenizers: no difference.
+
+    python tok_differential.py RADMILL TOKENIZERS_FOLDER TEXTS_FOLDER [--only NAME]... [--limit-mb N]
+
+RADMILL is the built program; TOKENIZERS_FOLDER holds <name>/tokenizer.json.gz; below TEXTS_FOLDER all archives and
+gzip files (but tokenizers themselves) are unpacked (bsdtar), decoded as UTF-8 with errors="replace", and cut into lines; JSON lines give their
+strings too. Each distinct text is encoded with the template, without it, and with special tokens off, and the
+ids of the first are decoded again with special tokens kept. Prints one line a tokenizer; exits 1 on a difference.
+Texts that spell an added token of a Unigram model are left out of the plain comparison, which the reference
+has not got: there its best path finds special pieces in ordinary text.
+"""
+import argparse
+import gzip
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import tokenizers
+
+MAX_TEXT = 1 << 16
+ARCHIVES = (".zip", ".7z", ".tgz", ".tar.gz", ".tar.xz", ".tar.zst")
+
+
+def contents(path):
+    if path.endswith(ARCHIVES):
+        return subprocess.run(["bsdtar", "-xOf", path], check=True, capture_output=True).stdout
+    with (gzip.open if path.endswith(".gz") else open)(path, "rb") as f:
+        return f.read()
+
+
+def strings(node):
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict):
+        for k, v in node.items():
+            yield k
+            yield from strings(v)
+    elif isinstance(node, list):
+        for v in node:
+            yield from strings(v)
+
+
+def texts_of(path):
+    text = contents(path).decode("utf-8", errors="replace")
+    for line in text.split("\n"):
+        yield line + "\n"
+        if line.startswith(("{", "[")):
+            try:
+                yield from strings(json.loads(line))
+            except ValueError:
+                pass
+
+
+def collect(folder, limit):
+    seen, size = {}, 0
+    for base, _, names in sorted(os.walk(folder)):
+        for name in sorted(names):
+            if name.endswith((".safetensors", ".model.gz", "tokenizer.json.gz")):
+                continue
+            for text in texts_of(os.path.join(base, name)):
+                for at in range(0, max(len(text), 1), MAX_TEXT):
+                    part = text[at:at + MAX_TEXT]
+                    if part not in seen:
+                        seen[part] = None
+                        size += len(part.encode("utf-8", errors="surrogatepass"))
+            if limit and size > limit:
+                return list(seen), size
+    return list(seen), size
+
+
+def ours(radmill, path, mode, rows):
+    with tempfile.TemporaryFile() as f:
+        for row in rows:
+            f.write(json.dumps(row).encode() + b"\n")
+        f.seek(0)
+        cmd = [radmill, "tokenize", path] + (["--decode"] if mode == "decode" else ["--mode", mode])
+        out = subprocess.run(cmd, stdin=f, check=True, capture_output=True).stdout
+    return [json.loads(line) for line in out.split(b"\n") if line]
+
+
+def compare(name, mode, texts, got, want):
+    bad = [i for i in range(len(want)) if got[i] != want[i]]
+    if len(got) != len(want) or bad:
+        i = bad[0] if bad else 0
+        print(f"{name}, {mode}: {len(bad)} of {len(want)} differ; the first: {texts[i]!r:.200}\n  ours {got[i]!r:.300}\n"
+              f"  reference {want[i]!r:.300}")
+    return len(bad)
+
+
+def run(a, name, texts):
+    path = os.path.join(a.tokenizers, name, "tokenizer.json.gz")
+    with gzip.open(path, "rt", encoding="utf-8") as f:
+        source = f.read()
+    t = tokenizers.Tokenizer.from_str(source)
+    unigram = "unk_id" in json.loads(source)["model"]
+    rows, bad = [{"text": s} for s in texts], 0
+    for mode in ("ids", "raw", "plain"):
+        t.encode_special_tokens = mode == "plain"
+        use = list(range(len(texts)))
+        if mode == "plain" and unigram:
+            added = [x.content for x in t.get_added_tokens_decoder().values()]
+            use = [i for i in use if not any(c in texts[i] for c in added)]
+        want = [e.ids for e in t.encode_batch_fast([texts[i] for i in use], add_special_tokens=mode == "ids")]
+        got = [r["ids"] for r in ours(a.radmill, path, mode, [rows[i] for i in use])]
+        bad += compare(name, mode, [texts[i] for i in use], got, want)
+        if mode == "ids":
+            back = [r["text"] for r in ours(a.radmill, path, "decode", [{"ids": ids} for ids in want])]
+            bad += compare(name, "decode", texts, back, t.decode_batch(want, skip_special_tokens=False))
+    print(f"{name}: {len(texts)} texts, ids, raw, plain and decode: {bad} differences", flush=True)
+    return bad
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("radmill")
+    ap.add_argument("tokenizers")
+    ap.add_argument("texts")
+    ap.add_argument("--only", action="append", default=[])
+    ap.add_argument("--limit-mb", type=float, default=0)
+    a = ap.parse_args()
+    texts, size = collect(a.texts, int(a.limit_mb * 1e6))
+    texts = [s for s in texts if not any(0xD800 <= ord(c) < 0xE000 for c in s)]
+    print(f"tokenizers {tokenizers.__version__}; {len(texts)} distinct texts, {size / 1e6:.1f} MB", flush=True)
+    names = a.only or sorted(n for n in os.listdir(a.tokenizers)
+                             if os.path.exists(os.path.join(a.tokenizers, n, "tokenizer.json.gz")))
+    return 1 if sum(run(a, n, texts) for n in names) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
