@@ -25,6 +25,6 @@ one ingest "$work/c.yaml" --dry-run >"$work/d1.yaml"
 one ingest "$work/d1.yaml" --dry-run >"$work/d2.yaml"
 cmp "$work/d1.yaml" "$work/d2.yaml" || fail "the dump does not read back to itself"
 for f in "$here"/../../configs/*.yaml "$here"/../../configs/cluster/*.yaml; do
-  RADMILL_QUICKSTART_DIR=$work RADMILL_SHARED=$work one ingest "$f" --dry-run >/dev/null || fail "$f does not parse"
+  RADMILL_QUICKSTART_DIR=$work RADMILL_SHARED=$work RADMILL_DATA=$work RADMILL_MODELS=$work one ingest "$f" --dry-run >/dev/null || fail "$f does not parse"
 done
 echo "usage: ok"
