@@ -75,16 +75,20 @@ static bool print_stage(struct cmd_call *call, const char *name, const char *dir
 }
 
 /* ---- its job */
-static void print_job(const struct cmd_call *call, const struct slurm_watch *w)
+static void print_job(const struct cmd_call *call, const struct slurm_watch *w, bool asked)
 {
-    const char *queue = w->queue[0] ? w->queue : "not in the queue";
+    bool settled = str_eqz(str_of(w->last), "done") || str_eqz(str_of(w->last), "failed");
 
     if (!w->id[0]) {
         cmd_print(call, "             not submitted\n");
         return;
     }
-    cmd_print(call, "             job %s, %s", w->id, queue);
-    if (w->attempts) cmd_print(call, "; %u restarts, latest attempt %s", w->restarts, w->last);
+    cmd_print(call, "             job %s", w->id);
+    if (w->queue[0]) cmd_print(call, ", %s", w->queue);
+    if (w->attempts) cmd_print(call, ", %u restarts, latest attempt: %s", w->restarts, w->last);
+    if (asked && !w->queue[0] && !settled)
+        cmd_print(call, ", gone from the queue before its end (scancel, or the stage before it "
+                        "failed): submit it again");
     cmd_print(call, "\n");
     if (w->error) cmd_print(call, "             last error: %s\n", w->error);
 }
@@ -131,7 +135,8 @@ bool cmd_status(struct cmd_call *call)
         if (!dir) continue;
         if (!print_stage(call, stages[i], dir)) return false;
         for (size_t k = 0; k < jobs.n; k++)
-            if (str_eqz(str_of(stages[i]), jobs.v[k].stage)) print_job(call, &jobs.v[k]);
+            if (str_eqz(str_of(stages[i]), jobs.v[k].stage))
+                print_job(call, &jobs.v[k], jobs.asked >= 0);
     }
     if (jobs.dir && jobs.asked < 0)
         cmd_print(call, "squeue does not answer here: states are from the journals alone\n");

@@ -7,8 +7,8 @@
 
 enum { TEXT_MAX_BYTES = 1 << 20 };
 
-static const char *const order[] = {"ingest",   "stats",    "shard", "train",
-                                    "generate", "evaluate", NULL};
+static const char *const order[] = {"ingest", "stats",    "shard",    "sweep",
+                                    "train",  "generate", "evaluate", NULL};
 
 /* ---- which stages */
 static size_t place_of(struct str name)
@@ -31,7 +31,8 @@ static bool take_stages(struct cmd_call *call, const struct config *c, struct sl
         size_t place = place_of(word);
         if (!order[place] || !cmd_find(order[place]))
             return err_set(&call->err, ERR_CONFIG,
-                           "--stages: %.40s is no stage; ingest, shard, train, generate, evaluate",
+                           "--stages: %.40s is no stage; ingest, stats, shard, sweep, train, "
+                           "generate, evaluate",
                            word.n ? word.p : "nothing");
         if (*n > 0 && place <= last)
             return err_set(&call->err, ERR_CONFIG, "--stages: %s comes before %s, and each once",
@@ -39,8 +40,12 @@ static bool take_stages(struct cmd_call *call, const struct config *c, struct sl
         last = place;
         if (!arena_str(&call->arena, word, &name, &call->err)) return false;
         out[*n] = (struct slurm_stage){
-            .name = name.p, .dir = config_stage_dir(c, name.p), .ranks = cmd_find(name.p)->ranks};
-        if (!out[*n].dir)
+            .name = name.p,
+            .dir = config_stage_dir(c, name.p),
+            .ranks = cmd_find(name.p)->ranks,
+            .command = str_eqz(name, "sweep") ? "sweep worker" : NULL,
+        };
+        if (!out[*n].dir && !str_eqz(name, "stats")) /* which keeps no status */
             return err_set(&call->err, ERR_CONFIG, "%s: the folder of stage %s is not set",
                            call->pos[0], name.p);
         ++*n;

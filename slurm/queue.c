@@ -9,7 +9,7 @@
 #include "slurm/job_log.h"
 #include "slurm/spawn.h"
 
-enum { FILE_MAX_BYTES = 1 << 20, SELDOM_S = 60 };
+enum { FILE_MAX_BYTES = 1 << 20, SELDOM_S = 60, TASKS_MAX = 1000 };
 static const double answer_s = 30;
 
 /* ---- submission.json */
@@ -18,9 +18,11 @@ static bool take_job(const json_t *o, struct arena *a, struct queue_job *out, st
     struct str stage, id;
 
     *out = (struct queue_job){0};
-    return json_get_str(o, "stage", &stage, e) && json_get_str(o, "job", &id, e) &&
-           json_get_u64(o, "tasks", &out->tasks, e) && arena_str(a, stage, &out->stage, e) &&
-           arena_str(a, id, &out->id, e);
+    if (!json_get_str(o, "stage", &stage, e) || !json_get_str(o, "job", &id, e) ||
+        !json_get_u64(o, "tasks", &out->tasks, e))
+        return false;
+    if (out->tasks > TASKS_MAX) return err_set(e, ERR_LIMIT, "more than %d tasks", TASKS_MAX);
+    return arena_str(a, stage, &out->stage, e) && arena_str(a, id, &out->id, e);
 }
 
 bool queue_load(const char *dir, struct arena *a, struct queue_jobs *out, struct err *e)
@@ -193,27 +195,41 @@ size_t queue_live(const struct queue_jobs *jobs, char *out, size_t size)
 }
 
 /* ---- the whole picture */
+/* Attempts of one job, or of one task of an array, added to w. */
+static bool add_attempts(const char *submission, const char *name, struct arena *a,
+                         struct slurm_watch *w, struct err *e)
+{
+    const char *path;
+    struct job_log j;
+
+    if (!fs_join(a, submission, name, &path, e) || !job_log_read(path, NULL, a, &j, e))
+        return false;
+    w->attempts += j.attempts;
+    w->restarts += j.attempts > 0 ? j.attempts - 1 : 0;
+    if (j.error.n) w->error = j.error.p;
+    struct str last = j.running ? STR("running") : j.verdict;
+    /* an array has failed when a task has, and is done when the last one is */
+    if (last.n && !str_eqz(str_of(w->last), "failed"))
+        snprintf(w->last, sizeof w->last, "%.*s", STR_ARG(last));
+    return true;
+}
+
 static bool look_at(const char *submission, const struct queue_job *q, struct arena *a,
                     struct slurm_watch *w, struct err *e)
 {
-    char name[128];
-    const char *path;
-    struct job_log j;
+    char name[160];
 
     *w = (struct slurm_watch){.stage = q->stage.p};
     snprintf(w->id, sizeof w->id, "%.*s", STR_ARG(q->id));
     snprintf(w->queue, sizeof w->queue, "%s", q->state);
+    for (uint64_t t = 0; t < q->tasks; t++) {
+        snprintf(name, sizeof name, "%.*s-%llu.journal.jsonl", STR_ARG(q->stage),
+                 (unsigned long long)t);
+        if (!add_attempts(submission, name, a, w, e)) return false;
+    }
+    if (q->tasks > 0) return true;
     snprintf(name, sizeof name, "%.*s.journal.jsonl", STR_ARG(q->stage));
-    if (!fs_join(a, submission, name, &path, e) || !job_log_read(path, NULL, a, &j, e))
-        return false;
-    w->attempts = j.attempts;
-    w->restarts = j.attempts > 0 ? j.attempts - 1 : 0;
-    snprintf(w->last, sizeof w->last, "%.*s", j.running ? 7 : (int)j.verdict.n,
-             j.running     ? "running"
-             : j.verdict.n ? j.verdict.p
-                           : "");
-    w->error = j.error.n ? j.error.p : NULL;
-    return true;
+    return add_attempts(submission, name, a, w, e);
 }
 
 bool slurm_look(const char *submission, struct arena *a, struct slurm_watch *out, size_t *count,

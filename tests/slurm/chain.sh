@@ -32,7 +32,7 @@ for stage in ingest shard train generate evaluate; do
 done
 if command -v shellcheck >/dev/null; then shellcheck -e SC2317,SC2016 "$sub"/*.sh || fail "shellcheck on the scripts"; fi
 one status "$work/run" >"$top/status"
-grep -A1 '^  train *done, 6 of 6 steps' "$top/status" | grep -q 'job .*0 restarts, latest attempt done' || { cat "$top/status"; fail "status"; }
+grep -A1 '^  train *done, 6 of 6 steps' "$top/status" | grep -q 'job .*0 restarts, latest attempt: done' || { cat "$top/status"; fail "status"; }
 
 # the same without SLURM
 there=(--set "corpus.dir=$top/l/corpus" --set "shards.dir=$top/l/shards" --set "train.dir=$top/l/run"

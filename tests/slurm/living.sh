@@ -8,8 +8,8 @@ sed -i '/name: site/d; s/max_tokens: 1024/max_tokens: 256/' "$work/c.yaml"
 cat >>"$work/c.yaml" <<YAML
 slurm: {nodes: 2, ranks_per_node: 2, time: "00:20:00", grace_s: 30}
 YAML
-set_run=(--set train.max_steps=120 --set train.epochs=100 --set train.bin_tokens=256 --set train.tokens_per_step=1024
-  --set "train.save_every=4 steps" --set "train.eval_every=60 steps")
+set_run=(--set train.max_steps=80 --set train.epochs=100 --set train.bin_tokens=256 --set train.tokens_per_step=1024
+  --set "train.save_every=4 steps" --set "train.eval_every=40 steps")
 ranks 2 ingest "$work/c.yaml" >/dev/null
 ranks 2 shard "$work/c.yaml" >/dev/null
 ranks 2 train "$work/c.yaml" "${set_run[@]}" --set "train.dir=$work/ref" >/dev/null
@@ -118,10 +118,28 @@ hopeless() {
   echo "ok   hopeless: fails after one restart"
 }
 
+# Cancelled by its owner: gone, but saved; submitted again it goes on.
+cancelled() {
+  submit_run cancelled
+  scancel "$id"
+  signal_ranks CONT
+  until_true 400 "the end of $dir" ended "$id"
+  [ "$(job_state "$id")" = CANCELLED ] || fail "$dir: $(job_state "$id") after scancel"
+  until_true 400 "the queue without $dir" gone "$id"
+  rm -f "$dir/slurm/001/squeue.txt"
+  one status "$dir" | grep -q 'gone from the queue before its end' || fail "$dir: status"
+  one submit "$work/c.yaml" --stages train "${set_run[@]}" --set "train.dir=$dir" >"$dir.ids"
+  id=$(submitted train "$dir.ids")
+  until_true 400 "the end of $dir" ended "$id"
+  [ "$(adapter "$dir")" = "$ref" ] || fail "$dir: the adapter is not that of the undisturbed run"
+  echo "ok   cancelled: goes on when submitted again, $SECONDS s"
+}
+
 # Two at a time, on two nodes each; the last leaves three nodes.
 { time_limit && killed_rank; } & others=$!
 preempted
 requeued
+cancelled
 hopeless
 hanging_rank
 wait "$others" || fail "one of the others"
