@@ -1,5 +1,7 @@
 /* radmill ingest: archives and dumps to records. */
 #include "cli/config.h"
+#include "ingest/phi.h"
+#include "synth/planted.h"
 
 static void print_counts(const struct cmd_call *call, const char *label, const char *const *names,
                          const uint64_t *counts, size_t n)
@@ -16,6 +18,48 @@ static uint64_t total(const uint64_t *v, size_t n)
     for (size_t i = 0; i < n; i++)
         sum += v[i];
     return sum;
+}
+
+enum { PLANTED = 2000, PLANTED_SEED = 1 };
+
+/* Share of planted identifiers of each kind that the look finds whole. */
+static bool measure_phi(struct cmd_call *call, double share[PHI_KINDS])
+{
+    uint64_t found[PHI_KINDS] = {0}, planted[PHI_KINDS] = {0};
+    struct sbuf text;
+    bool ok = true;
+
+    sbuf_init(&text, 4096);
+    for (uint64_t i = 0; ok && i < PLANTED; i++) {
+        struct planted p;
+        struct phi_hit h;
+        sbuf_clear(&text);
+        ok = planted_put(PLANTED_SEED, i, &text, &p, &call->err);
+        planted[p.kind]++;
+        for (size_t at = 0; ok && phi_next(sbuf_str(&text), &at, &h);)
+            found[p.kind] += h.begin <= p.begin && h.end >= p.end;
+    }
+    for (int k = 0; ok && k < PHI_KINDS; k++)
+        share[k] = (double)found[k] / (double)planted[k];
+    sbuf_free(&text);
+    return ok;
+}
+
+static bool print_phi(struct cmd_call *call, int policy, const struct ingest_summary *s)
+{
+    double share[PHI_KINDS];
+
+    if (policy == INGEST_PHI_OFF) return true;
+    if (!measure_phi(call, share)) return false;
+    cmd_print(call, "  %s, in reports:", policy == INGEST_PHI_MASK ? "masked" : "identifiers left");
+    for (int k = 0; k < PHI_KINDS; k++)
+        cmd_print(call, "%s %s %llu", k ? "," : "", phi_kind_names[k],
+                  (unsigned long long)s->flags[PHI_FIRST_FLAG + k]);
+    cmd_print(call, "\n    (finds of planted ones:");
+    for (int k = 0; k < PHI_KINDS; k++)
+        cmd_print(call, "%s %.0f %%", k ? "," : "", 100 * share[k]);
+    cmd_print(call, "; sees no name without a title, no address: this is not de-identification)\n");
+    return true;
 }
 
 bool cmd_ingest(struct cmd_call *call)
@@ -38,5 +82,5 @@ bool cmd_ingest(struct cmd_call *call)
     print_counts(call, "modality", record_modality_names, s.modality, MOD_COUNT);
     if (total(s.rejected, REJECT_COUNT))
         print_counts(call, "left out", record_reject_names, s.rejected, REJECT_COUNT);
-    return true;
+    return print_phi(call, c.corpus.phi, &s);
 }

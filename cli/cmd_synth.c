@@ -2,6 +2,7 @@
 #include "base/fs.h"
 #include "cli/cmd.h"
 #include "cli/tiny_model.h"
+#include "synth/planted.h"
 #include "synth/synth.h"
 
 static bool count_of(const struct cmd_call *call, const char *name, uint64_t *out, struct err *e)
@@ -9,6 +10,19 @@ static bool count_of(const struct cmd_call *call, const char *name, uint64_t *ou
     const char *value = cmd_value(call, name);
     if (!value) return true;
     return parse_u64(str_of(value), out, e) || err_wrap(e, "%s", name);
+}
+
+static bool planted(struct cmd_call *call, const char *path)
+{
+    uint64_t n = 0, seed = 1;
+
+    if (!count_of(call, "--planted", &n, &call->err) ||
+        !count_of(call, "--seed", &seed, &call->err))
+        return false;
+    if (!planted_write(path, seed, n, &call->err)) return false;
+    cmd_print(call, "%s: %llu sentences with an invented identifier in each\n", path,
+              (unsigned long long)n);
+    return true;
 }
 
 static bool corpus(struct cmd_call *call, const char *dir)
@@ -44,5 +58,6 @@ bool cmd_synth(struct cmd_call *call)
         return true;
     }
     if (!dir) return err_set(&call->err, ERR_CONFIG, "synth needs -o DIR (or --model DIR)");
+    if (cmd_value(call, "--planted")) return planted(call, dir);
     return corpus(call, dir);
 }

@@ -13,6 +13,7 @@
 #include "ingest/dedup.h"
 #include "ingest/manifest.h"
 #include "ingest/near.h"
+#include "ingest/phi.h"
 #include "ingest/trial.h"
 
 /* A unit of work: one block of a zip, or one whole stream. */
@@ -229,6 +230,23 @@ static bool check_bad(const struct run *r, struct err *e)
     return true;
 }
 
+/* corpus.phi: refuse. */
+static bool check_phi(const struct run *r, struct err *e)
+{
+    for (size_t k = 0; r->o->phi == INGEST_PHI_REFUSE && k < r->nfacts; k++) {
+        const struct block_fact *f = &r->facts[k];
+        for (int i = 0; i < PHI_KINDS; i++) {
+            uint64_t n = f->flags[PHI_FIRST_FLAG + i];
+            if (n > 0)
+                return err_set(e, ERR_LIMIT,
+                               "source %s, block %s: %s in %llu reports, and corpus.phi is refuse",
+                               r->set.v[f->source].o->name, f->name, phi_kind_names[i],
+                               (unsigned long long)n);
+        }
+    }
+    return true;
+}
+
 static void sum_up(const struct run *r, struct ingest_summary *s)
 {
     for (size_t k = 0; k < r->nfacts; k++) {
@@ -275,7 +293,7 @@ static bool build(struct run *r, struct err *e)
     if (!comm_agree(r->c, make_blocks(r, e), e)) return false;
     if (!finish_blocks(r, e)) return false;
     if (!gather(r, e)) return false;
-    if (!check_bad(r, e)) return false; /* the same on every rank */
+    if (!check_bad(r, e) || !check_phi(r, e)) return false; /* the same on every rank */
     if (first)
         ok = near_write(&r->set, r->facts, r->nfacts, &r->near, e) &&
              manifest_write(&r->set, r->facts, r->nfacts, e) &&

@@ -41,6 +41,9 @@ enum ingest_split {
 };
 enum ingest_unlisted { UNLISTED_AUTO, UNLISTED_HASH, UNLISTED_NONE, UNLISTED_EXACT };
 
+/* What is done about what looks like an identifier, see ingest/phi.h. */
+enum ingest_phi { INGEST_PHI_REPORT, INGEST_PHI_MASK, INGEST_PHI_REFUSE, INGEST_PHI_OFF };
+
 /* What a table's column, or a key of JSON lines, holds. */
 enum ingest_role {
     ROLE_ID, /* of the report */
@@ -102,6 +105,7 @@ struct ingest_opts {
     int ids;
     uint64_t limit;
     const char *modality_map; /* CSV: code, modality; wins over the rules */
+    int phi;                  /* enum ingest_phi */
     double near_duplicates;   /* least similarity; 0: not looked for */
     double max_bad;
     uint64_t max_entry, max_total, max_entries;

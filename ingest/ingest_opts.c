@@ -6,6 +6,7 @@ static const char *const encoding_names[] = {"auto",     "utf-8",    "windows-12
                                              "utf-16le", "utf-16be", NULL};
 static const char *const split_names[] = {"list", "hash", "train", "dev", "test", "auto", NULL};
 static const char *const unlisted_names[] = {"auto", "hash", "none", "exact", NULL};
+static const char *const phi_names[] = {"report", "mask", "refuse", "off", NULL};
 static const char *const id_names[] = {"keep", "hash", NULL};
 
 #define ROLE(k, r, h)                                                                              \
@@ -93,6 +94,11 @@ const struct opt ingest_table[] = {
     OPT_ENUM(S, ids, "keep", id_names, "raw ids in the record blocks"),
     OPT_U64(S, limit, 0, 0, 1e15, "a trial on about this many reports, whole patients; 0: all"),
     OPT_PATH(S, modality_map, NULL, "CSV of the site's procedure codes: code, modality"),
+    OPT_ENUM(
+        S, phi, "report", phi_names,
+        "dates, phone and record numbers, e-mail, names behind a title that stand in the texts: "
+        "report: count them; mask: ___ instead; refuse: no corpus if there are any; off: do "
+        "not look. None of it is de-identification"),
     OPT_F64(S, near_duplicates, 0, 0.0, 1.0,
             "mark reports at least so similar to an earlier one, such as 0.8 (a pass of its own); "
             "0: only the same ones"),

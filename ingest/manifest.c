@@ -51,7 +51,8 @@ static bool put_counts(json_t *obj, const char *key, const char *const *names, c
 
 static const char *const flag_names[] = {
     "no-findings", "no-impression", "repaired-utf8", "truncated",      "duplicate",
-    "superseded",  "split-weak",    "guessed",       "near-duplicate", NULL};
+    "superseded",  "split-weak",    "guessed",       "near-duplicate", "phi-date",
+    "phi-phone",   "phi-number",    "phi-email",     "phi-name",       NULL};
 
 /* ---- sources */
 static void add_fact(struct block_fact *sum, const struct block_fact *f)

@@ -118,7 +118,9 @@ enum record_flag {
     RECORD_GUESSED = 1u << 7,        /* no header parts findings and impression, only their place */
     RECORD_NEAR_DUPLICATE = 1u << 8, /* nearly the text of an earlier record (ingest/near) */
 };
-enum { RECORD_FLAGS = 12 }; /* bits that are counted */
+/* What looks like an identifier (ingest/phi): this bit and the next four, by enum phi_kind. */
+#define RECORD_PHI (1u << 9)
+enum { RECORD_FLAGS = 14 }; /* bits that are counted */
 
 struct record_span {
     uint32_t offset, length; /* bytes in text; length 0: absent */

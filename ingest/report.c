@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "ingest/cell.h"
+#include "ingest/phi.h"
 #include "ingest/sections.h"
 #include "ingest/sections_own.h"
 #include "text/clean.h"
@@ -15,6 +16,7 @@ struct report_builder {
     struct sbuf lines; /* mitlcp: with line ends translated */
     struct sbuf cells; /* a table's text and sections put together */
     struct sbuf norm;
+    struct sbuf masked;
     struct arena scratch;
     struct section_list sections;
     struct arena_mark empty;
@@ -43,6 +45,7 @@ bool report_builder_open(uint64_t max_entry, struct report_builder **out, struct
     sbuf_init(&b->cells, 4 * max_entry + 64);
     sbuf_init(&b->lines, 3 * max_entry + 64);
     sbuf_init(&b->norm, 4 * max_entry + 64);
+    sbuf_init(&b->masked, 4 * max_entry + 64);
     arena_init(&b->scratch, 16 * max_entry + (1 << 20));
     b->empty = arena_mark(&b->scratch);
     fold_table(b->fold);
@@ -56,6 +59,7 @@ void report_builder_close(struct report_builder *b)
     sbuf_free(&b->cells);
     sbuf_free(&b->lines);
     sbuf_free(&b->norm);
+    sbuf_free(&b->masked);
     arena_free(&b->scratch);
     section_list_free(&b->sections);
     mem_free(b);
@@ -129,6 +133,20 @@ static bool decode(struct str in, bool table, struct sbuf *buf, struct str *out,
     return true;
 }
 
+/* What looks like an identifier is flagged, and masked if asked. */
+static bool screen(struct report_builder *b, const struct report_rules *rules, struct str *text,
+                   uint32_t *flags, struct err *e)
+{
+    uint32_t found = rules->phi == INGEST_PHI_OFF ? 0 : phi_flags(*text);
+
+    *flags |= found;
+    if (!found || rules->phi != INGEST_PHI_MASK) return true;
+    sbuf_clear(&b->masked);
+    if (!phi_mask(*text, &b->masked, e)) return false;
+    *text = sbuf_str(&b->masked);
+    return true;
+}
+
 static bool find_sections(struct report_builder *b, const struct report_rules *rules,
                           struct str study, struct record *r, struct err *e)
 {
@@ -156,8 +174,8 @@ static bool has_cells(const struct report_input *in)
 }
 
 /* Cells of sections stand behind the text, one a line, where the text has no such section. */
-static bool add_cells(struct report_builder *b, const struct report_input *in, struct record *r,
-                      struct err *e)
+static bool add_cells(struct report_builder *b, const struct report_rules *rules,
+                      const struct report_input *in, struct record *r, struct err *e)
 {
     struct record_span found[SEC_COUNT];
 
@@ -171,6 +189,7 @@ static bool add_cells(struct report_builder *b, const struct report_input *in, s
         if (b->cells.n > 0 && !sbuf_putc(&b->cells, '\n', e)) return false;
         sbuf_clear(&b->text);
         if (!decode(in->section[i], true, &b->text, &cell, &r->flags, e)) return false;
+        if (!screen(b, rules, &cell, &r->flags, e)) return false;
         begin = b->cells.n;
         if (!sbuf_put(&b->cells, cell, e)) return false;
         found[i] = section_span(sbuf_str(&b->cells), begin, b->cells.n);
@@ -185,13 +204,14 @@ static bool make_text(struct report_builder *b, const struct report_rules *rules
 {
     sbuf_clear(&b->text);
     if (!decode(in->text, in->table, &b->text, &r->text, &r->flags, e)) return false;
+    if (!screen(b, rules, &r->text, &r->flags, e)) return false;
     if (rules->mode == MODE_MITLCP && memchr(r->text.p, '\r', r->text.n)) {
         sbuf_clear(&b->lines);
         if (!mitlcp_newlines(r->text, &b->lines, e)) return false;
         r->text = sbuf_str(&b->lines);
     }
     if (r->text.n > 0 && !find_sections(b, rules, in->study, r, e)) return false;
-    return !has_cells(in) || add_cells(b, in, r, e);
+    return !has_cells(in) || add_cells(b, rules, in, r, e);
 }
 
 /* ---- hashes */

@@ -18,6 +18,7 @@ struct report_rules {
     const struct split *split;
     const struct mitlcp_rules *custom; /* may be NULL */
     const struct own_names *headers;   /* the site's; may be NULL */
+    int phi;                           /* enum ingest_phi */
 };
 struct report_input {
     struct str text; /* the whole report, any bytes */

@@ -10,7 +10,7 @@ enum { MAX_NAME = 64, ARENA_BYTES = 256 << 20 };
 /* When loose files are put together, and into groups of what size. */
 enum { GROUP_FROM = 64, GROUP_FILE = 256 << 10, GROUP_BYTES = 64 << 20 };
 /* Goes into every block's digest: a change of what ingest makes of a text makes new blocks. */
-#define CLEANER_VERSION 2u
+#define CLEANER_VERSION 3u
 /* Who is in a trial has nothing to do with who is in which split. */
 #define TRIAL_SEED 0x747269616cu
 
@@ -238,7 +238,9 @@ static void source_digest(const struct source_set *set, const struct source *s, 
                           set->o->max_entry,
                           set->o->max_ratio,
                           s->below,
-                          own_names_digest(s->headers)};
+                          own_names_digest(s->headers),
+                          set->o->phi == INGEST_PHI_MASK,
+                          set->o->phi == INGEST_PHI_OFF};
     uint8_t part[32];
 
     sha256_put(h, numbers, sizeof numbers);
@@ -306,6 +308,7 @@ static bool open_source(struct source_set *set, size_t i, struct err *e)
         .split = s->split,
         .custom = s->custom,
         .headers = s->headers,
+        .phi = set->o->phi,
     };
     if (fs_is_dir(s->dir) && !fs_list(s->dir, &set->arena, &s->found, &s->nfound, e)) return false;
     if (!list_files(set, s, e)) return false;

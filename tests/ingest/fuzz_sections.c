@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "ingest/modality.h"
+#include "ingest/phi.h"
 #include "ingest/sections_own.h"
 #include "text/utf8.h"
 
@@ -27,11 +28,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct section_list list = {0};
     bool guessed;
     struct arena a;
-    struct sbuf b;
+    struct sbuf b, masked;
     struct err e = {0};
     uint64_t bad = 0;
     struct str text;
     sbuf_init(&b, (size_t)8 << 20);
+    sbuf_init(&masked, (size_t)8 << 20);
     arena_init(&a, (size_t)64 << 20);
     if (!utf8_repair((struct str){(const char *)data, size}, &b, &bad, &e)) abort();
     text = b.n ? sbuf_str(&b) : STR("");
@@ -48,9 +50,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (overlap(spans[SEC_FINDINGS], spans[SEC_IMPRESSION])) abort();
     if (modality_head(text, spans) > text.n) abort();
     (void)modality_by_words(text);
+    (void)modality_by_name(text);
+    struct phi_hit h = {PHI_DATE, 0, 0};
+    for (size_t at = 0, last = 0; phi_next(text, &at, &h); last = h.end) {
+        if (h.begin < last || h.end <= h.begin || h.end > text.n || at < h.end) abort();
+    }
+    sbuf_clear(&masked);
+    if (!phi_mask(text, &masked, &e) || phi_flags(sbuf_str(&masked)) > RECORD_PHI << PHI_KINDS)
+        abort();
     section_list_free(&list);
     arena_free(&a);
     sbuf_free(&b);
+    sbuf_free(&masked);
     if (mem_live_blocks() != 0) abort();
     return 0;
 }
