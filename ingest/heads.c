@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 
-enum { ANY = UINT32_MAX };
+static const uint32_t ANY = UINT32_MAX; /* as a source */
 /* The records of one source, or of any, with one normalised text; and the first of them. */
 struct group {
     struct hash128 norm;

@@ -140,7 +140,7 @@ static bool parse_range(const char *text, uint32_t layers, uint32_t *from, uint3
 {
     struct str rest = str_of(text), a, b;
     struct err ignored = {0};
-    uint64_t x, y;
+    uint64_t x = 0, y;
     bool ok = str_split(&rest, '-', &a) && parse_u64(str_trim(a), &x, &ignored);
     y = x;
     if (ok && str_split(&rest, '-', &b)) ok = parse_u64(str_trim(b), &y, &ignored) && rest.n == 0;
