@@ -47,6 +47,7 @@ static const struct cmd_arg synth_args[] = {
      "reports in the institutional dump (default: as --reports)"},
     {"--seed", NULL, "N", NULL, "the same seed gives the same bytes (default 1)"},
     {"--model", NULL, "DIR", NULL, "instead: a tiny random model with a byte tokenizer"},
+    {"--arch", NULL, "NAME", NULL, "of that model: llama (default), or t5"},
     {"--planted", NULL, "N", NULL,
      "instead: N sentences with an invented identifier each, to measure scans; -o is a file"},
     {NULL, NULL, NULL, NULL, NULL},

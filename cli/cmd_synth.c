@@ -53,7 +53,8 @@ bool cmd_synth(struct cmd_call *call)
 
     if (model) {
         if (!count_of(call, "--seed", &seed, &call->err)) return false;
-        if (!tiny_model_make(model, seed, &call->err)) return false;
+        const char *arch = cmd_value(call, "--arch");
+        if (!tiny_model_make(model, arch ? arch : "llama", seed, &call->err)) return false;
         cmd_print(call, "%s: a tiny model of random weights\n", model);
         return true;
     }

@@ -2,6 +2,7 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "compute/dev.h"
 #include "model/model.h"
 
 enum { BYTES = 256, EOS = BYTES, IM_START, IM_END, VOCAB = 320 /* rows, a multiple of 64 */ };
@@ -74,27 +75,56 @@ static bool write_json(const char *dir, const char *name, json_t *j, struct err 
     return ok;
 }
 
-bool tiny_model_make(const char *dir, uint64_t seed, struct err *e)
+static const struct model_spec tiny_llama = {
+    .arch = "llama",
+    .layers = 4,
+    .d = 192,
+    .ff = 512,
+    .heads = 6,
+    .kv_heads = 2,
+    .head_dim = 32,
+    .vocab = VOCAB,
+    .max_positions = 4096,
+    .rms_eps = 1e-5F,
+    .rope_theta = 1e4,
+    .tied = true,
+    .bos = -1,
+    .pad = -1,
+    .eos = {EOS},
+    .neos = 1,
+};
+/* Flan-T5's form; the decoder begins with a token that no text has. */
+static const struct model_spec tiny_t5 = {
+    .arch = "t5",
+    .enc_layers = 2,
+    .layers = 4,
+    .d = 192,
+    .ff = 384,
+    .heads = 6,
+    .kv_heads = 6,
+    .head_dim = 32,
+    .vocab = VOCAB,
+    .max_positions = 1 << 20,
+    .rms_eps = 1e-6F,
+    .rope = ROPE_NONE,
+    .tied = true,
+    .bos = -1,
+    .pad = IM_START,
+    .eos = {EOS},
+    .neos = 1,
+    .start = IM_START,
+    .act = DEV_GELU_TANH,
+    .gated = true,
+    .buckets = 32,
+    .reach = 128,
+};
+
+bool tiny_model_make(const char *dir, const char *arch, uint64_t seed, struct err *e)
 {
-    struct model_spec s = {
-        .arch = "llama",
-        .layers = 4,
-        .d = 192,
-        .ff = 512,
-        .heads = 6,
-        .kv_heads = 2,
-        .head_dim = 32,
-        .vocab = VOCAB,
-        .max_positions = 4096,
-        .rms_eps = 1e-5F,
-        .rope_theta = 1e4,
-        .tied = true,
-        .bos = -1,
-        .pad = -1,
-        .eos = {EOS},
-        .neos = 1,
-    };
-    if (!fs_mkdirs(dir, e) || !model_init_random(&s, seed, dir, e)) return false;
+    const struct model_spec *s = strcmp(arch, "t5") == 0 ? &tiny_t5 : &tiny_llama;
+    if (strcmp(arch, s->arch) != 0)
+        return err_set(e, ERR_CONFIG, "--arch %.40s is not llama or t5", arch);
+    if (!fs_mkdirs(dir, e) || !model_init_random(s, seed, dir, e)) return false;
     /* tokenizer.json last: quickstart takes it for the sign that the folder is whole */
     return write_json(dir, "tokenizer_config.json",
                       json_pack("{s:s,s:s}", "eos_token", specials[0], "tokenizer_class",

@@ -9,5 +9,6 @@
 
 #include "base/err.h"
 
-/* Write an HF-shaped folder (config.json, model.safetensors, tokenizer.json, ...). */
-MUST_CHECK bool tiny_model_make(const char *dir, uint64_t seed, struct err *e);
+/* Write an HF-shaped folder (config.json, model.safetensors, tokenizer.json, ...). arch: "llama" or
+ * "t5". */
+MUST_CHECK bool tiny_model_make(const char *dir, const char *arch, uint64_t seed, struct err *e);

@@ -7,8 +7,9 @@
 
 /* A sequence at work. Its rows 0 .. pos - 1 are in the cache. */
 struct seq {
-    size_t prompt; /* index into prompts; valid while busy */
-    uint32_t pos;
+    size_t prompt;         /* index into prompts; valid while busy */
+    const uint32_t *begin; /* what is pushed first: the prompt, or behind an encoder its start */
+    uint32_t nbegin, pos;
     uint32_t n;     /* tokens of the answer */
     uint32_t limit; /* most of them */
     uint32_t *ids;  /* [max_new_tokens], owned */
@@ -79,17 +80,23 @@ static void ask_last_row(struct decoding *d, uint32_t s)
 }
 
 /* Give every free sequence the next prompt. */
-static void refill(struct decoding *d)
+static bool refill(struct decoding *d, struct decoder_cache *c, struct err *e)
 {
+    double t0 = clock_mono_s();
     for (uint32_t s = 0; s < d->nseq && d->taken < d->nprompts; s++) {
         struct seq *q = &d->seq[s];
         if (q->busy) continue;
         q->prompt = d->order[d->taken++];
-        uint32_t room = d->o->max_len - d->prompts[q->prompt].n;
+        const struct decode_prompt *p = &d->prompts[q->prompt];
+        uint32_t room = d->o->max_len - p->n;
         q->limit = room < d->o->max_new_tokens ? room : d->o->max_new_tokens;
         q->pos = q->n = 0;
         q->busy = true;
+        d->stats->prompt_tokens += p->n;
+        if (!decoder_begin(c, s, p->ids, p->n, &q->begin, &q->nbegin, e)) return false;
     }
+    d->stats->prefill_s += clock_mono_s() - t0; /* an encoder has read them; else nothing */
+    return true;
 }
 
 /* One new token for each sequence that answers; then prompt tokens, as many as one step may take.
@@ -106,12 +113,12 @@ static void fill_rows(struct decoding *d)
     for (uint32_t s = 0; s < d->nseq; s++) {
         struct seq *q = &d->seq[s];
         if (!q->busy || q->n > 0) continue;
-        const struct decode_prompt *p = &d->prompts[q->prompt];
-        while (q->pos < p->n && d->prompt_rows < d->o->prefill_rows) {
-            put_row(d, s, p->ids[q->pos]);
+        while (q->pos < q->nbegin && d->prompt_rows < d->o->prefill_rows) {
+            put_row(d, s, q->begin[q->pos]);
             d->prompt_rows++;
         }
-        if (q->pos == p->n) ask_last_row(d, s); /* a whole prompt asks for its first answer token */
+        /* a whole prompt asks for its first answer token */
+        if (q->pos == q->nbegin) ask_last_row(d, s);
     }
 }
 
@@ -136,7 +143,7 @@ static bool take_token(struct decoding *d, struct seq *q, uint32_t id, struct er
 
 static bool step(struct decoding *d, struct decoder_cache *c, struct err *e)
 {
-    refill(d);
+    if (!refill(d, c, e)) return false;
     fill_rows(d);
     CHECK(d->rows > 0 && d->rows <= d->max_rows);
     double t0 = clock_mono_s();
@@ -144,7 +151,6 @@ static bool step(struct decoding *d, struct decoder_cache *c, struct err *e)
         return false;
     double s = clock_mono_s() - t0, prompt_share = (double)d->prompt_rows / d->rows;
     d->stats->steps++;
-    d->stats->prompt_tokens += d->prompt_rows;
     d->stats->prefill_s += s * prompt_share;
     d->stats->decode_s += s * (1 - prompt_share);
     for (uint32_t i = 0; i < d->nwant; i++)

@@ -71,6 +71,18 @@ static bool folder_digest(const char *dir, uint8_t out[32], struct err *e)
     return ok;
 }
 
+static bool check_layout(const struct generate_job *j, const struct gen_inputs *in, struct err *e)
+{
+    enum shard_layout have = shard_set_info(in->set)->layout;
+    enum shard_layout want =
+        model_get_spec(in->model)->enc_layers ? SHARD_ENCODER_DECODER : SHARD_DECODER;
+    return have == want ||
+           err_set(e, ERR_CONFIG,
+                   "%s has layout %s, the model %s needs %s; run `radmill shard` with this model",
+                   j->shards_dir, shard_layout_names[have], j->model->base,
+                   shard_layout_names[want]);
+}
+
 static bool open_model(const struct generate_job *j, struct gen_inputs *in, struct err *e)
 {
     const struct model_opts *m = j->model;
@@ -81,6 +93,7 @@ static bool open_model(const struct generate_job *j, struct gen_inputs *in, stru
     if (vocab > model_get_spec(in->model)->vocab)
         return err_set(e, ERR_CONFIG, "%s has %u token ids, the model %s only %u", j->shards_dir,
                        vocab, m->base, model_get_spec(in->model)->vocab);
+    if (!check_layout(j, in, e)) return false;
     if (!j->adapter) return true;
     return folder_digest(j->adapter, in->adapter_digest, e) &&
            lora_load(in->model, j->adapter, &in->lora, e);

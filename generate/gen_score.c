@@ -7,9 +7,10 @@ bool gen_score_init(struct gen_score *s, const struct gen_inputs *in, struct err
     const uint32_t *length = shard_set_lengths(in->set), *target = shard_set_targets(in->set);
     uint32_t tokens = 1, rows = 1;
 
-    *s = (struct gen_score){0};
+    *s = (struct gen_score){.both = shard_set_info(in->set)->layout == SHARD_ENCODER_DECODER};
     for (size_t i = 0; i < in->n; i++) {
-        if (length[i] > tokens) tokens = length[i];
+        uint32_t n = s->both ? target[i] : length[i];
+        if (n > tokens) tokens = n;
         if (length[i] - target[i] > rows) rows = length[i] - target[i];
     }
     s->rows = mem_calloc(tokens, sizeof *s->rows, e);
@@ -28,17 +29,19 @@ void gen_score_free(struct gen_score *s)
 
 bool gen_score_sample(struct gen_score *s, const struct sample *x, double *nll, struct err *e)
 {
-    uint32_t cu[2] = {0, x->length};
+    uint32_t n = x->length - x->target, cu[2] = {0, s->both ? x->target : x->length};
+    uint32_t label_cu[2] = {0, n};
 
     CHECK(x->target > 0 && x->target < x->length);
     struct decoder_batch b = {
         .tokens = x->tokens,
-        .ntokens = x->length,
+        .ntokens = cu[1],
         .cu = cu,
         .nseq = 1,
-        .rows = s->rows + x->target - 1,
+        .rows = s->both ? NULL : s->rows + x->target - 1,
         .labels = x->tokens + x->target,
-        .nrows = x->length - x->target,
+        .nrows = n,
+        .label_cu = label_cu,
     };
     return decoder_loss(s->work, &b, nll, NULL, e);
 }

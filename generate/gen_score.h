@@ -10,6 +10,7 @@
 
 struct gen_score {
     struct decoder_work *work;
+    bool both;      /* encoder-decoder */
     uint32_t *rows; /* 0, 1, 2, ...: a sample's loss rows are a stretch of it */
 };
 /* Room for the longest sample of the split. On failure call free all the same. */

@@ -10,18 +10,21 @@ bool course_plan(const struct course *c, const struct shard_set *s, uint32_t epo
     struct plan_params q = {.seed = c->o.seed,
                             .epoch = epoch,
                             .bin_tokens = c->o.bin_tokens,
+                            .bin_targets = c->o.bin_targets,
                             .bins_per_step = c->o.bins_per_step,
                             .shuffle = true};
     return plan_init(out, s, &q, e);
 }
 
-static void note_bins(struct course *c, const struct plan *p)
+void course_largest(const struct plan *p, enum shard_layout layout, bool loss_on_all,
+                    uint32_t *tokens, uint32_t *rows)
 {
     for (size_t i = 0; i < p->nbins; i++) {
         const struct plan_bin *b = &p->bins[i];
-        uint32_t rows = c->o.loss_on_all ? b->tokens : b->targets;
-        if (b->tokens > c->max_tokens) c->max_tokens = b->tokens;
-        if (rows > c->max_rows) c->max_rows = rows;
+        uint32_t t = layout == SHARD_ENCODER_DECODER ? b->tokens - b->targets : b->tokens;
+        uint32_t r = loss_on_all ? b->tokens : b->targets;
+        if (t > *tokens) *tokens = t;
+        if (r > *rows) *rows = r;
     }
 }
 
@@ -50,7 +53,7 @@ bool course_init(struct course *c, const struct shard_set *s, const struct cours
         struct plan p = {0};
         if (!course_plan(c, s, c->nepochs, &p, e)) goto out;
         if (c->nepochs == 0) memcpy(c->digest, p.digest, sizeof c->digest);
-        note_bins(c, &p);
+        course_largest(&p, shard_set_info(s)->layout, o->loss_on_all, &c->max_tokens, &c->max_rows);
         c->nsteps[c->nepochs] = p.nsteps;
         plan_free(&p);
         c->total += steps_of(c, c->nepochs);

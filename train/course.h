@@ -15,7 +15,7 @@ struct course_opts {
     double epochs;      /* a fraction ends inside an epoch */
     uint64_t max_steps; /* 0: no limit */
     uint64_t seed;
-    uint32_t bin_tokens, bins_per_step;
+    uint32_t bin_tokens, bin_targets, bins_per_step; /* as in struct plan_params */
     bool loss_on_all;
 };
 struct course {
@@ -24,7 +24,7 @@ struct course {
     uint64_t *first;     /* [nepochs + 1] steps before the epoch; the last is `total` */
     uint64_t *nsteps;    /* [nepochs] of the whole epoch, also where the run ends earlier */
     uint64_t total;      /* steps of the run */
-    uint32_t max_tokens; /* of any bin */
+    uint32_t max_tokens; /* of any bin; with an encoder, of its input */
     uint32_t max_rows;   /* loss-bearing positions of any bin, at most */
     uint8_t digest[32];  /* plan of the first epoch */
 };
@@ -32,6 +32,9 @@ struct course {
 MUST_CHECK bool course_init(struct course *c, const struct shard_set *s,
                             const struct course_opts *o, struct err *e);
 void course_free(struct course *c);
+/* Tokens and loss-bearing positions of the largest bins of a plan; *tokens and *rows only grow. */
+void course_largest(const struct plan *p, enum shard_layout layout, bool loss_on_all,
+                    uint32_t *tokens, uint32_t *rows);
 /* Compute the plan of an epoch (plan_free it). */
 MUST_CHECK bool course_plan(const struct course *c, const struct shard_set *s, uint32_t epoch,
                             struct plan *out, struct err *e);

@@ -7,6 +7,9 @@
  * last token, so it is always in the loss; a sample's first token is never predicted from its
  * neighbour.
  *
+ * Shards of layout encoder-decoder: the inputs are laid end to end for the encoder, the labels
+ * apart from them; every label bears loss.
+ *
  * No prefetch thread: tokens are memory-mapped and a bin of 8,192 tokens takes microseconds to lay
  * out, against milliseconds and more to compute. Not thread-safe.
  */
@@ -17,12 +20,14 @@
 struct loader {
     struct shard_set *set;   /* borrowed */
     const struct plan *plan; /* borrowed; loader_plan changes it */
-    bool all;                /* loss on all tokens */
+    bool all;                /* loss on all tokens; not with an encoder */
+    bool both;               /* encoder-decoder */
     uint32_t max_tokens;
-    uint32_t *tokens, *cu, *rows, *labels; /* room for max_tokens each, cu one more */
+    /* room for max_tokens each, cu and label_cu one more */
+    uint32_t *tokens, *cu, *rows, *labels, *label_cu;
 };
 
-/* max_tokens: no bin is longer. */
+/* max_tokens: no bin is longer; with an encoder neither of its parts. */
 MUST_CHECK bool loader_init(struct loader *l, struct shard_set *set, bool all, uint32_t max_tokens,
                             struct err *e);
 void loader_free(struct loader *l);

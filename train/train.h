@@ -32,6 +32,7 @@ struct train_opts {
     double epochs;
     uint64_t max_steps;
     uint32_t bin_tokens, tokens_per_step;
+    uint32_t bin_targets; /* with an encoder: labels of a bin; 0: as many as bin_tokens */
     double lr;
     int schedule;  /* enum schedule_kind */
     double warmup; /* below 1: a fraction of all steps, else steps */

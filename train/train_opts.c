@@ -13,6 +13,9 @@ const struct opt train_table[] = {
             "end after this many optimizer steps even if epochs are left; 0: no such end"),
     OPT_U32(struct train_opts, bin_tokens, 8192, 8, 1048576,
             "tokens of one micro-batch: samples are packed into bins of at most this size"),
+    OPT_U32(struct train_opts, bin_targets, 0, 0, 1048576,
+            "encoder-decoders: most answer tokens in a bin, whose bin_tokens are the encoder's; 0: "
+            "as many"),
     OPT_U32(struct train_opts, tokens_per_step, 65536, 8, 1073741824,
             "tokens of one optimizer step over all ranks: a multiple of bin_tokens"),
     OPT_F64(struct train_opts, lr, 2e-4, 0.0, 1.0, "peak learning rate"),

@@ -159,12 +159,17 @@ static bool open_train_split(struct train_run *r, struct err *e)
                             .max_steps = o->max_steps,
                             .seed = o->seed,
                             .bin_tokens = o->bin_tokens,
+                            .bin_targets = o->bin_targets,
                             .bins_per_step = bins_per_step(r),
                             .loss_on_all = o->loss_on == TRAIN_LOSS_ALL};
 
     if (!open_set(r, SHARD_TRAIN, &r->set, e)) return false;
     const struct shard_info *i = shard_set_info(r->set);
     if (!check_tokenizer(r, i, e)) return false;
+    if (i->layout == SHARD_ENCODER_DECODER && q.loss_on_all)
+        return err_set(e, ERR_CONFIG,
+                       "train.loss_on all needs shards of layout decoder: an encoder's input bears "
+                       "no loss");
     if (!course_init(&r->course, r->set, &q, e)) return false;
     memcpy(r->id.dataset, i->dataset_digest, 32);
     memcpy(r->id.plan, r->course.digest, 32);
@@ -175,7 +180,9 @@ static bool open_train_split(struct train_run *r, struct err *e)
 static bool open_dev_split(struct train_run *r, struct err *e)
 {
     /* All bins in one step: ranks share them by plan_rank_bins. */
-    struct plan_params q = {.bin_tokens = r->o->bin_tokens, .bins_per_step = UINT32_MAX};
+    struct plan_params q = {.bin_tokens = r->o->bin_tokens,
+                            .bin_targets = r->o->bin_targets,
+                            .bins_per_step = UINT32_MAX};
 
     if (r->o->eval_every.unit == OPT_NEVER) return true;
     if (!open_set(r, SHARD_DEV, &r->dev_set, e))
@@ -185,6 +192,18 @@ static bool open_dev_split(struct train_run *r, struct err *e)
 }
 
 /* ---- model and memory */
+static bool check_layout(const struct train_run *r, struct err *e)
+{
+    enum shard_layout have = shard_set_info(r->set)->layout;
+    enum shard_layout want =
+        model_get_spec(r->model)->enc_layers ? SHARD_ENCODER_DECODER : SHARD_DECODER;
+    return have == want ||
+           err_set(e, ERR_CONFIG,
+                   "%s has layout %s, the model %s needs %s; run `radmill shard` with this model",
+                   r->j->shards_dir, shard_layout_names[have], r->j->model->base,
+                   shard_layout_names[want]);
+}
+
 static bool open_model(struct train_run *r, struct err *e)
 {
     const struct model_opts *o = r->j->model;
@@ -197,6 +216,7 @@ static bool open_model(struct train_run *r, struct err *e)
     if (vocab > model_get_spec(r->model)->vocab)
         return err_set(e, ERR_CONFIG, "%s has %u token ids, the model %s only %u", r->j->shards_dir,
                        vocab, o->base, model_get_spec(r->model)->vocab);
+    if (!check_layout(r, e)) return false;
     r->memory.bytes[MEMORY_WEIGHTS] = dev_bytes_live(r->dev);
     if (!lora_open(r->model, r->j->lora, r->o->seed, &r->lora, e)) return false;
     r->memory.bytes[MEMORY_ADAPTER] = dev_bytes_live(r->dev) - r->memory.bytes[MEMORY_WEIGHTS];
@@ -208,12 +228,9 @@ static void largest_bin(const struct train_run *r, uint32_t *tokens, uint32_t *r
 {
     *tokens = r->course.max_tokens;
     *rows = r->course.max_rows;
-    for (size_t i = 0; r->dev_set && i < r->dev_plan.nbins; i++) {
-        const struct plan_bin *b = &r->dev_plan.bins[i];
-        uint32_t n = r->o->loss_on == TRAIN_LOSS_ALL ? b->tokens : b->targets;
-        if (b->tokens > *tokens) *tokens = b->tokens;
-        if (n > *rows) *rows = n;
-    }
+    if (r->dev_set)
+        course_largest(&r->dev_plan, shard_set_info(r->set)->layout,
+                       r->o->loss_on == TRAIN_LOSS_ALL, tokens, rows);
 }
 
 static bool take_memory(struct train_run *r, struct err *e)
@@ -228,9 +245,10 @@ static bool take_memory(struct train_run *r, struct err *e)
                           .seed = o->seed,
                           .bins_per_step = bins_per_step(r),
                           .decay_vectors = r->j->lora->method == LORA_LORA};
-    uint32_t tokens, rows;
+    uint32_t tokens, rows, most;
 
     largest_bin(r, &tokens, &rows);
+    most = tokens > rows ? tokens : rows;
     r->memory.bytes[MEMORY_OPTIMIZER] = step_bytes(lora_count(r->lora));
     r->memory.bytes[MEMORY_ACTIVATIONS] = decoder_work_bytes(
         model_get_spec(r->model), model_dtype(r->model), r->j->lora, tokens, rows, true);
@@ -238,9 +256,9 @@ static bool take_memory(struct train_run *r, struct err *e)
     if (r->j->dry_run) return true;
     if (!decoder_work_open(r->model, r->lora, tokens, rows, true, &r->work, e)) return false;
     if (!step_init(&r->step, &q, r->model, r->lora, r->work, r->c, e)) return false;
-    if (!loader_init(&r->loader, r->set, all, tokens, e)) return false;
+    if (!loader_init(&r->loader, r->set, all, most, e)) return false;
     if (!r->dev_set) return true;
-    if (!loader_init(&r->dev_loader, r->dev_set, all, tokens, e)) return false;
+    if (!loader_init(&r->dev_loader, r->dev_set, all, most, e)) return false;
     loader_plan(&r->dev_loader, &r->dev_plan);
     return true;
 }

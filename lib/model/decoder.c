@@ -120,7 +120,8 @@ uint64_t decoder_work_bytes(const struct model_spec *s, enum dev_dtype dtype,
     /* a few kilobytes, before anything is allocated; o is one that lora_open takes */
     CHECK(widths && (!o || lora_widths(s, o, widths, &e)));
     bytes = lay_out(&w, s, &p);
-    if (o && o->method == LORA_LORA && o->dora) bytes += lora_dora_bytes(s, dtype, max_tokens);
+    if (o && o->method == LORA_LORA && o->dora)
+        bytes += lora_dora_bytes(s, dtype, max3(max_tokens, max_rows, 0));
     mem_free(widths);
     return bytes;
 }
@@ -142,7 +143,7 @@ static bool open_parts(struct decoder_work *w, const uint32_t *widths, struct er
     const struct model_spec *s = &w->m->spec;
     struct plan p = {w->m->dtype,   w->train,    w->l && w->l->groups && w->l->dropout > 0,
                      w->max_tokens, w->max_rows, widths};
-    if (!lora_dora_reserve(w->l, w->max_tokens, e)) return false;
+    if (!lora_dora_reserve(w->l, max3(w->max_tokens, w->max_rows, 0), e)) return false;
     w->kept = mem_calloc(w->train ? s->layers : 1, sizeof *w->kept, e);
     if (!w->kept) return false;
     w->host = mem_calloc(max3(w->max_tokens, w->max_rows, 0), sizeof *w->host, e);

@@ -82,6 +82,16 @@ bool decoder_step(struct decoder_cache *c, const uint32_t *tokens, const uint32_
     return true;
 }
 
+bool decoder_begin(struct decoder_cache *c, uint32_t slot, const uint32_t *prompt, uint32_t n,
+                   const uint32_t **rows, uint32_t *nrows, struct err *e)
+{
+    assert_true(c == &cache && slot < c->slots && n > 0 && n < c->max_len);
+    if (fault_hit(FAULT_WRITE)) return err_set(e, ERR_LIB, "the device failed");
+    *rows = prompt;
+    *nrows = n;
+    return true;
+}
+
 enum { N = 40 };
 static uint32_t ids[N][LEN_MAX];
 static struct decode_prompt prompts[N];

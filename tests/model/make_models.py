@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Run by test_transformers: tiny random models of every decoder family, made and saved by transformers, and what
+"""Run by test_transformers: tiny random models of every family, made and saved by transformers, and what
 transformers and PEFT compute with them. DIR/NAME holds the model folder (safetensors in shards, in f16, in bf16, or
-pytorch_model.bin), adapter/ (PEFT), want.safetensors: tokens I32, cu, rows, labels, logits of the rows, row_loss, one
-grad.<PEFT key> a trained tensor, greedy I32 (64 tokens after `prompt`), and the reference's own bf16 gaps.
+pytorch_model.bin), adapter/ (PEFT), want.safetensors: tokens I32, cu, rows, labels, logits of the rows, row_loss (T5:
+tokens and cu are the encoder's, label_cu the labels' starts), one grad.<PEFT key> a trained tensor, greedy I32 (64 tokens after `prompt`), and the reference's own bf16 gaps.
 """
 import json, os, sys
 import peft, torch, transformers
 from safetensors.torch import save_file
-from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
+from transformers import (LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, T5Config,
+                          T5ForConditionalGeneration)
 
 torch.set_num_threads(1)
 out = sys.argv[1]
@@ -29,6 +30,13 @@ def mistral(**kw):
              tie_word_embeddings=False, rope_parameters={"rope_type": "default", "rope_theta": 1000000.0})
     d.update(kw)
     return MistralForCausalLM, MistralConfig(**d, attn_implementation="eager")
+
+
+def t5(**kw):
+    d = dict(vocab_size=128, d_model=64, d_kv=20, d_ff=112, num_heads=4, num_layers=2, num_decoder_layers=2,
+             relative_attention_num_buckets=16, relative_attention_max_distance=24, decoder_start_token_id=0, dropout_rate=0.0)
+    d.update(kw)
+    return T5ForConditionalGeneration, T5Config(**d, attn_implementation="eager")
 
 
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0,
@@ -55,6 +63,13 @@ CASES = {
                  dict(R, target_modules="all-linear", exclude_modules=["o_proj"])),
     # Mistral Small 22B: heads * head_dim is not the model's width
     "mistral22": (mistral(head_dim=24), "one", dict(R, target_modules="all-linear")),
+    # T5 v1.1 and Flan-T5: gated, head not scaled; the first T5: relu, tied, scaled
+    "t5_v11": (t5(feed_forward_proj="gated-gelu", tie_word_embeddings=False), "shards",
+               dict(R, target_modules="all-linear")),
+    "t5_v10": (t5(), "bf16", dict(R, target_modules=["q", "v"])),
+    "t5_dora": (t5(feed_forward_proj="gated-gelu"), "one", dict(R, target_modules="all-linear", use_dora=True)),
+    "t5_parts": (t5(num_layers=3, num_decoder_layers=2, feed_forward_proj="gated-silu"), "one",
+                 dict(R, target_modules=r".*EncDecAttention\.(k|o)|encoder\.block\.1\..*\.wo", rank_pattern={"k": 2})),
 }
 
 
@@ -84,7 +99,10 @@ def run(model, toks):
     """Logits of the loss rows and their losses; gradients of the sum stay in the model."""
     logits, losses = [], []
     for t, p in zip(toks, PROMPTS):
-        out = model(input_ids=t[None]).logits[0][p - 1:len(t) - 1].float()
+        if model.config.is_encoder_decoder:
+            out = model(input_ids=t[None, :p], labels=t[None, p:]).logits[0].float()
+        else:
+            out = model(input_ids=t[None]).logits[0][p - 1:len(t) - 1].float()
         l = torch.nn.functional.cross_entropy(out, t[p:], reduction="none")
         l.sum().backward()
         logits.append(out.detach())
@@ -94,7 +112,8 @@ def run(model, toks):
 
 def adapt(model, kw):
     torch.manual_seed(7)
-    m = peft.get_peft_model(model, peft.LoraConfig(lora_dropout=0.0, task_type="CAUSAL_LM", **kw))
+    m = peft.get_peft_model(model, peft.LoraConfig(
+        lora_dropout=0.0, task_type="SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM", **kw))
     g = torch.Generator().manual_seed(9)
     for n, p in m.named_parameters():
         if "lora_B" in n:
@@ -110,6 +129,12 @@ def grads(m):
 
 
 def greedy(m, t):
+    if m.config.is_encoder_decoder:
+        ids = [0]
+        with torch.no_grad():
+            for _ in range(NEW):
+                ids.append(m(input_ids=t[None], decoder_input_ids=torch.tensor([ids])).logits[0, -1].argmax().item())
+        return ids[1:]
     ids = t.tolist()
     with torch.no_grad():
         for _ in range(NEW):
@@ -126,6 +151,7 @@ for name, ((cls, cfg), how, kw) in CASES.items():
         continue
     torch.manual_seed(3)
     cfg.initializer_range = 0.08
+    cfg.initializer_factor = 0.5
     base = save(cls(cfg), how, f"{out}/{name}")
     state = {k: v.clone() for k, v in base.state_dict().items()}
     toks = samples(cfg.vocab_size)
@@ -153,11 +179,13 @@ for name, ((cls, cfg), how, kw) in CASES.items():
         labels += t[p:].tolist()
         at += len(t)
     i32 = lambda v: torch.tensor(v, dtype=torch.int32)
-    cu = [0]
-    for n in LENGTHS:
-        cu.append(cu[-1] + n)
-    want.update(tokens=torch.cat(toks).int(), cu=i32(cu), rows=i32(rows), labels=i32(labels), logits=logits, loss=loss,
-                prompt=i32([PROMPTS[0]]))
+    starts = lambda lengths: i32([sum(lengths[:i]) for i in range(len(lengths) + 1)])
+    if cfg.is_encoder_decoder:
+        want.update(tokens=torch.cat([t[:p] for t, p in zip(toks, PROMPTS)]).int(), cu=starts(PROMPTS),
+                    label_cu=starts([n - p for n, p in zip(LENGTHS, PROMPTS)]))
+    else:
+        want.update(tokens=torch.cat(toks).int(), cu=starts(LENGTHS), rows=i32(rows))
+    want.update(labels=i32(labels), logits=logits, loss=loss, prompt=i32([PROMPTS[0]]))
     save_file({k: v.contiguous() for k, v in want.items()}, f"{out}/{name}/want.safetensors")
     json.dump({n: list(p.shape) for n, p in g.items()}, open(f"{out}/{name}/trained.json", "w"))
     print(name, "loss", loss.sum().item(), "gap", want["gap"].tolist())

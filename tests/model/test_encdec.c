@@ -9,6 +9,7 @@
 
 #include "base/fault.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "model/decoder_parts.h"
 #include "support/testdir.h"
@@ -619,5 +620,6 @@ int main(void)
         cmocka_unit_test(test_errors),  cmocka_unit_test(test_faults),
     };
     tiny_spare_jansson();
+    log_setup(LOG_WARN, 0);
     return cmocka_run_group_tests(tests, setup, teardown);
 }

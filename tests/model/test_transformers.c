@@ -1,4 +1,4 @@
-/* Every decoder family as transformers makes and saves it, adapters as PEFT saves them: logits,
+/* Every family as transformers makes and saves it, adapters as PEFT saves them: logits,
  * losses, LoRA gradients and greedy answers are theirs. The models are made at test time
  * (make_models.py); skipped, visibly, without a Python that has transformers and peft. */
 #include "tiny.h"
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "model/safetensors.h"
 #include "support/testdir.h"
 
@@ -51,9 +52,12 @@ static void want_open(struct want *w, const char *dir)
     w->b.ntokens = (uint32_t)n;
     w->b.cu = data_of(w, "cu", &n);
     w->b.nseq = (uint32_t)n - 1;
-    w->b.rows = data_of(w, "rows", &n);
+    w->b.labels = data_of(w, "labels", &n);
     w->b.nrows = (uint32_t)n;
-    w->b.labels = data_of(w, "labels", NULL);
+    if (safetensors_find(w->files, "label_cu"))
+        w->b.label_cu = data_of(w, "label_cu", NULL);
+    else
+        w->b.rows = data_of(w, "rows", NULL);
     w->vocab = (uint32_t)safetensors_find(w->files, "logits")->dims[1];
 }
 
@@ -133,11 +137,14 @@ static float *want_grad(const struct want *w, const struct lora *l)
 static void check_greedy(struct got *g, const struct want *w, const char *name)
 {
     struct decoder_cache *c = NULL;
-    uint32_t slot[64] = {0}, pos[64], n = *w->prompt, last = n - 1, next;
+    uint32_t slot[64] = {0}, pos[64], n, last, next;
+    const uint32_t *rows;
+    OK(decoder_cache_open(g->m, g->l, 1, 128, 64, &c, e));
+    OK(decoder_begin(c, 0, w->b.tokens, *w->prompt, &rows, &n, e));
     for (uint32_t i = 0; i < n; i++)
         pos[i] = i;
-    OK(decoder_cache_open(g->m, g->l, 1, 128, 64, &c, e));
-    OK(decoder_step(c, w->b.tokens, slot, pos, n, &last, 1, &next, NULL, e));
+    last = n - 1;
+    OK(decoder_step(c, rows, slot, pos, n, &last, 1, &next, NULL, e));
     last = 0;
     for (uint32_t i = 0; i < NEW; i++) {
         uint32_t token = next, at = n + i;
@@ -183,7 +190,8 @@ static void test_families(void **state)
 {
     (void)state;
     static const char *const cases[] = {"llama2",       "llama2_legacy", "llama31",   "llama32",
-                                        "llama_linear", "mistral7",      "mistral22", "dora"};
+                                        "llama_linear", "mistral7",      "mistral22", "dora",
+                                        "t5_v11",       "t5_v10",        "t5_parts",  "t5_dora"};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_case(cases[i], NULL);
 }
@@ -286,5 +294,6 @@ int main(void)
                                        cmocka_unit_test(test_options),
                                        cmocka_unit_test(test_other_shape)};
     if (!testdir_python("peft, transformers")) return 77;
+    log_setup(LOG_WARN, 0);
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -6,6 +6,7 @@
 #pragma once
 #include "comm/comm.h"
 #include "model/decoder.h"
+#include "shard/shard_reader.h"
 #include "train/step.h"
 #include "train/train.h"
 
@@ -33,7 +34,7 @@ void kit_die(const char *what, const struct err *e) __attribute__((noreturn));
 /* The training options of tests: bins of 64 tokens, 4 a step, a dev score every half epoch. */
 /* A shards folder of KIT_SAMPLES * 5 training, 30 dev and 10 test samples of kit_sample. */
 void kit_shards(const char *dir);
-void kit_shards_of(const char *dir, uint32_t ntrain);
+void kit_shards_of(const char *dir, uint32_t ntrain, enum shard_layout layout);
 struct train_opts kit_train(const char *dir);
 struct model_opts kit_model_opts(const char *base);
 

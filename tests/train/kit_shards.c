@@ -62,12 +62,17 @@ static void fill(struct shard_data *d, uint32_t ntrain, struct shard_fact *fact)
     fact->records = d->samples;
 }
 
-static void write_manifest(const char *dir, const char *file, const struct shard_fact *fact)
+static void write_manifest(const char *dir, const char *file, enum shard_layout layout,
+                           const struct shard_fact *fact)
 {
     struct shard_manifest_modality modality = {.name = "MR", .records = fact->records};
     struct shard_manifest_file f = {.path = file, .modality = "MR", .fact = *fact};
     const char *const sources[] = {"made-up"};
-    struct shard_manifest m = {.info = {.vocab_size = 64,
+    uint32_t part = layout == SHARD_DECODER ? 0 : KIT_SAMPLE_TOKENS / 2;
+    struct shard_manifest m = {.info = {.layout = layout,
+                                        .max_input_tokens = part,
+                                        .max_target_tokens = part,
+                                        .vocab_size = 64,
                                         .max_tokens = KIT_SAMPLE_TOKENS,
                                         .template_name = "plain",
                                         .inputs = "findings",
@@ -84,12 +89,15 @@ static void write_manifest(const char *dir, const char *file, const struct shard
     if (!shard_manifest_write(dir, &m, &e)) kit_die("manifest", &e);
 }
 
-void kit_shards_of(const char *dir, uint32_t ntrain)
+void kit_shards_of(const char *dir, uint32_t ntrain, enum shard_layout layout)
 {
     static const char file[] = "MR/s00000-000000000000.h5";
     struct shard_head h = {.modality = "MR",
                            .template_name = "plain",
                            .inputs = "findings",
+                           .layout = layout,
+                           .max_input_tokens = layout == SHARD_DECODER ? 0 : KIT_SAMPLE_TOKENS / 2,
+                           .max_target_tokens = layout == SHARD_DECODER ? 0 : KIT_SAMPLE_TOKENS / 2,
                            .vocab_size = 64,
                            .max_tokens = KIT_SAMPLE_TOKENS,
                            .bos = 1,
@@ -110,11 +118,11 @@ void kit_shards_of(const char *dir, uint32_t ntrain)
     h.records = fact.records;
     snprintf(path, sizeof path, "%s/%s", dir, file);
     if (!shard_writer_write(path, &h, &d, &fact, &e)) kit_die("shard", &e);
-    write_manifest(dir, file, &fact);
+    write_manifest(dir, file, layout, &fact);
     shard_data_free(&d);
 }
 
 void kit_shards(const char *dir)
 {
-    kit_shards_of(dir, 5 * KIT_SAMPLES);
+    kit_shards_of(dir, 5 * KIT_SAMPLES, SHARD_DECODER);
 }

@@ -110,11 +110,55 @@ static void a_step_has_the_plan_s_targets(void **state)
     loader_free(&l);
 }
 
+/* Inputs end to end, labels apart from them, neither above its limit. */
+static void inputs_and_labels_lie_apart(void **state)
+{
+    struct plan_params q = {
+        .seed = 1, .bin_tokens = 40, .bin_targets = 30, .bins_per_step = 4, .shuffle = true};
+    struct shard_set *both = NULL;
+    struct plan p;
+    struct loader l;
+    struct err e = {0};
+    uint64_t samples = 0;
+    char dir[600];
+
+    (void)state;
+    snprintf(dir, sizeof dir, "%s", testdir_path("both"));
+    kit_shards_of(dir, 90, SHARD_ENCODER_DECODER);
+    if (!shard_set_open(dir, SHARD_TRAIN, NULL, 0, true, &both, &e)) kit_die("shards", &e);
+    if (!plan_init(&p, both, &q, &e)) kit_die("plan", &e);
+    assert_true(loader_init(&l, both, false, 40, &e));
+    loader_plan(&l, &p);
+    for (uint64_t bin = 0; bin < p.nbins; bin++) {
+        struct decoder_batch b;
+        assert_true(loader_get(&l, bin, &b, &e));
+        assert_true(b.ntokens <= 40 && b.nrows <= 30 && !b.rows);
+        assert_int_equal(b.nrows, loader_rows(&l, bin, bin + 1));
+        for (uint32_t i = 0; i < b.nseq; i++) {
+            struct sample s;
+            assert_true(shard_set_get(both, p.order[p.bins[bin].first + i], &s, &e));
+            assert_int_equal(b.cu[i + 1] - b.cu[i], s.target);
+            assert_memory_equal(b.tokens + b.cu[i], s.tokens, s.target * sizeof *s.tokens);
+            assert_int_equal(b.label_cu[i + 1] - b.label_cu[i], s.length - s.target);
+            assert_memory_equal(b.labels + b.label_cu[i], s.tokens + s.target,
+                                (s.length - s.target) * sizeof *s.tokens);
+        }
+        assert_int_equal(b.cu[b.nseq], b.ntokens);
+        assert_int_equal(b.label_cu[b.nseq], b.nrows);
+        samples += b.nseq;
+    }
+    assert_int_equal(samples, 90);
+    loader_free(&l);
+    plan_free(&p);
+    shard_set_close(both);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(targets_bear_the_loss),
         cmocka_unit_test(all_tokens_but_the_first_may_bear_it),
+        cmocka_unit_test(inputs_and_labels_lie_apart),
         cmocka_unit_test(a_step_has_the_plan_s_targets),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);

@@ -345,7 +345,7 @@ static void another_dataset_is_refused(void **state)
     trial_init(&x, "dataset");
     trial_stop_after(&x, 2);
     snprintf(other, sizeof other, "%s-other", trial_shards);
-    kit_shards_of(other, 180);
+    kit_shards_of(other, 180, SHARD_DECODER);
     x.job.shards_dir = other;
     trial_refused(&x, ERR_CONFIG, "another dataset");
 }

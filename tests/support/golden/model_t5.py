@@ -93,6 +93,26 @@ def adapters(model):
     return pm.eval(), names
 
 
+def curve(model):
+    """Mean losses of 20 steps of AdamW, clipped; step k sees samples k, k + 1 and k + 2 (of four)."""
+    params = [p for p in model.parameters() if p.requires_grad]
+    opt = torch.optim.AdamW(params, lr=5e-3, weight_decay=0.0)
+    losses, all_samples = [], list(samples())
+    for k in range(20):
+        total, count = 0.0, 0
+        opt.zero_grad()
+        for i in range(3):
+            prompt, label = all_samples[(k + i) % 4]
+            logits = model(input_ids=prompt[None], labels=label[None]).logits[0]
+            total = total + torch.nn.functional.cross_entropy(logits, label, reduction="sum")
+            count += len(label)
+        (total / count).backward()
+        torch.nn.utils.clip_grad_norm_(params, 1.0)
+        opt.step()
+        losses.append(total.item() / count)
+    return losses
+
+
 def greedy(model):
     """The four prompts' answers of 64 tokens, or up to the end mark."""
     out = []
@@ -120,6 +140,7 @@ for name in CASES:
     pm, names = adapters(build(name))
     loss, logits = run(pm)
     grads = {n.replace(".default", ""): p.grad.clone() for n, p in pm.named_parameters() if p.requires_grad}
+    lora_answers = greedy(pm)
     hpm, _ = adapters(build(name, torch.bfloat16))
     hloss, hlogits = run(hpm)
     hg = {n.replace(".default", ""): p.grad for n, p in hpm.named_parameters() if p.requires_grad}
@@ -131,7 +152,7 @@ for name in CASES:
         "config": cfg, "tensors": tensors, "base_loss": base_loss, "loss": loss, "base_logits": summary(900, base_logits),
         "logits": summary(901, logits), "logits_row0": logits[0].tolist(), "logits_last": logits[-1].tolist(), "full": full,
         "lora_names": names, "lora": [summary(i, grads[n]) for i, n in enumerate(names)], "answers": answers,
-        "lora_answers": greedy(pm), "bf16_gap": {"loss": abs(hloss - loss) / loss, "logits": relrms(hlogits, logits), "grad": gap}}
+        "lora_answers": lora_answers, "curve_lora": curve(pm), "curve_full": curve(build(name)), "bf16_gap": {"loss": abs(hloss - loss) / loss, "logits": relrms(hlogits, logits), "grad": gap}}
     print(name, base_loss, loss, out["cases"][name]["bf16_gap"], [len(a) for a in answers])
 
 
@@ -141,6 +162,6 @@ def rounded(x):
 
 
 text = json.dumps(rounded(out), separators=(",", ":"))
-for key in ("cases", "tensors", "full", "lora", "answers", "bf16_gap"):
+for key in ("cases", "tensors", "full", "lora", "answers", "curve_lora", "bf16_gap"):
     text = text.replace(f'"{key}":', f'\n"{key}":')
 open(sys.argv[1], "w").write(text + "\n")
