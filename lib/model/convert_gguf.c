@@ -30,6 +30,9 @@ static bool put_sizes(struct gguf_writer *w, const struct model_spec *s, struct 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (all[i].v && !gguf_put_u32(w, all[i].key, all[i].v, e)) return false;
     }
+    if (s->rope == ROPE_LLAMA3 && !gguf_put_u32(w, "llama.rope.scaling.original_context_length",
+                                                (uint32_t)s->rope_original, e))
+        return false;
     if (s->rope == ROPE_LINEAR &&
         (!gguf_put_str(w, "llama.rope.scaling.type", STR("linear"), e) ||
          !gguf_put_f32(w, "llama.rope.scaling.factor", (float)s->rope_factor, e)))

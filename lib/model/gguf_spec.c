@@ -78,9 +78,10 @@ static bool sizes_of(const struct gguf *g, struct model_spec *s, struct err *e)
 
 /* Llama 3 keeps its scaling as one divisor a frequency. The parameters that made them are found
  * again, and must reproduce them. */
-static bool rope_of_divisors(const struct gguf_tensor *t, struct model_spec *s, struct err *e)
+static bool rope_of_divisors(const struct gguf *g, const struct gguf_tensor *t,
+                             struct model_spec *s, struct err *e)
 {
-    uint32_t half = s->head_dim / 2;
+    uint32_t half = s->head_dim / 2, original = 8192;
     float div[512], got[512];
     struct model_spec plain = *s;
 
@@ -91,7 +92,8 @@ static bool rope_of_divisors(const struct gguf_tensor *t, struct model_spec *s, 
     s->rope = ROPE_LLAMA3;
     s->rope_low = 1;
     s->rope_high = 4;
-    s->rope_original = 8192;
+    if (!maybe_u32(g, "rope.scaling.original_context_length", &original, e)) return false;
+    s->rope_original = original;
     for (uint32_t i = 0; i < half; i++)
         s->rope_factor = fmax(s->rope_factor, (double)div[i]);
     model_spec_inv_freq(s, got);
@@ -111,7 +113,7 @@ static bool rope_of(const struct gguf *g, struct model_spec *s, struct err *e)
     s->rope_factor = 1;
     if (!maybe_f64(g, "llama.rope.freq_base", &s->rope_theta, e)) return false;
     if (!(s->rope_theta > 1)) return err_set(e, ERR_FORMAT, "llama.rope.freq_base is out of range");
-    if (t) return rope_of_divisors(t, s, e);
+    if (t) return rope_of_divisors(g, t, s, e);
     if (gguf_find(g, "llama.rope.scaling.type") &&
         !gguf_str(g, "llama.rope.scaling.type", &type, e))
         return false;

@@ -73,6 +73,27 @@ CASES = {
 }
 
 
+def tokenizer(d):
+    """A byte-level BPE of letters with Llama 3's pre-tokenizer: enough for GGUF's vocabulary."""
+    letters = ["<s>", "</s>", "<eot>"] + [chr(c) for c in range(97, 123)] + ["\u0120", "ab", "\u0120a", "abc"]
+    regex = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+             r"|\s+(?!\S)|\s+")
+    byte = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    added = [dict(id=i, content=t, single_word=False, lstrip=False, rstrip=False, normalized=False, special=True)
+             for i, t in enumerate(letters[:3])]
+    t = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None,
+         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+             {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False}, byte]},
+         "post_processor": {"type": "TemplateProcessing", "single": [
+             {"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}], "pair": [],
+             "special_tokens": {"<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]}}},
+         "decoder": byte, "model": {"type": "BPE", "dropout": None, "unk_token": None, "fuse_unk": False, "byte_fallback": False,
+                                    "ignore_merges": True, "vocab": {t: i for i, t in enumerate(letters)},
+                                    "merges": ["a b", "\u0120 a", "ab c"]}}
+    json.dump(t, open(d + "/tokenizer.json", "w"))
+    json.dump({"chat_template": "{{ messages }}"}, open(d + "/tokenizer_config.json", "w"))
+
+
 def samples(vocab):
     g = torch.Generator().manual_seed(5)
     return [torch.randint(3, vocab, (n,), generator=g) for n in LENGTHS]
@@ -188,5 +209,6 @@ for name, ((cls, cfg), how, kw) in CASES.items():
     want.update(labels=i32(labels), logits=logits, loss=loss, prompt=i32([PROMPTS[0]]))
     save_file({k: v.contiguous() for k, v in want.items()}, f"{out}/{name}/want.safetensors")
     json.dump({n: list(p.shape) for n, p in g.items()}, open(f"{out}/{name}/trained.json", "w"))
+    tokenizer(f"{out}/{name}")
     print(name, "loss", loss.sum().item(), "gap", want["gap"].tolist())
 print(f"transformers {transformers.__version__}, peft {peft.__version__}, torch {torch.__version__}")

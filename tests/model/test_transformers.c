@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "model/convert.h"
+#include "model/convert_gguf.h"
 #include "model/safetensors.h"
 #include "support/testdir.h"
 
@@ -266,6 +268,88 @@ static void test_other_shape(void **state)
     dev_close(d);
 }
 
+/* ---- out again */
+
+/* A model folder without adapter computes what base and adapter did. */
+static void check_logits(const char *dir, const struct want *w)
+{
+    struct dev *d = NULL;
+    struct model *m = NULL;
+    struct decoder_work *work = NULL;
+    size_t n = (size_t)w->b.nrows * w->vocab;
+    float *logits = malloc(n * sizeof *logits);
+    OK(dev_open("cpu", 1, &d, e));
+    OK(model_open(d, dir, DEV_F32, &m, e));
+    OK(decoder_work_open(m, NULL, w->b.ntokens, w->b.nrows, false, &work, e));
+    OK(decoder_logits(work, &w->b, logits, e));
+    double err = rel_rms(logits, w->logits, n);
+    print_message("%s: logits %.1e\n", strrchr(dir, '/') + 1, err);
+    assert_true(err < 1e-5);
+    free(logits);
+    decoder_work_close(work);
+    model_close(m);
+    dev_close(d);
+}
+
+struct paths {
+    char base[600], adapter[700], merged[700], half[700], gguf[700], again[700], q8[700], lora[700];
+};
+
+static void make_paths(const char *name, struct paths *p)
+{
+    snprintf(p->base, sizeof p->base, "%s/%s", root, name);
+    snprintf(p->adapter, sizeof p->adapter, "%s/adapter", p->base);
+    snprintf(p->merged, sizeof p->merged, "%s/merged", p->base);
+    snprintf(p->half, sizeof p->half, "%s/half", p->base);
+    snprintf(p->gguf, sizeof p->gguf, "%s/merged.gguf", p->base);
+    snprintf(p->again, sizeof p->again, "%s/again", p->base);
+    snprintf(p->q8, sizeof p->q8, "%s/base-q8.gguf", p->base);
+    snprintf(p->lora, sizeof p->lora, "%s/adapter.gguf", p->base);
+}
+
+static void check_exports(const char *name, bool gguf_adapter)
+{
+    struct paths p;
+    struct weights_drift drift;
+    struct want w;
+    char cmd[4000];
+    make_paths(name, &p);
+    struct gguf_export x = {p.base, p.adapter, p.base, "tiny", GGML_F32};
+    want_open(&w, p.base);
+    OK(convert_merge(p.base, p.adapter, p.merged, DTYPE_F32, &drift, e));
+    assert_true(drift.merged > 0 && drift.update_rms > 0 && drift.loss_rms == 0);
+    check_logits(p.merged, &w);
+    OK(convert_merge(p.base, p.adapter, p.half, DTYPE_BF16, &drift, e));
+    assert_true(drift.loss_rms > 0 && drift.loss_rms < 0.2 * drift.update_rms);
+    OK(convert_gguf_model(&x, p.gguf, &drift, e));
+    OK(convert_to_hf(p.gguf, p.again, DTYPE_F32, e));
+    check_logits(p.again, &w);
+    safetensors_close(w.files);
+    if (!gguf_adapter) {
+        FAILS(convert_gguf_adapter(p.base, p.adapter, "tiny", p.lora, e), ERR_CONFIG, "DoRA");
+        return;
+    }
+    OK(convert_gguf_adapter(p.base, p.adapter, "tiny", p.lora, e));
+    x.adapter = NULL;
+    x.type = GGML_Q8_0;
+    OK(convert_gguf_model(&x, p.q8, &drift, e));
+    assert_int_equal(drift.merged, 0);
+    const char *python = testdir_python("gguf, safetensors");
+    if (!python) return; /* said why */
+    snprintf(cmd, sizeof cmd, "'%s' '%s/tests/model/check_gguf.py' '%s'", python, RADMILL_SOURCE,
+             p.base);
+    assert_int_equal(system(cmd), 0);
+}
+
+/* Merged models and GGUF files read back to the same logits; the package gguf reads what we write. */
+static void test_exports(void **state)
+{
+    (void)state;
+    check_exports("llama31", true);
+    check_exports("mistral22", true);
+    check_exports("dora", false);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -290,9 +374,9 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_families),
-                                       cmocka_unit_test(test_options),
-                                       cmocka_unit_test(test_other_shape)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_families), cmocka_unit_test(test_options),
+        cmocka_unit_test(test_other_shape), cmocka_unit_test(test_exports)};
     if (!testdir_python("peft, transformers")) return 77;
     log_setup(LOG_WARN, 0);
     return cmocka_run_group_tests(tests, setup, teardown);

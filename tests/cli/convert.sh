@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# A trained adapter leaves in every form; each is read back, and each is in the audit log.
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+tiny_setup 60 30
+for stage in ingest shard train; do one $stage "$work/c.yaml" --set train.max_steps=2 --set train.lr=1.0e-2 >/dev/null; done
+a=$work/run/adapter
+one convert "$work/model" "$work/merged" --adapter "$a" --dtype f32 >"$work/said"
+grep -q 'merged in f32' "$work/said" || fail "no drift was printed"
+one convert "$work/model" "$work/half" --adapter "$a" >"$work/said"
+grep -Eq 'moved weights by [0-9]' "$work/said" || fail "no drift was printed"
+for f in tokenizer.json config.json; do [ -e "$work/merged/$f" ] || fail "the merged folder is not whole"; done
+
+# merged or not: the same answers
+one generate "$work/c.yaml" >/dev/null
+one generate "$work/c.yaml" --set model.base="$work/merged" --set generate.adapter=none --set generate.dir="$work/pairs2" >/dev/null
+strip() { python3 -c 'import json,sys; [print(json.loads(l)["prediction"]) for l in open(sys.argv[1])]' "$1"; }
+[ "$(strip "$work/pairs/pairs.jsonl")" = "$(strip "$work/pairs2/pairs.jsonl")" ] || fail "the merged model answers otherwise"
+
+one convert "$work/model" "$work/adapter.gguf" --adapter "$a" --as adapter >/dev/null
+[ "$(head -c 4 "$work/adapter.gguf")" = GGUF ] || fail "no GGUF adapter"
+
+one convert "$work/model" "$work/bundle" --adapter "$a" --as bundle >"$work/said"
+(cd "$work/bundle" && sha256sum --quiet -c SHA256SUMS) || fail "the bundle's sums do not hold"
+for f in adapter_config.json adapter_model.safetensors radmill.json adapter.gguf Modelfile vllm.sh README.md tokenizer.json; do
+  [ -s "$work/bundle/$f" ] || fail "the bundle lacks $f"
+done
+grep -q '{findings}' "$work/bundle/prompt.txt" || fail "the prompt has no place for the findings"
+grep -q 'max-lora-rank 8 ' "$work/bundle/vllm.sh" || fail "the rank limit is not the next one allowed"
+grep -q '{{ .Prompt }}' "$work/bundle/Modelfile" || fail "the Modelfile has no prompt"
+grep -q "$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["base"]["weights"])' "$a/radmill.json")" "$work/bundle/README.md" ||
+  fail "the card does not name the base's weights"
+sh -n "$work/bundle/vllm.sh"
+
+# what does not fit the form is refused
+expect 2 'needs --adapter' "$radmill" convert "$work/model" "$work/x" --as bundle
+expect 2 'ends in \.gguf' "$radmill" convert "$work/model" "$work/x" --adapter "$a" --as adapter
+expect 2 'dtype is f16, bf16, f32 or q8_0' "$radmill" convert "$work/model" "$work/x.gguf" --dtype q4
+expect 2 'dtype is bf16, f32 or f16' "$radmill" convert "$work/model" "$work/x" --dtype q8_0
+
+one audit "$a" >"$work/said"
+[ "$(grep -c convert "$work/said")" = 4 ] || { cat "$work/said"; fail "not every export is in the audit log"; }
+echo "convert: ok"
