@@ -2,7 +2,7 @@
  * Speed of the tokenizer on report text: bench_tokenizer TOKENIZER [TEXT [WRITE-TO]]
  *
  * TEXT: a file with one report a line; without it (or "-") 16 MB of made-up reports, which are
- * written to WRITE-TO so that a peer can be timed on the same bytes (bench/peers/hf_tokenizers.py).
+ * written to WRITE-TO so that a peer can be timed on the same bytes (bench/peers/tok_speed.py).
  * One call a report, ids kept, one thread, CPU time; best of five rounds after a warm-up, then the first round
  * alone with a cold cache, then a word without end.
  */

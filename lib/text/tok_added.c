@@ -58,16 +58,25 @@ static void strip(const struct tok_added *a, struct str text, size_t floor, stru
         hit->to += len;
 }
 
+/* The next place whose two bytes may begin a token. */
+static size_t maybe(const struct tok_set *s, struct str text, size_t i)
+{
+    const uint8_t *p = (const uint8_t *)text.p;
+
+    for (; i + 1 < text.n; i++)
+        if (s->pair[p[i] * 32 + p[i + 1] / 8] >> p[i + 1] % 8 & 1) return i;
+    return i < text.n && s->first[p[i]] ? i : text.n;
+}
+
 bool tok_added_next(const struct tokenizer *t, int pass, struct str text, bool plain, size_t floor,
                     size_t *at, struct tok_hit *hit)
 {
     const struct tok_set *s = &t->set[pass];
 
     if (s->n == 0 || (plain && !s->any_plain)) return false;
-    while (*at < text.n) {
+    while ((*at = maybe(s, text, *at)) < text.n) {
         size_t from = *at;
-        uint32_t i = s->first[(uint8_t)text.p[from]] ? longest(t, s, str_sub(text, from, text.n))
-                                                     : t->nadded;
+        uint32_t i = longest(t, s, str_sub(text, from, text.n));
         if (i == t->nadded) {
             ++*at;
             continue;

@@ -7,10 +7,11 @@
  * blank in front) it is done to the whole stretch first.
  *
  * The cache never changes a result; it is per thread and bounded:
- *   short words (up to 15 bytes and 3 ids): one 32-byte slot, two slots a cache line; a newcomer
- *     pushes the first one to the second place.
- *   longer ones (up to 255 bytes): one slot and a place in a common block; when the block is full
- *     all of them are forgotten.
+ *   short words (up to 15 bytes): one 32-byte slot, two slots a cache line; a newcomer pushes the
+ *     first one to the second place, and the second one to another line of its own, where it is
+ *     looked for before the engine is asked. More than 3 ids lie in a common block.
+ *   longer ones (up to 255 bytes): one of four slots and a place in another block.
+ * When a block is full, all that is in it is forgotten.
  */
 #include "base/hash.h"
 #include "base/mem.h"
@@ -21,9 +22,12 @@
 #define SHORT_IDS   3
 #define SHORT_LINES (1u << 15)
 #define LONG_KEY    255
-#define LONG_SLOTS  (1u << 12)
-#define LONG_BLOCK  (1u << 20)
-#define BATCH       64
+#define SPILL       (1u << 16) /* ids of short words that have more */
+#define SPILL_IDS   15         /* most of one word */
+#define LONG_SETS   (1u << 12)
+#define LONG_WAYS   4
+#define LONG_BLOCK  (1u << 21)
+#define BATCH       128
 #define KEEP_BYTES  (1u << 20) /* scratch larger than this is given back after each text */
 
 /* Bytes in order, zeros, and the length in the last byte: never all zero. */
@@ -32,7 +36,7 @@ struct short_key {
 };
 struct short_slot {
     struct short_key key;
-    uint32_t ids[SHORT_IDS];
+    uint32_t ids[SHORT_IDS]; /* or, if n is larger, the first one's place in the spill */
     uint32_t n;
 };
 struct short_line {
@@ -49,7 +53,8 @@ struct tok_cache {
     struct short_line *lines;
     struct long_slot *longs;
     uint8_t *block;
-    uint32_t block_used;
+    uint32_t *spill;
+    uint32_t block_used, spill_used;
     struct tok_bpe bpe;
     struct sbuf repaired;    /* ill-formed input, mended */
     struct sbuf normalised;  /* a stretch in which added tokens are looked for */
@@ -65,6 +70,7 @@ void tok_cache_close(struct tok_cache *c)
     mem_free(c->lines);
     mem_free(c->longs);
     mem_free(c->block);
+    mem_free(c->spill);
     tok_bpe_free(&c->bpe);
     sbuf_free(&c->repaired);
     sbuf_free(&c->normalised);
@@ -84,9 +90,10 @@ bool tok_cache_open(const struct tokenizer *t, struct tok_cache **out, struct er
     sbuf_init(&c->normalised, 32 * (size_t)TOK_MAX_TEXT); /* NFC of one character: up to 4 */
     sbuf_init(&c->prefixed, 32 * (size_t)TOK_MAX_TEXT);
     c->lines = mem_aligned(64, SHORT_LINES * sizeof(*c->lines), e);
-    if (c->lines) c->longs = mem_calloc(LONG_SLOTS, sizeof(*c->longs), e);
+    if (c->lines) c->longs = mem_calloc(LONG_SETS * LONG_WAYS, sizeof(*c->longs), e);
     if (c->longs) c->block = mem_alloc(LONG_BLOCK, e);
-    if (!c->lines || !c->longs || !c->block) {
+    if (c->block) c->spill = mem_alloc(SPILL * sizeof(*c->spill), e);
+    if (!c->spill) {
         tok_cache_close(c);
         return false;
     }
@@ -130,9 +137,10 @@ static bool long_word(struct tok_cache *c, const char *p, size_t n, struct tok_i
 {
     size_t first = out->n, nids;
     uint64_t hash = hash_xxh64(p, n, c->tag);
-    struct long_slot *s = &c->longs[hash % LONG_SLOTS];
+    struct long_slot *set = &c->longs[hash % LONG_SETS * LONG_WAYS];
 
-    if (s->nkey == n && s->hash == hash && memcmp(c->block + s->at, p, n) == 0) {
+    for (struct long_slot *s = set; s < set + LONG_WAYS; s++) {
+        if (s->hash != hash || s->nkey != n || memcmp(c->block + s->at, p, n) != 0) continue;
         if (!tok_ids_reserve(out, s->nids, e)) return false;
         memcpy(out->ids + out->n, c->block + s->at + n, s->nids * sizeof(*out->ids));
         out->n += s->nids;
@@ -140,15 +148,15 @@ static bool long_word(struct tok_cache *c, const char *p, size_t n, struct tok_i
     }
     if (!tok_word(c->t, &c->bpe, (struct str){p, n}, c->plain, out, e)) return false;
     nids = out->n - first;
-    if (n <= SHORT_KEY && nids <= SHORT_IDS) return true; /* the caller keeps those */
     size_t need = n + nids * sizeof(*out->ids);
     if (c->block_used + need > LONG_BLOCK) {
-        memset(c->longs, 0, LONG_SLOTS * sizeof(*c->longs));
+        memset(c->longs, 0, LONG_SETS * LONG_WAYS * sizeof(*c->longs));
         c->block_used = 0;
     }
-    *s = (struct long_slot){hash, c->block_used, (uint16_t)n, (uint16_t)nids};
-    memcpy(c->block + s->at, p, n);
-    if (nids > 0) memcpy(c->block + s->at + n, out->ids + first, nids * sizeof(*out->ids));
+    memmove(set + 1, set, (LONG_WAYS - 1) * sizeof(*set));
+    *set = (struct long_slot){hash, c->block_used, (uint16_t)n, (uint16_t)nids};
+    memcpy(c->block + set->at, p, n);
+    if (nids > 0) memcpy(c->block + set->at + n, out->ids + first, nids * sizeof(*out->ids));
     c->block_used += (uint32_t)need;
     return true;
 }
@@ -182,20 +190,75 @@ static inline uint32_t key_line(struct short_key k)
     return (uint32_t)((k.lo ^ k.hi * 0x9E3779B97F4A7C15u) * 0xD6E8FEB86659FD93u >> 49);
 }
 
-/* A short word that is not in its line: from the merge engine, and into the line if it fits. */
-static bool short_miss(struct tok_cache *c, const char *p, size_t n, struct short_key key,
-                       struct short_line *line, struct tok_ids *out, struct err *e)
+/* Where a word goes that was pushed out of its line. */
+static uint32_t other_line(struct short_key k)
 {
+    return (uint32_t)((k.hi ^ k.lo * 0xD6E8FEB86659FD93u) * 0x9E3779B97F4A7C15u >> 49);
+}
+
+static bool same_key(struct short_key a, struct short_key b)
+{
+    return a.lo == b.lo && a.hi == b.hi;
+}
+
+/* The ids of a slot, behind those that are there; the room is. */
+static inline void put_slot(const struct tok_cache *c, const struct short_slot *s,
+                            struct tok_ids *out)
+{
+    if (__builtin_expect(s->n <= SHORT_IDS, 1)) /* and one more than needed */
+        memcpy(out->ids + out->n, (const char *)s + sizeof(s->key), 16);
+    else
+        memcpy(out->ids + out->n, c->spill + s->ids[0], s->n * sizeof(*out->ids));
+    out->n += s->n;
+}
+
+static void push_slot(struct tok_cache *c, struct short_line *line, struct short_slot s)
+{
+    struct short_slot out = line->way[1];
+
+    line->way[1] = line->way[0];
+    line->way[0] = s;
+    if (out.key.hi != 0) c->lines[other_line(out.key)].way[1] = out;
+}
+
+/* A short word that is not in its line: from another line, else from the engine and into the line. */
+static __attribute__((noinline)) bool short_miss(struct tok_cache *c, const char *p, size_t n,
+                                                 struct short_key key, struct short_line *line,
+                                                 struct tok_ids *out, struct err *e)
+{
+    const struct short_line *other = &c->lines[other_line(key)];
     size_t first = out->n;
 
-    if (!long_word(c, p, n, out, e)) return false;
-    size_t nids = out->n - first;
-    if (nids > SHORT_IDS) return true; /* stays with the longer ones */
-    line->way[1] = line->way[0];
-    line->way[0] = (struct short_slot){.key = key, .n = (uint32_t)nids};
-    for (size_t i = 0; i < nids; i++)
-        line->way[0].ids[i] = out->ids[first + i];
+    if (!tok_ids_reserve(out, 16, e)) return false;
+    for (int w = 0; w < 2; w++) {
+        if (!same_key(other->way[w].key, key)) continue;
+        put_slot(c, &other->way[w], out);
+        return true;
+    }
+    if (!tok_word(c->t, &c->bpe, (struct str){p, n}, c->plain, out, e)) return false;
+    uint32_t nids = (uint32_t)(out->n - first);
+    struct short_slot s = {.key = key, .n = nids};
+    if (nids > SPILL_IDS) return true; /* byte tokens: not worth it */
+    if (nids > SHORT_IDS) {
+        if (c->spill_used + nids > SPILL) {
+            memset(c->lines, 0, SHORT_LINES * sizeof(*c->lines));
+            c->spill_used = 0;
+        }
+        s.ids[0] = c->spill_used;
+        memcpy(c->spill + c->spill_used, out->ids + first, nids * sizeof(*out->ids));
+        c->spill_used += nids;
+    } else if (nids > 0) {
+        memcpy(s.ids, out->ids + first, nids * sizeof(*out->ids));
+    }
+    push_slot(c, line, s);
     return true;
+}
+
+static __attribute__((noinline)) bool other_word(struct tok_cache *c, const char *p, size_t n,
+                                                 struct tok_ids *out, struct err *e)
+{
+    if (n > LONG_KEY) return tok_word(c->t, &c->bpe, (struct str){p, n}, c->plain, out, e);
+    return long_word(c, p, n, out, e);
 }
 
 struct probe {
@@ -206,16 +269,15 @@ struct probe {
 static inline bool put_word(struct tok_cache *c, const struct probe *pr, const char *p, size_t n,
                             struct tok_ids *out, struct err *e)
 {
-    if (n > LONG_KEY) return tok_word(c->t, &c->bpe, (struct str){p, n}, c->plain, out, e);
-    if (n > SHORT_KEY) return long_word(c, p, n, out, e);
+    if (__builtin_expect(n > SHORT_KEY, 0)) return other_word(c, p, n, out, e);
     struct short_line *line = &c->lines[pr->line];
     const struct short_slot *s = line->way;
-    if (s->key.lo != pr->key.lo || s->key.hi != pr->key.hi) s++;
-    if (s->key.lo != pr->key.lo || s->key.hi != pr->key.hi)
+    /* without a branch: which of the two it is cannot be foreseen */
+    s += ((s->key.lo ^ pr->key.lo) | (s->key.hi ^ pr->key.hi)) != 0;
+    if (__builtin_expect(((s->key.lo ^ pr->key.lo) | (s->key.hi ^ pr->key.hi)) != 0, 0))
         return short_miss(c, p, n, pr->key, line, out, e);
-    if (out->cap - out->n < SHORT_IDS && !tok_ids_reserve(out, SHORT_IDS, e)) return false;
-    memcpy(out->ids + out->n, s->ids, sizeof(s->ids));
-    out->n += s->n;
+    if (__builtin_expect(out->cap - out->n < 16, 0) && !tok_ids_reserve(out, 16, e)) return false;
+    put_slot(c, s, out);
     return true;
 }
 
@@ -320,10 +382,11 @@ bool tokenizer_encode(struct tok_cache *c, struct str text, enum tok_mode mode, 
     uint64_t bad = 0;
     bool ok = false;
 
+    c->ascii = utf8_ascii(text);
     if (text.n > TOK_MAX_TEXT)
         return err_set(e, ERR_LIMIT, "a text of %zu bytes, at most %u are encoded", text.n,
                        TOK_MAX_TEXT);
-    if (!utf8_valid(text)) {
+    if (!c->ascii && !utf8_valid(text)) {
         sbuf_clear(&c->repaired);
         if (!utf8_repair(text, &c->repaired, &bad, e)) return false;
         text = sbuf_str(&c->repaired);
@@ -331,7 +394,6 @@ bool tokenizer_encode(struct tok_cache *c, struct str text, enum tok_mode mode, 
     c->begin = text.p;
     c->plain = mode == TOK_PLAIN || mode == TOK_NEXT;
     c->next = mode == TOK_NEXT;
-    c->ascii = utf8_ascii(text);
     c->tag = t->engine == TOK_UNIGRAM && !c->plain;
     if (mode == TOK_FULL && !put_all(out, t->prefix, t->nprefix, e)) goto out;
     if (!encode_raw(c, text, out, e)) goto out;

@@ -71,6 +71,17 @@ static bool set_match(struct tokenizer *t, struct tok_added *a, struct err *e)
     return ok;
 }
 
+static void put_pairs(struct tok_set *s, struct str match)
+{
+    uint8_t a = (uint8_t)match.p[0], b = match.n > 1 ? (uint8_t)match.p[1] : 0;
+
+    s->first[a] = true;
+    if (match.n == 1)
+        memset(s->pair + a * 32, 0xFF, 32);
+    else
+        s->pair[a * 32 + b / 8] |= (uint8_t)(1 << b % 8);
+}
+
 static bool build_set(struct tokenizer *t, int pass, struct err *e)
 {
     struct tok_set *s = &t->set[pass];
@@ -81,7 +92,7 @@ static bool build_set(struct tokenizer *t, int pass, struct err *e)
         if (t->added[i].normalized != (pass == 1)) continue;
         if (!set_match(t, &t->added[i], e)) return false;
         s->order[s->n++] = i;
-        s->first[(uint8_t)t->added[i].match.p[0]] = true;
+        put_pairs(s, t->added[i].match);
         s->any_plain |= !t->added[i].special;
     }
     for (size_t i = s->n / 2; i-- > 0;)
@@ -246,16 +257,30 @@ static bool find_fallback(struct tokenizer *t, struct err *e)
            err_set(e, ERR_FORMAT, "%u of the 256 byte tokens <0x00> to <0xFF> are there", n);
 }
 
-static void find_spans(struct tokenizer *t)
+static enum tok_cut cut_class(uint8_t b)
 {
-    t->spans[TOK_CUT_HIGH][TOK_CUT_HIGH] = true; /* never inside a character */
+    if (b >= 0x80) return TOK_CUT_HIGH;
+    if (b == ' ') return TOK_CUT_BLANK;
+    if (b < ' ' || b == 0x7F) return TOK_CUT_CTRL;
+    if (b >= '0' && b <= '9') return TOK_CUT_DIGIT;
+    return (b | 0x20) >= 'a' && (b | 0x20) <= 'z' ? TOK_CUT_LETTER : TOK_CUT_OTHER;
+}
+
+/* A text may be cut between two classes that no piece holds side by side: nothing is ever merged
+ * across. */
+static void find_cuts(struct tokenizer *t)
+{
+    memset(t->cut, 0xFF, sizeof(t->cut));
+    for (int b = 0; b < 256; b++)
+        t->cut_class[b] = (uint8_t)cut_class((uint8_t)b);
+    t->cut[TOK_CUT_HIGH][TOK_CUT_HIGH] = 0; /* never inside a character */
     for (uint32_t r = 0; r < t->nmerges; r++) {
         struct str s = t->piece[t->merge[r].product].bytes;
         for (size_t i = 1; i < s.n; i++)
-            t->spans[tok_cut_class((uint8_t)s.p[i - 1])][tok_cut_class((uint8_t)s.p[i])] = true;
+            t->cut[t->cut_class[(uint8_t)s.p[i]]][t->cut_class[(uint8_t)s.p[i - 1]]] = 0;
     }
-    for (int c = 0; t->split_blanks && c < TOK_CUTS; c++)
-        t->spans[c][TOK_CUT_BLANK] = false;
+    for (int a = 0; t->split_blanks && a < TOK_CUTS; a++)
+        t->cut[TOK_CUT_BLANK][a] = UINT64_MAX;
 }
 
 static void find_unk_score(struct tokenizer *t)
@@ -278,7 +303,7 @@ static bool build_engine(struct tokenizer *t, struct err *e)
     if (t->engine == TOK_SP_BPE) {
         if (t->ignore_merges)
             return err_set(e, ERR_FORMAT, "ignore_merges is not supported with SentencePiece BPE");
-        find_spans(t);
+        find_cuts(t);
         return find_fallback(t, e);
     }
     if (t->engine == TOK_BYTE_BPE) return true;

@@ -93,8 +93,9 @@ enum tok_cut {
 struct tok_set {
     uint32_t *order;
     size_t n;
-    bool first[256]; /* bytes a content begins with */
-    bool any_plain;  /* holds tokens that plain mode recognises too */
+    bool first[256];    /* bytes a content begins with */
+    uint8_t pair[8192]; /* bit a << 8 | b: bytes that one may begin with */
+    bool any_plain;     /* holds tokens that plain mode recognises too */
 };
 /* Pair of ids -> merge. key = left << 32 | right; UINT64_MAX: free. */
 struct tok_pair {
@@ -148,9 +149,10 @@ struct tokenizer {
     uint64_t pair_mask;
     uint32_t *by_bytes; /* id + 1; 0: free */
     uint64_t bytes_mask;
-    struct tok_set set[2];          /* raw pass, normalised pass */
-    uint32_t fallback[256];         /* byte -> its <0xHH> */
-    bool spans[TOK_CUTS][TOK_CUTS]; /* some piece holds these two classes side by side */
+    struct tok_set set[2];            /* raw pass, normalised pass */
+    uint32_t fallback[256];           /* byte -> its <0xHH> */
+    uint8_t cut_class[256];           /* enum tok_cut of each byte */
+    uint64_t cut[TOK_CUTS][TOK_CUTS]; /* [b][a]: all ones where no piece holds b right behind a */
     struct tok_trie trie;
     uint32_t subword_node; /* WordPiece: where "##" leads, or TOK_NO_ID */
     double unk_score;
@@ -226,15 +228,6 @@ MUST_CHECK bool tok_config_read(struct tokenizer *t, const char *dir, struct err
 
 /* s with metaspaces as blanks, into out (room for s.n bytes); returns the length. */
 size_t tok_blanks(struct str s, char *out);
-static inline enum tok_cut tok_cut_class(uint8_t b)
-{
-    if (b >= 0x80) return TOK_CUT_HIGH;
-    if (b == ' ') return TOK_CUT_BLANK;
-    if (b < ' ' || b == 0x7F) return TOK_CUT_CTRL;
-    if (b >= '0' && b <= '9') return TOK_CUT_DIGIT;
-    return (b | 0x20) >= 'a' && (b | 0x20) <= 'z' ? TOK_CUT_LETTER : TOK_CUT_OTHER;
-}
-
 /* ---- lookups */
 /* Id of a piece of the vocabulary that stands for these bytes, or TOK_NO_ID. */
 uint32_t tok_find_bytes(const struct tokenizer *t, const char *p, size_t n);
@@ -262,6 +255,8 @@ extern const char tok_llama3_regex[];
 /* Ends of up to max words of text[from, n), valid UTF-8; the last one is where to go on. */
 size_t tok_split_words(const struct tokenizer *t, const char *text, size_t n, size_t from,
                        uint32_t *ends, size_t max);
+/* Tests: do without AVX-512; both ways must agree. */
+void tok_split_plain(bool on);
 
 /* Room for `more` ids. */
 MUST_CHECK bool tok_ids_reserve(struct tok_ids *v, size_t more, struct err *e);

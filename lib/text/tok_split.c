@@ -195,14 +195,13 @@ static inline size_t llama3_end(const struct scan *s, size_t i)
 
 /* ---- SentencePiece families: where a cut cannot change the ids */
 
-/* Two classes that no piece holds side by side are never merged across. */
-static size_t cuts_end(const bool spans[TOK_CUTS][TOK_CUTS], const struct scan *s, size_t i)
+static size_t cuts_end(const struct tokenizer *t, const struct scan *s, size_t i)
 {
-    enum tok_cut last = tok_cut_class(s->p[i]);
+    uint8_t last = t->cut_class[s->p[i]];
 
     while (++i < s->n) {
-        enum tok_cut now = tok_cut_class(s->p[i]);
-        if (!spans[last][now]) return i;
+        uint8_t now = t->cut_class[s->p[i]];
+        if (t->cut[now][last]) return i;
         last = now;
     }
     return i;
@@ -239,7 +238,7 @@ static size_t bert_end(const struct scan *s, size_t i)
     return i;
 }
 
-static inline size_t word_end(const struct tokenizer *t, const struct scan *s, size_t i)
+static size_t word_end(const struct tokenizer *t, const struct scan *s, size_t i)
 {
     switch (t->split) {
     case TOK_SPLIT_NONE:
@@ -249,7 +248,7 @@ static inline size_t word_end(const struct tokenizer *t, const struct scan *s, s
     case TOK_SPLIT_LLAMA3:
         return llama3_end(s, i);
     case TOK_SPLIT_CUTS:
-        return cuts_end(t->spans, s, i);
+        return cuts_end(t, s, i);
     case TOK_SPLIT_BLANKS:
         return blanks_end(s, i);
     case TOK_SPLIT_BERT:
@@ -258,32 +257,115 @@ static inline size_t word_end(const struct tokenizer *t, const struct scan *s, s
     UNREACHABLE();
 }
 
-#ifdef TOK_HAVE_BLOCKS
-/* Ends of words inside the bytes from *i on, which begin a word; *i moves to the last of them.
- * *stop is where the block's judgement ends. */
-static inline size_t block_words(const struct scan *s, enum tok_split split, size_t *i,
-                                 uint32_t *ends, size_t max, size_t *stop)
+/* One by one, past `stop`, where a block's judgement ended. */
+static size_t single_words(const struct tokenizer *t, const struct scan *s, size_t *i, size_t stop,
+                           uint32_t *ends, size_t max)
 {
-    uint8_t tail[TOK_BLOCK] = {0};
-    const uint8_t *p = s->p + *i;
-    size_t at = *i, room = s->n - at, k = 0;
+    size_t k = 0;
 
-    if (room < TOK_BLOCK)
-        p = memcpy(tail, p, room);
-    else
-        room = TOK_BLOCK;
-    struct tok_masks m = tok_classify(p);
-    uint64_t odd = split == TOK_SPLIT_GPT2 ? m.odd : tok_llama3_odd(&m);
-    uint64_t starts =
-        split == TOK_SPLIT_GPT2 ? tok_gpt2_starts(&m, s->digits) : tok_llama3_starts(&m);
+    while (k < max && *i < s->n && *i <= stop)
+        ends[k++] = (uint32_t)(*i = word_end(t, s, *i));
+    return k;
+}
+
+#ifdef TOK_HAVE_BLOCKS
+typedef struct tok_masks classify_fn(const uint8_t *p, size_t room);
+typedef size_t places_fn(uint64_t bits, size_t at, uint32_t *ends);
+
+/* Ends of words inside the bytes from *i on, which begin a word; *i moves to the last of them, *stop
+ * is where the block's judgement ends. ends has room for 64. *i < s->n. */
+TOK_INLINE size_t block_words(const struct tokenizer *t, enum tok_split split, const struct scan *s,
+                              size_t *i, size_t *stop, uint32_t *ends, classify_fn *classify,
+                              places_fn *places)
+{
+    size_t at = *i, left = s->n - at, room = left < TOK_BLOCK ? left : TOK_BLOCK, k;
+    uint64_t odd;
+    struct tok_masks m = classify(s->p + at, room);
+    uint64_t starts = tok_starts(t, split, &m, &odd);
+
+    if (left < TOK_BLOCK && (odd & (((uint64_t)1 << left) - 1)) == 0) { /* all of what is left */
+        k = places(starts & (((uint64_t)1 << left) - 2), at, ends);
+        ends[k++] = (uint32_t)(*i = *stop = s->n);
+        return k;
+    }
     if (odd && (size_t)__builtin_ctzll(odd) < room) room = (size_t)__builtin_ctzll(odd);
     *stop = at + room;
     if (room < 2) return 0;
     /* not bit 0, where we are; nor the last one judged, which depends on the byte behind it */
     starts &= ((uint64_t)1 << (room - 1)) - 2;
-    for (; starts && k < max; starts &= starts - 1)
-        ends[k++] = (uint32_t)(*i = at + (size_t)__builtin_ctzll(starts));
+    if (starts == 0) return 0;
+    k = places(starts, at, ends);
+    *i = at + 63 - (size_t)__builtin_clzll(starts);
     return k;
+}
+
+/* Compiled once a split and instruction set. */
+TOK_INLINE size_t split_blocks(const struct tokenizer *t, enum tok_split split,
+                               const struct scan *s, size_t from, uint32_t *ends, size_t max,
+                               classify_fn *classify, places_fn *places)
+{
+    size_t k = 0, i = from;
+
+    while (i < s->n && (max - k >= TOK_BLOCK || (k == 0 && max > 0))) {
+        size_t begin = i, stop = i, got = 0;
+        if (max - k >= TOK_BLOCK)
+            got = block_words(t, split, s, &i, &stop, ends + k, classify, places);
+        k += got;
+        if (got > 0 && stop == begin + TOK_BLOCK) continue; /* neither odd nor the end */
+        k += single_words(t, s, &i, stop, ends + k, max - k);
+    }
+    return k;
+}
+
+TOK_INLINE size_t split_with(const struct tokenizer *t, const struct scan *s, size_t from,
+                             uint32_t *ends, size_t max, classify_fn *classify, places_fn *places)
+{
+    switch (t->split) {
+    case TOK_SPLIT_GPT2:
+        return split_blocks(t, TOK_SPLIT_GPT2, s, from, ends, max, classify, places);
+    case TOK_SPLIT_LLAMA3:
+        return split_blocks(t, TOK_SPLIT_LLAMA3, s, from, ends, max, classify, places);
+    case TOK_SPLIT_CUTS:
+        return split_blocks(t, TOK_SPLIT_CUTS, s, from, ends, max, classify, places);
+    case TOK_SPLIT_BLANKS:
+        return split_blocks(t, TOK_SPLIT_BLANKS, s, from, ends, max, classify, places);
+    case TOK_SPLIT_BERT:
+        return split_blocks(t, TOK_SPLIT_BERT, s, from, ends, max, classify, places);
+    case TOK_SPLIT_NONE:
+        return single_words(t, s, &from, SIZE_MAX, ends, max);
+    }
+    UNREACHABLE();
+}
+
+static size_t split_sse2(const struct tokenizer *t, const struct scan *s, size_t from,
+                         uint32_t *ends, size_t max)
+{
+    return split_with(t, s, from, ends, max, tok_classify_sse2, tok_places_sse2);
+}
+
+TOK_AVX512 static size_t split_avx512(const struct tokenizer *t, const struct scan *s, size_t from,
+                                      uint32_t *ends, size_t max)
+{
+    return split_with(t, s, from, ends, max, tok_classify_avx512, tok_places_avx512);
+}
+
+static bool plain_blocks; /* tests: without AVX-512 */
+
+void tok_split_plain(bool on)
+{
+    plain_blocks = on;
+}
+
+static bool has_avx512(void)
+{
+    return !plain_blocks && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi2") &&
+           __builtin_cpu_supports("bmi2");
+}
+#else
+void tok_split_plain(bool on)
+{
+    (void)on;
 }
 #endif
 
@@ -291,21 +373,12 @@ size_t tok_split_words(const struct tokenizer *t, const char *text, size_t n, si
                        uint32_t *ends, size_t max)
 {
     struct scan s = {(const uint8_t *)text, n, t->digits};
-    size_t k = 0, i = from;
 
     CHECK(n < UINT32_MAX);
-    while (i < n && k < max) {
-        size_t stop = i;
 #ifdef TOK_HAVE_BLOCKS
-        size_t at = i, got = 0;
-        if (s.p[i] < 0x80 && (t->split == TOK_SPLIT_GPT2 || t->split == TOK_SPLIT_LLAMA3))
-            got = block_words(&s, t->split, &i, ends + k, max - k, &stop);
-        k += got;
-        if (got > 0 && stop == at + TOK_BLOCK) continue;
+    if (has_avx512()) return split_avx512(t, &s, from, ends, max);
+    return split_sse2(t, &s, from, ends, max);
+#else
+    return single_words(t, &s, &from, SIZE_MAX, ends, max);
 #endif
-        /* one by one, past what stopped the block */
-        while (k < max && i < n && i <= stop)
-            ends[k++] = (uint32_t)(i = word_end(t, &s, i));
-    }
-    return k;
 }
