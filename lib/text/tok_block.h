@@ -1,11 +1,11 @@
 /*
  * text/tok_block - word starts of sixty-four bytes at once, by bit algebra. Private to lib/text.
  *
- * A block begins where a word begins. Each byte's class is a bit in one mask a class; a word starts
- * where a class begins, with the exceptions of the splits (tok_split.c) written as shifts. What does
- * not fit the two regular expressions (bytes from 0x80 on, apostrophes, for Llama-3 also line ends
- * and more than three digits) is odd: it ends the part of the block that counts, and the caller goes
- * on by single words. The SentencePiece families have nothing odd.
+ * A block begins where a word begins. Each byte's class is a bit in one mask a class; a word
+ * starts where a class begins, with the exceptions of the splits (tok_split.c) written as
+ * shifts. What does not fit the two regular expressions (bytes from 0x80 on, apostrophes, for
+ * Llama-3 also line ends and more than three digits) is odd: it ends the part of the block that
+ * counts, and the caller goes on by single words. The SentencePiece families have nothing odd.
  *
  * Classes are found with SSE2, which every x86-64 has, or with AVX-512 where the processor has it;
  * elsewhere words are found one by one.

@@ -142,7 +142,8 @@ static bool long_word(struct tok_cache *c, const char *p, size_t n, struct tok_i
     for (struct long_slot *s = set; s < set + LONG_WAYS; s++) {
         if (s->hash != hash || s->nkey != n || memcmp(c->block + s->at, p, n) != 0) continue;
         if (!tok_ids_reserve(out, s->nids, e)) return false;
-        memcpy(out->ids + out->n, c->block + s->at + n, s->nids * sizeof(*out->ids));
+        if (s->nids > 0)
+            memcpy(out->ids + out->n, c->block + s->at + n, s->nids * sizeof(*out->ids));
         out->n += s->nids;
         return true;
     }
@@ -221,7 +222,7 @@ static void push_slot(struct tok_cache *c, struct short_line *line, struct short
     if (out.key.hi != 0) c->lines[other_line(out.key)].way[1] = out;
 }
 
-/* A short word that is not in its line: from another line, else from the engine and into the line. */
+/* A short word that is not in its line: from another one, else from the engine and into the line. */
 static __attribute__((noinline)) bool short_miss(struct tok_cache *c, const char *p, size_t n,
                                                  struct short_key key, struct short_line *line,
                                                  struct tok_ids *out, struct err *e)
@@ -382,10 +383,10 @@ bool tokenizer_encode(struct tok_cache *c, struct str text, enum tok_mode mode, 
     uint64_t bad = 0;
     bool ok = false;
 
-    c->ascii = utf8_ascii(text);
     if (text.n > TOK_MAX_TEXT)
         return err_set(e, ERR_LIMIT, "a text of %zu bytes, at most %u are encoded", text.n,
                        TOK_MAX_TEXT);
+    c->ascii = utf8_ascii(text);
     if (!c->ascii && !utf8_valid(text)) {
         sbuf_clear(&c->repaired);
         if (!utf8_repair(text, &c->repaired, &bad, e)) return false;

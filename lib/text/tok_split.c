@@ -272,8 +272,8 @@ static size_t single_words(const struct tokenizer *t, const struct scan *s, size
 typedef struct tok_masks classify_fn(const uint8_t *p, size_t room);
 typedef size_t places_fn(uint64_t bits, size_t at, uint32_t *ends);
 
-/* Ends of words inside the bytes from *i on, which begin a word; *i moves to the last of them, *stop
- * is where the block's judgement ends. ends has room for 64. *i < s->n. */
+/* Ends of words inside the bytes from *i on, which begin a word; *i moves to the last of them,
+ * *stop is where the block's judgement ends. ends has room for 64. *i < s->n. */
 TOK_INLINE size_t block_words(const struct tokenizer *t, enum tok_split split, const struct scan *s,
                               size_t *i, size_t *stop, uint32_t *ends, classify_fn *classify,
                               places_fn *places)
