@@ -222,7 +222,7 @@ static void push_slot(struct tok_cache *c, struct short_line *line, struct short
     if (out.key.hi != 0) c->lines[other_line(out.key)].way[1] = out;
 }
 
-/* A short word that is not in its line: from another one, else from the engine and into the line. */
+/* A short word that is not in its line: from another one, else from the engine, and then kept. */
 static __attribute__((noinline)) bool short_miss(struct tok_cache *c, const char *p, size_t n,
                                                  struct short_key key, struct short_line *line,
                                                  struct tok_ids *out, struct err *e)
