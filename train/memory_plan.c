@@ -25,6 +25,6 @@ bool memory_plan_check(const struct memory_plan *p, double limit_gib, struct err
     return err_set(e, ERR_LIMIT,
                    "training needs %.3f GiB on the device of each rank (%.3f of it activations), "
                    "train.memory_gib allows %.3f; lower train.bin_tokens or lora.rank, or take "
-                   "model.dtype bf16",
+                   "model.dtype bf16 or model.quant nf4",
                    total, (double)p->bytes[MEMORY_ACTIVATIONS] / gib, limit_gib);
 }

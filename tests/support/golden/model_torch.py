@@ -69,4 +69,6 @@ buf = io.BytesIO()
 for o in (0x1950a86a20f9469cfc6c, 1001, {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}, Run()):
     pickle.dump(o, buf, protocol=2)
 open(f"{out}/evil_legacy.bin", "wb").write(buf.getvalue())
+z = zipfile.ZipFile(f"{out}/zip.bin")  # the pickle alone, for the fuzzer
+open(f"{out}/data.pkl", "wb").write(z.read(next(n for n in z.namelist() if n.endswith("data.pkl"))))
 print(torch.__version__, sorted((f, os.path.getsize(f"{out}/{f}")) for f in os.listdir(out)))
