@@ -78,6 +78,14 @@ static const struct cmd_arg job_args[] = {
 };
 static const struct cmd_arg inspect_args[] = {
     {"--show-text", NULL, NULL, NULL, "also show report text; noted in the audit log"},
+    {"--sample", NULL, "N", NULL, "shards: sample N of --split; its words need --tokenizer"},
+    {"--tokenizer", NULL, "PATH", NULL, "shards: the model that --show-text decodes with"},
+    {"--split", NULL, "NAME", NULL, "shards: train (default), dev or test"},
+    {"--plan", NULL, "EPOCH", NULL, "shards: the batch plan of this epoch, from 0"},
+    {"--seed", NULL, "N", NULL, "of the plan: train.seed (default 1)"},
+    {"--bin-tokens", NULL, "N", NULL, "of the plan: train.bin_tokens (default 8192)"},
+    {"--bin-targets", NULL, "N", NULL, "of the plan, encoder-decoder: decoder tokens of a bin"},
+    {"--bins-per-step", NULL, "N", NULL, "of the plan: tokens_per_step / bin_tokens (default 8)"},
     {NULL, NULL, NULL, NULL, NULL},
 };
 static const struct cmd_arg tokenize_args[] = {
@@ -119,8 +127,8 @@ const struct cmd cmd_list[] = {
      job_args, NULL, 2, 2, false, false, cmd_job},
     {"stats", "CONFIG.yaml", "what is in the corpus: one HTML page and CSV tables", NULL, in_stats,
      1, 1, true, true, cmd_stats},
-    {"inspect", "FILE|DIR [--show-text]", "what a file of ours holds", inspect_args, NULL, 1, 1,
-     false, false, cmd_inspect},
+    {"inspect", "FILE|DIR [--sample N | --plan EPOCH] [--show-text]", "what a file of ours holds",
+     inspect_args, NULL, 1, 1, false, false, cmd_inspect},
     {"audit", "DIR", "what left a folder: exports, converts, text shown", NULL, NULL, 1, 1, false,
      false, cmd_audit},
     {"doctor", "", "what this machine has, compared with the build", NULL, NULL, 0, 0, false, true,

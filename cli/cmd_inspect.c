@@ -4,11 +4,10 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/json.h"
-#include "cli/cmd.h"
+#include "cli/inspect_shards.h"
 #include "generate/pairs.h"
 #include "ingest/record.h"
 #include "model/spec.h"
-#include "shard/shard_reader.h"
 
 struct tally {
     uint64_t modality[MOD_COUNT], split[SPLIT_COUNT], origin[ORIGIN_COUNT], section[SEC_COUNT];
@@ -100,48 +99,6 @@ static bool inspect_corpus(struct cmd_call *call, const char *dir)
     return true;
 }
 
-static bool inspect_split(struct cmd_call *call, const char *dir, enum shard_split split,
-                          bool *first)
-{
-    struct shard_set *s = NULL;
-    struct err e = {0};
-    uint64_t tokens = 0, targets = 0;
-
-    if (!shard_set_open(dir, split, NULL, 0, true, &s, &e)) {
-        if (e.code == ERR_CONFIG) return true; /* no such split */
-        call->err = e;
-        return false;
-    }
-    const struct shard_info *info = shard_set_info(s);
-    if (*first) {
-        cmd_print(call,
-                  "%s: %s token shards, template %s, input %s, vocabulary %u, at most %u tokens\n",
-                  dir, shard_layout_names[info->layout], info->template_name, info->inputs,
-                  (unsigned)info->vocab_size, (unsigned)info->max_tokens);
-        print_digest(call, "dataset", info->dataset_digest);
-        print_digest(call, "tokenizer", info->tokenizer_digest);
-        print_digest(call, "template", info->template_digest);
-    }
-    *first = false;
-    for (size_t i = 0; i < shard_set_count(s); i++) {
-        tokens += shard_set_lengths(s)[i];
-        targets += shard_set_lengths(s)[i] - shard_set_targets(s)[i];
-    }
-    cmd_print(call, "  %-10s %zu samples, %llu tokens, %llu of them targets\n",
-              shard_split_names[split], shard_set_count(s), (unsigned long long)tokens,
-              (unsigned long long)targets);
-    shard_set_close(s);
-    return true;
-}
-
-static bool inspect_shards(struct cmd_call *call, const char *dir)
-{
-    bool first = true;
-    for (int split = 0; split < SHARD_SPLITS; split++)
-        if (!inspect_split(call, dir, split, &first)) return false;
-    return !first || err_set(&call->err, ERR_FORMAT, "%s: no split can be read", dir);
-}
-
 static bool inspect_model(struct cmd_call *call, const char *dir, const char *config)
 {
     struct model_spec s;
@@ -215,9 +172,12 @@ bool cmd_inspect(struct cmd_call *call)
     struct str p = str_of(path);
 
     if (fs_is_dir(path)) return inspect_dir(call, path);
+    if (str_ends(p, STR(".h5")) && inspect_is_shard_file(path))
+        return inspect_shard_file(call, path);
     if (str_ends(p, STR(".h5"))) return inspect_block(call, path);
     if (str_ends(p, STR(".jsonl"))) return inspect_pairs(call, path);
     if (str_ends(p, STR(".json"))) return inspect_json(call, "JSON", path);
     return err_set(&call->err, ERR_CONFIG,
-                   "%s: inspect reads folders, .h5 record blocks, .jsonl and .json", path);
+                   "%s: inspect reads folders, .h5 record blocks and shards, .jsonl and .json",
+                   path);
 }

@@ -47,6 +47,7 @@ const char *const page_style[] = {
     "background:var(--bar)}",
     ".heat{text-align:right;font-variant-numeric:tabular-nums;padding:.42rem .7rem;"
     "border-left:1px solid var(--card)}thead .heat{padding-bottom:.42rem}"
+    "td:last-child:not(.n):not(.bar):not(.heat){min-width:13rem}"
     ".warn{color:var(--warn);font-weight:600}.good{color:var(--accent);font-weight:600}"
     ".grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,20rem),1fr));"
     "gap:1.4rem 1.8rem;margin:.8rem 0}.two{display:grid;grid-template-columns:repeat(auto-fit,"

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# The shard stage as a user runs it: killed at random moments, on any number of ranks, with a template of
+# the user's own, for an encoder-decoder; and what inspect says of it.
+. "$(dirname "$0")/lib.sh"
+tiny_setup 1500 900
+one ingest "$work/c.yaml" >/dev/null
+begun=$(date +%s%N)
+one shard "$work/c.yaml" >"$work/shard"
+whole_us=$((($(date +%s%N) - begun) / 1000))
+want=$(tree "$work/shards")
+
+# any number of ranks
+for n in 2 3 5; do
+  ranks "$n" shard "$work/c.yaml" --set "shards.dir=$work/ranks$n" >/dev/null
+  [ "$(tree "$work/ranks$n")" = "$want" ] || fail "shards differ between 1 and $n ranks"
+done
+
+# killed with -9 at twenty random moments, then run again on 1, 2, 3, 5 ranks: the same bytes each time
+killed=0
+for round in $(seq 20); do
+  [ $((round % 5)) != 1 ] || rm -rf "$work/killed"
+  "$radmill" shard "$work/c.yaml" --set "shards.dir=$work/killed" >/dev/null 2>&1 &
+  pid=$!
+  sleep "$(printf '%d.%06d' 0 $((RANDOM * whole_us / 32768 % 1000000)))" # within what a whole run takes
+  kill -9 "$pid" 2>/dev/null && killed=$((killed + 1))
+  wait "$pid" 2>/dev/null || true
+  [ $((round % 5)) != 0 ] && continue
+  n=(1 2 3 5)
+  ranks "${n[$((round / 5 - 1))]}" shard "$work/c.yaml" --set "shards.dir=$work/killed" >/dev/null
+  # a temporary file stays where its writer's process number is in use again; nothing refers to it
+  find "$work/killed" -name '*.tmp.*' -delete
+  [ "$(tree "$work/killed")" = "$want" ] || fail "after kill -9 the rerun gives other bytes"
+done
+echo "killed $killed of 20 runs"
+
+# a template file lies beside the configuration, wherever the program is started
+printf 'Report by {reader}\nFindings: {findings}\nSo: {target}{eos}\n' >"$work/mine.txt"
+(cd / && one shard "$work/c.yaml" --set shards.template=mine.txt --set "shards.dir=$work/mine" >/dev/null) &&
+  fail "--set is relative to where it is given"
+sed 's/template: plain/template: mine.txt/' "$work/c.yaml" >"$work/mine.yaml"
+(cd / && one shard "$work/mine.yaml" --set "shards.dir=$work/mine" >/dev/null) || fail "the template beside the file was not found"
+one inspect "$work/mine" | grep -q 'template mine.txt' || fail "inspect does not name the template"
+
+# an encoder-decoder says so in its config.json
+cp -r "$work/model" "$work/t5"
+sed -i 's/{/{"is_encoder_decoder": true,/' "$work/t5/config.json"
+one shard "$work/c.yaml" --set "model.base=$work/t5" --set "shards.dir=$work/apart" --set shards.max_input_tokens=200 \
+  --set shards.max_target_tokens=300 >"$work/out" || fail "no shards for an encoder-decoder"
+grep -q 'input cut to fit' "$work/out" || fail "cut inputs are not counted"
+one inspect "$work/apart" | grep -q 'encoder-decoder token shards' || fail "the layout is not the model's"
+one inspect "$work/apart" --plan 0 --bin-tokens 400 --bin-targets 300 | grep -q 'bins of 400 input tokens' || fail "no plan"
+
+# inspect: a file, a sample, its words only when asked, and then it is noted
+file=$(find "$work/shards/CT" -name '*.h5' | head -n 1)
+one inspect "$file" | grep -q 'all checksums hold' || fail "inspect does not know a shard file"
+one inspect "$work/shards" --sample 0 >"$work/out"
+grep -q 'from  *source' "$work/out" || fail "no provenance"
+! grep -qi 'findings:' "$work/out" || fail "report text without being asked"
+[ ! -e "$work/shards/audit.jsonl" ] || fail "noted without showing text"
+one inspect "$work/shards" --sample 0 --show-text --tokenizer "$work/model" | grep -q 'Findings:' || fail "no text"
+grep -q '"action": "show"' "$work/shards/audit.jsonl" || fail "text was shown and not noted"
+expect 2 'needs --tokenizer' "$radmill" inspect "$work/shards" --sample 0 --show-text
+[ "$(one inspect "$work/shards" --plan 1 | grep digest)" != "$(one inspect "$work/shards" --plan 2 | grep digest)" ] ||
+  fail "two epochs have one plan"
+
+# one flipped byte is named by file and dataset, and the rerun mends it
+cp "$file" "$work/whole"
+at=$(one inspect "$file" | sed -n 's/.*contiguous at byte \([0-9]*\);.*/\1/p')
+printf '\377' | dd of="$file" bs=1 seek=$((at + 101)) conv=notrunc 2>/dev/null
+expect 1 "$(basename "$file"): dataset /tokens/ids: checksum differs" "$radmill" inspect "$work/shards"
+one shard "$work/c.yaml" | grep -q '(1 made now)' || fail "the damaged file was not made again"
+cmp "$file" "$work/whole" || fail "the mended file differs"
+echo "shard: ok"
