@@ -35,7 +35,8 @@ static void bash_gives_them_back(void **state)
     struct err e = {0};
     struct sbuf script, want;
     struct spawn_result r;
-    const char *argv[] = {"bash", "-s", NULL};
+    /* Restricted and without PATH: should a word come apart, it can do nothing. */
+    const char *argv[] = {"env", "-i", "/bin/bash", "-r", "-s", NULL};
     sbuf_init(&script, 1 << 20);
     sbuf_init(&want, 1 << 20);
     for (size_t i = 0; i < WORDS; i++) {
