@@ -92,17 +92,23 @@ hanging_rank() {
   grep -q '"exit":124.*no sign of life' "$dir/slurm/001/train.journal.jsonl" || fail "$dir: no reason"
 }
 
-# A node that dies with all that runs on it; not the one where the script runs.
-lost_node() {
-  local node p
-  submit_run lost_node
-  node=$(scontrol show hostnames "$(squeue -h -j "$id" -o %N)" | tail -n 1)
-  kill -KILL "$(cat "$cluster/run/slurmd-$node.pid")"
-  for p in $(pgrep slurmstepd); do
-    case $(readlink "/proc/$p/cwd") in "$cluster/spool/$node"*) kill -KILL "$p" ;; esac
+# A node that dies with all that runs on it: first what could still tell the controller, then the rest.
+kill_node() {
+  local d parent node=$1 daemons=() others=()
+  daemons=("$(cat "$cluster/run/slurmd-$node.pid")")
+  for d in /proc/[0-9]*; do
+    { tr '\0' '\n' <"$d/environ" | grep -cxF -e "SLURMD_NODENAME=$node" -e "SLURM_CONF=$cluster/slurm.conf"; } 2>/dev/null |
+      grep -qx 2 || continue
+    others+=("${d#/proc/}")
+    parent=$(sed -n 's/^PPid:[[:space:]]*//p' "$d/status" 2>/dev/null) || continue
+    if [ "$(cat "/proc/$parent/comm" 2>/dev/null)" = slurmstepd ]; then daemons+=("$parent"); fi
   done
-  signal_ranks KILL 2
-  signal_ranks KILL 3
+  kill -KILL "${daemons[@]}" 2>/dev/null || true
+  kill -KILL "${others[@]}" 2>/dev/null || true
+}
+lost_node() { # the one where the script runs: SLURM itself requeues the job
+  submit_run lost_node
+  kill_node "$(scontrol show hostnames "$(squeue -h -j "$id" -o %N)" | head -n 1)"
   signal_ranks CONT
   finished
 }
@@ -135,7 +141,7 @@ cancelled() {
   echo "ok   cancelled: goes on when submitted again, $SECONDS s"
 }
 
-# Two at a time, on two nodes each; the last leaves three nodes.
+# Two at a time, on two nodes each; then a node is lost.
 { time_limit && killed_rank; } & others=$!
 preempted
 requeued
