@@ -318,6 +318,22 @@ void encoder_close(struct encoder *n)
     mem_free(n);
 }
 
+bool encoder_info_parse(struct str config, const char *what, struct encoder_info *out,
+                        struct err *e)
+{
+    struct encoder n = {0};
+    json_t *j = NULL;
+    bool ok;
+
+    if (!json_parse(config, what, &j, e)) return false;
+    ok = json_is_object(j) ? find_table(j, &n.table, e) && read_config(&n, j, e)
+                           : err_set(e, ERR_FORMAT, "is not a JSON object");
+    json_decref(j);
+    if (!ok) return err_wrap(e, "%s", what);
+    *out = encoder_info(&n);
+    return true;
+}
+
 struct encoder_info encoder_info(const struct encoder *n)
 {
     return (struct encoder_info){n->table->model_type,   n->layers, n->d, n->heads, n->vocab,

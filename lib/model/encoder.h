@@ -13,6 +13,7 @@
  * Limits: absolute positions only; activations gelu, gelu_new, relu and silu; no pooler.
  */
 #pragma once
+#include "base/str.h"
 #include "compute/dev.h"
 
 struct encoder;
@@ -22,6 +23,9 @@ struct encoder_info {
     uint32_t max_tokens; /* longest sequence, special tokens included */
 };
 
+/* What a config.json says, without its weights; `what` names it in errors. */
+MUST_CHECK bool encoder_info_parse(struct str config, const char *what, struct encoder_info *out,
+                                   struct err *e);
 /* Weights in dtype (f32 or bf16) on d, which must outlive the encoder. */
 MUST_CHECK bool encoder_open(struct dev *d, const char *dir, enum dev_dtype dtype,
                              struct encoder **out, struct err *e);

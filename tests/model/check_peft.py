@@ -5,18 +5,22 @@ With DIR/full present, the folder is loaded as a plain model instead of base + a
 """
 import json, os, sys
 import peft, torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 d = sys.argv[1]
 want = json.load(open(d + "/ids.json"))
+folder = d + "/full" if os.path.isdir(d + "/full") else d + "/base"
+both = AutoConfig.from_pretrained(folder).is_encoder_decoder
+load = (AutoModelForSeq2SeqLM if both else AutoModelForCausalLM).from_pretrained
 if os.path.isdir(d + "/full"):
-    model = AutoModelForCausalLM.from_pretrained(d + "/full", dtype=torch.float32, attn_implementation="eager")
+    model = load(folder, dtype=torch.float32, attn_implementation="eager")
 else:
-    base = AutoModelForCausalLM.from_pretrained(d + "/base", dtype=torch.float32, attn_implementation="eager")
+    base = load(folder, dtype=torch.float32, attn_implementation="eager")
     model = peft.PeftModel.from_pretrained(base, d + "/adapter")
 model.eval()
 with torch.no_grad():
-    got = model(input_ids=torch.tensor([want["ids"]])).logits[0]
+    ids = torch.tensor([want["ids"]])
+    got = model(input_ids=ids, **({"labels": ids} if both else {})).logits[0]
 ref = torch.tensor(want["logits"])
 err = ((got - ref).double().pow(2).mean().sqrt() / ref.double().pow(2).mean().sqrt()).item()
 print(f"peft {peft.__version__}: relative rms {err:.2e}")

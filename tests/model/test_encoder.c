@@ -167,6 +167,9 @@ static void test_errors(void **state)
     fails(d, c, "intermediate_size", json_integer(41), "intermediate.dense");
     fails(d, c, "pad_token_id", json_integer(17), "leaves no position");
     fails(d, c, "vocab_size", json_integer(1 << 23), "vocab_size is not a number");
+    struct encoder_info info;
+    FAILS(encoder_info_parse(STR("[]"), "x", &info, e), ERR_FORMAT, "not a JSON object");
+    FAILS(encoder_info_parse(STR("{}"), "x", &info, e), ERR_FORMAT, "model_type");
     OK(encoder_open(d, write_case(c, false), DEV_F32, &n, e));
     FAILS(encoder_hidden(n, tokens, cu, 1, 2, out, e), ERR_FORMAT, "token 60");
     FAILS(encoder_hidden(n, tokens, none, 1, 2, out, e), ERR_LIMIT, "0 tokens");
