@@ -314,8 +314,8 @@ bool block_maker_item(struct block_maker *m, struct format_item *item, struct er
 bool block_maker_commit(struct block_maker *m, bool last, struct err *e)
 {
     if (last) record_writer_last(m->work->writer);
+    /* Its digest has to wait: the two late flags may be in it. */
     if (!record_writer_commit(m->work->writer, e)) return false;
-    record_writer_sha256(m->work->writer, m->fact.sha256);
     return put_fact(&m->work->list, &m->fact, e);
 }
 
@@ -353,32 +353,39 @@ out:
     return ok;
 }
 
-bool block_set_flags(const struct source *s, struct block_fact *fact, const uint32_t *flags,
+static void count_flags(struct block_fact *f, const uint32_t *flags)
+{
+    const uint32_t unfit = RECORD_NO_FINDINGS | RECORD_NO_IMPRESSION | LATE_FLAGS;
+
+    f->pairs = 0;
+    memset(f->flags, 0, sizeof f->flags);
+    for (size_t i = 0; i < f->records; i++) {
+        f->pairs += (flags[i] & unfit) == 0;
+        for (int bit = 0; bit < RECORD_FLAGS; bit++)
+            f->flags[bit] += flags[i] >> bit & 1;
+    }
+}
+
+bool block_set_flags(const struct source *s, struct block_fact *fact, uint32_t *flags,
                      struct err *e)
 {
     char name[BLOCK_NAME_BYTES];
     const char *from, *to;
-    struct record_reader *r = NULL;
     struct arena a;
     bool ok = false;
 
     arena_init(&a, 64 << 10);
     block_name(&s->files[fact->file], fact->file, fact->block, flags, fact->records, name);
-    if (strcmp(name, fact->name) == 0) {
-        ok = true;
-        goto out;
-    }
     if (!fs_join(&a, s->dir, fact->name, &from, e)) goto out;
     if (!fs_join(&a, s->dir, name, &to, e)) goto out;
-    if (!record_reader_open(from, &r, e)) goto out;
-    if (!block_copy(r, to, flags, NULL, e)) goto out;
-    record_reader_close(r);
-    if (!record_reader_open(to, &r, e)) goto out;
-    block_count(r, fact);
-    memcpy(fact->name, name, sizeof name);
-    ok = true;
+    if (strcmp(name, fact->name) == 0) {
+        ok = !fact->made || sha256_file(from, fact->sha256, e);
+    } else if (record_set_flags(from, to, LATE_FLAGS, flags, fact->records, fact->sha256, e)) {
+        count_flags(fact, flags);
+        memcpy(fact->name, name, sizeof name);
+        ok = true;
+    }
 out:
-    record_reader_close(r);
     arena_free(&a);
     return ok;
 }

@@ -66,7 +66,7 @@ void block_count(const struct record_reader *r, struct block_fact *f);
  * (NULL: as they are), without the records marked in drop (NULL: none), which count as ignored. */
 MUST_CHECK bool block_copy(const struct record_reader *r, const char *path, const uint32_t *flags,
                            const uint8_t *drop, struct err *e);
-/* Give the block's records these bits (flags[records], of RECORD_DUPLICATE, _SUPERSEDED and
- * _NEAR_DUPLICATE); written again if they differ. The fact is brought up to date. */
-MUST_CHECK bool block_set_flags(const struct source *s, struct block_fact *fact,
-                                const uint32_t *flags, struct err *e);
+/* Give the block's records these bits (flags[records], of the late ones); written again if they
+ * differ. The fact is brought up to date and has the file's digest; flags has all bits then. */
+MUST_CHECK bool block_set_flags(const struct source *s, struct block_fact *fact, uint32_t *flags,
+                                struct err *e);

@@ -118,8 +118,7 @@ struct record_writer {
     bool committed;
     struct sbuf col[COL_COUNT];
     char *image; /* of the file, built at commit */
-    size_t image_cap;
-    uint8_t sha256[32];
+    size_t image_cap, image_bytes;
 };
 
 static bool put_bytes(struct record_writer *w, enum col_id c, const void *p, size_t n,
@@ -369,7 +368,7 @@ bool record_writer_commit(struct record_writer *w, struct err *e)
     library_setup();
     if (!build_image(w, &image, e) || !fs_replace(w->path, image, e))
         return err_wrap(e, "write %s", w->path);
-    sha256_of(image, w->sha256);
+    w->image_bytes = image.n;
     w->committed = true;
     return true;
 }
@@ -377,7 +376,7 @@ bool record_writer_commit(struct record_writer *w, struct err *e)
 void record_writer_sha256(const struct record_writer *w, uint8_t out[32])
 {
     CHECK(w->committed);
-    memcpy(out, w->sha256, 32);
+    sha256_of((struct str){w->image, w->image_bytes}, out);
 }
 
 void record_writer_close(struct record_writer *w)
@@ -579,6 +578,78 @@ static bool read_block(struct str image, struct record_reader *r, struct err *e)
         ok = read_column(file, c, image.n, r, e);
     if (file >= 0) H5Fclose(file);
     return ok && check_block(r, e);
+}
+
+/* ---- flags alone */
+/* Where the flags of a whole file stand: contiguous, n of them. */
+static bool find_flags(const char *path, uint64_t *at, uint64_t *n)
+{
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    hid_t set = file >= 0 ? H5Dopen2(file, cols[COL_FLAGS].name, H5P_DEFAULT) : H5I_INVALID_HID;
+    hid_t space = set >= 0 ? H5Dget_space(set) : H5I_INVALID_HID;
+    hssize_t count = space >= 0 ? H5Sget_simple_extent_npoints(space) : -1;
+    haddr_t offset = set >= 0 ? H5Dget_offset(set) : HADDR_UNDEF;
+    bool ok = count >= 0 && (count == 0 || offset != HADDR_UNDEF);
+
+    *at = offset;
+    *n = (uint64_t)count;
+    if (space >= 0) H5Sclose(space);
+    if (set >= 0) H5Dclose(set);
+    if (file >= 0) H5Fclose(file);
+    return ok;
+}
+
+static bool patch_flags(const char *from, struct str body, uint32_t mask, uint32_t *flags, size_t n,
+                        struct err *e)
+{
+    char *image = (char *)body.p; /* ours: record_set_flags allocated it */
+    size_t bytes = body.n;
+    uint64_t at, count;
+
+    if (!find_flags(from, &at, &count) || count != n || (n > 0 && at > bytes) ||
+        (n > 0 && bytes - at < 4 * n))
+        return err_set(e, ERR_FORMAT, "dataset %s is not where %zu flags can be",
+                       cols[COL_FLAGS].name, n);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t old;
+        memcpy(&old, image + at + 4 * i, sizeof old);
+        flags[i] = (old & ~mask) | (flags[i] & mask);
+        memcpy(image + at + 4 * i, &flags[i], sizeof old);
+    }
+    return true;
+}
+
+bool record_set_flags(const char *from, const char *to, uint32_t mask, uint32_t *flags, size_t n,
+                      uint8_t sha256[32], struct err *e)
+{
+    struct fs_file file = {.fd = -1};
+    struct trailer t = {.magic = TRAILER_MAGIC};
+    char *image = NULL;
+    struct str body;
+    struct hash128 h;
+    bool ok = false;
+
+    library_setup();
+    if (!fs_file_open(from, &file, e)) return false;
+    image = mem_alloc(file.size_bytes, e);
+    if (!image || !fs_file_read(&file, 0, image, file.size_bytes, e)) goto out;
+    body = (struct str){image, file.size_bytes};
+    if (!check_trailer(&body, e) || !patch_flags(from, body, mask, flags, n, e)) {
+        err_wrap(e, "%s", from);
+        goto out;
+    }
+    h = hash_xxh128(image, body.n);
+    t.lo = h.lo;
+    t.hi = h.hi;
+    memcpy(image + body.n, &t, sizeof t);
+    body.n += sizeof t;
+    if (!fs_replace(to, body, e)) goto out;
+    sha256_of(body, sha256);
+    ok = true;
+out:
+    fs_file_close(&file);
+    mem_free(image);
+    return ok;
 }
 
 bool record_reader_open(const char *path, struct record_reader **out, struct err *e)

@@ -184,6 +184,12 @@ void record_writer_close(struct record_writer *w); /* drops the block unless com
 /* Of libhdf5. */
 struct version_pair record_library_version(void);
 
+/* A committed block of n records under another path, with the bits of mask from flags[n], all else
+ * byte for byte as it is: what a writer of such records would have written. flags comes back with
+ * all bits of each record; sha256 is that of the new file. */
+MUST_CHECK bool record_set_flags(const char *from, const char *to, uint32_t mask, uint32_t *flags,
+                                 size_t n, uint8_t sha256[32], struct err *e);
+
 struct record_reader;
 /* Open and check version, schema, checksum, every offset and code. The whole block is read into
  * memory. */
