@@ -230,6 +230,31 @@ static size_t fold_rare(struct str s, char *to, size_t *n)
     return len;
 }
 
+#define EACH(c) (UINT64_C(0x0101010101010101) * (c))
+
+/* Eight bytes at once, as fold_table has them, if they are printable ASCII or line feeds and no blank
+ * in them follows another; else false. last: the byte in front. Every sum stays within its byte. */
+static bool fold_eight(const char *p, char last, char *to)
+{
+    const uint64_t high = EACH(0x80);
+    uint64_t x, feeds, blanks, capitals, digits, behind = (uint64_t)(last == ' ') << 7;
+
+    memcpy(&x, p, sizeof x);
+    if (x & high) return false;
+    feeds = ~((x ^ EACH('\n')) + EACH(0x7F)) & high;
+    x ^= (feeds >> 7) * ('\n' ^ ' ');
+    if (((x + EACH(0x80 - ' ')) & ~(x + EACH(1)) & high) != high) return false;
+    blanks = ~((x ^ EACH(' ')) + EACH(0x7F)) & high;
+    if (blanks & (blanks << 8 | behind)) return false;
+    capitals = (x + EACH(0x80 - 'A')) & ~(x + EACH(0x7F - 'Z')) & high;
+    x |= capitals >> 2;
+    digits = (x + EACH(0x80 - '0')) & ~(x + EACH(0x7F - '9')) & high;
+    digits = (digits >> 7) * 0xFF;
+    x = (x & ~digits) | (EACH('0') & digits);
+    memcpy(to, &x, sizeof x);
+    return true;
+}
+
 /* Lower case, runs of white space as one blank, every digit as 0. This sees every byte of every
  * report, so words and blanks take the same way: a blank behind a blank is overwritten. s has no
  * white space at its ends. */
@@ -240,16 +265,22 @@ static bool put_folded(const uint8_t table[256], struct sbuf *out, struct str s,
 
     for (size_t at = 0; at < s.n;) {
         char c = (char)table[(uint8_t)s.p[at]];
-        if (c) {
-            piece[n] = c;
-            wrote = 1;
-            at++;
+        if (s.n - at >= 8 && fold_eight(s.p + at, last, piece + n)) {
+            n += 8;
+            at += 8;
+            last = piece[n - 1];
         } else {
-            at += fold_rare(str_sub(s, at, s.n), piece + n, &wrote);
-            c = piece[n];
+            if (c) {
+                piece[n] = c;
+                wrote = 1;
+                at++;
+            } else {
+                at += fold_rare(str_sub(s, at, s.n), piece + n, &wrote);
+                c = piece[n];
+            }
+            n += c == ' ' && last == ' ' ? 0 : wrote;
+            last = c;
         }
-        n += c == ' ' && last == ' ' ? 0 : wrote;
-        last = c;
         if (n > PIECE) {
             if (!sbuf_put(out, (struct str){piece, n}, e)) return false;
             n = 0;

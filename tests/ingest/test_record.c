@@ -36,6 +36,15 @@ static int teardown(void **state)
     return 0;
 }
 
+/* Bits that come late, as a record written with them has them. */
+enum { LATE = 0x30 };
+static bool late;
+
+static uint32_t flags_of(unsigned i)
+{
+    return late ? (i & ~(unsigned)LATE) | (i % 4 << 4) : i;
+}
+
 static struct record sample(unsigned i, char *text, size_t cap)
 {
     struct record r = {.entry = 7 + i,
@@ -43,7 +52,7 @@ static struct record sample(unsigned i, char *text, size_t cap)
                        .member = i % 3,
                        .time = 20260102030405 + i,
                        .reader = 99 * i,
-                       .flags = i};
+                       .flags = flags_of(i)};
     snprintf(text, cap, "FINDINGS: number %u.\nIMPRESSION: \xc3\xa9.", i);
     r.text = (struct str){text, strlen(text)};
     r.section[SEC_FINDINGS] = (struct record_span){10, 9};
@@ -120,6 +129,49 @@ static void expect_block(const char *path, unsigned n)
     assert_int_equal(rej.offset, 12345);
     assert_int_equal(rej.reason, REJECT_CRC);
     record_reader_close(r);
+}
+
+/* Flags put into a block give the bytes of a block written with them; a damaged one is refused. */
+static void test_set_flags(void **state)
+{
+    static const unsigned counts[] = {0, 1, 70, 300};
+    uint8_t sha[32], want[32];
+    (void)state;
+    for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
+        unsigned n = counts[k];
+        uint32_t flags[300];
+        char *a, *b;
+        size_t na, nb;
+        for (unsigned i = 0; i < n; i++)
+            flags[i] = i % 4 << 4 | 0x1000; /* not of the mask */
+        late = false;
+        assert_true(write_block(testdir_path("a"), n, NULL));
+        late = true;
+        assert_true(write_block(testdir_path("b"), n, want));
+        assert_true(
+            record_set_flags(testdir_path("a"), testdir_path("c"), LATE, flags, n, sha, &e));
+        for (unsigned i = 0; i < n; i++)
+            assert_int_equal(flags[i], flags_of(i));
+        expect_block(testdir_path("c"), n);
+        a = testdir_read(testdir_path("b"), &na);
+        b = testdir_read(testdir_path("c"), &nb);
+        assert_int_equal(na, nb);
+        assert_memory_equal(a, b, na);
+        assert_memory_equal(sha, want, 32);
+        assert_false(
+            record_set_flags(testdir_path("a"), testdir_path("d"), LATE, flags, n + 1, sha, &e));
+        err_clear(&e);
+        b[na / 2] ^= 1;
+        testdir_write(testdir_path("a"), b, nb);
+        assert_false(
+            record_set_flags(testdir_path("a"), testdir_path("d"), LATE, flags, n, sha, &e));
+        assert_int_equal(e.code, ERR_FORMAT);
+        err_clear(&e);
+        free(a);
+        free(b);
+    }
+    late = false;
+    assert_false(fs_exists(testdir_path("d")));
 }
 
 static void test_round_trip(void **state)
@@ -277,6 +329,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_set_flags, setup, teardown),
         cmocka_unit_test_setup_teardown(test_equal_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
         cmocka_unit_test_setup_teardown(test_faults, setup, teardown),
