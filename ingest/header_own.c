@@ -134,8 +134,10 @@ struct own_names {
 
 static bool find_known(const struct known *table, size_t n, struct str name, enum own_kind *out)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (str_eq(name, table[i].name)) {
+    for (size_t i = 0; name.n > 0 && i < n; i++) {
+        /* Nearly all differ in length or first letter; this is asked of every header line. */
+        if (name.n == table[i].name.n && name.p[0] == table[i].name.p[0] &&
+            str_eq(name, table[i].name)) {
             *out = table[i].kind;
             return true;
         }
@@ -143,10 +145,10 @@ static bool find_known(const struct known *table, size_t n, struct str name, enu
     return false;
 }
 
-/* ctype.h's macros are statements in disguise; these are functions. */
+/* As ctype.h has them in the C locale, without its look at the locale for every byte. */
 static bool is_space(char c)
 {
-    return isspace((unsigned char)c) != 0;
+    return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
 static bool is_edge(char c)
@@ -156,7 +158,7 @@ static bool is_edge(char c)
 
 static char lower(char c)
 {
-    return (char)tolower((unsigned char)c);
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
 /* The lower case of the character at raw.p[*i], which is moved on; bytes written. */
@@ -278,7 +280,7 @@ static enum own_kind kind_by_table(const struct own_names *site, struct str name
     struct str official;
 
     if (site && find_known(site->v, site->n, name, &kind)) return kind;
-    if (has(name, "finding") && has(name, "impression")) return OWN_COMBINED;
+    if (name.n >= 17 && has(name, "finding") && has(name, "impression")) return OWN_COMBINED;
     if (find_known(known, COUNT(known), name, &kind)) return kind;
     if (section_name_exact(name, &official) &&
         find_known(published, COUNT(published), official, &kind))

@@ -232,27 +232,29 @@ static size_t fold_rare(struct str s, char *to, size_t *n)
 
 #define EACH(c) (UINT64_C(0x0101010101010101) * (c))
 
-/* Eight bytes at once, as fold_table has them, if they are printable ASCII or line feeds and no blank
- * in them follows another; else false. last: the byte in front. Every sum stays within its byte. */
-static bool fold_eight(const char *p, char last, char *to)
+/* Up to eight bytes at once, as fold_table has them, into to[8]: the bytes taken, 0 if one of the
+ * eight is no printable ASCII and no line feed; *wrote: those written. It stops behind a blank that
+ * follows another, which is dropped. last: the byte in front. Every sum stays within its byte. */
+static size_t fold_eight(const char *p, char last, char *to, size_t *wrote)
 {
     const uint64_t high = EACH(0x80);
     uint64_t x, feeds, blanks, capitals, digits, behind = (uint64_t)(last == ' ') << 7;
 
     memcpy(&x, p, sizeof x);
-    if (x & high) return false;
+    if (x & high) return 0;
     feeds = ~((x ^ EACH('\n')) + EACH(0x7F)) & high;
     x ^= (feeds >> 7) * ('\n' ^ ' ');
-    if (((x + EACH(0x80 - ' ')) & ~(x + EACH(1)) & high) != high) return false;
+    if (((x + EACH(0x80 - ' ')) & ~(x + EACH(1)) & high) != high) return 0;
     blanks = ~((x ^ EACH(' ')) + EACH(0x7F)) & high;
-    if (blanks & (blanks << 8 | behind)) return false;
+    blanks &= blanks << 8 | behind;
     capitals = (x + EACH(0x80 - 'A')) & ~(x + EACH(0x7F - 'Z')) & high;
     x |= capitals >> 2;
     digits = (x + EACH(0x80 - '0')) & ~(x + EACH(0x7F - '9')) & high;
     digits = (digits >> 7) * 0xFF;
     x = (x & ~digits) | (EACH('0') & digits);
     memcpy(to, &x, sizeof x);
-    return true;
+    *wrote = blanks ? (size_t)__builtin_ctzll(blanks) / 8 : 8;
+    return blanks ? *wrote + 1 : 8;
 }
 
 /* Lower case, runs of white space as one blank, every digit as 0. This sees every byte of every
@@ -264,12 +266,13 @@ static bool put_folded(const uint8_t table[256], struct sbuf *out, struct str s,
     size_t n = 0, wrote;
 
     for (size_t at = 0; at < s.n;) {
-        char c = (char)table[(uint8_t)s.p[at]];
-        if (s.n - at >= 8 && fold_eight(s.p + at, last, piece + n)) {
-            n += 8;
-            at += 8;
-            last = piece[n - 1];
+        size_t taken = s.n - at < 8 ? 0 : fold_eight(s.p + at, last, piece + n, &wrote);
+        if (taken > 0) {
+            at += taken;
+            n += wrote;
+            last = taken > wrote ? ' ' : piece[n - 1];
         } else {
+            char c = (char)table[(uint8_t)s.p[at]];
             if (c) {
                 piece[n] = c;
                 wrote = 1;
