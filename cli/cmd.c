@@ -10,6 +10,7 @@ static const char *const in_shards[] = {"corpus", "shards", "model", NULL};
 static const char *const in_stats[] = {"corpus", "shards", "model", "stats", NULL};
 static const char *const in_train[] = {"shards", "model", "lora", "train", NULL};
 static const char *const in_generate[] = {"shards", "model", "train", "generate", NULL};
+static const char *const in_sweep[] = {"sweep", "shards", "model", "lora", "train", NULL};
 static const char *const in_evaluate[] = {"generate", "evaluate", NULL};
 static const char *const in_slurm[] = {"slurm", NULL};
 
@@ -76,6 +77,11 @@ static const struct cmd_arg job_args[] = {
     {"--code", NULL, "N", NULL, "end: the launcher's exit code"},
     {NULL, NULL, NULL, NULL, NULL},
 };
+static const struct cmd_arg sweep_args[] = {
+    {"--workers", NULL, "N", "sweep.workers", "run: worker processes on this machine"},
+    {"--top", NULL, "N", NULL, "best: how many (default 5)"},
+    {NULL, NULL, NULL, NULL, NULL},
+};
 static const struct cmd_arg inspect_args[] = {
     {"--show-text", NULL, NULL, NULL, "also show report text; noted in the audit log"},
     {"--sample", NULL, "N", NULL, "shards: sample N of --split; its words need --tokenizer"},
@@ -118,6 +124,9 @@ const struct cmd cmd_list[] = {
      in_generate, 1, 1, true, true, cmd_generate},
     {"evaluate", "[CONFIG.yaml] [--pairs FILE] [--against NAME=FILE]", "predictions to scores",
      evaluate_args, in_evaluate, 0, 1, true, false, cmd_evaluate},
+    {"sweep", "run|worker|status|best|report CONFIG.yaml [--workers N] [--top N]",
+     "many trials over some keys; any number of workers share a folder", sweep_args, in_sweep, 2, 2,
+     true, false, cmd_sweep},
     {"submit", "CONFIG.yaml --stages LIST [--modality LIST] [--dry-run]",
      "stages as SLURM jobs, chained by dependencies", submit_args, in_slurm, 1, 1, true, false,
      cmd_submit},

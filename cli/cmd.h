@@ -76,6 +76,7 @@ bool cmd_shard(struct cmd_call *call);
 bool cmd_stats(struct cmd_call *call);
 bool cmd_status(struct cmd_call *call);
 bool cmd_submit(struct cmd_call *call);
+bool cmd_sweep(struct cmd_call *call);
 bool cmd_synth(struct cmd_call *call);
 bool cmd_tokenize(struct cmd_call *call);
 bool cmd_train(struct cmd_call *call);

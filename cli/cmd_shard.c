@@ -1,25 +1,5 @@
 /* radmill shard: records to token shards. */
-#include "base/fs.h"
-#include "base/json.h"
 #include "cli/config.h"
-
-enum { CONFIG_MAX_BYTES = 1 << 20 };
-
-/* shards.layout: auto. Hugging Face's config.json says whether a model is an encoder-decoder. */
-static bool find_layout(struct cmd_call *call, const char *base, int *layout)
-{
-    const char *path;
-    json_t *root = NULL;
-
-    if (*layout != SHARD_LAYOUT_AUTO) return true;
-    *layout = SHARD_DECODER;
-    if (!fs_join(&call->arena, base, "config.json", &path, &call->err)) return false;
-    if (!fs_exists(path)) return true;
-    if (!json_read_file(path, CONFIG_MAX_BYTES, &root, &call->err)) return false;
-    if (json_is_true(json_object_get(root, "is_encoder_decoder"))) *layout = SHARD_ENCODER_DECODER;
-    json_decref(root);
-    return true;
-}
 
 bool cmd_shard(struct cmd_call *call)
 {
@@ -32,7 +12,7 @@ bool cmd_shard(struct cmd_call *call)
     if (!config_need(call, c.corpus.dir, "corpus.dir") ||
         !config_need(call, c.model.base, "model.base"))
         return false;
-    if (!find_layout(call, c.model.base, &c.shards.layout)) return false;
+    if (!config_find_layout(c.model.base, &c.shards.layout, &call->err)) return false;
     if (!shard_run(c.corpus.dir, &c.shards, c.model.base, call->comm, &s, &call->err)) return false;
     cmd_print(call, "%s: %llu files (%llu made now), %.1f MB, of %llu records\n", c.shards.dir,
               (unsigned long long)s.files, (unsigned long long)s.files_made, (double)s.bytes / 1e6,

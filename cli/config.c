@@ -1,8 +1,12 @@
 #include "cli/config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/fs.h"
+#include "base/json.h"
+
+enum { CONFIG_MAX_BYTES = 1 << 20 };
 
 const struct config_section config_section_list[] = {
     {"corpus", ingest_table, offsetof(struct config, corpus)},
@@ -13,6 +17,7 @@ const struct config_section config_section_list[] = {
     {"train", train_table, offsetof(struct config, train)},
     {"generate", generate_table, offsetof(struct config, generate)},
     {"evaluate", evaluate_table, offsetof(struct config, evaluate)},
+    {"sweep", sweep_table, offsetof(struct config, sweep)},
     {"slurm", slurm_table, offsetof(struct config, slurm)},
     {NULL, NULL, 0},
 };
@@ -22,22 +27,75 @@ static const char *environment(const char *name)
     return getenv(name);
 }
 
-bool config_load(struct cmd_call *call, struct config *out)
+enum opt_type config_key_type(const char *key)
+{
+    struct str rest = str_of(key), section;
+
+    if (!str_split(&rest, '.', &section)) return OPT_T_END;
+    for (const struct config_section *s = config_section_list; s->name; s++) {
+        if (!str_eqz(section, s->name)) continue;
+        for (const struct opt *o = s->table; o->key; o++)
+            if (str_eqz(rest, o->key)) return o->type;
+    }
+    return OPT_T_END;
+}
+
+/* Paths in sweep.params are meant as the file that names them means them, like all others. */
+static bool resolve_paths(const struct opt_doc *doc, struct err *e)
+{
+    const struct opt_node *sweep = opt_doc_section(doc, "sweep");
+    const struct opt_node *params = sweep ? opt_node_get(sweep, "params") : NULL;
+
+    for (size_t i = 0; params && params->kind == OPT_MAPPING && i < params->n; i++) {
+        const struct opt_node *list = params->items[i];
+        if (config_key_type(params->keys[i]) != OPT_T_PATH) continue;
+        if (list->kind == OPT_MAPPING) list = opt_node_get(list, "choice");
+        for (size_t k = 0; list && list->kind == OPT_SEQ && k < list->n; k++) {
+            struct opt_node *n = list->items[k];
+            const char *path;
+            if (n->kind != OPT_SCALAR) continue;
+            if (!opt_path_resolve(doc->arena, n->file, n->scalar, &path, e)) return false;
+            n->scalar = str_of(path);
+        }
+    }
+    return true;
+}
+
+static bool bind_sections(const struct opt_doc *doc, struct config *out, struct err *e)
 {
     enum { SECTIONS = sizeof config_section_list / sizeof config_section_list[0] };
     const char *names[SECTIONS];
-    struct opt_doc doc;
 
     *out = (struct config){0};
     for (size_t i = 0; i < SECTIONS; i++)
         names[i] = config_section_list[i].name;
-    if (!opt_doc_load(call->pos[0], call->sets, call->nsets, environment, &call->arena, &doc,
-                      &call->err))
-        return false;
-    if (!opt_doc_sections(&doc, names, &call->err)) return false;
+    if (!opt_doc_sections(doc, names, e) || !resolve_paths(doc, e)) return false;
     for (const struct config_section *s = config_section_list; s->name; s++)
-        if (!opt_bind(&doc, s->name, s->table, (char *)out + s->offset, &call->err)) return false;
+        if (!opt_bind(doc, s->name, s->table, (char *)out + s->offset, e)) return false;
     return true;
+}
+
+bool config_load(struct cmd_call *call, struct config *out)
+{
+    struct opt_doc doc;
+
+    return opt_doc_load(call->pos[0], call->sets, call->nsets, environment, &call->arena, &doc,
+                        &call->err) &&
+           bind_sections(&doc, out, &call->err);
+}
+
+static const char *no_environment(const char *name)
+{
+    (void)name;
+    return NULL;
+}
+
+bool config_parse(struct str dump, const char *const *sets, size_t n, struct arena *a,
+                  struct config *out, struct err *e)
+{
+    struct opt_doc doc;
+    return opt_doc_parse(dump, "the configuration", sets, n, no_environment, a, &doc, e) &&
+           bind_sections(&doc, out, e);
 }
 
 bool config_defaults(struct cmd_call *call, struct config *out)
@@ -60,11 +118,9 @@ const char *config_stage_dir(const struct config *c, const char *stage)
 {
     const struct {
         const char *stage, *dir;
-    } dirs[] = {{"ingest", c->corpus.dir},
-                {"shard", c->shards.dir},
-                {"train", c->train.dir},
-                {"generate", c->generate.dir},
-                {"evaluate", c->evaluate.dir}};
+    } dirs[] = {{"ingest", c->corpus.dir},     {"shard", c->shards.dir},
+                {"train", c->train.dir},       {"generate", c->generate.dir},
+                {"evaluate", c->evaluate.dir}, {"sweep", c->sweep.dir}};
 
     for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++)
         if (str_eqz(str_of(stage), dirs[i].stage)) return dirs[i].dir;
@@ -99,4 +155,19 @@ bool config_dry_run(struct cmd_call *call, const struct config *c, bool *stop)
 bool config_need(struct cmd_call *call, const char *value, const char *key)
 {
     return value || err_set(&call->err, ERR_CONFIG, "%s: %s is not set", call->pos[0], key);
+}
+
+bool config_find_layout(const char *base, int *layout, struct err *e)
+{
+    char path[4096];
+    json_t *root = NULL;
+
+    if (*layout != SHARD_LAYOUT_AUTO) return true;
+    *layout = SHARD_DECODER;
+    if (snprintf(path, sizeof path, "%s/config.json", base) >= (int)sizeof path) return true;
+    if (!fs_exists(path)) return true;
+    if (!json_read_file(path, CONFIG_MAX_BYTES, &root, e)) return false;
+    if (json_is_true(json_object_get(root, "is_encoder_decoder"))) *layout = SHARD_ENCODER_DECODER;
+    json_decref(root);
+    return true;
 }

@@ -15,6 +15,7 @@
 #include "shard/shard.h"
 #include "slurm/slurm.h"
 #include "stats/stats.h"
+#include "sweep/sweep.h"
 #include "train/train.h"
 
 struct config {
@@ -26,6 +27,7 @@ struct config {
     struct train_opts train;
     struct generate_opts generate;
     struct evaluate_opts evaluate;
+    struct sweep_opts sweep;
     struct slurm_opts slurm;
 };
 
@@ -50,3 +52,10 @@ MUST_CHECK bool config_slurm_dir(struct cmd_call *call, struct config *c);
 MUST_CHECK bool config_dry_run(struct cmd_call *call, const struct config *c, bool *stop);
 /* A value that this command cannot do without. */
 MUST_CHECK bool config_need(struct cmd_call *call, const char *value, const char *key);
+/* The configuration of a dump, with sets on top; strings live in the arena. */
+MUST_CHECK bool config_parse(struct str dump, const char *const *sets, size_t n, struct arena *a,
+                             struct config *out, struct err *e);
+/* Type of "section.key", OPT_T_END when there is no such key. */
+enum opt_type config_key_type(const char *key);
+/* shards.layout: auto. Hugging Face's config.json says whether a model is an encoder-decoder. */
+MUST_CHECK bool config_find_layout(const char *base, int *layout, struct err *e);

@@ -88,8 +88,8 @@ static bool open_model(const struct generate_job *j, struct gen_inputs *in, stru
     const struct model_opts *m = j->model;
     uint32_t vocab = shard_set_info(in->set)->vocab_size;
 
-    if (!dev_open(m->device, (int)m->threads, &in->dev, e)) return false;
-    if (!model_opts_open(m, in->dev, &in->model, e)) return false;
+    in->slot = j->slot;
+    if (!model_slot_open(j->slot, m, &in->dev, &in->model, e)) return false;
     if (vocab > model_get_spec(in->model)->vocab)
         return err_set(e, ERR_CONFIG, "%s has %u token ids, the model %s only %u", j->shards_dir,
                        vocab, m->base, model_get_spec(in->model)->vocab);
@@ -130,8 +130,10 @@ bool gen_inputs_open(const struct generate_job *j, struct gen_inputs *in, struct
 void gen_inputs_close(struct gen_inputs *in)
 {
     lora_close(in->lora);
-    model_close(in->model);
-    dev_close(in->dev);
+    if (!in->slot) {
+        model_close(in->model);
+        dev_close(in->dev);
+    }
     tokenizer_close(in->tok);
     source_text_close(in->texts);
     shard_set_close(in->set);

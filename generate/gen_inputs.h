@@ -16,6 +16,7 @@ struct gen_inputs {
     struct source_text *texts; /* NULL: pairs hold no fields */
     bool findings, clinical;   /* which they hold */
     struct tokenizer *tok;
+    struct model_slot *slot; /* borrowed; owns the next two unless NULL */
     struct dev *dev;
     struct model *model;
     struct lora *lora;          /* NULL: none */

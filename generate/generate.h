@@ -44,6 +44,7 @@ struct generate_job {
     const char *tokenizer;        /* NULL: model->base */
     const char *adapter;          /* folder; NULL: the base model alone */
     const char *version, *commit; /* provenance; NULL: "unknown" */
+    struct model_slot *slot;      /* keeps the base model for the next run; NULL: not kept */
 };
 
 struct generate_summary {

@@ -244,3 +244,19 @@ bool slurm_look(const char *submission, struct arena *a, struct slurm_watch *out
         if (!look_at(submission, &jobs.v[*count], a, &out[*count], e)) return false;
     return true;
 }
+
+bool slurm_lists(const char *job, bool *known)
+{
+    const char *argv[] = {"squeue", "-h", "-o", "%i", "-j", job, NULL};
+    struct spawn_result r = {0};
+    struct err ignored = {0};
+
+    *known = spawn_run(argv, STR(""), answer_s, &r, &ignored) && r.found;
+    /* A job it has forgotten is an error of squeue: "Invalid job id specified". */
+    bool listed = *known && r.code == 0 && r.out.n > 0;
+    struct str said = sbuf_str(&r.err);
+    if (*known && r.code != 0 && str_find(said, STR("Invalid job id"), 0) == SIZE_MAX)
+        *known = false;
+    spawn_free(&r);
+    return listed;
+}

@@ -126,3 +126,5 @@ MUST_CHECK bool slurm_latest(const char *dir, struct arena *a, const char **out,
  * minute a submission, by whomever; asked is how old the answer is, in seconds; negative: none. */
 MUST_CHECK bool slurm_look(const char *submission, struct arena *a, struct slurm_watch *out,
                            size_t *count, double *asked, struct err *e);
+/* Does squeue list this job, "1234" or "1234_5"? *known false: no squeue, or it does not answer. */
+bool slurm_lists(const char *job, bool *known);

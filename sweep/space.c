@@ -39,21 +39,10 @@ static bool put_flow(const struct opt_node *n, struct sbuf *b, struct err *e)
     return sbuf_putc(b, map ? '}' : ']', e);
 }
 
-/* A relative path as the file that names it means it. */
-static bool put_path(const struct opt_node *n, struct sbuf *b, struct err *e)
-{
-    const char *slash = strrchr(n->file, '/');
-    if (n->scalar.n > 0 && n->scalar.p[0] != '/' && slash && n->line > 0 &&
-        !sbuf_put(b, (struct str){n->file, (size_t)(slash - n->file) + 1}, e))
-        return false;
-    return sbuf_put(b, n->scalar, e);
-}
-
-static bool choice_text(const struct opt_node *n, bool path, struct sbuf *b, struct err *e)
+static bool choice_text(const struct opt_node *n, struct sbuf *b, struct err *e)
 {
     sbuf_clear(b);
     if (n->kind != OPT_SCALAR) return put_flow(n, b, e);
-    if (path) return put_path(n, b, e);
     /* What --set would take for YAML is quoted; a plain word is taken as it is. */
     bool yaml = n->scalar.n > 0 && memchr("[{\"'", n->scalar.p[0], 4);
     return yaml ? json_put_str(b, n->scalar, false, e) : sbuf_put(b, n->scalar, e);
@@ -73,7 +62,7 @@ static bool parse_choices(const struct opt_node *n, struct arena *a, struct spac
     sbuf_init(&b, TEXT_BYTES);
     for (size_t i = 0; i < n->n; i++) {
         struct str s;
-        if (!choice_text(n->items[i], p->path, &b, e)) goto out;
+        if (!choice_text(n->items[i], &b, e)) goto out;
         if (!arena_str(a, sbuf_str(&b), &s, e)) goto out;
         texts[i] = s.p;
         for (size_t k = 0; k < i; k++)
@@ -153,7 +142,7 @@ static bool parse_when(const struct space *s, const struct opt_node *n, struct s
         const struct opt_node *item = list->kind == OPT_SEQ ? list->items[i] : list;
         double at;
         struct err why = {0};
-        if (!choice_text(item, q->path, &b, e)) goto out;
+        if (!choice_text(item, &b, e)) goto out;
         if (!space_get_text(q, sbuf_str(&b), &at, &why)) {
             fail(e, item, p->key, "when names a value that the other key never has");
             goto out;
@@ -190,10 +179,9 @@ static bool parse_item(const struct space *s, const struct opt_node *n, const ch
                 "points and when");
 }
 
-static bool parse_param(const struct space *s, const struct opt_node *n, space_is_path_fn is_path,
-                        struct arena *a, struct space_param *p, struct err *e)
+static bool parse_param(const struct space *s, const struct opt_node *n, struct arena *a,
+                        struct space_param *p, struct err *e)
 {
-    p->path = is_path && is_path(p->key);
     p->parent = -1;
     p->points = 5;
     if (n->kind == OPT_SEQ) return parse_choices(n, a, p, e);
@@ -204,8 +192,7 @@ static bool parse_param(const struct space *s, const struct opt_node *n, space_i
     return true;
 }
 
-bool space_parse(const struct opt_node *node, space_is_path_fn is_path, struct arena *a,
-                 struct space *out, struct err *e)
+bool space_parse(const struct opt_node *node, struct arena *a, struct space *out, struct err *e)
 {
     *out = (struct space){.n = 0};
     if (!node || node->kind != OPT_MAPPING || node->n == 0)
@@ -218,10 +205,28 @@ bool space_parse(const struct opt_node *node, space_is_path_fn is_path, struct a
         struct str key;
         if (!arena_str(a, str_of(node->keys[i]), &key, e)) return false;
         out->p[i].key = key.p;
-        if (!parse_param(out, node->items[i], is_path, a, &out->p[i], e)) return false;
+        if (!parse_param(out, node->items[i], a, &out->p[i], e)) return false;
         out->n = i + 1;
     }
     return true;
+}
+
+void space_part(const struct space *s, bool (*wants)(const char *key), struct space *out)
+{
+    bool need[SPACE_MAX] = {false};
+
+    *out = (struct space){.n = 0};
+    for (size_t d = s->n; d-- > 0;) {
+        need[d] = need[d] || wants(s->p[d].key);
+        if (need[d] && s->p[d].parent >= 0) need[s->p[d].parent] = true;
+    }
+    for (size_t d = 0; d < s->n; d++) {
+        if (!need[d]) continue;
+        struct space_param p = s->p[d];
+        if (p.parent >= 0) p.parent = space_find(out, str_of(s->p[p.parent].key));
+        if (p.kind == SPACE_INTEGERS) p.points = SPACE_GRID_MAX;
+        out->p[out->n++] = p;
+    }
 }
 
 int space_find(const struct space *s, struct str key)
@@ -315,7 +320,8 @@ double space_point_at(const struct space_param *p, uint64_t i)
     double u = n > 1 ? (double)i / (double)(n - 1) : 0;
 
     if (p->kind == SPACE_CHOICE) return (double)i;
-    if (p->kind == SPACE_STEPS) return space_round(p, p->lo + (double)i * p->step);
+    if (p->kind == SPACE_STEPS || (p->kind == SPACE_INTEGERS && (double)(n - 1) == p->hi - p->lo))
+        return space_round(p, p->lo + (double)i * p->step);
     if (p->log) return space_round(p, exp(log(p->lo) + u * (log(p->hi) - log(p->lo))));
     return space_round(p, p->lo + u * (p->hi - p->lo));
 }

@@ -27,7 +27,6 @@ struct space_param {
     const char *key;
     enum space_kind kind;
     bool log;            /* of uniform and integers */
-    bool path;           /* choices are files or folders */
     double lo, hi, step; /* step: 0 for uniform, 1 for integers */
     const char *const *choices;
     size_t n;        /* choices */
@@ -44,11 +43,12 @@ struct space_point {
     uint32_t on; /* bit d: parameter d has a part; v of the others is 0 */
 };
 
-/* node: sweep.params. `is_path` decides for a key whether its values are paths, then made absolute
- * as the file of the value means them; NULL: never. */
-typedef bool (*space_is_path_fn)(const char *key);
-MUST_CHECK bool space_parse(const struct opt_node *node, space_is_path_fn is_path, struct arena *a,
-                            struct space *out, struct err *e);
+/* node: sweep.params. Values of keys that are paths must be full paths already. */
+MUST_CHECK bool space_parse(const struct opt_node *node, struct arena *a, struct space *out,
+                            struct err *e);
+/* The parameters that `wants` says yes to, and the choices that these depend on; a grid of it has
+ * every whole number. */
+void space_part(const struct space *s, bool (*wants)(const char *key), struct space *out);
 /* The parameter of this key, or -1. */
 int space_find(const struct space *s, struct str key);
 /* Set `on` from the choices, zero what is off. */

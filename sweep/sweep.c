@@ -72,9 +72,10 @@ out:
 }
 
 /* sweep.json: {"format": 1, "config": "..."} */
-static bool settle_config(const struct sweep_opts *o, struct str config, bool create,
-                          struct arena *a, struct err *e)
+static bool settle_config(struct sweep *s, struct str config, bool create, struct err *e)
 {
+    const struct sweep_opts *o = s->o;
+    struct arena *a = &s->arena;
     struct sbuf b;
     struct str stands, text;
     const char *path;
@@ -94,6 +95,7 @@ static bool settle_config(const struct sweep_opts *o, struct str config, bool cr
     if (!sweep_store_make(o->dir, sbuf_str(&b), a, &stands, e)) goto out;
     if (!json_parse(stands, path, &j, e)) goto out;
     if (!json_get_u64(j, "format", &format, e) || !json_get_str(j, "config", &text, e)) goto out;
+    if (!arena_str(a, text, &s->config, e)) goto out;
     ok = format == 1 ? compare(o, text, config, a, e)
                      : err_set(e, ERR_FORMAT, "%s: format %" PRIu64 " is not known", path, format);
 out:
@@ -122,12 +124,12 @@ static bool check_opts(const struct sweep_opts *o, struct err *e)
     return true;
 }
 
-static bool make_plan(struct sweep *s, const struct sweep_runner *r, struct err *e)
+static bool make_plan(struct sweep *s, struct err *e)
 {
     const struct sweep_opts *o = s->o;
     size_t n;
 
-    if (!space_parse(o->params, r->is_path, &s->arena, &s->space, e)) return false;
+    if (!space_parse(o->params, &s->arena, &s->space, e)) return false;
     if (!has_rungs(o))
         rungs_single(&s->rungs);
     else if (!rungs_init(&s->rungs, o->min, o->max, o->eta, e))
@@ -139,13 +141,19 @@ static bool make_plan(struct sweep *s, const struct sweep_runner *r, struct err 
     return true;
 }
 
+bool sweep_lay_out(const struct sweep_opts *o, struct sweep *out, struct err *e)
+{
+    out->o = o;
+    return check_opts(o, e) && make_plan(out, e);
+}
+
 bool sweep_open(const struct sweep_opts *o, struct str config, const struct sweep_runner *r,
                 bool create, struct sweep *out, struct err *e)
 {
     *out = (struct sweep){.o = o};
     arena_init(&out->arena, ARENA_BYTES);
-    if (!check_opts(o, e) || !make_plan(out, r, e)) goto fail;
-    if (!settle_config(o, config, create, &out->arena, e)) goto fail;
+    if (!sweep_lay_out(o, out, e)) goto fail;
+    if (!settle_config(out, config, create, e)) goto fail;
     if (!sweep_state_init(&out->state, &out->space, &out->rungs, (size_t)r->nprepare, o->retries,
                           e))
         goto fail;

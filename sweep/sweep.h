@@ -64,6 +64,7 @@ struct sweep {
     struct rungs rungs;
     struct space_point *grid; /* NULL unless the method is grid */
     uint64_t limit;           /* trials, at most */
+    struct str config;        /* all sections, as the sweep was begun */
     struct sweep_store *store;
     struct sweep_state state;
     struct arena arena;
@@ -72,8 +73,7 @@ struct sweep {
 /* How to do things; ctx is the caller's. */
 struct sweep_runner {
     void *ctx;
-    space_is_path_fn is_path; /* may be NULL */
-    uint64_t nprepare;        /* jobs before all trials; each is done once */
+    uint64_t nprepare; /* jobs before all trials; each is done once */
     bool (*prepare)(void *ctx, uint64_t i, struct comm *c, struct err *e);
     /* Train the trial to rungs_steps(rung), going on from its checkpoint. ERR_STOPPED: asked to
      * stop, saved. Collective. */
@@ -92,6 +92,9 @@ struct sweep_runner {
 MUST_CHECK bool sweep_open(const struct sweep_opts *o, struct str config,
                            const struct sweep_runner *r, bool create, struct sweep *out,
                            struct err *e);
+/* Only the space, the rungs and the grid, without a folder (dry runs): into out->arena, which the
+ * caller initialised and frees. */
+MUST_CHECK bool sweep_lay_out(const struct sweep_opts *o, struct sweep *out, struct err *e);
 void sweep_close(struct sweep *s);
 /* Read what is new in the journals. */
 MUST_CHECK bool sweep_refresh(struct sweep *s, struct err *e);
@@ -101,6 +104,20 @@ MUST_CHECK bool sweep_refresh(struct sweep *s, struct err *e);
 MUST_CHECK bool sweep_work(struct sweep *s, const struct sweep_runner *r, struct comm *c,
                            struct err *e);
 
+/* How far the sweep is. */
+struct sweep_tally {
+    uint64_t begun, ended; /* ended: nothing of it runs or waits */
+    uint64_t running, waiting, failed, stopped;
+    uint64_t at[RUNGS_MAX]; /* trials that ended the rung */
+    bool has_best;
+    uint64_t best; /* trial */
+    double best_value;
+};
+struct sweep_tally sweep_tally(const struct sweep *s);
+/* Trials with a score, best first: farther rungs first, then by score. In the arena. */
+MUST_CHECK bool sweep_ranking(const struct sweep *s, struct arena *a, uint64_t **order, size_t *n,
+                              struct err *e);
+const char *sweep_method_name(const struct sweep_opts *o);
 /* Folder of a trial, below sweep.dir, in the arena. */
 MUST_CHECK bool sweep_trial_dir(const struct sweep_opts *o, uint64_t trial, struct arena *a,
                                 const char **out, struct err *e);

@@ -50,3 +50,8 @@ const struct opt sweep_table[] = {
             "speed of one device, for the cost that --dry-run prints; 0: measured so far"),
     OPT_END,
 };
+
+const char *sweep_method_name(const struct sweep_opts *o)
+{
+    return method_names[o->method];
+}

@@ -55,8 +55,11 @@ bool course_init(struct course *c, const struct shard_set *s, const struct cours
         if (c->nepochs == 0) memcpy(c->digest, p.digest, sizeof c->digest);
         course_largest(&p, shard_set_info(s)->layout, o->loss_on_all, &c->max_tokens, &c->max_rows);
         c->nsteps[c->nepochs] = p.nsteps;
+        uint64_t steps = steps_of(c, c->nepochs);
+        for (uint64_t k = 0; k < steps; k++)
+            c->tokens += plan_step_tokens(&p, k);
         plan_free(&p);
-        c->total += steps_of(c, c->nepochs);
+        c->total += steps;
         c->first[++c->nepochs] = c->total;
     }
     return true;

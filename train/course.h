@@ -24,6 +24,7 @@ struct course {
     uint64_t *first;     /* [nepochs + 1] steps before the epoch; the last is `total` */
     uint64_t *nsteps;    /* [nepochs] of the whole epoch, also where the run ends earlier */
     uint64_t total;      /* steps of the run */
+    uint64_t tokens;     /* of all steps */
     uint32_t max_tokens; /* of any bin; with an encoder, of its input */
     uint32_t max_rows;   /* loss-bearing positions of any bin, at most */
     uint8_t digest[32];  /* plan of the first epoch */

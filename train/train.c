@@ -159,7 +159,13 @@ static bool evaluate(struct train_run *r, struct due *due, struct err *e)
 
 static bool wants_pause(const struct train_run *r)
 {
-    return r->j->pause_at_step > 0 && r->state.step >= r->j->pause_at_step && !r->state.finished;
+    const struct train_job *j = r->j;
+    uint64_t at = j->pause_at_step, total = r->course.total;
+
+    if (j->pause_den > 0)
+        at = total / j->pause_den * j->pause_num +
+             (total % j->pause_den * j->pause_num + j->pause_den - 1) / j->pause_den;
+    return at > 0 && r->state.step >= at && !r->state.finished;
 }
 
 static bool stopped(const struct train_run *r, struct err *e)
@@ -207,6 +213,7 @@ static void summarize(const struct train_run *r, struct train_summary *out)
         .steps = s->step,
         .total_steps = r->course.total,
         .samples = shard_set_count(r->set),
+        .run_tokens = r->course.tokens,
         .tokens = r->tokens_done,
         .targets = r->targets_done,
         .train_loss = s->step > 0 ? s->train_loss : (double)NAN,

@@ -60,12 +60,15 @@ struct train_job {
     /* Sweeps: at this global step, save, evaluate and return with summary->paused. 0: never. The
      * extra evaluation changes no state, so a paused run goes on as if never paused. */
     uint64_t pause_at_step;
-    bool dry_run; /* plan, memory table and summary only: nothing is written */
+    uint64_t pause_num, pause_den; /* or after this share of all steps, rounded up; den 0: none */
+    struct model_slot *slot;       /* keeps the base model for the next run; NULL: not kept */
+    bool dry_run;                  /* plan, memory table and summary only: nothing is written */
 };
 
 struct train_summary {
     uint64_t steps, total_steps;       /* done in all, wanted in all */
     uint64_t samples, tokens, targets; /* of the training split; trained on by this process */
+    uint64_t run_tokens;               /* of all steps wanted */
     double train_loss;                 /* of the last step, mean over its target tokens */
     double dev_loss;                   /* latest evaluation; NaN: none yet */
     double best_dev_loss;              /* NaN: none yet */

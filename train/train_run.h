@@ -36,6 +36,7 @@ struct train_run {
     struct plan plan, dev_plan; /* plan: of plan_epoch */
     uint32_t plan_epoch;
     bool plan_open;
+    struct model_slot *slot; /* borrowed; owns the next two unless NULL */
     struct dev *dev;
     struct model *model;
     struct lora *lora;

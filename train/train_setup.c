@@ -209,9 +209,10 @@ static bool open_model(struct train_run *r, struct err *e)
     const struct model_opts *o = r->j->model;
     uint32_t vocab = shard_set_info(r->set)->vocab_size;
 
-    if (!dev_open(o->device, (int)o->threads, &r->dev, e)) return false;
+    /* Method full writes into the model's own weights: nothing to share. */
+    r->slot = r->j->lora->method == LORA_FULL ? NULL : r->j->slot;
+    if (!model_slot_open(r->slot, o, &r->dev, &r->model, e)) return false;
     r->id.describe = dev_describe(r->dev);
-    if (!model_opts_open(o, r->dev, &r->model, e)) return false;
     model_digest(r->model, r->id.base);
     if (vocab > model_get_spec(r->model)->vocab)
         return err_set(e, ERR_CONFIG, "%s has %u token ids, the model %s only %u", r->j->shards_dir,
@@ -321,8 +322,10 @@ void train_run_close(struct train_run *r)
     step_free(&r->step);
     decoder_work_close(r->work);
     lora_close(r->lora);
-    model_close(r->model);
-    dev_close(r->dev);
+    if (!r->slot) {
+        model_close(r->model);
+        dev_close(r->dev);
+    }
     if (r->plan_open) plan_free(&r->plan);
     plan_free(&r->dev_plan);
     course_free(&r->course);

@@ -184,3 +184,7 @@ MUST_CHECK bool opt_help(const char *section, const struct opt *table, struct sb
 /* Keys whose values differ between two dumps, as "train.lr, lora.rank", into b (empty: same). */
 MUST_CHECK bool opt_diff(struct str dump_a, struct str dump_b, struct arena *a, struct sbuf *b,
                          struct err *e);
+/* Full path of text as the file `file` means it: relative to its folder, or to the working
+ * directory for --set and NULL. */
+MUST_CHECK bool opt_path_resolve(struct arena *a, const char *file, struct str text,
+                                 const char **out, struct err *e);

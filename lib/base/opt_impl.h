@@ -37,10 +37,6 @@ size_t opt_node_find(const struct opt_node *map, struct str key);
 bool opt_node_is_null(const struct opt_node *n);
 /* ERR_CONFIG at the node's file and line. Always returns false. */
 bool opt_fail(struct err *e, const struct opt_node *at, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* Full path of text as the file `file` means it: relative to its folder, or to the working
- * directory for --set and NULL. */
-MUST_CHECK bool opt_path_resolve(struct arena *a, const char *file, struct str text,
-                                 const char **out, struct err *e);
 /* Append "; the nearest is 'X'" for the candidate nearest to key, if there is one. */
 void opt_nearest(struct str key, const char *const *names, size_t n, char *out, size_t size);
 /* "500 steps", "0.25 epoch", "10 min", "never", "500". */

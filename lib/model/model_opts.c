@@ -1,5 +1,7 @@
 #include "model/model_opts.h"
 
+#include "base/hash.h"
+
 static const char *const dtype_names[] = {"auto", "f32", "bf16", NULL};
 
 static const char *const quant_names[] = {"none", "int8", "nf4", NULL};
@@ -29,4 +31,45 @@ bool model_opts_open(const struct model_opts *o, struct dev *d, struct model **o
 {
     return model_open_quant(d, o->base, model_opts_dtype(o, d), (enum dev_quant_kind)o->quant, out,
                             e);
+}
+
+static bool key_of(const struct model_opts *o, uint8_t key[32], struct err *e)
+{
+    struct sbuf b;
+
+    sbuf_init(&b, 1 << 16);
+    bool ok = opt_dump("model", model_table, o, &b, e);
+    if (ok) sha256_of(sbuf_str(&b), key);
+    sbuf_free(&b);
+    return ok;
+}
+
+void model_slot_free(struct model_slot *slot)
+{
+    model_close(slot->model);
+    dev_close(slot->dev);
+    *slot = (struct model_slot){0};
+}
+
+bool model_slot_open(struct model_slot *slot, const struct model_opts *o, struct dev **dev,
+                     struct model **model, struct err *e)
+{
+    struct model_slot own = {0}, *s = slot ? slot : &own;
+    uint8_t key[32];
+
+    *dev = NULL;
+    *model = NULL;
+    if (!key_of(o, key, e)) return false;
+    if (!s->model || memcmp(s->key, key, sizeof key) != 0) {
+        model_slot_free(s);
+        if (!dev_open(o->device, (int)o->threads, &s->dev, e) ||
+            !model_opts_open(o, s->dev, &s->model, e)) {
+            model_slot_free(s);
+            return false;
+        }
+        memcpy(s->key, key, sizeof key);
+    }
+    *dev = s->dev;
+    *model = s->model;
+    return true;
 }

@@ -17,6 +17,20 @@ struct model_opts {
 };
 extern const struct opt model_table[];
 
+/* A device and a base model that stay open between the runs of one process (sweep workers): runs
+ * with the same options find them there. Zeroed at first; model_slot_free in the end. Only for runs
+ * that leave the base's weights alone. */
+struct model_slot {
+    struct dev *dev;
+    struct model *model;
+    uint8_t key[32]; /* of the options they were opened with */
+};
+/* Open the device and the model of these options, or take them from the slot (which gives up others
+ * first). slot NULL: opened for the caller, who closes both. On failure both are NULL. */
+MUST_CHECK bool model_slot_open(struct model_slot *slot, const struct model_opts *o,
+                                struct dev **dev, struct model **model, struct err *e);
+void model_slot_free(struct model_slot *slot);
+
 /* The dtype to load: auto is bf16 where the device multiplies it faster than f32. */
 enum dev_dtype model_opts_dtype(const struct model_opts *o, const struct dev *d);
 /* The model of these options on a device: base, dtype and quant. */

@@ -13,8 +13,7 @@ static bool parse(const char *yaml, struct err *e)
     arena_init(&arena, 16 << 20);
     if (!opt_doc_parse(str_of(yaml), "dir/space.yaml", NULL, 0, NULL, &arena, &doc, e))
         return false;
-    return opt_bind(&doc, "sweep", sweep_table, &o, e) &&
-           space_parse(o.params, NULL, &arena, &sp, e);
+    return opt_bind(&doc, "sweep", sweep_table, &o, e) && space_parse(o.params, &arena, &sp, e);
 }
 
 static const char all_kinds[] =
