@@ -83,8 +83,15 @@ static const struct cmd_arg sweep_args[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 static const struct cmd_arg inspect_args[] = {
+    {"--sample", NULL, "N", NULL,
+     "CONFIG.yaml: N random reports with their sections and how the label was told; shards: sample "
+     "N of --split, whose words need --tokenizer"},
+    {"--modality", NULL, "LIST", NULL, "CONFIG.yaml: only these, e.g. CT,MR; unknown: no label"},
+    {"--from", NULL, "NAME", NULL,
+     "CONFIG.yaml: only what was told by none, column, code, description, text, site, source"},
+    {"--labels", NULL, "FILE", NULL,
+     "CONFIG.yaml: CSV of labels, how they were told, and descriptions"},
     {"--show-text", NULL, NULL, NULL, "also show report text; noted in the audit log"},
-    {"--sample", NULL, "N", NULL, "shards: sample N of --split; its words need --tokenizer"},
     {"--tokenizer", NULL, "PATH", NULL, "shards: the model that --show-text decodes with"},
     {"--split", NULL, "NAME", NULL, "shards: train (default), dev or test"},
     {"--plan", NULL, "EPOCH", NULL, "shards: the batch plan of this epoch, from 0"},
@@ -136,8 +143,8 @@ const struct cmd cmd_list[] = {
      job_args, NULL, 2, 2, false, false, cmd_job},
     {"stats", "CONFIG.yaml", "what is in the corpus: one HTML page and CSV tables", NULL, in_stats,
      1, 1, true, true, cmd_stats},
-    {"inspect", "FILE|DIR [--sample N | --plan EPOCH] [--show-text]", "what a file of ours holds",
-     inspect_args, NULL, 1, 1, false, false, cmd_inspect},
+    {"inspect", "FILE|DIR|CONFIG.yaml [--sample N | --plan EPOCH] [--show-text]",
+     "what a file of ours holds", inspect_args, NULL, 1, 1, false, false, cmd_inspect},
     {"audit", "DIR", "what left a folder: exports, converts, text shown", NULL, NULL, 1, 1, false,
      false, cmd_audit},
     {"doctor", "", "what this machine has, compared with the build", NULL, NULL, 0, 0, false, true,

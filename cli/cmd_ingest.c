@@ -1,6 +1,8 @@
 /* radmill ingest: archives and dumps to records. */
+#include "base/fs.h"
 #include "cli/config.h"
 #include "ingest/phi.h"
+#include "model/spec.h"
 #include "synth/planted.h"
 
 static void print_counts(const struct cmd_call *call, const char *label, const char *const *names,
@@ -18,6 +20,44 @@ static uint64_t total(const uint64_t *v, size_t n)
     for (size_t i = 0; i < n; i++)
         sum += v[i];
     return sum;
+}
+
+/* corpus.limit: what the whole would take, from what the trial took. */
+static bool print_projection(struct cmd_call *call, const struct config *c,
+                             const struct ingest_summary *s)
+{
+    /* Bytes of English report text a token stands for; a GPU's useful rate (an A100's 312 TFLOP/s
+     * in bf16, 40 % of it); LoRA's cost a token and parameter (forward 2, backward 2). */
+    const double token_bytes = 4.2, gpu_flops = 0.4 * 312e12, lora_flops = 4;
+    double times = s->reports ? (double)s->total / (double)s->reports : 0;
+    double text = (double)s->text_bytes * times, pairs = (double)s->pairs * times;
+    double tokens =
+        s->reports ? pairs * (double)s->text_bytes / (double)s->reports / token_bytes : 0;
+    double params = 1e9, epochs = c->train.epochs > 0 ? c->train.epochs : 1;
+    const char *path = NULL, *named = "a model of 1e9 parameters";
+    struct model_spec spec;
+
+    if (c->model.base) {
+        if (!fs_join(&call->arena, c->model.base, "config.json", &path, &call->err)) return false;
+        if (fs_exists(path)) {
+            if (!model_spec_read(path, &spec, &call->err)) return false;
+            params = (double)model_spec_params(&spec);
+            named = c->model.base;
+        }
+    }
+    cmd_print(call, "projected for all %llu reports, by arithmetic from this trial:\n",
+              (unsigned long long)s->total);
+    cmd_print(call, "  ingest     %.0f s on these %d ranks\n", s->seconds * times,
+              comm_size(call->comm));
+    cmd_print(call, "  disk       records %.2f GB, shards up to %.2f GB\n",
+              (text + 260.0 * (double)s->total) / 1e9, 4 * tokens / 1e9);
+    cmd_print(call, "  pairs      %.0f, about %.1f million tokens\n", pairs, tokens / 1e6);
+    cmd_print(
+        call,
+        "  GPU-hours  %.2f for %g epochs of %s (%.2e parameters, LoRA; an A100 at 40 %% of its "
+        "312 TFLOP/s)\n",
+        lora_flops * params * tokens * epochs / gpu_flops / 3600, epochs, named, params);
+    return true;
 }
 
 enum { PLANTED = 2000, PLANTED_SEED = 1 };
@@ -82,5 +122,6 @@ bool cmd_ingest(struct cmd_call *call)
     print_counts(call, "modality", record_modality_names, s.modality, MOD_COUNT);
     if (total(s.rejected, REJECT_COUNT))
         print_counts(call, "left out", record_reject_names, s.rejected, REJECT_COUNT);
-    return print_phi(call, c.corpus.phi, &s);
+    if (!print_phi(call, c.corpus.phi, &s)) return false;
+    return !c.corpus.limit || s.total <= s.reports || print_projection(call, &c, &s);
 }

@@ -4,6 +4,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "cli/inspect_sample.h"
 #include "cli/inspect_shards.h"
 #include "generate/pairs.h"
 #include "ingest/record.h"
@@ -172,12 +173,14 @@ bool cmd_inspect(struct cmd_call *call)
     struct str p = str_of(path);
 
     if (fs_is_dir(path)) return inspect_dir(call, path);
+    if (str_ends(p, STR(".yaml")) || str_ends(p, STR(".yml"))) return inspect_sample(call);
     if (str_ends(p, STR(".h5")) && inspect_is_shard_file(path))
         return inspect_shard_file(call, path);
     if (str_ends(p, STR(".h5"))) return inspect_block(call, path);
     if (str_ends(p, STR(".jsonl"))) return inspect_pairs(call, path);
     if (str_ends(p, STR(".json"))) return inspect_json(call, "JSON", path);
     return err_set(&call->err, ERR_CONFIG,
-                   "%s: inspect reads folders, .h5 record blocks and shards, .jsonl and .json",
+                   "%s: inspect reads folders, configurations (.yaml), .h5 record blocks and "
+                   "shards, .jsonl and .json",
                    path);
 }

@@ -73,10 +73,14 @@ static struct block_key key_of(const struct source *s, const struct record *r)
     struct block_key k = {.status = status_rank(r), .time = r->time};
 
     if ((r->flags & none) != none) k.norm = r->hash_norm;
+    uint64_t place = s->o->site ? hash_xxh64(s->o->site, strlen(s->o->site), 2)
+                                : hash_xxh64(&s->index, sizeof s->index, 1);
+
+    k.split = r->split;
+    if (r->patient.n > 0) k.patient = hash_xxh64(r->patient.p, r->patient.n, place) | 1;
     if (r->study.n > 0) {
         k.study = hash_xxh128(r->study.p, r->study.n);
-        k.study.lo ^= s->o->site ? hash_xxh64(s->o->site, strlen(s->o->site), 2)
-                                 : hash_xxh64(&s->index, sizeof s->index, 1);
+        k.study.lo ^= place;
     }
     return k;
 }

@@ -32,6 +32,8 @@ struct block_key {
     struct hash128 norm;  /* 0, 0: has neither findings nor impression */
     struct hash128 study; /* of source or site and study id; 0, 0: unknown */
     uint64_t status;      /* higher supersedes lower */
+    uint64_t patient;     /* hash of source or site and patient; 0: unknown */
+    uint64_t split;       /* enum record_split */
     uint64_t time;        /* of two with one status the later supersedes; 0: unknown */
 };
 enum { BLOCK_VOID = 3 }; /* status of a withdrawn report: it supersedes all, itself too */

@@ -103,6 +103,46 @@ out:
     return ok;
 }
 
+static uint64_t count_crossing(const struct index *x, const struct block_key *all, size_t n)
+{
+    uint64_t crossing = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t at = all[i].patient & x->mask;
+        const struct block_key *other;
+        if (all[i].patient == 0 || all[i].split == SPLIT_NONE) continue;
+        while (x->slot[at] && all[(x->slot[at] - 1) / 2].patient != all[i].patient)
+            at = (at + 1) & x->mask;
+        if (!x->slot[at]) {
+            x->slot[at] = 2 * i + 1;
+            continue;
+        }
+        other = &all[(x->slot[at] - 1) / 2];
+        if (other->split == all[i].split || x->slot[at] % 2 == 0) continue;
+        x->slot[at]++; /* even: counted */
+        crossing++;
+    }
+    return crossing;
+}
+
+bool dedup_crossing(struct comm *c, const struct block_list *l, uint64_t *patients, struct err *e)
+{
+    struct index x = {0};
+    size_t total;
+    void *all = NULL;
+    bool ok = comm_allgatherv(c, l->keys, l->nkeys * sizeof *l->keys, &all, &total, NULL, e);
+
+    *patients = 0;
+    if (ok) {
+        ok = index_init(&x, total / sizeof *l->keys, e);
+        if (ok) *patients = count_crossing(&x, all, total / sizeof *l->keys);
+        ok = comm_agree(c, ok, e);
+    }
+    mem_free(x.slot);
+    mem_free(all);
+    return ok;
+}
+
 bool dedup_flags(struct comm *c, const struct block_list *l, uint32_t **out, struct err *e)
 {
     size_t ranks = (size_t)comm_size(c), total, begin = 0;

@@ -96,19 +96,36 @@ static bool do_task(struct run *r, const struct task *t, struct err *e)
     return block_of_stream(&r->set, s, t->file, &r->work, e);
 }
 
+/* Progress is rank 0's, shown as a share of the whole: the ranks' shares cost about the same.
+ * Collective. */
 static bool make_blocks(struct run *r, struct err *e)
 {
     struct comm_range share = comm_share_cost(r->c, r->tasks.cost, r->tasks.n);
     struct progress p;
     bool ok = true;
 
-    progress_start(&p, comm_rank(r->c), "ingest", "blocks", share.end - share.begin, r->o->dir);
+    progress_start(&p, comm_rank(r->c), "ingest", "blocks", r->tasks.n, r->o->dir);
     for (uint64_t i = share.begin; ok && i < share.end; i++) {
+        uint64_t done = i + 1 - share.begin, mine = share.end - share.begin;
         ok = do_task(r, &r->tasks.v[i], e);
-        progress_update(&p, i + 1 - share.begin, NULL);
+        progress_update(&p, done < mine ? done * r->tasks.n / mine : r->tasks.n, NULL);
     }
+    ok = comm_agree(r->c, ok, e);
     progress_end(&p, ok ? "done" : e->code == ERR_STOPPED ? "stopped" : "failed");
     return ok;
+}
+
+/* Patients do not cross splits. Collective. */
+static bool audit_splits(struct run *r, struct err *e)
+{
+    uint64_t crossing;
+
+    if (!dedup_crossing(r->c, &r->work.list, &crossing, e)) return false;
+    if (crossing == 0) return true;
+    return err_set(e, ERR_CONFIG,
+                   "%llu patients stand in two splits: a split column, or two sources of one site "
+                   "with different splits, tears them apart",
+                   (unsigned long long)crossing);
 }
 
 /* Collective. */
@@ -290,8 +307,7 @@ static bool build(struct run *r, struct err *e)
     if (r->o->limit && !trial_set(&r->set, r->c, &r->total, e)) return false;
     ok = (!first || make_folders(r, e)) && plan_tasks(r, e);
     if (!comm_agree(r->c, ok, e)) return false;
-    if (!comm_agree(r->c, make_blocks(r, e), e)) return false;
-    if (!finish_blocks(r, e)) return false;
+    if (!make_blocks(r, e) || !audit_splits(r, e) || !finish_blocks(r, e)) return false;
     if (!gather(r, e)) return false;
     if (!check_bad(r, e) || !check_phi(r, e)) return false; /* the same on every rank */
     if (first)
@@ -299,6 +315,19 @@ static bool build(struct run *r, struct err *e)
              manifest_write(&r->set, r->facts, r->nfacts, e) &&
              manifest_sweep(&r->set, r->facts, r->nfacts, e);
     return comm_agree(r->c, ok, e);
+}
+
+/* A trial would take the place of the whole corpus. */
+static bool check_trial(const struct ingest_opts *o, struct err *e)
+{
+    bool whole;
+
+    if (o->limit == 0) return true;
+    if (!manifest_is_whole(o->dir, &whole, e)) return false;
+    return !whole || err_set(e, ERR_CONFIG,
+                             "%s holds a whole corpus: give the trial that corpus.limit asks for a "
+                             "folder of its own, with --set corpus.dir=...",
+                             o->dir);
 }
 
 static bool take_lock(const struct ingest_opts *o, int *handle, struct err *e)
@@ -324,7 +353,7 @@ bool ingest_run(const struct ingest_opts *o, struct comm *c, struct ingest_summa
 
     memset(out, 0, sizeof *out);
     ok = source_check_opts(o, e);
-    if (ok && first) ok = locked = take_lock(o, &lock, e);
+    if (ok && first) ok = (locked = take_lock(o, &lock, e)) && check_trial(o, e);
     ok = comm_agree(c, ok, e) && build(&r, e);
     if (ok) {
         sum_up(&r, out);

@@ -176,6 +176,25 @@ static void digest_of(const struct block_fact *facts, size_t n, uint8_t out[32])
     sha256_end(&h, out);
 }
 
+bool manifest_is_whole(const char *dir, bool *whole, struct err *e)
+{
+    json_t *root = NULL;
+    const char *path;
+    struct arena a;
+    bool ok;
+
+    arena_init(&a, 64 << 10);
+    *whole = false;
+    ok = fs_join(&a, dir, "manifest.json", &path, e);
+    if (ok && fs_exists(path)) {
+        ok = json_read_file(path, MAX_MANIFEST_BYTES, &root, e);
+        *whole = ok && !json_object_get(root, "limit");
+    }
+    json_decref(root);
+    arena_free(&a);
+    return ok;
+}
+
 bool manifest_write(const struct source_set *set, const struct block_fact *facts, size_t n,
                     struct err *e)
 {
@@ -193,6 +212,7 @@ bool manifest_write(const struct source_set *set, const struct block_fact *facts
     digest_of(facts, n, digest);
     if (!put(root, "schema", json_string("corpus/v1"), e)) goto out;
     if (!put_hex(root, "digest", digest, e)) goto out;
+    if (set->o->limit && !put_count(root, "limit", set->o->limit, e)) goto out;
     if (!put_sources(root, set, facts, n, e)) goto out;
     if (!put_blocks(root, set, facts, n, e)) goto out;
     ok = fs_join(&a, set->o->dir, "manifest.json", &path, e) && json_write_file(path, root, e);

@@ -15,6 +15,8 @@ struct manifest_reject {
 /* facts of all blocks in corpus order. */
 MUST_CHECK bool manifest_write(const struct source_set *set, const struct block_fact *facts,
                                size_t n, struct err *e);
+/* Is there a corpus in the folder that is no trial? */
+MUST_CHECK bool manifest_is_whole(const char *dir, bool *whole, struct err *e);
 /* The manifest there is with these blocks in place of its own, one for one: for blocks that lost
  * records. Files and rejections stay as they were. */
 MUST_CHECK bool manifest_replace(const char *dir, const struct block_fact *facts, size_t n,

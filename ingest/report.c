@@ -214,6 +214,15 @@ static bool make_text(struct report_builder *b, const struct report_rules *rules
     return !has_cells(in) || add_cells(b, rules, in, r, e);
 }
 
+/* The name of the examination is its section where the report has none. */
+static struct report_input with_examination(const struct report_input *in)
+{
+    struct report_input out = *in;
+
+    if (out.section[SEC_EXAMINATION].n == 0) out.section[SEC_EXAMINATION] = in->description;
+    return out;
+}
+
 /* ---- hashes */
 /* A character beyond ASCII, or a control character, at s: 1 to 4 bytes to `to`, a blank for white
  * space. Returns its bytes; *n: those written. */
@@ -355,6 +364,8 @@ static uint64_t reader_hash(struct str name)
 bool report_build(struct report_builder *b, const struct report_rules *rules,
                   const struct report_input *in, struct record *out, struct err *e)
 {
+    struct report_input whole = with_examination(in);
+
     memset(out, 0, sizeof *out);
     arena_reset(&b->scratch, b->empty);
     out->patient = in->patient;
@@ -366,7 +377,7 @@ bool report_build(struct report_builder *b, const struct report_rules *rules,
     out->reader = reader_hash(in->reader);
     out->mode = (uint8_t)rules->mode;
     out->status = (uint8_t)in->status;
-    if (!make_text(b, rules, in, out, e)) return false;
+    if (!make_text(b, rules, &whole, out, e)) return false;
     if (out->section[SEC_FINDINGS].length == 0) out->flags |= RECORD_NO_FINDINGS;
     if (out->section[SEC_IMPRESSION].length == 0) out->flags |= RECORD_NO_IMPRESSION;
     if (!make_hashes(b, out, e)) return false;

@@ -6,6 +6,16 @@ tiny_setup 120 60
 for stage in ingest shard train generate; do one "$stage" "$work/c.yaml" >/dev/null; done
 one evaluate "$work/c.yaml" >/dev/null
 one export "$work/c.yaml" --source site --format jsonl -o "$work/all.jsonl" >/dev/null
+# random reports with their labels, and the labels as a table; both are noted
+one inspect "$work/c.yaml" --sample 3 --modality CR --labels "$work/labels.csv" >"$work/shown"
+[ "$(grep -c '^== .*CR, told by: ' "$work/shown")" = 3 ] || fail "not three reports are shown"
+grep -q '^\[impression\]' "$work/shown" || fail "no section is shown"
+head -1 "$work/labels.csv" | grep -qx 'modality,told_by,reports,description' || fail "labels.csv has no header"
+grep -q '^CR,source,' "$work/labels.csv" || fail "labels.csv lacks the MIMIC-shaped reports"
+expect 0 '' "$radmill" audit "$work/corpus"
+grep -q 'show .*sample' "$work/out" || fail "the shown text is not in the audit log"
+expect 2 'CR, CT, MR' "$radmill" inspect "$work/c.yaml" --modality BONE
+expect 2 'column, code' "$radmill" inspect "$work/c.yaml" --from nowhere
 # all patients of the test split, and one of train
 python3 - "$work/all.jsonl" >"$work/ids" <<'PY'
 import json, sys

@@ -572,6 +572,12 @@ static void test_limit(void **state)
     run();
     assert_int_equal(sum.total, 3);
     assert_int_equal(sum.reports, 3);
+    opts.limit = 0;
+    run(); /* the whole may follow a trial, but no trial takes its place */
+    assert_int_equal(sum.reports, 3);
+    opts.limit = 1;
+    run_fails(ERR_CONFIG, "holds a whole corpus");
+    assert_int_equal(count_records(), 3);
 }
 
 /* Every step fails once, or for good from then on: the corpus of before opens and is whole, and the

@@ -190,6 +190,28 @@ static void test_versions(void **state)
     assert_int_equal(flags[7], 0);
 }
 
+static void test_no_patient_in_two_splits(void **state)
+{
+    const char *a = "accession,mrn,split,findings,impression\n1,P1,train,One.,One.\n"
+                    "2,P1,test,Two.,Two.\n3,P2,dev,Three.,Three.\n4,P1,test,Four.,Four.\n";
+    const char *b = "accession,mrn,findings,impression\n5,P2,Five.,Five.\n";
+    (void)state;
+    testdir_write(sources[0].path, a, strlen(a));
+    testdir_write(sources[1].path, b, strlen(b));
+    assert_false(ingest_run(&opts, comm, &sum, &e));
+    assert_int_equal(e.code, ERR_CONFIG);
+    assert_non_null(strstr(e.text, "1 patients stand in two splits"));
+    err_clear(&e);
+    a = "accession,mrn,split,findings,impression\n1,P1,train,One.,One.\n2,P1,none,Two.,Two.\n"
+        "3,P2,dev,Three.,Three.\n";
+    testdir_write(sources[0].path, a, strlen(a));
+    run(); /* P2 of another hospital is another patient */
+    sources[0].site = sources[1].site = "here";
+    assert_false(ingest_run(&opts, comm, &sum, &e));
+    assert_non_null(strstr(e.text, "1 patients stand in two splits"));
+    err_clear(&e);
+}
+
 static void test_memory_faults(void **state)
 {
     (void)state;
@@ -211,6 +233,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_near, setup, teardown),
         cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_patient_in_two_splits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory_faults, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
