@@ -1,7 +1,5 @@
 #include "shard/plan.h"
 
-#include <stdlib.h>
-
 #include "base/mem.h"
 #include "base/rng.h"
 
@@ -16,8 +14,9 @@
  * the smaller of its two rooms (rounded down). So what fits into a room fits in both dimensions.
  * What it gives away is little: one part is the longer in nearly all reports.
  */
-enum { WINDOW = 8192, LEVELS = 4, BIN_TOKENS_MAX = 1 << 24 };
-#define NONE UINT32_MAX /* no bin */
+enum { WINDOW = 8192, LEVELS = 4, BIN_TOKENS_MAX = 1 << 24, RADIX_BITS = 11 };
+#define RADIX_MASK ((1u << RADIX_BITS) - 1)
+#define NONE       UINT32_MAX /* no bin */
 
 /* The set of rooms for which there is an open bin: bits, and bits of which words are not zero. */
 struct rooms {
@@ -31,12 +30,12 @@ struct packer {
     bool apart; /* encoder-decoder: two limits */
     uint32_t bin_tokens, bin_targets;
     struct rooms rooms;
-    uint64_t *items;        /* of a window: length and position, for sorting */
-    uint32_t *samples;      /* of a window: sample number by position */
-    uint32_t *bin_of;       /* of a window: bin by position in sorted order */
-    uint32_t *room, *below; /* by bin: its room; the bin that had this room before */
-    uint32_t *start;        /* by bin: where its samples begin */
-    struct plan_bin *bins;  /* of a window */
+    uint64_t *items, *spare; /* of a window: length and position, for sorting */
+    uint32_t *samples;       /* of a window: sample number by position */
+    uint32_t *bin_of;        /* of a window: bin by position in sorted order */
+    uint32_t *room, *below;  /* by bin: its room; the bin that had this room before */
+    uint32_t *start;         /* by bin: where its samples begin */
+    struct plan_bin *bins;   /* of a window */
 };
 
 static bool rooms_init(struct rooms *r, size_t n, struct err *e)
@@ -149,11 +148,25 @@ static uint32_t room_of(const struct packer *p, const struct plan_bin *b)
     return in < out ? in : (uint32_t)out;
 }
 
-/* Length descending, position ascending. */
-static int by_item(const void *a, const void *b)
+/* Length descending; they stand by position already. Radix sort over the bits in which lengths up
+ * to bin_tokens differ, lowest first, each pass keeping the order of equals. */
+static void sort_items(struct packer *p, uint32_t n)
 {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
+    for (unsigned bit = 0; bit < 32 && p->bin_tokens >> bit > 0; bit += RADIX_BITS) {
+        uint32_t at[1 << RADIX_BITS] = {0}, sum = 0;
+        uint64_t *swap = p->items;
+        for (uint32_t i = 0; i < n; i++)
+            at[p->items[i] >> (32 + bit) & RADIX_MASK]++;
+        for (uint32_t d = 0; d <= RADIX_MASK; d++) {
+            uint32_t count = at[d];
+            at[d] = sum;
+            sum += count;
+        }
+        for (uint32_t i = 0; i < n; i++)
+            p->spare[at[p->items[i] >> (32 + bit) & RADIX_MASK]++] = p->items[i];
+        p->items = p->spare;
+        p->spare = swap;
+    }
 }
 
 /* Pack p->samples[0 .. n) into p->bins; returns their number. */
@@ -162,11 +175,11 @@ static uint32_t pack(struct packer *p, uint32_t n)
     uint32_t nbins = 0;
 
     for (uint32_t i = 0; i < n; i++)
-        p->items[i] = (uint64_t)(NONE - need(p, p->samples[i])) << 32 | i;
-    qsort(p->items, n, sizeof *p->items, by_item);
+        p->items[i] = (uint64_t)(p->bin_tokens - need(p, p->samples[i])) << 32 | i;
+    sort_items(p, n);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t sample = p->samples[(uint32_t)p->items[i]];
-        size_t room = rooms_find(&p->rooms, NONE - (uint32_t)(p->items[i] >> 32));
+        size_t room = rooms_find(&p->rooms, p->bin_tokens - (uint32_t)(p->items[i] >> 32));
         uint32_t bin;
         if (room != SIZE_MAX) {
             bin = bin_pop(p, room);
@@ -208,6 +221,7 @@ static void packer_free(struct packer *p)
 {
     rooms_free(&p->rooms);
     mem_free(p->items);
+    mem_free(p->spare);
     mem_free(p->samples);
     mem_free(p->bin_of);
     mem_free(p->room);
@@ -232,6 +246,8 @@ static bool packer_init(struct packer *p, const struct shard_set *s, const struc
     }
     p->items = mem_alloc(WINDOW * sizeof *p->items, e);
     if (!p->items) return false;
+    p->spare = mem_alloc(WINDOW * sizeof *p->spare, e);
+    if (!p->spare) return false;
     p->bins = mem_alloc(WINDOW * sizeof *p->bins, e);
     if (!p->bins) return false;
     return rooms_init(&p->rooms, (size_t)q->bin_tokens + 1, e);
