@@ -306,6 +306,20 @@ void space_random(const struct space *s, uint64_t seed, uint64_t trial, struct s
     space_settle(s, out);
 }
 
+void space_spread(const struct space *s, uint64_t seed, uint64_t trial, uint64_t n,
+                  struct space_point *out)
+{
+    struct rng_key within = rng_key(seed, RNG_SWEEP, trial);
+
+    *out = (struct space_point){.on = 0};
+    for (size_t d = 0; d < s->n; d++) {
+        struct rng_key order = rng_key(seed, RNG_SWEEP, UINT64_MAX - 1 - trial / n * SPACE_MAX - d);
+        double part = (double)rng_permute(order, trial % n, n);
+        out->v[d] = draw(&s->p[d], (part + rng_unit(within, d)) / (double)n);
+    }
+    space_settle(s, out);
+}
+
 uint64_t space_points(const struct space_param *p)
 {
     if (p->kind == SPACE_CHOICE) return p->n;

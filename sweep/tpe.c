@@ -43,8 +43,9 @@ static double normal_between(double a, double b)
 
 /* ---- fitting */
 
-/* Oldest first: a ramp from 1/n to 1, then FLAT ones; at the end the prior. */
-static void set_weights(struct parzen *z)
+/* The good come best first and weigh by rank. The others come oldest first: a ramp from 1/n to 1,
+ * then FLAT ones. At the end the prior. */
+static void set_weights(struct parzen *z, bool ranked)
 {
     double sum = 0;
 
@@ -52,6 +53,7 @@ static void set_weights(struct parzen *z)
         bool old = i < z->n && z->n > FLAT && i < z->n - FLAT;
         double ramp = z->n > FLAT + 1 ? (double)i / (double)(z->n - FLAT - 1) : 0;
         z->weight[i] = old ? 1.0 / (double)z->n + ramp * (1 - 1.0 / (double)z->n) : 1;
+        if (ranked && i < z->n) z->weight[i] = 2.0 * (double)(z->n - i) / (double)(z->n + 1);
         sum += z->weight[i];
     }
     for (size_t i = 0; i <= z->n; i++) {
@@ -83,7 +85,7 @@ static void fit_axis(struct parzen *z, size_t d, struct place *at)
         if (z->point[i]->on >> d & 1) at[m++] = (struct place){to_axis(p, z->point[i]->v[d]), i};
     qsort(at, m, sizeof *at, by_place);
     double kernels = (double)m + 1;
-    double narrow = (hi - lo) / fmin(100, 1 + kernels);
+    double narrow = (hi - lo) / fmin(100, 2 * (1 + kernels));
     for (size_t k = 0; k < m; k++) {
         double left = at[k].x - (k > 0 ? at[k - 1].x : lo);
         double right = (k + 1 < m ? at[k + 1].x : hi) - at[k].x;
@@ -101,7 +103,7 @@ static bool is_prior(const struct parzen *z, size_t i, size_t d)
 }
 
 static bool parzen_fit(struct parzen *z, const struct space *s, const struct space_point **point,
-                       size_t n, struct err *e)
+                       size_t n, bool ranked, struct err *e)
 {
     size_t cells = (n + 1) * s->n;
     struct place *at;
@@ -114,7 +116,7 @@ static bool parzen_fit(struct parzen *z, const struct space *s, const struct spa
     z->log_weight = z->weight + n + 1;
     z->mu = z->log_weight + n + 1;
     z->sigma = z->mu + cells;
-    set_weights(z);
+    set_weights(z, ranked);
     for (size_t d = 0; d < s->n; d++) {
         if (s->p[d].kind == SPACE_CHOICE) continue;
         double lo, hi;
@@ -281,7 +283,7 @@ bool tpe_suggest(const struct space *s, const struct tpe_seen *seen, size_t n, u
     for (size_t i = 0; i < n; i++)
         ended += seen[i].ended;
     if (ended < TPE_STARTUP) {
-        space_random(s, seed, trial, out);
+        space_spread(s, seed, trial, TPE_STARTUP, out);
         return true;
     }
     size_t below = (ended + 9) / 10;
@@ -293,12 +295,11 @@ bool tpe_suggest(const struct space *s, const struct tpe_seen *seen, size_t n, u
     for (size_t i = 0; i < n; i++)
         order[i] = &seen[i];
     qsort(order, n, sizeof *order, by_merit);
-    qsort(order, below, sizeof *order, by_age);
     qsort(order + below, n - below, sizeof *order, by_age);
     for (size_t i = 0; i < n; i++)
         point[i] = &order[i]->point;
-    if (!parzen_fit(&good, s, point, below, e)) goto out;
-    if (!parzen_fit(&bad, s, point + below, n - below, e)) goto out;
+    if (!parzen_fit(&good, s, point, below, true, e)) goto out;
+    if (!parzen_fit(&bad, s, point + below, n - below, false, e)) goto out;
     ok = best_of(&good, &bad, &g, out, e);
 out:
     mem_free(good.weight);

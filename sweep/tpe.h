@@ -8,6 +8,9 @@
  * choices all weight a little everywhere and much on the one seen) and a wide prior. Kernel width
  * is the larger distance to the neighbours, never below a share of the range.
  *
+ * Where this differs from Optuna's: the first TPE_STARTUP trials are a Latin hypercube, the good
+ * weigh by their rank, and kernels may be half as wide (bench/peers/tpe_optuna.py compares).
+ *
  * The same (space, observations, seed, trial) gives the same point, so a suggestion can be replayed
  * from the journal. Trials under way count as bad, so that workers at work at the same time look in
  * different places. A parameter that was off in an observation has the prior's kernel there.
@@ -24,6 +27,6 @@ struct tpe_seen {
 };
 enum { TPE_STARTUP = 10, TPE_CANDIDATES = 24 };
 
-/* seen[n] in the order of the trial numbers. Fewer than TPE_STARTUP ended: a random point. */
+/* seen[n] in the order of the trial numbers. Fewer than TPE_STARTUP ended: space_spread. */
 MUST_CHECK bool tpe_suggest(const struct space *s, const struct tpe_seen *seen, size_t n,
                             uint64_t seed, uint64_t trial, struct space_point *out, struct err *e);
