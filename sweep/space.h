@@ -57,7 +57,7 @@ void space_settle(const struct space *s, struct space_point *p);
 double space_round(const struct space_param *p, double v);
 /* Point number `trial` of the random search: a function of (seed, trial) alone. */
 void space_random(const struct space *s, uint64_t seed, uint64_t trial, struct space_point *out);
-/* The same, but any n trials from a multiple of n on are spread evenly along every axis: one in each
+/* The same, but n trials from a multiple of n on are spread evenly along every axis: one in each
  * n-th of its range (a Latin hypercube). */
 void space_spread(const struct space *s, uint64_t seed, uint64_t trial, uint64_t n,
                   struct space_point *out);
