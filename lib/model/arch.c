@@ -2,11 +2,11 @@
 
 #include <stdio.h>
 
-static const struct model_arch *const archs[] = {&arch_llama, &arch_mistral, &arch_t5};
+static const struct model_arch *const archs[] = {&arch_llama, &arch_mistral, &arch_t5, NULL};
 
 const struct model_arch *arch_find(struct str model_type)
 {
-    for (size_t i = 0; i < sizeof archs / sizeof *archs; i++) {
+    for (size_t i = 0; archs[i]; i++) {
         if (str_eqz(model_type, archs[i]->type)) return archs[i];
     }
     return NULL;

@@ -171,7 +171,7 @@ static void lay_out(struct encoder *n, size_t *wide, size_t *vec)
 struct load {
     struct encoder *n;
     const struct safetensors *files;
-    const char *prefix; /* "" or "bert." */
+    char prefix[32]; /* "" or "bert." */
     void *scratch;
 };
 
@@ -242,9 +242,8 @@ static bool load_type(const struct load *l, struct err *e)
 static bool load_all(struct load *l, struct err *e)
 {
     struct encoder *n = l->n;
-    char with_head[64];
-    snprintf(with_head, sizeof with_head, "%s.", n->table->model_type);
-    l->prefix = safetensors_find(l->files, "embeddings.word_embeddings.weight") ? "" : with_head;
+    if (!safetensors_find(l->files, "embeddings.word_embeddings.weight"))
+        snprintf(l->prefix, sizeof l->prefix, "%s.", n->table->model_type);
     if (!load_one(l, "embeddings.word_embeddings", "weight", n->words, false, e) ||
         !load_one(l, "embeddings.position_embeddings", "weight", n->places, false, e) ||
         !load_type(l, e) || !load_norm(l, "embeddings.LayerNorm", n->norm, e))
@@ -426,11 +425,11 @@ static bool run_block(struct encoder *n, const struct block *b, const struct dev
 static bool run_bin(struct encoder *n, const uint32_t *tokens, const uint32_t *cu, uint32_t nseq,
                     uint32_t layer, float *out, struct err *e)
 {
-    uint32_t t0 = cu[0], t = cu[nseq] - t0, *starts;
+    uint32_t t0 = cu[0], t = cu[nseq] - t0, hd = n->d / n->heads, *starts;
     struct dev_attn a = {.heads = n->heads,
                          .kv_heads = n->heads,
-                         .head_dim = n->d / n->heads,
-                         .scale = 1.0F / sqrtf((float)(n->d / n->heads)),
+                         .head_dim = hd,
+                         .scale = 1.0F / sqrtf((float)hd),
                          .nseq = nseq,
                          .bidirectional = true};
     bool ok = false;
