@@ -9,7 +9,7 @@
 
 enum { STATUS_MAX_BYTES = 1 << 16 };
 
-static const char *const stages[] = {"ingest", "shard", "train", "generate", "evaluate"};
+static const char *const stages[] = {"ingest", "shard", "sweep", "train", "generate", "evaluate"};
 
 /* What a submission knows, by stage. */
 struct jobs {
