@@ -49,6 +49,13 @@ static bool read_adapter(struct bundle *b, struct err *e)
     const char *path, *key;
     const json_t *shards, *base;
     json_t *v;
+    if (!fs_join(&b->arena, b->adapter, "adapter_config.json", &path, e)) return false;
+    if (!fs_exists(path))
+        return err_set(
+            e, ERR_CONFIG,
+            "%s is no adapter (no adapter_config.json); a model trained with lora.method "
+            "full is a model folder by itself: hand it over as it is, or as GGUF",
+            b->adapter);
     if (!read_json(b, "adapter_config.json", &b->config, e)) return false;
     if (!fs_join(&b->arena, b->adapter, "radmill.json", &path, e)) return false;
     if (fs_exists(path) && !read_json(b, "radmill.json", &b->radmill, e)) return false;

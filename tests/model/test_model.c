@@ -142,8 +142,8 @@ static void test_out_of_memory(void **state)
 }
 #endif
 
-/* Loading takes the mapped file and the device's copy, not a third: in a child, whose peak is its
- * own. Sanitizers keep books of their own: not with them. */
+/* Loading takes the mapped file and the device's copy, not a third (and 4 MB of the process's own,
+ * which count beside so small a file): in a child, whose peak is its own. Sanitizers keep books of their own: not with them. */
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 static void test_peak_memory(void **state)
 {
@@ -171,7 +171,7 @@ static void test_peak_memory(void **state)
         printf("file %.1f MB, device %.1f MB, peak grew by %.1f MB\n", (double)file / 1e6,
                (double)device / 1e6, (double)took / 1e6);
         fflush(stdout);
-        _exit(ok && (double)took <= 1.1 * (double)file + (double)device ? 0 : 1);
+        _exit(ok && (double)took <= 1.1 * (double)file + (double)device + 4e6 ? 0 : 1);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);

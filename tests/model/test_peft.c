@@ -135,6 +135,45 @@ static struct lora *some(struct model *m)
     return l;
 }
 
+/* All at once: DoRA, rank-stabilised, other ranks and alphas for some, one block left out. */
+static struct lora *all_features(struct model *m)
+{
+    static const char *const all[] = {"all-linear"}, *const block[] = {"1"};
+    static const char *rank_keys[] = {"down_proj"}, *alpha_keys[] = {"(q|k)_proj"};
+    struct opt_node two = {.kind = OPT_SCALAR, .scalar = {"2", 1}, .file = "test"}, *item = &two;
+    struct opt_node ranks = {.kind = OPT_MAPPING, .keys = rank_keys, .items = &item, .n = 1};
+    struct opt_node alphas = {.kind = OPT_MAPPING, .keys = alpha_keys, .items = &item, .n = 1};
+    struct lora_opts o = {.rank = 3, .alpha = 4.5, .targets = {all, 1}, .layers = {block, 1}};
+    struct lora *l = NULL;
+    size_t n;
+    o.rslora = o.dora = true;
+    o.rank_pattern = &ranks;
+    o.alpha_pattern = &alphas;
+    OK(lora_open(m, &o, 11, &l, e));
+    const struct lora_tensor *t = lora_tensors(l, &n);
+    assert_int_equal(n, 21);
+    float *f = download(l, model_dev(m)), *h = malloc(lora_count(l) * sizeof *h);
+    tiny_hash(78, lora_count(l), h);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < (size_t)t[i].rows * t[i].cols; k++) {
+            float *x = &f[t[i].offset + k];
+            *x = t[i].vector ? *x * (1 + h[t[i].offset + k]) : h[t[i].offset + k];
+        }
+    }
+    OK(dev_upload(model_dev(m), lora_params(l), 0, f, lora_count(l) * sizeof *f, e));
+    OK(lora_refresh(l, e));
+    free(h);
+    free(f);
+    return l;
+}
+
+static void test_all_features(void **state)
+{
+    (void)state;
+    testname = "features";
+    round_trip(tiny_write(TINY_LLAMA), all_features);
+}
+
 static void test_some_layers(void **state)
 {
     (void)state;
