@@ -19,8 +19,8 @@ struct bundle {
     const char *base_name, *base_digest; /* digest "" when unknown */
     const char *template, *inputs;       /* NULL: not a radmill adapter */
     unsigned rank;                       /* the largest */
-    bool gguf;
-    struct sbuf prompt; /* fields as {marks} */
+    bool gguf, vllm;                     /* can they serve the adapter beside its base? */
+    struct sbuf prompt;                  /* fields as {marks} */
     struct bundle_summary *out;
 };
 
@@ -81,6 +81,7 @@ static void find_warnings(struct bundle *b)
     bool patterns = json_object_size(json_object_get(b->config, "rank_pattern")) ||
                     json_object_size(json_object_get(b->config, "alpha_pattern"));
     b->gguf = !dora;
+    b->vllm = !dora && !patterns && b->rank <= MAX_RANK_VLLM;
     if (dora)
         warn(b, "DoRA: vLLM, llama.cpp and Ollama refuse it; serve the merged model "
                 "(radmill convert BASE OUT --adapter ADAPTER)");
@@ -183,11 +184,11 @@ static bool write_modelfile(struct bundle *b, struct err *e)
     sbuf_init(&t, TEXT_BYTES);
     ok = sbuf_printf(&t, e,
                      "# ollama create NAME -f Modelfile. FROM: the base as a GGUF file, made by\n"
-                     "#   radmill convert %s base.gguf\n"
+                     "#   radmill convert %s base.gguf%s\n"
                      "# so that it is the very model the adapter was trained on. Ollama puts the "
                      "beginning-of-text token in\n# front itself: it is not repeated below.\n"
                      "FROM ./base.gguf\n",
-                     b->base_name) &&
+                     b->base_name, b->gguf ? "" : " --adapter .") &&
          (!b->gguf || sbuf_put(&t, STR("ADAPTER ./adapter.gguf\n"), e)) &&
          (!b->prompt.n || put_template(b, &t, e)) &&
          sbuf_put(&t, STR("PARAMETER temperature 0\n"), e) && put_stop(b, &t, e) &&
@@ -206,20 +207,37 @@ static unsigned vllm_rank(unsigned r)
     return r;
 }
 
+static bool put_vllm(const struct bundle *b, struct sbuf *t, struct err *e)
+{
+    return sbuf_printf(
+        t, e,
+        "#!/bin/sh\n# Serves base and adapter; ask with model: impression, "
+        "temperature 0, the prompt of prompt.txt, on\n# /v1/completions (not chat: "
+        "that would add a template of its own).\ncd \"$(dirname \"$0\")\" || exit 1\n"
+        "exec vllm serve '%s' --enable-lora --max-lora-rank %u --lora-modules "
+        "impression=. \"$@\"\n",
+        b->base_name, vllm_rank(b->rank));
+}
+
+static bool put_vllm_merged(const struct bundle *b, struct sbuf *t, struct err *e)
+{
+    return sbuf_printf(
+        t, e,
+        "#!/bin/sh\n# vLLM cannot serve this adapter beside its base (README.md says "
+        "why). Serves the merged model, made by\n#   radmill convert '%s' MERGED "
+        "--adapter THIS_FOLDER\n"
+        "merged=${1:?give the folder of the merged model}\nshift\n"
+        "exec vllm serve \"$merged\" --served-model-name impression \"$@\"\n",
+        b->base_name);
+}
+
 static bool write_vllm(struct bundle *b, struct err *e)
 {
     struct sbuf t;
     bool ok;
     sbuf_init(&t, TEXT_BYTES);
-    ok =
-        sbuf_printf(&t, e,
-                    "#!/bin/sh\n# Serves base and adapter; ask with model: impression, temperature "
-                    "0, the prompt of prompt.txt, on\n# /v1/completions (not chat: that would add "
-                    "a template of its own).\ncd \"$(dirname \"$0\")\" || exit 1\n"
-                    "exec vllm serve '%s' --enable-lora --max-lora-rank %u --lora-modules "
-                    "impression=. \"$@\"\n",
-                    b->base_name, vllm_rank(b->rank)) &&
-        write_text(b, "vllm.sh", sbuf_str(&t), e);
+    ok = (b->vllm ? put_vllm(b, &t, e) : put_vllm_merged(b, &t, e)) &&
+         write_text(b, "vllm.sh", sbuf_str(&t), e);
     sbuf_free(&t);
     return ok;
 }

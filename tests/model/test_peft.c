@@ -268,6 +268,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_all_linear),
                                        cmocka_unit_test(test_some_layers),
+                                       cmocka_unit_test(test_all_features),
                                        cmocka_unit_test(test_t5), cmocka_unit_test(test_full)};
     python = testdir_python("peft, transformers");
     if (!python) return 77;
