@@ -258,6 +258,17 @@ static bool is_invisible(uint32_t cp)
     return cp < 0x20 || (cp >= 0x7F && cp < 0xA0) || cp == 0x200B || cp == 0xFEFF;
 }
 
+/* Bytes from i on that stay as they are and begin no mark: most of every report. */
+static size_t plain_run(struct str s, size_t i)
+{
+    size_t from = i;
+
+    while (i < s.n && s.p[i] >= ' ' && s.p[i] < 0x7F && s.p[i] != '_' && s.p[i] != 'X' &&
+           s.p[i] != '[' && s.p[i] != '<')
+        i++;
+    return i - from;
+}
+
 /* Marks become ___, controls go, CR and CR LF become LF, lines that only part sections go. */
 static bool unify(struct str s, struct sbuf *out, struct err *e)
 {
@@ -269,6 +280,11 @@ static bool unify(struct str s, struct sbuf *out, struct err *e)
             len = run_of(str_sub(s, i, s.n), s.p[i]);
             bool alone = i + len == s.n || s.p[i + len] == '\n' || s.p[i + len] == '\r';
             if (alone && is_rule(str_sub(s, i, i + len))) continue;
+        }
+        len = plain_run(s, i);
+        if (len > 0) {
+            if (!sbuf_put(out, str_sub(s, i, i + len), e)) return false;
+            continue;
         }
         len = phi_mark(s, i);
         if (len > 0) {
@@ -336,7 +352,12 @@ static bool flow_line(struct flow *f, struct str line, struct sbuf *out, struct 
     f->line_start = true;
     while (line.n > 0) {
         size_t n = 0, len;
-        while (n < line.n && space_len(str_sub(line, n, line.n)) == 0) {
+        while (n < line.n) {
+            if (line.p[n] > ' ' && line.p[n] < 0x7F) { /* neither blank nor longer than a byte */
+                n++;
+                continue;
+            }
+            if (space_len(str_sub(line, n, line.n)) > 0) break;
             utf8_decode(str_sub(line, n, line.n), &len);
             n += len;
         }
