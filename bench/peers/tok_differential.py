@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
 """Every text below a folder through `radmill tokenize` and through the Python package tokenizers: no difference.
 
-    python tok_differential.py RADMILL TOKENIZERS_FOLDER TEXTS_FOLDER [--only NAME]... [--limit-mb N]
+    python tok_differential.py RADMILL TOKENIZERS_FOLDER TEXTS_FOLDER [--only NAME]... [--limit-mb N] [--unicode]
 
 RADMILL is the built program; TOKENIZERS_FOLDER holds <name>/tokenizer.json.gz; below TEXTS_FOLDER all archives and
 gzip files (but tokenizers themselves) are unpacked (bsdtar), decoded as UTF-8 with errors="replace", and cut into lines; JSON lines give their
 strings too. Each distinct text is encoded with the template, without it, and with special tokens off, and the
 ids of the first are decoded again with special tokens kept. Prints one line a tokenizer; exits 1 on a difference.
 Texts that spell an added token of a Unigram model are left out of the plain comparison, which the reference
-has not got: there its best path finds special pieces in ordinary text.
+has not got: there its best path finds special pieces in ordinary text. With --unicode the texts are made up instead:
+every code point below U+32000 among its neighbours and beside marks, and random runs of letters, marks and blanks.
 """
 import argparse
 import gzip
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -71,6 +73,20 @@ def collect(folder, limit):
     return list(seen), size
 
 
+def made_up():
+    rng = random.Random(5)
+    cps = [chr(c) for c in list(range(1, 0xD800)) + list(range(0xE000, 0x32000)) + list(range(0xE0000, 0xE0200))]
+    out = []
+    for i in range(0, len(cps), 24):
+        b = cps[i:i + 24]
+        out += [" ".join(b), "".join(b[:8]) + "a" + "\u0301".join(b[8:16]), ".".join(b[16:])]
+    marks = [chr(c) for c in list(range(0x300, 0x340)) + [0x200D, 0x600, 0x3099, 0x1D165, 0x302E, 0x20DD, 0xFE0F, 0x93F]]
+    base = list("aeiouAEn .,\n\t") + cps[:3000]
+    for _ in range(6000):
+        out.append("".join(rng.choice(marks if rng.random() < 0.3 else base) for _ in range(rng.randint(1, 30))))
+    return out, sum(len(s.encode()) for s in out)
+
+
 def ours(radmill, path, mode, rows):
     with tempfile.TemporaryFile() as f:
         for row in rows:
@@ -120,8 +136,9 @@ def main():
     ap.add_argument("texts")
     ap.add_argument("--only", action="append", default=[])
     ap.add_argument("--limit-mb", type=float, default=0)
+    ap.add_argument("--unicode", action="store_true")
     a = ap.parse_args()
-    texts, size = collect(a.texts, int(a.limit_mb * 1e6))
+    texts, size = made_up() if a.unicode else collect(a.texts, int(a.limit_mb * 1e6))
     texts = [s for s in texts if not any(0xD800 <= ord(c) < 0xE000 for c in s)]
     print(f"tokenizers {tokenizers.__version__}; {len(texts)} distinct texts, {size / 1e6:.1f} MB", flush=True)
     names = a.only or sorted(n for n in os.listdir(a.tokenizers)

@@ -154,6 +154,35 @@ static bool read_bpe(struct tokenizer *t, const json_t *model, struct err *e)
            set_unk(t, json_object_get(model, "unk_token"), e);
 }
 
+/* A score as the reference reads it: its JSON reader divides the digits, a whole number, by a power
+ * of ten, which is not always the nearest double; on equal sums of scores the last bit decides. The
+ * digits are taken to be the shortest that name the number, which is how such files are written. */
+static bool read_score(double v, double *out, struct err *e)
+{
+    double scale = 1;
+    uint64_t digits = 0;
+    int places = 0;
+    bool point = false, whole = true;
+    struct sbuf b;
+
+    *out = v;
+    sbuf_init(&b, 64);
+    bool ok = sbuf_put_f64(&b, v < 0 ? -v : v, e);
+    for (size_t i = 0; ok && i < b.n; i++) {
+        bool digit = b.p[i] >= '0' && b.p[i] <= '9';
+        point |= b.p[i] == '.';
+        whole &= digit || b.p[i] == '.'; /* with an exponent: as it is */
+        if (!digit) continue;
+        digits = digits * 10 + (uint64_t)(b.p[i] - '0');
+        places += point;
+    }
+    sbuf_free(&b);
+    for (int i = 0; i < places && i < 22; i++)
+        scale *= 10; /* exact up to 10^22 */
+    if (ok && whole && places <= 22) *out = (v < 0 ? -1 : 1) * ((double)digits / scale);
+    return ok;
+}
+
 static bool read_unigram(struct tokenizer *t, const json_t *model, struct err *e)
 {
     const json_t *vocab = json_object_get(model, "vocab");
@@ -169,7 +198,7 @@ static bool read_unigram(struct tokenizer *t, const json_t *model, struct err *e
             return err_set(e, ERR_FORMAT, "model.vocab[%zu] is not a piece and its score", i);
         if (!tok_def_piece(t, i, (struct str){json_string_value(s), json_string_length(s)}, e))
             return false;
-        t->score[i] = json_number_value(score);
+        if (!read_score(json_number_value(score), &t->score[i], e)) return false;
     }
     if (!tok_json_id(json_object_get(model, "unk_id"), &unk, e)) return err_wrap(e, "model.unk_id");
     if (unk >= json_array_size(vocab))

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "support/testdir.h"
+#include "text/tok_impl.h"
 #include "text/uniclass.h"
 #include "text/unifold.h"
 #include "text/utf8.h"
@@ -191,6 +192,32 @@ static void test_fold(void **state)
     free(text);
 }
 
+/* NFC as the reference does it: U+0C3C, newer than its tables, stands alone. */
+static void test_nfc(void **state)
+{
+    static const struct {
+        struct str in, out;
+    } rows[] = {
+        {STR_INIT("plain"), STR_INIT("plain")},
+        {STR_INIT("e\xCC\x81"), STR_INIT("\xC3\xA9")},
+        {STR_INIT("q\xCC\x81\xCC\xB4"), STR_INIT("q\xCC\xB4\xCC\x81")},
+        {STR_INIT("\xE2\x84\xAB"), STR_INIT("\xC3\x85")},
+        {STR_INIT("q\xCC\x81\xE0\xB0\xBC"), STR_INIT("q\xCC\x81\xE0\xB0\xBC")},
+        {STR_INIT("e\xE0\xB0\xBC\xCC\x81"), STR_INIT("e\xE0\xB0\xBC\xCC\x81")},
+    };
+    struct sbuf b;
+    struct err e = {0};
+
+    (void)state;
+    sbuf_init(&b, 100);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        sbuf_clear(&b);
+        assert_true(tok_norm_nfc(rows[i].in, &b, &e));
+        if (!str_eq(sbuf_str(&b), rows[i].out)) fail_msg("row %zu", i);
+    }
+    sbuf_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +227,7 @@ int main(void)
         cmocka_unit_test(test_classes),
         cmocka_unit_test(test_class_tables),
         cmocka_unit_test(test_fold),
+        cmocka_unit_test(test_nfc),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
