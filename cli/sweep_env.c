@@ -161,6 +161,7 @@ static bool add_combo(struct sweep_env *v, const struct space *sub, const struct
     if (v->ncombo == SWEEP_COMBOS_MAX)
         return err_set(e, ERR_LIMIT, "sweep.params asks for more than %d kinds of shards",
                        SWEEP_COMBOS_MAX);
+    CHECK(v->combo);
     struct sweep_combo *k = &v->combo[v->ncombo++];
     *k = (struct sweep_combo){.sets = sets, .nsets = n};
     memcpy(k->key, key, sizeof k->key);

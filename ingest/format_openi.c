@@ -162,14 +162,12 @@ static bool one(struct format_scratch *s, const struct ingest_source_opts *sourc
         out->reason = REJECT_TOO_LARGE;
     else if (XML_Parse(x.parser, text.p, (int)text.n, 1) == XML_STATUS_OK && !x.failed)
         fill(&x, out);
-    if (x.failed && x.failure.code != ERR_NOMEM)
-        ok = true; /* a limit: it stays rejected */
-    else if (x.failed)
+    if (x.failed && x.failure.code == ERR_NOMEM)
         *e = x.failure;
-    else if (XML_GetErrorCode(x.parser) == XML_ERROR_NO_MEMORY)
+    else if (!x.failed && XML_GetErrorCode(x.parser) == XML_ERROR_NO_MEMORY)
         err_set(e, ERR_NOMEM, "expat has no memory");
     else
-        ok = true;
+        ok = true; /* past a limit or ill-formed: it stays rejected */
     XML_ParserFree(x.parser);
     return ok;
 }

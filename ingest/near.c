@@ -1,6 +1,5 @@
 #include "ingest/near.h"
 
-#include <ctype.h>
 #include <limits.h>
 #include <stdio.h>
 
@@ -31,9 +30,16 @@ static uint64_t mix(uint64_t x)
     return x ^ x >> 31;
 }
 
+static uint8_t folded(char c)
+{
+    if (c >= '0' && c <= '9') return '0';
+    return (uint8_t)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+}
+
 static bool is_word(char c)
 {
-    return (uint8_t)c >= 0x80 || isalnum((unsigned char)c);
+    uint8_t f = folded(c);
+    return f >= 0x80 || f == '0' || (f >= 'a' && f <= 'z');
 }
 
 /* Hash of the next word at or after *at; 0: there is none. */
@@ -44,10 +50,8 @@ static uint64_t next_word(struct str s, size_t *at)
 
     while (i < s.n && !is_word(s.p[i]))
         i++;
-    for (begin = i; i < s.n && is_word(s.p[i]); i++) {
-        char c = isdigit((unsigned char)s.p[i]) ? '0' : (char)tolower((unsigned char)s.p[i]);
-        h = (h ^ (uint8_t)c) * 1099511628211u; /* FNV-1a */
-    }
+    for (begin = i; i < s.n && is_word(s.p[i]); i++)
+        h = (h ^ folded(s.p[i])) * 1099511628211u; /* FNV-1a */
     *at = i;
     return i > begin ? h | 1 : 0;
 }
@@ -169,6 +173,7 @@ static bool find_head(const struct bands *t, const struct signature *all, uint64
                       double threshold, struct near_pair *out)
 {
     out->head = UINT64_MAX;
+    if (!t->pool) return false; /* no head yet */
     for (size_t band = 0; band < BANDS; band++) {
         uint64_t at = t->slot[band_hash(&all[record], band) & t->mask];
         for (size_t steps = 0; at && steps < MAX_CHAIN; at = t->pool[at - 1].next, steps++) {

@@ -172,7 +172,7 @@ bool planted_write(const char *path, uint64_t seed, uint64_t n, struct err *e)
 {
     struct fs_writer *w = NULL;
     struct sbuf text, line;
-    struct planted p;
+    struct planted p = {0};
     bool ok = false;
 
     sbuf_init(&text, 4096);

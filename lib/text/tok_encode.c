@@ -93,7 +93,7 @@ bool tok_cache_open(const struct tokenizer *t, struct tok_cache **out, struct er
     if (c->lines) c->longs = mem_calloc(LONG_SETS * LONG_WAYS, sizeof(*c->longs), e);
     if (c->longs) c->block = mem_alloc(LONG_BLOCK, e);
     if (c->block) c->spill = mem_alloc(SPILL * sizeof(*c->spill), e);
-    if (!c->spill) {
+    if (!c->lines || !c->longs || !c->block || !c->spill) {
         tok_cache_close(c);
         return false;
     }

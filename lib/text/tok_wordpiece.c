@@ -46,7 +46,7 @@ bool tok_trie_build(struct tokenizer *t, struct err *e)
                        (unsigned long long)bytes);
     r->edge = arena_alloc(&t->arena, size * sizeof(*r->edge), e);
     if (r->edge) r->id = arena_alloc(&t->arena, bytes * sizeof(*r->id), e);
-    if (!r->id) return false;
+    if (!r->edge || !r->id) return false;
     memset(r->edge, 0xFF, size * sizeof(*r->edge));
     r->mask = (uint32_t)(size - 1);
     r->nodes = 1;
