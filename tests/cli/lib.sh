@@ -50,3 +50,24 @@ generate: {dir: pairs, split: test, max_new_tokens: 12, limit: 10}
 evaluate: {dir: report, bootstrap: 200}
 YAML
 }
+
+# killed_and_rerun FOLDER DIGEST WHOLE_US ARGUMENTS...: killed with -9 at twenty random moments of what a whole run
+# takes, then run again on 1, 2, 3, 5 ranks: the folder has the same bytes each time.
+killed_and_rerun() {
+  local folder=$1 want=$2 whole_us=$3 killed=0 round pid counts=(1 2 3 5)
+  shift 3
+  for round in $(seq 20); do
+    [ $((round % 5)) != 1 ] || rm -rf "$folder"
+    "$radmill" "$@" >/dev/null 2>&1 &
+    pid=$!
+    sleep "$(printf '%d.%06d' 0 $((RANDOM * whole_us / 32768 % 1000000)))"
+    kill -9 "$pid" 2>/dev/null && killed=$((killed + 1))
+    wait "$pid" 2>/dev/null || true
+    [ $((round % 5)) != 0 ] && continue
+    ranks "${counts[$((round / 5 - 1))]}" "$@" >/dev/null
+    # a temporary file stays where its writer's process number is in use again; nothing refers to it
+    find "$folder" -name '*.tmp.*' -delete
+    [ "$(tree "$folder")" = "$want" ] || fail "after kill -9 the rerun gives other bytes"
+  done
+  echo "killed $killed of 20 runs"
+}

@@ -15,23 +15,7 @@ for n in 2 3 5; do
   [ "$(tree "$work/ranks$n")" = "$want" ] || fail "shards differ between 1 and $n ranks"
 done
 
-# killed with -9 at twenty random moments, then run again on 1, 2, 3, 5 ranks: the same bytes each time
-killed=0
-for round in $(seq 20); do
-  [ $((round % 5)) != 1 ] || rm -rf "$work/killed"
-  "$radmill" shard "$work/c.yaml" --set "shards.dir=$work/killed" >/dev/null 2>&1 &
-  pid=$!
-  sleep "$(printf '%d.%06d' 0 $((RANDOM * whole_us / 32768 % 1000000)))" # within what a whole run takes
-  kill -9 "$pid" 2>/dev/null && killed=$((killed + 1))
-  wait "$pid" 2>/dev/null || true
-  [ $((round % 5)) != 0 ] && continue
-  n=(1 2 3 5)
-  ranks "${n[$((round / 5 - 1))]}" shard "$work/c.yaml" --set "shards.dir=$work/killed" >/dev/null
-  # a temporary file stays where its writer's process number is in use again; nothing refers to it
-  find "$work/killed" -name '*.tmp.*' -delete
-  [ "$(tree "$work/killed")" = "$want" ] || fail "after kill -9 the rerun gives other bytes"
-done
-echo "killed $killed of 20 runs"
+killed_and_rerun "$work/killed" "$want" "$whole_us" shard "$work/c.yaml" --set "shards.dir=$work/killed"
 
 # a template file lies beside the configuration, wherever the program is started
 printf 'Report by {reader}\nFindings: {findings}\nSo: {target}{eos}\n' >"$work/mine.txt"
