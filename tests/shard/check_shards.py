@@ -34,7 +34,7 @@ for f in manifest["files"]:
     assert ids.dtype == (np.uint16 if manifest["vocab_size"] <= 65536 else np.uint32)
     if ids.nbytes >= 4096:
         assert ids.id.get_offset() % 4096 == 0
-    mapped = np.memmap(path, ids.dtype, "r", h.userblock_size + ids.id.get_offset(), ids.shape)
+    mapped = np.memmap(path, ids.dtype, "r", ids.id.get_offset(), ids.shape)
     assert (mapped == ids[:]).all()
     length, target, record = h["sample/length"][:], h["tokens/target"][:], h["sample/record"][:]
     assert (np.diff(offset) == length).all() and offset[0] == 0 and offset[-1] == len(ids)
