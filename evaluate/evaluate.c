@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/progress.h"
 #include "evaluate/eval_report.h"
 #include "evaluate/eval_run.h"
 #include "evaluate/strata.h"
@@ -273,6 +275,7 @@ static bool start(struct eval_run *r, const char *path, size_t nothers, struct e
     if (!check_opts(r->o, nothers, e)) return false;
     if (!pairs_read(path, &r->arena, &r->pairs, &r->n, e)) return false;
     if (r->n > UINT32_MAX) return err_set(e, ERR_LIMIT, "%s: %zu pairs", path, r->n);
+    if (r->o->dir && comm_rank(r->comm) == 0 && !fs_mkdirs(r->o->dir, e)) return false;
     return make_groups(r, e);
 }
 
@@ -292,6 +295,7 @@ bool evaluate_run(const struct evaluate_opts *o, const char *pairs_path,
                          .score = {.stem = o->stem, .bleu = has_name(&o->metrics, "bleu")},
                          .comm = c,
                          .out = s};
+    struct progress p;
 
     memset(s, 0, sizeof *s);
     arena_init(&r.arena, ARENA_BYTES);
@@ -302,12 +306,16 @@ bool evaluate_run(const struct evaluate_opts *o, const char *pairs_path,
     s->clustered = r.group != NULL;
     s->has_bleu = r.score.bleu;
     s->signature = rouge_signature(o->stem);
+    progress_start(&p, comm_rank(c), "evaluate", "pairs", r.n, o->dir);
+    progress_update(&p, 0, NULL);
     ok = score_own(&r, e) && eval_compare(&r, others, nothers, e) && strata_run(&r, e) &&
          finish(&r, pairs_path, e);
     if (ok)
         log_info("evaluated", "pairs=%zu rouge1=%.4f rouge2=%.4f rougeL=%.4f rougeLsum=%.4f", r.n,
                  s->m[ROUGE_1].f.mean, s->m[ROUGE_2].f.mean, s->m[ROUGE_L].f.mean,
                  s->m[ROUGE_LSUM].f.mean);
+    if (ok) progress_update(&p, r.n, NULL);
+    progress_end(&p, ok ? "done" : "failed");
 out:
     arena_free(&r.arena);
     return ok;

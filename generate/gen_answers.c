@@ -103,7 +103,7 @@ static bool write_block(struct wave *v, size_t k, struct err *e)
     if (!ok) return false;
     v->w->made += n;
     v->w->ended += v->ended[k];
-    progress_update(v->w->progress, v->w->made, NULL);
+    progress_update(v->w->progress, v->w->made * v->w->all / v->w->mine, NULL);
     return true;
 }
 

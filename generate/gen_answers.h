@@ -16,7 +16,8 @@ struct gen_work {
     const struct gen_seen *seen;
     const uint32_t *todo; /* blocks of this rank, ascending */
     size_t ntodo;
-    struct progress *progress;
+    uint64_t mine, all;        /* pairs of these blocks; of all ranks' */
+    struct progress *progress; /* rank 0's share stands for the whole */
     struct decode_stats stats; /* added to */
     uint64_t made, ended;      /* added to: pairs in blocks written */
 };

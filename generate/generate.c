@@ -183,6 +183,14 @@ static void add_up(struct run *r, const struct gen_work *w)
     s->decode_s = (double)v[5] / 1e6;
 }
 
+static uint64_t pairs_of(const struct run *r, const uint32_t *blocks, size_t n)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += gen_blocks_size(&r->blocks, blocks[i]);
+    return sum;
+}
+
 /* Collective. */
 static bool work(struct run *r, struct err *e)
 {
@@ -200,12 +208,13 @@ static bool work(struct run *r, struct err *e)
                          .todo = r->todo + mine.begin,
                          .ntodo = (size_t)(mine.end - mine.begin),
                          .progress = &r->progress};
-    uint64_t total = 0;
-    for (size_t t = 0; t < w.ntodo; t++)
-        total += gen_blocks_size(&r->blocks, w.todo[t]);
-    progress_start(&r->progress, comm_rank(r->c), "generate", "reports", total, j->generate->dir);
+    w.mine = pairs_of(r, w.todo, w.ntodo);
+    w.all = pairs_of(r, r->todo, r->ntodo);
+    progress_start(&r->progress, comm_rank(r->c), "generate", "reports", w.all, j->generate->dir);
+    progress_update(&r->progress, 0, NULL);
     ok = comm_agree(r->c, gen_answers(&w, e), e);
     add_up(r, &w);
+    progress_update(&r->progress, r->out->made, NULL);
     r->out->wall_s = clock_mono_s() - t0;
     comm_max_f64(r->c, &r->out->wall_s, 1);
     if (r->out->wall_s > 0) {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fault.h"
 #include "base/fs.h"
@@ -318,26 +319,36 @@ static bool swept_run(enum fault_point p, const char *pairs, const struct evalua
     return ok;
 }
 
-/* Every failing system call or allocation arrives as an error; the report is there whole or not at
- * all. */
+enum { RESULTS = 3 };
+static const char *const results[RESULTS] = {"swept/report.json", "swept/report.md",
+                                             "swept/per_pair.jsonl"};
+
+/* Every failing system call or allocation arrives as an error, or (a status that cannot be written)
+ * costs no result; the report is there whole or not at all. */
 static void sweep_point(enum fault_point p, const char *pairs, const struct evaluate_opts *o,
                         const char *want)
 {
     static const struct pair_score scores[3];
-    const char *report = testdir_path("swept/report.json");
+    char path[RESULTS][1024]; /* testdir_path's own do not last */
+    for (size_t i = 0; i < RESULTS; i++)
+        snprintf(path[i], sizeof path[i], "%s", testdir_path(results[i]));
     size_t live = mem_live_blocks();
     bool done = false;
     for (uint64_t n = 1; !done; n++) {
         struct err e = {0};
+        for (size_t i = 0; i < RESULTS; i++)
+            (void)unlink(path[i]);
         fault_arm(p, n, false);
         bool ok = swept_run(p, pairs, o, scores, &e);
         done = !fault_fired();
         fault_disarm_all();
         assert_int_equal(mem_live_blocks(), live);
-        if (ok != done) fail_msg("point %d hit %d: %s", (int)p, (int)n, e.text);
+        if (done && !ok) fail_msg("point %d hit %d: %s", (int)p, (int)n, e.text);
+        for (size_t i = 0; ok && i < RESULTS; i++)
+            assert_true(fs_exists(path[i]));
         assert_true(ok || e.code == ERR_NOMEM || e.code == ERR_IO);
-        if (fs_exists(report)) {
-            char *text = testdir_read(report, NULL);
+        if (fs_exists(path[0])) {
+            char *text = testdir_read(path[0], NULL);
             assert_string_equal(text, want);
             free(text);
         } else {
@@ -351,8 +362,10 @@ static void fault_sweep(void **state)
 {
     (void)state;
 #ifdef RADMILL_FAULTS
-    const char *pairs = put("small.jsonl", small);
-    struct evaluate_opts o = opts(testdir_path("swept"));
+    char pairs[1024], dir[1024];
+    snprintf(pairs, sizeof pairs, "%s", put("small.jsonl", small));
+    snprintf(dir, sizeof dir, "%s", testdir_path("swept"));
+    struct evaluate_opts o = opts(dir);
     run_ok(&o, pairs, NULL, 0);
     char *want = testdir_read(testdir_path("swept/report.json"), NULL);
     for (int p = 0; p < FAULT_POINTS; p++)
