@@ -62,6 +62,12 @@ static void offer(struct job *j, struct choice c)
     j->sample[at] = c;
 }
 
+static char folded(char c)
+{
+    if (c >= 'a' && c <= 'z') return (char)(c - ('a' - 'A'));
+    return c >= '0' && c <= '9' ? '0' : c;
+}
+
 /* Upper case, digits as 0, one blank: what differs only by a number is one description. */
 static void fold(struct str s, char out[DESCRIPTION + 1])
 {
@@ -69,9 +75,9 @@ static void fold(struct str s, char out[DESCRIPTION + 1])
 
     s = str_trim(s);
     for (size_t i = 0; i < s.n && n < DESCRIPTION; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (isspace(c) && n > 0 && out[n - 1] == ' ') continue;
-        out[n++] = isspace(c) ? ' ' : isdigit(c) ? '0' : (char)toupper(c);
+        bool blank = isspace((unsigned char)s.p[i]);
+        if (blank && n > 0 && out[n - 1] == ' ') continue;
+        out[n++] = blank ? ' ' : folded(s.p[i]);
     }
     while (n > 0 && ((unsigned char)out[n - 1] & 0x80)) /* no half character at the cut */
         n--;
