@@ -131,6 +131,8 @@ const struct cmd cmd_list[] = {
      in_generate, 1, 1, true, true, cmd_generate},
     {"evaluate", "[CONFIG.yaml] [--pairs FILE] [--against NAME=FILE]", "predictions to scores",
      evaluate_args, in_evaluate, 0, 1, true, false, cmd_evaluate},
+    {"label", "stats LABELS.jsonl...", "judgements by people: how far readers agree", NULL, NULL, 2,
+     CMD_MAX_POS, false, false, cmd_label},
     {"sweep", "run|worker|status|best|report CONFIG.yaml [--workers N] [--top N]",
      "many trials over some keys; any number of workers share a folder", sweep_args, in_sweep, 2, 2,
      true, false, cmd_sweep},
