@@ -19,6 +19,8 @@ enum rng_stream {
     RNG_MODEL_INIT = 8,
     RNG_TEST = 9,
     RNG_SWEEP = 10,
+    RNG_JUDGE = 20,
+    RNG_LABEL = 21,
 };
 
 struct rng_key {
