@@ -1,0 +1,313 @@
+/*
+ * compute/cuda/kernels/kernel - what the .cu files share: one source for nvcc and for the CPU.
+ *
+ * nvcc sees CUDA; any other C++ compiler must be told by KERNEL_SHIM what stands in for it (tests:
+ * support/cuda_shim.h). Rules that make both the same:
+ *
+ *     - shared memory is what the launch asks for (kernel_shared): its bounds can be checked
+ *     - warps are whole and take part with a full mask; no thread leaves before a barrier
+ *     - compiled with -fmad=false: a fused multiply-add stands where fmaf is written, so results
+ *       are the same bits on both, but for kernel_exp, kernel_log and the sum inside kernel_mma
+ *
+ * Work on matrices goes in chunks of 8 neighbours of a row: one 16-byte access in bf16, two in f32,
+ * where address and row length allow (`wide`), else value by value.
+ */
+#pragma once
+#include "compute/cuda/kernels.h"
+
+#include <math.h>
+#include <stdint.h>
+
+#ifdef __CUDACC__
+#include <cuda_runtime.h>
+#define KERNEL_LAUNCH(kernel, grid, block, shared, stream, ...)                                    \
+    kernel<<<grid, block, shared, stream>>>(__VA_ARGS__)
+#else
+#include KERNEL_SHIM
+#define KERNEL_LAUNCH(kernel, grid, block, shared, stream, ...)                                    \
+    shim_launch(kernel, grid, block, shared, stream, __VA_ARGS__)
+#endif
+
+constexpr uint32_t KERNEL_CHUNK = 8, KERNEL_THREADS = 256;
+#define KERNEL_ALL 0xFFFFFFFFu
+
+/* ---- host side of a launch */
+#ifdef __CUDACC__
+static inline int kernel_status(void)
+{
+    return (int)cudaGetLastError();
+}
+/* A kernel may use more than 48 KB of shared memory only after asking. */
+template <class K> static inline void kernel_allow_shared(K kernel, size_t bytes)
+{
+    if (bytes > 48 * 1024)
+        (void)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
+}
+#else
+static inline int kernel_status(void)
+{
+    return 0;
+}
+template <class K> static inline void kernel_allow_shared(K, size_t) {}
+#endif
+constexpr int KERNEL_BAD_SHAPE = 1; /* cudaErrorInvalidValue */
+
+/* Multiprocessors of the current device. */
+int kernel_processors(void);
+
+/* Blocks for `work` of them: at most 8 a multiprocessor, the rest by striding. */
+static inline unsigned kernel_blocks(uint64_t work)
+{
+    uint64_t most = (uint64_t)kernel_processors() * 8;
+    return (unsigned)(work < 1 ? 1 : work < most ? work : most);
+}
+
+static inline bool kernel_is_wide(struct kernel_mat m)
+{
+    size_t row = (size_t)m.ld * (m.t == DEV_BF16 ? 2 : 4);
+    return (uintptr_t)m.p % 16 == 0 && (row % 16 == 0 || m.rows <= 1);
+}
+
+/* A matrix as kernels take it. */
+struct kernel_view {
+    struct kernel_mat m;
+    bool wide;
+};
+static inline struct kernel_view kernel_view_of(struct kernel_mat m)
+{
+    return {m, kernel_is_wide(m)};
+}
+
+/* Chunks of a matrix; kernels count them in 32 bits and stride at most 2^31 further. */
+static inline uint64_t kernel_chunks(uint64_t rows, uint64_t cols)
+{
+    return rows * ((cols + KERNEL_CHUNK - 1) / KERNEL_CHUNK);
+}
+constexpr uint64_t KERNEL_MOST_CHUNKS = 0x7FFFFFFF;
+
+/* ---- device */
+#ifdef __CUDACC__
+static __device__ __forceinline__ unsigned char *kernel_shared(void)
+{
+    extern __shared__ __align__(16) unsigned char kernel_smem[];
+    return kernel_smem;
+}
+static __device__ __forceinline__ float kernel_exp(float x)
+{
+    return __expf(x);
+}
+static __device__ __forceinline__ float kernel_log(float x)
+{
+    return __logf(x);
+}
+static __device__ __forceinline__ float kernel_divide(float a, float b)
+{
+    return __fdividef(a, b);
+}
+static __device__ __forceinline__ void kernel_stop(void)
+{
+    __trap();
+}
+#else
+static inline unsigned char *kernel_shared(void)
+{
+    return (unsigned char *)shim_shared();
+}
+static inline float kernel_exp(float x)
+{
+    return expf(x);
+}
+static inline float kernel_log(float x)
+{
+    return logf(x);
+}
+static inline float kernel_divide(float a, float b)
+{
+    return a / b;
+}
+static inline void kernel_stop(void)
+{
+    shim_die("a kernel met a broken promise (row index out of range)");
+}
+#endif
+
+static __device__ __forceinline__ float kernel_f32(uint32_t bits)
+{
+#ifdef __CUDACC__
+    return __uint_as_float(bits);
+#else
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+#endif
+}
+
+static __device__ __forceinline__ uint32_t kernel_bits(float f)
+{
+#ifdef __CUDACC__
+    return __float_as_uint(f);
+#else
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return u;
+#endif
+}
+
+/* Two floats to bf16, nearest even, NaN stays NaN; `lo` in the low half. */
+static __device__ __forceinline__ uint32_t kernel_pack(float lo, float hi)
+{
+#ifdef __CUDACC__
+    uint32_t r;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(hi), "f"(lo));
+    return r;
+#else
+    uint32_t out = 0;
+    for (int i = 0; i < 2; i++) {
+        uint32_t u = kernel_bits(i ? hi : lo), r = (u + 0x7FFFu + ((u >> 16) & 1u)) >> 16;
+        out |= ((u & 0x7FFFFFFFu) > 0x7F800000u ? 0x7FFFu : r) << (16 * i);
+    }
+    return out;
+#endif
+}
+static __device__ __forceinline__ float kernel_low(uint32_t pair)
+{
+    return kernel_f32(pair << 16);
+}
+static __device__ __forceinline__ float kernel_high(uint32_t pair)
+{
+    return kernel_f32(pair & 0xFFFF0000u);
+}
+
+static __device__ __forceinline__ unsigned char *kernel_at(const struct kernel_mat &m, uint32_t row,
+                                                           uint32_t col)
+{
+    return (unsigned char *)m.p + ((size_t)row * m.ld + col) * (m.t == DEV_BF16 ? 2 : 4);
+}
+
+static __device__ __forceinline__ float kernel_get(const struct kernel_mat &m, uint32_t row,
+                                                   uint32_t col)
+{
+    const unsigned char *p = kernel_at(m, row, col);
+    return m.t == DEV_BF16 ? kernel_f32((uint32_t) * (const uint16_t *)p << 16) : *(const float *)p;
+}
+
+static __device__ __forceinline__ void kernel_put(const struct kernel_mat &m, uint32_t row,
+                                                  uint32_t col, float v)
+{
+    unsigned char *p = kernel_at(m, row, col);
+    if (m.t == DEV_BF16)
+        *(uint16_t *)p = (uint16_t)kernel_pack(v, 0.0f);
+    else
+        *(float *)p = v;
+}
+
+/* The n <= 8 values from `col`; the rest of v is 0. */
+static __device__ __forceinline__ void kernel_load(const struct kernel_view &w, uint32_t row,
+                                                   uint32_t col, uint32_t n, float v[KERNEL_CHUNK])
+{
+    if (w.wide && n == KERNEL_CHUNK) {
+        const uint4 *p = (const uint4 *)kernel_at(w.m, row, col);
+        uint4 a = p[0];
+        if (w.m.t == DEV_BF16) {
+            const uint32_t u[4] = {a.x, a.y, a.z, a.w};
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                v[2 * i] = kernel_low(u[i]);
+                v[2 * i + 1] = kernel_high(u[i]);
+            }
+        } else {
+            uint4 b = p[1];
+            const uint32_t u[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
+#pragma unroll
+            for (int i = 0; i < 8; i++)
+                v[i] = kernel_f32(u[i]);
+        }
+        return;
+    }
+#pragma unroll
+    for (uint32_t i = 0; i < KERNEL_CHUNK; i++)
+        v[i] = i < n ? kernel_get(w.m, row, col + i) : 0.0f;
+}
+
+static __device__ __forceinline__ void kernel_store(const struct kernel_view &w, uint32_t row,
+                                                    uint32_t col, uint32_t n,
+                                                    const float v[KERNEL_CHUNK])
+{
+    if (w.wide && n == KERNEL_CHUNK) {
+        uint4 *p = (uint4 *)kernel_at(w.m, row, col), a, b;
+        if (w.m.t == DEV_BF16) {
+            a.x = kernel_pack(v[0], v[1]), a.y = kernel_pack(v[2], v[3]);
+            a.z = kernel_pack(v[4], v[5]), a.w = kernel_pack(v[6], v[7]);
+            p[0] = a;
+        } else {
+            a.x = kernel_bits(v[0]), a.y = kernel_bits(v[1]);
+            a.z = kernel_bits(v[2]), a.w = kernel_bits(v[3]);
+            b.x = kernel_bits(v[4]), b.y = kernel_bits(v[5]);
+            b.z = kernel_bits(v[6]), b.w = kernel_bits(v[7]);
+            p[0] = a;
+            p[1] = b;
+        }
+        return;
+    }
+#pragma unroll
+    for (uint32_t i = 0; i < KERNEL_CHUNK; i++)
+        if (i < n) kernel_put(w.m, row, col + i, v[i]);
+}
+
+/* f(row, col, n) for every chunk of a matrix, shared by all threads of the grid. */
+template <class F>
+static __device__ __forceinline__ void kernel_each_chunk(uint32_t rows, uint32_t cols, F f)
+{
+    uint32_t per = (cols + KERNEL_CHUNK - 1) / KERNEL_CHUNK, total = rows * per;
+    uint32_t stride = gridDim.x * blockDim.x;
+    for (uint32_t i = blockIdx.x * blockDim.x + threadIdx.x; i < total; i += stride) {
+        uint32_t row = i / per, col = (i - row * per) * KERNEL_CHUNK;
+        f(row, col, cols - col < KERNEL_CHUNK ? cols - col : KERNEL_CHUNK);
+    }
+}
+
+/* ---- sums and maxima in a fixed order */
+static __device__ __forceinline__ float kernel_warp_sum(float v)
+{
+#pragma unroll
+    for (int w = 16; w > 0; w /= 2)
+        v += __shfl_xor_sync(KERNEL_ALL, v, w);
+    return v;
+}
+static __device__ __forceinline__ float kernel_warp_max(float v)
+{
+#pragma unroll
+    for (int w = 16; w > 0; w /= 2)
+        v = fmaxf(v, __shfl_xor_sync(KERNEL_ALL, v, w));
+    return v;
+}
+
+/* Threads of a block in teams, each at one row: `size` neighbours, a multiple of 32. */
+struct kernel_team {
+    uint32_t size, lane, row, rows; /* rows: teams of the block */
+};
+static __device__ __forceinline__ struct kernel_team kernel_team_of(uint32_t size)
+{
+    struct kernel_team t;
+    t.size = size;
+    t.lane = threadIdx.x % size;
+    t.row = threadIdx.x / size;
+    t.rows = blockDim.x / size;
+    return t;
+}
+
+/* The sum over a team, to all of it; every thread of the block calls it. red: a float for each warp
+ * of the block. */
+static __device__ __forceinline__ float kernel_team_sum(const struct kernel_team &t, float v,
+                                                        float *red)
+{
+    v = kernel_warp_sum(v);
+    if (t.size == 32) return v;
+    if (threadIdx.x % 32 == 0) red[threadIdx.x / 32] = v;
+    __syncthreads();
+    float sum = 0.0f;
+    for (uint32_t w = 0; w < t.size / 32; w++)
+        sum += red[t.row * (t.size / 32) + w];
+    __syncthreads();
+    return sum;
+}

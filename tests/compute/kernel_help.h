@@ -1,0 +1,213 @@
+/*
+ * tests/compute/kernel_help - a launcher of kernels.h beside the op of dev.h that it stands for.
+ *
+ * A trial holds matrices twice: on the device cpu:generic, and as plain memory for the kernels. The
+ * op runs once, the kernels run on the CPU (cuda_shim.h) in each thread order; outputs are compared
+ * with the op's, and with their own bits in the first order. Everything beside the output (gaps
+ * between rows, other matrices) must keep its bits.
+ */
+#pragma once
+#include "compute/cuda/kernels.h"
+#include "compute/dev_help.h"
+#include "compute/dev_ops.h"
+#include "support/cuda_shim.h"
+
+enum { TRIAL_MATS = 12 };
+
+struct trial {
+    struct dev *d;
+    const char *name;
+    int n;
+    struct dev_buf *buf[TRIAL_MATS];
+    struct dev_mat ref[TRIAL_MATS];
+    unsigned char *start[TRIAL_MATS], *got[TRIAL_MATS], *first[TRIAL_MATS];
+    size_t bytes[TRIAL_MATS];
+    bool out[TRIAL_MATS];
+    double tolerance[TRIAL_MATS]; /* relative, root mean square; 0: the same bits */
+    void *scratch;
+    const void *args;
+    bool quiet; /* the caller expects that it fails */
+};
+
+typedef void trial_dev_fn(struct trial *t);
+typedef int trial_kernel_fn(struct trial *t);
+
+static inline size_t trial_elem(const struct trial *t, int i, uint32_t r, uint32_t c)
+{
+    return t->ref[i].offset + (size_t)r * t->ref[i].ld + c;
+}
+
+/* Add a matrix: offset elements into its memory, rows ld apart; x: rows * cols values, or NULL. */
+static inline int trial_add(struct trial *t, enum dev_dtype type, uint32_t rows, uint32_t cols,
+                            uint32_t ld, uint32_t offset, const double *x)
+{
+    int i = t->n++;
+    size_t z = dev_dtype_bytes(type), n = rows && cols ? (size_t)(rows - 1) * ld + cols : 0;
+    if (i >= TRIAL_MATS) abort();
+    t->bytes[i] = (offset + n) * z;
+    MUST(dev_buf_open(t->d, t->bytes[i] + 1, &t->buf[i], e));
+    t->ref[i] = (struct dev_mat){t->buf[i], offset, type, rows, cols, ld};
+    t->start[i] = malloc(t->bytes[i] + 1);
+    t->got[i] = malloc(t->bytes[i] + 1);
+    t->first[i] = malloc(t->bytes[i] + 1);
+    memset(t->start[i], 0xFF, t->bytes[i] + 1);
+    for (uint32_t r = 0; x && r < rows; r++)
+        for (uint32_t c = 0; c < cols; c++) {
+            unsigned char *p = t->start[i] + trial_elem(t, i, r, c) * z;
+            double v = x[(size_t)r * cols + c];
+            float f = (float)v;
+            uint16_t h = help_bf16(v);
+            int32_t s = (int32_t)v;
+            int64_t l = (int64_t)v;
+            unsigned char b = type == DEV_U8 ? (unsigned char)v : 0;
+            const void *from[DEV_DTYPES] = {&f, &h, &s, &l, &b};
+            memcpy(p, from[type], z);
+        }
+    return i;
+}
+
+/* The same with reproducible values in [-scale, scale). */
+static inline int trial_random(struct trial *t, enum dev_dtype type, uint32_t rows, uint32_t cols,
+                               uint32_t ld, uint32_t offset, double scale)
+{
+    double *x = help_values((uint64_t)t->n + 1, (size_t)rows * cols, scale, type);
+    int i = trial_add(t, type, rows, cols, ld, offset, x);
+    free(x);
+    return i;
+}
+
+static inline void trial_out(struct trial *t, int i, double tolerance)
+{
+    t->out[i] = true;
+    t->tolerance[i] = tolerance;
+}
+
+/* Matrix i as the kernels see it; i < 0: left out. */
+static inline struct kernel_mat trial_mat(const struct trial *t, int i)
+{
+    if (i < 0) return (struct kernel_mat){0};
+    struct dev_mat m = t->ref[i];
+    return (struct kernel_mat){t->got[i] + m.offset * dev_dtype_bytes(m.dtype), m.dtype, m.rows,
+                               m.cols, m.ld};
+}
+static inline void *trial_ptr(const struct trial *t, int i)
+{
+    return trial_mat(t, i).p;
+}
+static inline struct dev_mat trial_ref(const struct trial *t, int i)
+{
+    return i < 0 ? (struct dev_mat){0} : t->ref[i];
+}
+
+static inline double trial_value(const unsigned char *p, enum dev_dtype type)
+{
+    float f;
+    uint16_t h;
+    int32_t s;
+    int64_t l;
+    switch (type) {
+    case DEV_F32:
+        memcpy(&f, p, sizeof f);
+        return f;
+    case DEV_BF16:
+        memcpy(&h, p, sizeof h);
+        return help_from_bf16(h);
+    case DEV_I32:
+        memcpy(&s, p, sizeof s);
+        return s;
+    case DEV_I64:
+        memcpy(&l, p, sizeof l);
+        return (double)l;
+    default:
+        return *p;
+    }
+}
+
+static inline double *trial_values(const struct trial *t, int i, const unsigned char *raw)
+{
+    struct dev_mat m = t->ref[i];
+    double *x = malloc(((size_t)m.rows * m.cols + 1) * sizeof *x);
+    for (uint32_t r = 0; r < m.rows; r++)
+        for (uint32_t c = 0; c < m.cols; c++)
+            x[(size_t)r * m.cols + c] =
+                trial_value(raw + trial_elem(t, i, r, c) * dev_dtype_bytes(m.dtype), m.dtype);
+    return x;
+}
+
+static inline bool trial_say(const struct trial *t, const char *what, int i, const char *order,
+                             double far)
+{
+    if (!t->quiet)
+        fprintf(stderr, "%s: matrix %d, order %s: %s (%g)\n", t->name, i, order, what, far);
+    return false;
+}
+
+/* Matrix i after the kernels against `want`, the op's bytes. */
+static inline bool trial_same(const struct trial *t, int i, const unsigned char *want,
+                              const char *order)
+{
+    struct dev_mat m = t->ref[i];
+    if (!t->out[i] || t->tolerance[i] == 0)
+        return memcmp(t->got[i], want, t->bytes[i]) == 0 ||
+               trial_say(t, t->out[i] ? "not the same bits" : "an input was written", i, order, 0);
+    double *x = trial_values(t, i, t->got[i]), *y = trial_values(t, i, want);
+    double far = help_distance(x, y, (size_t)m.rows * m.cols);
+    free(x);
+    free(y);
+    if (far > t->tolerance[i]) return trial_say(t, "too far from the cpu device", i, order, far);
+    size_t z = dev_dtype_bytes(m.dtype), gap = m.ld - m.cols;
+    for (uint32_t r = 0; r + 1 < m.rows; r++)
+        if (memcmp(t->got[i] + trial_elem(t, i, r, m.cols) * z,
+                   t->start[i] + trial_elem(t, i, r, m.cols) * z, gap * z) != 0)
+            return trial_say(t, "written beyond a row", i, order, r);
+    return memcmp(t->got[i], t->start[i], m.offset * z) == 0 ||
+           trial_say(t, "written before the matrix", i, order, 0);
+}
+
+static inline bool trial_order(struct trial *t, enum shim_order o, trial_kernel_fn *run,
+                               unsigned char *const *want)
+{
+    static const char *const names[SHIM_ORDERS] = {"forward", "reverse", "shuffled"};
+    bool ok = true;
+    for (int i = 0; i < t->n; i++)
+        memcpy(t->got[i], t->start[i], t->bytes[i]);
+    shim_set_order(o, 12345);
+    int status = run(t);
+    if (status != 0) return trial_say(t, "the launch failed", -1, names[o], status);
+    for (int i = 0; i < t->n; i++) {
+        ok = trial_same(t, i, want[i], names[o]) && ok;
+        if (o == SHIM_FORWARD)
+            memcpy(t->first[i], t->got[i], t->bytes[i]);
+        else if (memcmp(t->first[i], t->got[i], t->bytes[i]) != 0)
+            ok = trial_say(t, "bits depend on the order of threads", i, names[o], 0);
+    }
+    return ok;
+}
+
+/* Run both; frees the matrices, the trial can be filled again. */
+static inline bool trial_run(struct trial *t, const char *name, trial_dev_fn *op,
+                             trial_kernel_fn *run)
+{
+    unsigned char *want[TRIAL_MATS] = {0};
+    bool ok = true;
+    t->name = name;
+    for (int i = 0; i < t->n; i++)
+        MUST(dev_upload(t->d, t->buf[i], 0, t->start[i], t->bytes[i], e));
+    op(t);
+    for (int i = 0; i < t->n; i++) {
+        want[i] = malloc(t->bytes[i] + 1);
+        MUST(dev_download(t->d, t->buf[i], 0, want[i], t->bytes[i], e));
+    }
+    for (int o = 0; o < SHIM_ORDERS; o++)
+        ok = trial_order(t, (enum shim_order)o, run, want) && ok;
+    for (int i = 0; i < t->n; i++) {
+        free(want[i]);
+        free(t->start[i]);
+        free(t->got[i]);
+        free(t->first[i]);
+        dev_buf_close(t->buf[i]);
+        t->out[i] = false;
+    }
+    t->n = 0;
+    return ok;
+}
