@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "shard/field_text.h"
+#include "shard/shard_pack.h"
 
 /* Changes when the same options give other tokens. */
 #define BUILDER_VERSION "builder/2"
@@ -21,8 +22,7 @@ struct builder {
     struct shard_head head; /* what all shards have in common */
     char options[SHARD_TEXT_BYTES];
     struct sbuf field[PROMPT_FIELDS], target, folded;
-    struct shard_data data[SHARD_SPLITS];
-    struct shard_fact fact;
+    struct shard_pack pack;
 };
 
 /* ---- opening */
@@ -59,10 +59,11 @@ static bool open_prompt(struct builder *b, struct err *e)
     sbuf_init(&list, SHARD_TEXT_BYTES - 1);
     for (size_t i = 0; ok && i < in->n; i++) {
         int field = prompt_field_of(str_of(in->v[i]));
-        ok = field >= 0 || err_set(e, ERR_CONFIG,
-                                   "shards.input: '%s' is not one of clinical, findings, "
-                                   "examination, technique, comparison, background, reader",
-                                   in->v[i]);
+        ok = (field >= 0 && field < PROMPT_REPORT_FIELDS) ||
+             err_set(e, ERR_CONFIG,
+                     "shards.input: '%s' is not one of clinical, findings, "
+                     "examination, technique, comparison, background, reader",
+                     in->v[i]);
         for (size_t k = 0; ok && k < i; k++)
             ok = inputs[k] != (enum prompt_field)field ||
                  err_set(e, ERR_CONFIG, "shards.input names %s twice", in->v[i]);
@@ -76,6 +77,10 @@ static bool open_prompt(struct builder *b, struct err *e)
         return false;
     for (int f = 0; f < PROMPT_FIELDS; f++)
         b->used[f] = prompt_uses(b->prompt, (enum prompt_field)f);
+    for (int f = PROMPT_REPORT_FIELDS; f < PROMPT_FIELDS; f++)
+        if (b->used[f])
+            return err_set(e, ERR_CONFIG, "template %s: {%s} is for judges, no report has it",
+                           b->o->template, prompt_field_names[f]);
     return b->head.layout == SHARD_DECODER || prompt_for_encoder(b->prompt, e);
 }
 
@@ -145,6 +150,7 @@ static bool fill_head(struct builder *b, struct err *e)
     h->pad = t.pad;
     b->unknown = t.unk;
     h->token_bytes = t.vocab_size <= 65536 ? 2 : 4;
+    b->pack.token_bytes = h->token_bytes;
     return digest_config(b, e);
 }
 
@@ -161,8 +167,7 @@ bool builder_open(const struct shard_opts *o, const char *tokenizer_path, struct
         sbuf_init(&b->field[f], FIELD_MAX_BYTES);
     sbuf_init(&b->target, FIELD_MAX_BYTES);
     sbuf_init(&b->folded, FIELD_MAX_BYTES);
-    for (int s = 0; s < SHARD_SPLITS; s++)
-        shard_data_init(&b->data[s]);
+    shard_pack_init(&b->pack, 2);
     if (tokenizer_open(tokenizer_path, &b->tokenizer, e) &&
         tok_cache_open(b->tokenizer, &b->cache, e) && open_prompt(b, e) && read_patient_key(b, e) &&
         fill_head(b, e)) {
@@ -176,8 +181,7 @@ bool builder_open(const struct shard_opts *o, const char *tokenizer_path, struct
 void builder_close(struct builder *b)
 {
     if (!b) return;
-    for (int s = 0; s < SHARD_SPLITS; s++)
-        shard_data_free(&b->data[s]);
+    shard_pack_free(&b->pack);
     sbuf_free(&b->folded);
     sbuf_free(&b->target);
     for (int f = 0; f < PROMPT_FIELDS; f++)
@@ -345,47 +349,24 @@ static bool prepare(struct builder *b, const struct record *r, struct str fields
 }
 
 /* ---- columns */
-static bool put(struct shard_data *d, enum shard_column c, const void *p, size_t n, struct err *e)
-{
-    return sbuf_put(&d->col[c], (struct str){p, n}, e);
-}
-
-static bool put_tokens(const struct builder *b, struct shard_data *d, const struct prompt_sample *s,
-                       struct err *e)
-{
-    if (b->head.token_bytes == 4) return put(d, SHARD_COL_IDS, s->ids, s->n * sizeof *s->ids, e);
-    for (size_t i = 0; i < s->n; i++) {
-        uint16_t id = (uint16_t)s->ids[i];
-        if (!put(d, SHARD_COL_IDS, &id, sizeof id, e)) return false;
-    }
-    return true;
-}
-
 static bool put_sample(struct builder *b, const struct record *r, struct builder_place at,
                        const struct prompt_sample *s, struct err *e)
 {
-    struct shard_data *d = &b->data[r->split];
-    uint32_t length = (uint32_t)s->n, target = (uint32_t)s->target;
-    uint32_t place[3] = {at.index, at.block, at.row};
-    uint64_t offset = d->col[SHARD_COL_IDS].n / b->head.token_bytes;
-    uint64_t text[2] = {r->hash_norm.lo, r->hash_norm.hi};
-    uint64_t patient = builder_patient(b, at.source, r);
-    struct hash128 h = hash_xxh128(b->folded.p, b->folded.n);
-    uint64_t answer[2] = {h.lo, h.hi};
+    struct sample out = {
+        .tokens = s->ids,
+        .length = (uint32_t)s->n,
+        .target = (uint32_t)s->target,
+        .source = at.index,
+        .block = at.block,
+        .row = at.row,
+        .entry = r->entry,
+        .text_hash = r->hash_norm,
+        .target_hash = hash_xxh128(b->folded.p, b->folded.n),
+        .patient_key = builder_patient(b, at.source, r),
+    };
 
-    CHECK(s->target < s->n && s->n <= b->head.max_tokens);
-    d->samples++;
-    b->fact.samples[r->split]++;
-    b->fact.tokens[r->split] += length;
-    b->fact.targets[r->split] += length - target;
-    return put_tokens(b, d, s, e) && put(d, SHARD_COL_OFFSET, &offset, sizeof offset, e) &&
-           put(d, SHARD_COL_TARGET, &target, sizeof target, e) &&
-           put(d, SHARD_COL_LENGTH, &length, sizeof length, e) &&
-           put(d, SHARD_COL_RECORD, place, sizeof place, e) &&
-           put(d, SHARD_COL_ENTRY, &r->entry, sizeof r->entry, e) &&
-           put(d, SHARD_COL_TEXT_HASH, text, sizeof text, e) &&
-           put(d, SHARD_COL_TARGET_HASH, answer, sizeof answer, e) &&
-           put(d, SHARD_COL_PATIENT, &patient, sizeof patient, e);
+    CHECK(s->n <= b->head.max_tokens);
+    return shard_pack_put(&b->pack, (enum shard_split)r->split, &out, e);
 }
 
 /* The sample of a report, or *reason: its answer alone is too long. */
@@ -413,73 +394,28 @@ bool builder_put(struct builder *b, const struct record *r, struct builder_place
     struct prompt_sample s = {0};
 
     CHECK(r->split < SHARD_SPLITS);
-    b->fact.records++;
+    b->pack.fact.records++;
     if (!prepare(b, r, fields, &target, reason, e)) return false;
     if (*reason == BUILDER_TAKEN && !tokenize(b, fields, target, &s, reason, e)) return false;
     if (*reason != BUILDER_TAKEN) {
-        b->fact.dropped[*reason]++;
+        b->pack.fact.dropped[*reason]++;
         return true;
     }
-    b->fact.cut += s.cut > 0;
-    b->fact.cut_tokens += s.cut;
+    b->pack.fact.cut += s.cut > 0;
+    b->pack.fact.cut_tokens += s.cut;
     for (size_t i = 0; b->unknown >= 0 && i < s.n; i++)
-        b->fact.unknown += s.ids[i] == (uint32_t)b->unknown;
+        b->pack.fact.unknown += s.ids[i] == (uint32_t)b->unknown;
     return fold(target, &b->folded, e) && put_sample(b, r, at, &s, e);
-}
-
-/* Append `from` to `to`; its offsets move behind the tokens that are there. */
-static bool append(struct shard_data *to, const struct shard_data *from, uint32_t token_bytes,
-                   struct err *e)
-{
-    uint64_t base = to->col[SHARD_COL_IDS].n / token_bytes;
-
-    for (uint64_t i = 0; i < from->samples; i++) {
-        uint64_t offset;
-        memcpy(&offset, from->col[SHARD_COL_OFFSET].p + i * sizeof offset, sizeof offset);
-        offset += base;
-        if (!put(to, SHARD_COL_OFFSET, &offset, sizeof offset, e)) return false;
-    }
-    for (int c = 0; c < SHARD_COLS; c++)
-        if (c != SHARD_COL_OFFSET && from->samples &&
-            !sbuf_put(&to->col[c], sbuf_str(&from->col[c]), e))
-            return false;
-    to->samples += from->samples;
-    return true;
 }
 
 bool builder_join(struct builder *b, const struct shard_data **out, struct shard_head *head,
                   struct shard_fact *fact, struct err *e)
 {
-    struct shard_data *d = &b->data[0];
-    uint64_t first = 0, end;
-
-    *out = NULL;
-    *fact = b->fact;
-    memcpy(head->dropped, b->fact.dropped, sizeof head->dropped);
-    head->cut = b->fact.cut;
-    head->cut_tokens = b->fact.cut_tokens;
-    head->unknown = b->fact.unknown;
-    head->records = b->fact.records;
-    for (int s = 1; s < SHARD_SPLITS; s++)
-        if (!append(d, &b->data[s], b->head.token_bytes, e)) return false;
-    if (d->samples == 0) return true;
-    end = d->col[SHARD_COL_IDS].n / b->head.token_bytes;
-    if (!put(d, SHARD_COL_OFFSET, &end, sizeof end, e)) return false;
-    for (int s = 0; s < SHARD_SPLITS; s++) {
-        uint64_t slice[2] = {first, b->fact.samples[s]};
-        if (!put(d, SHARD_COL_SPLIT, slice, sizeof slice, e)) return false;
-        first += slice[1];
-    }
-    *out = d;
-    return true;
+    *fact = b->pack.fact;
+    return shard_pack_join(&b->pack, out, head, e);
 }
 
 void builder_reset(struct builder *b)
 {
-    b->fact = (struct shard_fact){0};
-    for (int s = 0; s < SHARD_SPLITS; s++) {
-        for (int c = 0; c < SHARD_COLS; c++)
-            sbuf_clear(&b->data[s].col[c]);
-        b->data[s].samples = 0;
-    }
+    shard_pack_reset(&b->pack);
 }

@@ -43,6 +43,11 @@ enum prompt_field {
     PROMPT_COMPARISON,
     PROMPT_BACKGROUND,
     PROMPT_READER, /* a pseudonym of who dictated */
+    PROMPT_REPORT_FIELDS,
+    /* no report's own: what a judge compares, and what the rule check said (judge/judge_text) */
+    PROMPT_REFERENCE = PROMPT_REPORT_FIELDS,
+    PROMPT_GENERATED,
+    PROMPT_CHECK,
     PROMPT_FIELDS
 };
 extern const char *const prompt_field_names[PROMPT_FIELDS + 1]; /* NULL-terminated */

@@ -3,11 +3,12 @@
 #include "text/tok_impl.h"
 
 const char *const prompt_field_names[PROMPT_FIELDS + 1] = {
-    "clinical", "findings", "examination", "technique", "comparison", "background", "reader", NULL};
+    "clinical", "findings",  "examination", "technique", "comparison", "background",
+    "reader",   "reference", "generated",   "check",     NULL};
 
 static const char *const headings[PROMPT_FIELDS] = {
-    "Clinical information", "Findings",   "Examination", "Technique",
-    "Comparison",           "Background", "Reader"};
+    "Clinical information", "Findings", "Examination", "Technique", "Comparison",
+    "Background",           "Reader",   "Reference",   "Generated", "Rule check"};
 
 /* The sentence is Stanford Alpaca's; adapters trained elsewhere expect exactly it. */
 #define ALPACA                                                                                     \
@@ -28,6 +29,10 @@ static const struct {
     bool headed;
 } builtins[] = {
     {"plain", "{input}\nImpression: {target}", true},
+    {"judge",
+     "Clinical information: {clinical}\nFindings: {findings}\nReference: {reference}\n"
+     "Generated: {generated}\nRule check: {check}\nErrors: {target}",
+     true},
     {"alpaca",
      ALPACA "### Instruction:\nGenerate impression based on findings.\n\n"
             "### Input:\n{input}\n\n### Response:\n{target}",
