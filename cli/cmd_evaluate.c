@@ -5,52 +5,111 @@
 #include "cli/config.h"
 #include "generate/pairs.h"
 
-static const char *const columns[] = {"ROUGE-1", "ROUGE-2", "ROUGE-L"};
-static const enum rouge_kind kinds[] = {ROUGE_1, ROUGE_2, ROUGE_L};
-enum { COLUMNS = sizeof kinds / sizeof kinds[0] };
+/* The headline values, four to a table so that a terminal holds it. */
+enum { COLUMNS = 4, NAME_WIDTH = 18, WIDTH = 24 };
 
-static void print_system(const struct cmd_call *call, const char *name,
-                         const struct evaluate_metric *m, const struct evaluate_loss *loss)
+struct table {
+    size_t v[METRIC_VALUES_MAX], n;
+};
+
+static void pick(const struct evaluate_summary *s, struct table *t)
 {
-    cmd_print(call, "  %-16.16s", name);
+    t->n = 0;
+    for (size_t v = 0; v < s->set.nvalues; v++)
+        if (s->set.value[v]->flags & METRIC_HEADLINE) t->v[t->n++] = v;
+}
+
+static void print_ci(const struct cmd_call *call, const struct boot_ci *c, double scale)
+{
+    char cell[64];
+    struct err e = {0};
+    struct sbuf b;
+    sbuf_init(&b, sizeof cell);
+    if (sbuf_printf(&b, &e, "%.2f [%.2f, %.2f]", scale * c->mean, scale * c->lo, scale * c->hi))
+        cmd_print(call, "  %-*s", WIDTH, b.p);
+    sbuf_free(&b);
+}
+
+static void print_loss(const struct cmd_call *call, const struct evaluate_loss *loss)
+{
     if (loss->tokens)
         cmd_print(call, "  %6.3f", loss->per_token);
     else
         cmd_print(call, "  %6s", "-");
-    for (int i = 0; i < COLUMNS; i++)
-        cmd_print(call, "  %6.2f [%5.2f, %5.2f]", 100 * m[kinds[i]].f.mean, 100 * m[kinds[i]].f.lo,
-                  100 * m[kinds[i]].f.hi);
+}
+
+static void print_row(const struct cmd_call *call, const struct evaluate_summary *s,
+                      const struct table *t, size_t first, const struct boot_ci *values)
+{
+    for (size_t i = first; i < t->n && i < first + COLUMNS; i++)
+        print_ci(call, &values[t->v[i]], s->set.value[t->v[i]]->scale);
     cmd_print(call, "\n");
+}
+
+static void print_part(const struct cmd_call *call, const struct evaluate_summary *s,
+                       const struct table *t, size_t first)
+{
+    cmd_print(call, "  %-*s  %6s", NAME_WIDTH, "", "loss");
+    for (size_t i = first; i < t->n && i < first + COLUMNS; i++)
+        cmd_print(call, "  %-*.*s", WIDTH, WIDTH, s->set.value[t->v[i]]->label);
+    cmd_print(call, "\n  %-*.*s", NAME_WIDTH, NAME_WIDTH, "this system");
+    print_loss(call, &s->loss);
+    print_row(call, s, t, first, s->value);
+    for (size_t i = 0; i < s->ncompared; i++) {
+        const struct evaluate_compared *c = &s->compared[i];
+        cmd_print(call, "  %-*.*s", NAME_WIDTH, NAME_WIDTH, c->name);
+        print_loss(call, &c->loss);
+        print_row(call, s, t, first, c->value);
+    }
+}
+
+/* The differences to the other systems by the first headline value that has the most use: ROUGE-L
+ * where it is there. */
+static size_t main_value(const struct evaluate_summary *s, const struct table *t)
+{
+    size_t v = metric_set_find(&s->set, "rougeL.f");
+    return v != SIZE_MAX ? v : t->v[0];
+}
+
+static void print_deltas(const struct cmd_call *call, const struct evaluate_summary *s, size_t v)
+{
+    const struct metric_value *value = s->set.value[v];
+    for (size_t i = 0; i < s->ncompared; i++) {
+        const struct evaluate_delta *d = &s->compared[i].delta[v];
+        cmd_print(call, "  %s over %s: %+.2f [%+.2f, %+.2f], p = %.4f, by Holm %.4f\n",
+                  value->label, s->compared[i].name, value->scale * d->ci.mean,
+                  value->scale * d->ci.lo, value->scale * d->ci.hi, d->p, d->holm);
+    }
 }
 
 static void print_table(const struct cmd_call *call, const struct evaluate_summary *s)
 {
-    cmd_print(call, "%zu pairs; F in per cent with 95 %% interval; %s\n", s->pairs, s->signature);
-    cmd_print(call, "  %-16s  %6s", "", "loss");
-    for (int i = 0; i < COLUMNS; i++)
-        cmd_print(call, "  %-22s", columns[i]);
-    cmd_print(call, "\n");
-    print_system(call, "this system", s->m, &s->loss);
-    for (size_t i = 0; i < s->ncompared; i++)
-        print_system(call, s->compared[i].name, s->compared[i].m, &s->compared[i].loss);
-    for (size_t i = 0; i < s->ncompared; i++) {
-        const struct evaluate_delta *d = &s->compared[i].delta[ROUGE_L];
-        cmd_print(call, "  ROUGE-L over %s: %+.2f [%+.2f, %+.2f], p = %.4f\n", s->compared[i].name,
-                  100 * d->ci.mean, 100 * d->ci.lo, 100 * d->ci.hi, d->p);
-    }
+    struct table t;
+    pick(s, &t);
+    cmd_print(call, "%zu pairs; values with 95 %% intervals, 0 to 100\n", s->pairs);
+    for (size_t m = 0; m < s->set.n; m++)
+        cmd_print(call, "  %s: %s\n", s->set.metric[m]->name, s->signature[m]);
+    for (size_t first = 0; first < t.n; first += COLUMNS)
+        print_part(call, s, &t, first);
+    if (t.n > 0) print_deltas(call, s, main_value(s, &t));
 }
 
 static void print_strata(const struct cmd_call *call, const struct evaluate_summary *s)
 {
+    struct table table;
+    pick(s, &table);
+    if (table.n == 0) return;
+    size_t v = main_value(s, &table);
+    double scale = s->set.value[v]->scale;
     for (size_t i = 0; i < s->nstrata; i++) {
         const struct evaluate_stratum *t = &s->strata[i];
-        cmd_print(call, "  %-10s %-18s %6zu pairs   ROUGE-L %6.2f [%5.2f, %5.2f]", t->by, t->value,
-                  t->pairs, 100 * t->f[ROUGE_L].mean, 100 * t->f[ROUGE_L].lo,
-                  100 * t->f[ROUGE_L].hi);
+        const struct boot_ci *own = &t->number[v], *over = &t->over_constant[v];
+        cmd_print(call, "  %-10s %-18s %6zu pairs   %s %6.2f [%5.2f, %5.2f]", t->by, t->value,
+                  t->pairs, s->set.value[v]->label, scale * own->mean, scale * own->lo,
+                  scale * own->hi);
         if (t->has_constant)
-            cmd_print(call, "   over constant %+.2f [%+.2f, %+.2f]",
-                      100 * t->over_constant[ROUGE_L].mean, 100 * t->over_constant[ROUGE_L].lo,
-                      100 * t->over_constant[ROUGE_L].hi);
+            cmd_print(call, "   over constant %+.2f [%+.2f, %+.2f]", scale * over->mean,
+                      scale * over->lo, scale * over->hi);
         cmd_print(call, "\n");
     }
 }

@@ -8,6 +8,5 @@
 #include "base/str.h"
 
 extern const struct str baseline_constant;
-/* The first `sentences` sentences, a view into text. One ends at '.', '!' or '?' before white space
- * or the end; a list mark ("1.") ends none. */
+/* The first `sentences` sentences (evaluate/sentences), a view into text. */
 struct str baseline_lead(struct str text, size_t sentences);

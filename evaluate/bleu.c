@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "evaluate/bleu_tok.h"
+#include "text/utf8.h"
 
 enum { TOKENS_MAX = 16384, MOST_WORDS = 2 * TOKENS_MAX };
 
@@ -22,6 +23,7 @@ struct numbers {
 
 struct bleu {
     struct bleu_tok tok;
+    struct sbuf lower;
     struct numbers words;
     uint32_t *ids[2]; /* of the reference, of the prediction */
     size_t n[2], cap[2];
@@ -33,12 +35,13 @@ const char *const bleu_sentence_signature =
     "bleu|nrefs:1|case:mixed|eff:yes|tok:13a|smooth:exp|level:sentence mean|v:1";
 const char *const bleu_corpus_signature =
     "bleu|nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|level:corpus|v:1";
-const char *const bleu_nltk1_signature =
-    "bleu|nltk sentence_bleu|tok:white space|smooth:method1|level:sentence mean|v:1";
+const char *const bleu_nltk_signature =
+    "bleu|nltk sentence_bleu|tok:white space|smooth:method1..4|level:sentence mean|v:1";
 
 bool bleu_open(struct bleu **out, struct err *e)
 {
     *out = mem_calloc(1, sizeof **out, e);
+    if (*out) sbuf_init(&(*out)->lower, BLEU_TEXT_MAX);
     return *out != NULL;
 }
 
@@ -46,6 +49,7 @@ void bleu_close(struct bleu *b)
 {
     if (!b) return;
     bleu_tok_free(&b->tok);
+    sbuf_free(&b->lower);
     mem_free(b->words.slot);
     mem_free(b->ids[0]);
     mem_free(b->ids[1]);
@@ -107,9 +111,18 @@ static bool put_tokens(struct bleu *b, int side, struct str text, struct err *e)
     return true;
 }
 
+static bool lower(struct sbuf *b, struct str *text, struct err *e)
+{
+    sbuf_clear(b);
+    if (!utf8_put_lower(*text, b, e)) return false;
+    *text = sbuf_str(b);
+    return true;
+}
+
 static bool read_side(struct bleu *b, enum bleu_tokens t, int side, struct str text, struct err *e)
 {
-    if (t == BLEU_13A && !bleu_tok_13a(&b->tok, text, &text, e)) return false;
+    if (t == BLEU_13A_LOWER && !lower(&b->lower, &text, e)) return false;
+    if (t != BLEU_BLANKS && !bleu_tok_13a(&b->tok, text, &text, e)) return false;
     return put_tokens(b, side, text, e);
 }
 
@@ -227,14 +240,32 @@ double bleu_score(const struct bleu_stats *s, enum bleu_smooth smooth, bool effe
     return brevity(s) * exp(sum / order);
 }
 
-double bleu_nltk1(const struct bleu_stats *s)
+void bleu_nltk_totals(struct bleu_stats *s)
+{
+    for (int n = 0; n < BLEU_ORDER; n++)
+        if (s->total[n] == 0) s->total[n] = 1;
+}
+
+/* Matches of order n (from 0) as the method counts them; *k is one more than the orders without a
+ * match so far. */
+static double nltk_matches(const struct bleu_stats *s, int n, int method, int *k)
+{
+    if (method == 2) return (double)s->match[n] + (n > 0);
+    if (s->match[n] > 0) return (double)s->match[n];
+    if (method == 1) return 0.1;
+    double most = method == 4 ? log((double)s->hyp) / 5 : 1;
+    return most / (double)(1 << (*k)++);
+}
+
+double bleu_nltk(const struct bleu_stats *s, int method)
 {
     double sum = 0;
+    int k = 1;
     if (s->match[0] == 0) return 0;
     for (int n = 0; n < BLEU_ORDER; n++) {
-        double total = s->total[n] > 0 ? (double)s->total[n] : 1.0;
-        double match = s->match[n] > 0 ? (double)s->match[n] : 0.1;
-        sum += 0.25 * log(match / total);
+        double match = nltk_matches(s, n, method, &k);
+        double total = (double)s->total[n] + (method == 2 && n > 0);
+        if (match > 0) sum += 0.25 * log(match / total); /* method 4, one word: no match stays 0 */
     }
     return brevity(s) * exp(sum);
 }

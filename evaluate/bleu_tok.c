@@ -6,8 +6,6 @@
 #include "text/clean.h"
 #include "text/utf8.h"
 
-#define TEXT_MAX ((size_t)64 << 20) /* pairs are far smaller */
-
 void bleu_tok_free(struct bleu_tok *t)
 {
     mem_free(t->a.p);
@@ -96,7 +94,7 @@ static bool prepare(struct bleu_tok *t, struct str text, struct err *e)
         {STR_INIT("&gt;"), STR_INIT(">")},
     };
     text = strip_right(text);
-    if (text.n > TEXT_MAX) return err_set(e, ERR_LIMIT, "a text of %zu bytes", text.n);
+    if (text.n > BLEU_TEXT_MAX) return err_set(e, ERR_LIMIT, "a text of %zu bytes", text.n);
     if (!room(&t->a, text.n + 2, e)) return false;
     t->a.p[t->a.n++] = ' ';
     if (text.n > 0) memcpy(t->a.p + 1, text.p, text.n);

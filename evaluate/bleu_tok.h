@@ -8,6 +8,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
+/* A longer text is ERR_LIMIT; pairs are far smaller. */
+#define BLEU_TEXT_MAX ((size_t)64 << 20)
 /* Two buffers to work in, owned by the caller, zeroed at first; contents are scratch. Not struct
  * sbuf: the passes write single bytes into room taken once. */
 struct bleu_buf {

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/threads.h"
 
 static int cmp_f64(const void *a, const void *b)
 {
@@ -102,14 +103,10 @@ static uint64_t plain_sums(const struct boot_data *d, double *sum)
     return rows;
 }
 
-/* What one replicate leaves: every column's mean, or (fn) one number. */
-static void reduce(const struct boot_data *d, boot_stat fn, const double *sum, uint64_t rows,
-                   double *out)
+/* Every column's mean. */
+static void means(const void *ctx, const double *sum, uint64_t rows, double *out)
 {
-    if (fn) {
-        *out = fn(sum);
-        return;
-    }
+    const struct boot_data *d = ctx;
     for (size_t k = 0; k < d->cols; k++)
         out[k] = sum[k] / (double)rows;
 }
@@ -127,67 +124,105 @@ static void intervals(const double *values, size_t width, uint32_t nboot, double
     }
 }
 
-/* This rank's replicates of the folded data, all ranks' into *all. Collective. */
-static bool replicates(const struct boot_data *d, const struct boot_opts *o, boot_stat fn,
-                       struct comm *c, void **all, struct err *e)
-{
-    size_t width = fn ? 1 : d->cols, total;
-    struct comm_range share = comm_share(c, o->replicates);
-    size_t n = (size_t)(share.end - share.begin);
-    double *mine = mem_calloc(n * width, sizeof *mine, e);
-    double *sum = mine ? mem_calloc(d->cols, sizeof *sum, e) : NULL;
+/* ---- replicates, some to a job */
 
-    bool ok = comm_agree(c, sum != NULL, e);
-    for (size_t b = 0; ok && b < n; b++) {
-        uint64_t rows = resample(d, replicate_key(o, RNG_BOOTSTRAP, share.begin + b), sum);
-        reduce(d, fn, sum, rows, mine + b * width);
+enum { JOB_REPLICATES = 64 };
+
+struct work {
+    const struct boot_data *d; /* folded */
+    const struct boot_opts *o;
+    const struct boot_stat *stat;
+    struct comm_range share; /* of the replicates */
+    uint32_t threads;
+    double *sum;       /* [threads][cols + 2 width] */
+    double *values;    /* [share][width]: of each replicate */
+    const double *far; /* [width]: what counts as at least as far out */
+    uint64_t *beyond;  /* [threads][width]: replicates that are */
+};
+
+static bool work_init(struct work *w, struct comm *c, struct err *e)
+{
+    w->threads = w->o->threads > 0 ? w->o->threads : 1;
+    w->share = comm_share(c, w->o->replicates);
+    w->sum = mem_calloc(w->threads, (w->d->cols + 2 * w->stat->width) * sizeof *w->sum, e);
+    return w->sum != NULL;
+}
+
+static double *worker_sum(const struct work *w, uint32_t worker)
+{
+    return w->sum + worker * (w->d->cols + 2 * w->stat->width);
+}
+
+static bool run_jobs(struct work *w, threads_job fn, struct err *e)
+{
+    uint64_t n = w->share.end - w->share.begin;
+    return threads_run(w->threads, (n + JOB_REPLICATES - 1) / JOB_REPLICATES, fn, w, e);
+}
+
+static struct comm_range job_share(const struct work *w, uint64_t job)
+{
+    uint64_t begin = w->share.begin + job * JOB_REPLICATES, end = begin + JOB_REPLICATES;
+    return (struct comm_range){begin, end < w->share.end ? end : w->share.end};
+}
+
+static bool resample_job(void *ctx, uint32_t worker, uint64_t job, struct err *e)
+{
+    struct work *w = ctx;
+    struct comm_range r = job_share(w, job);
+    double *sum = worker_sum(w, worker);
+    (void)e;
+    for (uint64_t b = r.begin; b < r.end; b++) {
+        uint64_t rows = resample(w->d, replicate_key(w->o, RNG_BOOTSTRAP, b), sum);
+        w->stat->fn(w->stat->ctx, sum, rows, w->values + (b - w->share.begin) * w->stat->width);
     }
-    if (ok) ok = comm_allgatherv(c, mine, n * width * sizeof *mine, all, &total, NULL, e);
-    mem_free(sum);
-    mem_free(mine);
+    return true;
+}
+
+/* This rank's replicates of the folded data, all ranks' into *all. Collective. */
+static bool replicates(struct work *w, struct comm *c, void **all, struct err *e)
+{
+    size_t total, n = (size_t)(w->share.end - w->share.begin), width = w->stat->width;
+    w->values = mem_calloc(n * width, sizeof *w->values, e);
+    bool ok = comm_agree(c, w->values && run_jobs(w, resample_job, e), e);
+    if (ok) ok = comm_allgatherv(c, w->values, n * width * sizeof(double), all, &total, NULL, e);
+    mem_free(w->values);
     return ok;
 }
 
-/* out[width]: width is 1 with fn, else the number of columns. */
-static bool bootstrap(const struct boot_data *d, const struct boot_opts *o, boot_stat fn,
-                      struct comm *c, struct boot_ci *out, struct err *e)
+bool bootstrap_stat(const struct boot_data *d, const struct boot_opts *o,
+                    const struct boot_stat *stat, struct comm *c, struct boot_ci *out,
+                    struct err *e)
 {
-    size_t width = fn ? 1 : d->cols;
-    double *sum = mem_calloc(d->cols + width, sizeof *sum, e), *scratch = NULL;
     struct folded f = {.d = *d};
+    struct work w = {.d = &f.d, .o = o, .stat = stat};
     void *all = NULL;
 
     CHECK(o->replicates > 0);
-    if (sum) scratch = mem_calloc(o->replicates, sizeof *scratch, e);
-    bool ok = comm_agree(c, scratch && fold(d, o, &f, e), e);
+    memset(out, 0, stat->width * sizeof *out);
+    if (d->units == 0) return true;
+    double *scratch = mem_calloc(o->replicates, sizeof *scratch, e);
+    bool ok = comm_agree(c, scratch && fold(d, o, &f, e) && work_init(&w, c, e), e);
     if (!ok) goto out;
-    memset(out, 0, width * sizeof *out);
-    if (d->units == 0) goto out;
-    double *whole = sum + d->cols;
-    uint64_t rows = plain_sums(d, sum);
-    reduce(d, fn, sum, rows, whole);
-    for (size_t k = 0; k < width; k++)
+    double *whole = w.sum + d->cols;
+    uint64_t rows = plain_sums(d, w.sum);
+    stat->fn(stat->ctx, w.sum, rows, whole);
+    for (size_t k = 0; k < stat->width; k++)
         out[k].mean = whole[k];
-    ok = replicates(&f.d, o, fn, c, &all, e);
-    if (ok) intervals(all, width, o->replicates, scratch, out);
+    ok = replicates(&w, c, &all, e);
+    if (ok) intervals(all, stat->width, o->replicates, scratch, out);
 out:
     mem_free(all);
+    mem_free(w.sum);
     folded_free(&f);
     mem_free(scratch);
-    mem_free(sum);
     return ok;
 }
 
 bool bootstrap_ci(const struct boot_data *d, const struct boot_opts *o, struct comm *c,
                   struct boot_ci *out, struct err *e)
 {
-    return bootstrap(d, o, NULL, c, out, e);
-}
-
-bool bootstrap_stat(const struct boot_data *d, const struct boot_opts *o, boot_stat fn,
-                    struct comm *c, struct boot_ci *out, struct err *e)
-{
-    return bootstrap(d, o, fn, c, out, e);
+    const struct boot_stat mean_of_columns = {means, d, d->cols};
+    return bootstrap_stat(d, o, &mean_of_columns, c, out, e);
 }
 
 /* ---- tests */
@@ -197,57 +232,6 @@ static bool heads(struct rng_key key, size_t u, uint32_t toss[4])
 {
     if (u % 128 == 0) rng_block(key, u / 128, toss);
     return toss[u % 128 / 32] >> (u % 32) & 1;
-}
-
-/* The sums with every unit's sign tossed. */
-static void flip(const struct boot_data *d, struct rng_key key, double *sum)
-{
-    uint32_t toss[4];
-    memset(sum, 0, d->cols * sizeof *sum);
-    for (size_t u = 0; u < d->units; u++) {
-        double sign = heads(key, u, toss) ? 1.0 : -1.0;
-        for (size_t k = 0; k < d->cols; k++)
-            sum[k] += sign * d->sum[u * d->cols + k];
-    }
-}
-
-/* What counts as "at least as far out": rounding must not turn an equal sum into a smaller one. */
-static void thresholds(const struct boot_data *d, double *limit)
-{
-    for (size_t k = 0; k < d->cols; k++) {
-        double sum = 0, size = 0;
-        for (size_t u = 0; u < d->units; u++) {
-            sum += d->sum[u * d->cols + k];
-            size += fabs(d->sum[u * d->cols + k]);
-        }
-        limit[k] = fabs(sum) - 1e-12 * size;
-    }
-}
-
-bool signflip_p(const struct boot_data *d, const struct boot_opts *o, struct comm *c, double *p,
-                struct err *e)
-{
-    double *work = mem_calloc(2 * d->cols, sizeof *work, e);
-    uint64_t *beyond = work ? mem_calloc(d->cols, sizeof *beyond, e) : NULL;
-    struct folded f = {.d = *d};
-    bool ok = comm_agree(c, beyond && fold(d, o, &f, e), e);
-    if (!ok) goto out;
-    double *limit = work, *sum = work + d->cols;
-    thresholds(&f.d, limit);
-    struct comm_range share = comm_share(c, o->replicates);
-    for (uint64_t b = share.begin; b < share.end; b++) {
-        flip(&f.d, replicate_key(o, RNG_PERMUTE, b), sum);
-        for (size_t k = 0; k < d->cols; k++)
-            beyond[k] += fabs(sum[k]) >= limit[k];
-    }
-    comm_sum_u64(c, beyond, d->cols);
-    for (size_t k = 0; k < d->cols; k++)
-        p[k] = (double)(beyond[k] + 1) / ((double)o->replicates + 1);
-out:
-    folded_free(&f);
-    mem_free(beyond);
-    mem_free(work);
-    return ok;
 }
 
 /* The sums with the two halves of every unit swapped by a coin. */
@@ -266,26 +250,90 @@ static void swap_halves(const struct boot_data *d, struct rng_key key, double *s
     }
 }
 
-bool swap_p(const struct boot_data *d, const struct boot_opts *o, boot_stat fn, struct comm *c,
-            double *p, struct err *e)
+/* |stat(first half) - stat(second half)| into out[width]; out has room for twice as many. */
+static void distance(const struct work *w, const double *sum, uint64_t rows, double *out)
+{
+    size_t width = w->stat->width;
+    w->stat->fn(w->stat->ctx, sum, rows, out);
+    w->stat->fn(w->stat->ctx, sum + w->d->cols / 2, rows, out + width);
+    for (size_t k = 0; k < width; k++)
+        out[k] = fabs(out[k] - out[width + k]);
+}
+
+static uint64_t count_rows(const struct boot_data *d)
+{
+    uint64_t rows = 0;
+    for (size_t u = 0; u < d->units; u++)
+        rows += d->count ? d->count[u] : 1;
+    return rows;
+}
+
+static bool swap_job(void *ctx, uint32_t worker, uint64_t job, struct err *e)
+{
+    struct work *w = ctx;
+    struct comm_range r = job_share(w, job);
+    double *sum = worker_sum(w, worker), *out = sum + w->d->cols;
+    uint64_t rows = count_rows(w->d), *beyond = w->beyond + worker * w->stat->width;
+    (void)e;
+    for (uint64_t b = r.begin; b < r.end; b++) {
+        swap_halves(w->d, replicate_key(w->o, RNG_PERMUTE, b), sum);
+        distance(w, sum, rows, out);
+        for (size_t k = 0; k < w->stat->width; k++)
+            beyond[k] += out[k] >= w->far[k];
+    }
+    return true;
+}
+
+bool swap_p(const struct boot_data *d, const struct boot_opts *o, const struct boot_stat *stat,
+            struct comm *c, double *p, struct err *e)
 {
     CHECK(d->cols % 2 == 0);
-    double *sum = mem_calloc(d->cols, sizeof *sum, e);
+    size_t width = stat->width;
     struct folded f = {.d = *d};
-    bool ok = comm_agree(c, sum && fold(d, o, &f, e), e);
+    struct work w = {.d = &f.d, .o = o, .stat = stat};
+    double *far = mem_calloc(2 * width, sizeof *far, e);
+    bool ok = far && fold(d, o, &f, e) && work_init(&w, c, e) &&
+              (w.beyond = mem_calloc(w.threads * width, sizeof *w.beyond, e));
+    ok = comm_agree(c, ok, e);
     if (!ok) goto out;
-    (void)plain_sums(d, sum);
-    double seen = fabs(fn(sum) - fn(sum + d->cols / 2));
-    uint64_t beyond = 0;
-    struct comm_range share = comm_share(c, o->replicates);
-    for (uint64_t b = share.begin; b < share.end; b++) {
-        swap_halves(&f.d, replicate_key(o, RNG_PERMUTE, b), sum);
-        beyond += fabs(fn(sum) - fn(sum + d->cols / 2)) >= seen - 1e-12 * (1 + seen);
-    }
-    comm_sum_u64(c, &beyond, 1);
-    *p = (double)(beyond + 1) / ((double)o->replicates + 1);
+    uint64_t rows = plain_sums(&f.d, w.sum);
+    distance(&w, w.sum, rows, far);
+    for (size_t k = 0; k < width; k++) /* rounding must not turn an equal distance into a smaller */
+        far[k] -= 1e-12 * (1 + far[k]);
+    w.far = far;
+    ok = comm_agree(c, run_jobs(&w, swap_job, e), e);
+    if (!ok) goto out;
+    for (uint32_t t = 1; t < w.threads; t++)
+        for (size_t k = 0; k < width; k++)
+            w.beyond[k] += w.beyond[t * width + k];
+    comm_sum_u64(c, w.beyond, width);
+    for (size_t k = 0; k < width; k++)
+        p[k] = (double)(w.beyond[k] + 1) / ((double)o->replicates + 1);
 out:
+    mem_free(w.beyond);
+    mem_free(w.sum);
     folded_free(&f);
-    mem_free(sum);
+    mem_free(far);
     return ok;
+}
+
+bool holm(const double *p, size_t n, double *out, struct err *e)
+{
+    double *sorted = mem_calloc(n, 2 * sizeof *sorted, e), *adjusted = sorted + n;
+    if (!sorted) return false;
+    if (n > 0) memcpy(sorted, p, n * sizeof *p);
+    sort_f64(sorted, n);
+    for (size_t i = 0; i < n; i++) {
+        double v = (double)(n - i) * sorted[i];
+        if (i > 0 && v < adjusted[i - 1]) v = adjusted[i - 1];
+        adjusted[i] = v < 1 ? v : 1;
+    }
+    for (size_t k = 0; k < n; k++) { /* equal p: the first's factor, which is the largest */
+        size_t i = 0;
+        while (sorted[i] < p[k])
+            i++;
+        out[k] = adjusted[i];
+    }
+    mem_free(sorted);
+    return true;
 }

@@ -1,4 +1,4 @@
-#include <string.h>
+#include <math.h>
 
 #include "base/mem.h"
 #include "evaluate/baseline.h"
@@ -8,10 +8,9 @@
 /* Another system's answers to the pairs numbered rows[0..n). */
 struct rival {
     struct evaluate_loss loss; /* until compare, per_token is the sum */
-    struct answer *v;
+    struct metric_text *v;
     uint32_t *rows;
     size_t n;
-    struct pair_score *scores;
 };
 
 static bool rival_init(struct eval_run *r, struct rival *v, struct err *e)
@@ -19,81 +18,71 @@ static bool rival_init(struct eval_run *r, struct rival *v, struct err *e)
     *v = (struct rival){0};
     v->v = arena_alloc(&r->arena, r->n * sizeof *v->v, e);
     if (v->v) v->rows = arena_alloc(&r->arena, r->n * sizeof *v->rows, e);
-    if (v->rows) v->scores = arena_alloc(&r->arena, r->n * sizeof *v->scores, e);
-    return v->scores != NULL;
+    return v->rows != NULL;
 }
 
-static void rival_put(struct rival *v, size_t row, struct str prediction, struct str reference)
+/* Its answer to our pair `row`; everything else about the report is ours. */
+static void rival_put(struct eval_run *r, struct rival *v, size_t row, struct str prediction)
 {
-    v->v[v->n] = (struct answer){prediction, reference};
+    v->v[v->n] = r->texts[row];
+    v->v[v->n].prediction = prediction;
     v->rows[v->n++] = (uint32_t)row;
 }
 
-/* ---- differences */
-
-/* What is averaged of the differences: F of each kind, sentence BLEU. */
-enum { DIFF_BLEU = ROUGE_KINDS, DIFF_COLS };
-
-/* Corpus BLEU of the first half of the columns minus that of the second. */
-static double bleu_difference(const double *sum)
+/* Compare this system with the rival's rows. Collective. */
+static bool compare_rows(struct eval_run *r, struct rival *v, const double *scores,
+                         struct evaluate_compared *out, struct err *e)
 {
-    return score_bleu(sum) - score_bleu(sum + SCORE_NSTATS);
-}
-
-static bool mean_deltas(struct eval_run *r, const struct rival *v, struct evaluate_compared *out,
-                        struct err *e)
-{
-    struct boot_ci ci[DIFF_COLS];
-    double p[DIFF_COLS];
-    double *diff = mem_calloc(v->n * DIFF_COLS, sizeof *diff, e);
-    bool ok = comm_agree(r->comm, diff != NULL, e);
-    for (size_t i = 0; ok && i < v->n; i++) {
-        const struct pair_score *a = &r->scores[v->rows[i]], *b = &v->scores[i];
-        for (int k = 0; k < ROUGE_KINDS; k++)
-            diff[i * DIFF_COLS + k] = score_f(a, k) - score_f(b, k);
-        diff[i * DIFF_COLS + DIFF_BLEU] = a->v[SCORE_BLEU] - b->v[SCORE_BLEU];
+    struct score_columns every;
+    struct boot_ci ci[2 * METRIC_VALUES_MAX];
+    double p[METRIC_VALUES_MAX];
+    score_columns_init(&every, &r->out->set, 0);
+    const struct eval_table t = {&every, r->scores, scores, v->rows, v->n};
+    if (!eval_table_run(r, &t, ci, p, e)) return false;
+    for (size_t i = 0; i < every.nvalues; i++) {
+        out->value[i] = ci[i];
+        out->delta[i] = (struct evaluate_delta){ci[every.nvalues + i], p[i], (double)NAN};
     }
-    const struct eval_table t = {diff, DIFF_COLS, DIFF_COLS, v->rows, v->n};
-    if (ok) ok = eval_table_ci(r, &t, ci, p, e);
-    for (int k = 0; ok && k < ROUGE_KINDS; k++)
-        out->delta[k] = (struct evaluate_delta){.ci = ci[k], .p = p[k]};
-    if (ok) out->bleu_sentence = (struct evaluate_delta){.ci = ci[DIFF_BLEU], .p = p[DIFF_BLEU]};
-    mem_free(diff);
-    return ok;
+    return true;
 }
 
-static bool corpus_delta(struct eval_run *r, const struct rival *v, struct evaluate_delta *out,
-                         struct err *e)
-{
-    enum { COLS = 2 * SCORE_NSTATS };
-    double *both = mem_calloc(v->n * COLS, sizeof *both, e);
-    bool ok = comm_agree(r->comm, both != NULL, e);
-    for (size_t i = 0; ok && i < v->n; i++) {
-        const double *a = r->scores[v->rows[i]].v + SCORE_STATS, *b = v->scores[i].v + SCORE_STATS;
-        memcpy(both + i * COLS, a, SCORE_NSTATS * sizeof *both);
-        memcpy(both + i * COLS + SCORE_NSTATS, b, SCORE_NSTATS * sizeof *both);
-    }
-    const struct eval_table t = {both, COLS, COLS, v->rows, v->n};
-    if (ok) ok = eval_table_stat(r, &t, bleu_difference, &out->ci, e);
-    if (ok) ok = eval_table_swap(r, &t, score_bleu, &out->p, e);
-    mem_free(both);
-    return ok;
-}
-
-/* Score the rival and compare it with this system on its rows. Collective. */
+/* Score the rival and compare it with this system on its rows; the scores go to *keep unless NULL.
+ * Collective. */
 static bool compare(struct eval_run *r, struct rival *v, const char *name, bool baseline,
-                    struct err *e)
+                    double **keep, struct err *e)
 {
     struct evaluate_compared *out = &r->out->compared[r->out->ncompared];
+    double *scores;
     *out = (struct evaluate_compared){.baseline = baseline, .pairs = v->n};
     eval_put_name(out->name, sizeof out->name, name);
-    if (!scores_of(v->v, v->n, &r->score, r->comm, v->scores, e)) return false;
-    if (!eval_metrics(r, v->scores, v->rows, v->n, out->m, &out->bleu, e)) return false;
-    if (!mean_deltas(r, v, out, e)) return false;
-    if (r->score.bleu && !corpus_delta(r, v, &out->bleu_corpus, e)) return false;
+    if (!eval_score(r, v->v, v->rows, v->n, &scores, e)) return false;
+    bool ok = compare_rows(r, v, scores, out, e);
+    if (ok && keep)
+        *keep = scores;
+    else
+        mem_free(scores);
+    if (!ok) return false;
     out->loss = v->loss;
     if (v->loss.tokens) out->loss.per_token /= (double)v->loss.tokens;
     r->out->ncompared++;
+    return true;
+}
+
+/* Holm over all compared systems x headline values. */
+static bool correct(struct evaluate_summary *s, struct err *e)
+{
+    double p[(EVALUATE_OTHERS_MAX + 4) * METRIC_VALUES_MAX];
+    struct score_columns headline;
+    size_t n = 0;
+    score_columns_init(&headline, &s->set, METRIC_HEADLINE);
+    for (size_t i = 0; i < s->ncompared; i++)
+        for (size_t k = 0; k < headline.nvalues; k++)
+            p[n++] = s->compared[i].delta[headline.value[k]].p;
+    if (!holm(p, n, p, e)) return false;
+    n = 0;
+    for (size_t i = 0; i < s->ncompared; i++)
+        for (size_t k = 0; k < headline.nvalues; k++)
+            s->compared[i].delta[headline.value[k]].holm = p[n++];
     return true;
 }
 
@@ -107,13 +96,12 @@ static bool baseline_run(struct eval_run *r, struct str name, struct err *e)
     for (size_t i = 0; i < r->n; i++) {
         const struct pair *p = &r->pairs[i];
         if (constant)
-            rival_put(&v, i, baseline_constant, p->reference);
+            rival_put(r, &v, i, baseline_constant);
         else if (p->findings.n > 0)
-            rival_put(&v, i, baseline_lead(p->findings, 2), p->reference);
+            rival_put(r, &v, i, baseline_lead(p->findings, 2));
     }
     if (v.n == 0) return true; /* no findings in the file: lead2 has nothing to say */
-    if (constant) r->constant = v.scores;
-    return compare(r, &v, constant ? "constant" : "lead2", true, e);
+    return compare(r, &v, constant ? "constant" : "lead2", true, constant ? &r->constant : NULL, e);
 }
 
 /* ---- other systems */
@@ -126,7 +114,7 @@ static bool match_put(struct eval_run *r, struct rival *v, size_t i, const struc
         return err_set(e, ERR_FORMAT,
                        "its pair %zu and pair %zu of the evaluated file have different references",
                        j + 1, i + 1);
-    rival_put(v, i, other[j].prediction, other[j].reference);
+    rival_put(r, v, i, other[j].prediction);
     v->loss.per_token += other[j].nll;
     v->loss.tokens += other[j].tokens;
     return true;
@@ -188,9 +176,9 @@ bool eval_compare(struct eval_run *r, const struct evaluate_other *others, size_
     for (size_t i = 0; i < nothers; i++) {
         struct rival v;
         if (!comm_agree(r->comm, other_read(r, others[i].path, &v, e), e)) return false;
-        if (!compare(r, &v, others[i].name, false, e)) return false;
+        if (!compare(r, &v, others[i].name, false, NULL, e)) return false;
     }
     for (size_t i = 0; i < r->o->baselines.n; i++)
         if (!baseline_run(r, str_of(r->o->baselines.v[i]), e)) return false;
-    return true;
+    return comm_agree(r->comm, correct(r->out, e), e);
 }

@@ -1,14 +1,17 @@
 /*
  * evaluate/eval_report - the files of one evaluation: per_pair.jsonl, report.md, then report.json.
  *
- * Their bytes depend on the pairs and the options alone: no times, no host, no rank count.
+ * Their bytes depend on the pairs and the options alone: no times, no host, no rank count. No
+ * report text is in them.
+ *
+ * report.json, "radmill.evaluation/2": pairs, groups, bootstrap, seed; metrics: [{name,
+ * signature}]; values: {NAME: {metric, label, scale, headline, lower_is_better, corpus, mean, lo,
+ * hi}}; compared: [{name, kind, pairs, loss, values: {NAME: {mean, lo, hi, difference: {mean, lo,
+ * hi, p, p_holm}}}}]; strata: [{by, value, pairs, values: {NAME: {mean, lo, hi, constant,
+ * over_constant: {mean, lo, hi}}}}]. Values are not scaled; tables for people are.
  */
 #pragma once
-#include "evaluate/evaluate.h"
-#include "evaluate/scores.h"
-#include "generate/pairs.h"
+#include "evaluate/eval_run.h"
 
 /* One rank only. pairs_path is named in the report with its digest. */
-MUST_CHECK bool eval_report_write(const struct evaluate_opts *o, const char *pairs_path,
-                                  const struct pair *pairs, const struct pair_score *scores,
-                                  size_t n, const struct evaluate_summary *s, struct err *e);
+MUST_CHECK bool eval_report_write(struct eval_run *r, const char *pairs_path, struct err *e);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/progress.h"
+#include "base/threads.h"
 #include "evaluate/eval_report.h"
 #include "evaluate/eval_run.h"
 #include "evaluate/strata.h"
@@ -16,15 +17,14 @@
 #define ARENA_BYTES ((size_t)64 << 30)
 
 static const char *const cluster_names[] = {"auto", "patient", "none", NULL};
-static const char *const metric_names[] = {"rouge", "bleu", NULL};
 static const char *const baseline_names[] = {"constant", "lead2", NULL};
 const struct opt evaluate_table[] = {
     OPT_PATH(struct evaluate_opts, dir, NULL, "folder of the report"),
     OPT_PATH(struct evaluate_opts, per_pair, NULL,
              "scores of each pair, instead of dir/per_pair.jsonl"),
     OPT_PATH(struct evaluate_opts, report, NULL, "the report, instead of dir/report.json"),
-    OPT_STRS(struct evaluate_opts, metrics, "[rouge]", "what to compute: rouge (always), bleu"),
-    OPT_BOOL(struct evaluate_opts, stem, false, "ROUGE over Porter stems"),
+    OPT_STRS(struct evaluate_opts, metrics, "[rouge, bleu]",
+             "what to compute: all, or some of rouge, rougeLsum_sent, bleu"),
     OPT_U32(struct evaluate_opts, bootstrap, 10000, 100, 1000000,
             "replicates of intervals and tests"),
     OPT_U64(struct evaluate_opts, seed, 1, 0, 9007199254740992.0, "seed of the resampling"),
@@ -33,82 +33,71 @@ const struct opt evaluate_table[] = {
     OPT_ENUM(struct evaluate_opts, cluster, "auto", cluster_names,
              "resample patients (auto: where every pair names one) or single pairs"),
     OPT_BOOL(struct evaluate_opts, strata, true, "tables by kind of report"),
+    OPT_U32(struct evaluate_opts, threads, 0, 0, 256,
+            "threads of a rank; 0: its share of the processors"),
     OPT_END,
 };
 
 /* ---- tables */
 
-/* What a resampling needs: units of t and draws of their own. Collective. */
-static bool table_open(struct eval_run *r, const struct eval_table *t, struct units *u,
-                       struct boot_data *d, struct boot_opts *b, struct err *e)
+/* Two systems: the second's values, then first minus second. */
+static void compare_values(const void *ctx, const double *sum, uint64_t rows, double *out)
 {
-    const struct unit_rows rows = {.value = t->value,
-                                   .cols = t->cols,
-                                   .stride = t->stride,
+    const struct score_columns *c = ctx;
+    double own[METRIC_VALUES_MAX];
+    score_columns_reduce(c, sum, rows, own);
+    score_columns_reduce(c, sum + c->ncolumns, rows, out);
+    for (size_t v = 0; v < c->nvalues; v++)
+        out[c->nvalues + v] = own[v] - out[v];
+}
+
+static void own_values(const void *ctx, const double *sum, uint64_t rows, double *out)
+{
+    score_columns_reduce(ctx, sum, rows, out);
+}
+
+bool eval_table_run(struct eval_run *r, const struct eval_table *t, struct boot_ci *ci, double *p,
+                    struct err *e)
+{
+    const struct unit_rows rows = {.first = t->first,
+                                   .second = t->second,
+                                   .columns = t->columns,
                                    .rows = t->rows,
                                    .nrows = t->nrows,
                                    .group = r->group,
                                    .ngroups = r->ngroups};
-    bool ok = comm_agree(r->comm, units_init(u, &rows, e), e);
-    *d = (struct boot_data){.sum = u->sum, .count = u->count, .units = u->n, .cols = t->cols};
-    *b = (struct boot_opts){
-        .seed = r->o->seed, .table = ++r->ntables, .replicates = r->o->bootstrap};
-    if (!ok) units_free(u);
-    return ok;
-}
-
-bool eval_table_ci(struct eval_run *r, const struct eval_table *t, struct boot_ci *ci, double *p,
-                   struct err *e)
-{
+    const struct boot_opts b = {.seed = r->o->seed,
+                                .table = ++r->ntables,
+                                .replicates = r->o->bootstrap,
+                                .threads = r->threads};
+    const struct boot_stat one = {own_values, t->columns, t->columns->nvalues};
+    const struct boot_stat two = {compare_values, t->columns, 2 * t->columns->nvalues};
     struct units u;
-    struct boot_data d;
-    struct boot_opts b;
-    if (!table_open(r, t, &u, &d, &b, e)) return false;
-    bool ok = bootstrap_ci(&d, &b, r->comm, ci, e);
-    if (ok && p) ok = signflip_p(&d, &b, r->comm, p, e);
+    bool ok = comm_agree(r->comm, units_init(&u, &rows, e), e);
+    if (!ok) goto out;
+    const struct boot_data d = {.sum = u.sum, .count = u.count, .units = u.n, .cols = u.cols};
+    ok = bootstrap_stat(&d, &b, t->second ? &two : &one, r->comm, ci, e);
+    if (ok && p) ok = swap_p(&d, &b, &one, r->comm, p, e);
+out:
     units_free(&u);
     return ok;
 }
 
-bool eval_table_stat(struct eval_run *r, const struct eval_table *t, boot_stat fn,
-                     struct boot_ci *ci, struct err *e)
+bool eval_score(struct eval_run *r, const struct metric_text *t, const uint32_t *rows, size_t n,
+                double **out, struct err *e)
 {
-    struct units u;
-    struct boot_data d;
-    struct boot_opts b;
-    if (!table_open(r, t, &u, &d, &b, e)) return false;
-    bool ok = bootstrap_stat(&d, &b, fn, r->comm, ci, e);
-    units_free(&u);
-    return ok;
-}
-
-bool eval_table_swap(struct eval_run *r, const struct eval_table *t, boot_stat fn, double *p,
-                     struct err *e)
-{
-    struct units u;
-    struct boot_data d;
-    struct boot_opts b;
-    if (!table_open(r, t, &u, &d, &b, e)) return false;
-    bool ok = swap_p(&d, &b, fn, r->comm, p, e);
-    units_free(&u);
-    return ok;
-}
-
-bool eval_metrics(struct eval_run *r, const struct pair_score *s, const uint32_t *rows,
-                  size_t nrows, struct evaluate_metric m[ROUGE_KINDS], struct evaluate_bleu *bleu,
-                  struct err *e)
-{
-    struct boot_ci ci[SCORE_MEANS];
-    struct eval_table means = {s->v, r->score.bleu ? SCORE_MEANS : SCORE_BLEU, SCORE_COLS, rows,
-                               nrows};
-    if (!eval_table_ci(r, &means, ci, NULL, e)) return false;
-    for (int k = 0; k < ROUGE_KINDS; k++)
-        m[k] = (struct evaluate_metric){.p = ci[3 * k], .r = ci[3 * k + 1], .f = ci[3 * k + 2]};
-    if (!r->score.bleu) return true;
-    bleu->sentence = ci[SCORE_BLEU];
-    bleu->nltk1 = ci[SCORE_NLTK1];
-    struct eval_table stats = {s->v + SCORE_STATS, SCORE_NSTATS, SCORE_COLS, rows, nrows};
-    return eval_table_stat(r, &stats, score_bleu, &bleu->corpus, e);
+    size_t width = r->out->set.ncolumns;
+    double *dense = mem_calloc(n * width, sizeof *dense, e);
+    *out = dense ? mem_calloc(r->n * width, sizeof **out, e) : NULL;
+    bool ok =
+        comm_agree(r->comm, *out != NULL, e) && scores_of(r->scorers, t, n, r->comm, dense, e);
+    for (size_t i = 0; ok && i < n; i++)
+        memcpy(*out + rows[i] * width, dense + i * width, width * sizeof *dense);
+    mem_free(dense);
+    if (ok) return true;
+    mem_free(*out);
+    *out = NULL;
+    return false;
 }
 
 void eval_put_name(char *out, size_t cap, const char *name)
@@ -159,60 +148,87 @@ static bool make_groups(struct eval_run *r, struct err *e)
 
 /* ---- this system */
 
-static bool own_answers(struct eval_run *r, struct answer **out, uint32_t **rows, struct err *e)
+static bool own_texts(struct eval_run *r, struct err *e)
 {
-    *out = arena_alloc(&r->arena, r->n * sizeof **out, e);
-    *rows = *out ? arena_alloc(&r->arena, r->n * sizeof **rows, e) : NULL;
-    r->scores = *rows ? arena_alloc(&r->arena, r->n * sizeof *r->scores, e) : NULL;
-    for (size_t i = 0; r->scores && i < r->n; i++) {
-        (*out)[i] = (struct answer){r->pairs[i].prediction, r->pairs[i].reference};
-        (*rows)[i] = (uint32_t)i;
+    r->texts = arena_alloc(&r->arena, r->n * sizeof *r->texts, e);
+    r->all = r->texts ? arena_alloc(&r->arena, r->n * sizeof *r->all, e) : NULL;
+    for (size_t i = 0; r->all && i < r->n; i++) {
+        const struct pair *p = &r->pairs[i];
+        r->texts[i] = (struct metric_text){p->prediction, p->reference, p->findings, p->clinical,
+                                           p->modality};
+        r->all[i] = (uint32_t)i;
     }
-    return r->scores != NULL;
+    return r->all != NULL;
 }
 
-static bool score_own(struct eval_run *r, struct err *e)
+static void own_loss(struct eval_run *r)
 {
-    struct answer *v = NULL;
-    uint32_t *rows = NULL;
-    if (!comm_agree(r->comm, own_answers(r, &v, &rows, e), e)) return false;
-    double t0 = clock_mono_s();
     struct evaluate_loss *loss = &r->out->loss;
     for (size_t i = 0; i < r->n; i++) {
         loss->per_token += r->pairs[i].nll;
         loss->tokens += r->pairs[i].tokens;
     }
     if (loss->tokens) loss->per_token /= (double)loss->tokens;
-    if (!scores_of(v, r->n, &r->score, r->comm, r->scores, e)) return false;
+}
+
+static bool open_scorers(struct eval_run *r, struct err *e)
+{
+    const struct metric_set *set = &r->out->set;
+    r->threads = r->o->threads;
+    if (!r->threads) r->threads = threads_default((uint32_t)comm_local_size(r->comm));
+    r->env = (struct metric_env){r->o, r->texts, r->n, r->threads};
+    if (!scorers_open(set, &r->env, &r->scorers, e)) return false;
+    for (size_t m = 0; m < set->n; m++) {
+        struct sbuf b;
+        void *scorer;
+        sbuf_init(&b, EVALUATE_SIGNATURE_MAX - 1);
+        bool ok =
+            scorers_get(r->scorers, 0, m, &scorer, e) && set->metric[m]->signature(scorer, &b, e);
+        if (ok) memcpy(r->out->signature[m], b.p, b.n + 1);
+        sbuf_free(&b);
+        if (!ok) return err_wrap(e, "signature of metric %s", set->metric[m]->name);
+    }
+    return true;
+}
+
+static bool score_own(struct eval_run *r, struct err *e)
+{
+    struct score_columns every;
+    double t0 = clock_mono_s();
+    if (!eval_score(r, r->texts, r->all, r->n, &r->scores, e)) return false;
     r->out->score_s = clock_mono_s() - t0;
-    return eval_metrics(r, r->scores, rows, r->n, r->out->m, &r->out->bleu, e);
+    score_columns_init(&every, &r->out->set, 0);
+    const struct eval_table t = {&every, r->scores, NULL, r->all, r->n};
+    return eval_table_run(r, &t, r->out->value, NULL, e);
+}
+
+const struct boot_ci *evaluate_value(const struct evaluate_summary *s, const char *name)
+{
+    size_t v = metric_set_find(&s->set, name);
+    return v == SIZE_MAX ? NULL : &s->value[v];
 }
 
 /* ---- strata */
 
-/* F of each kind, then its difference to the constant sentence's. */
-enum { STRATUM_COLS = 2 * ROUGE_KINDS };
-
-static bool stratum_run(struct eval_run *r, const struct stratum *s, double *f, struct err *e)
+static bool stratum_run(struct eval_run *r, const struct stratum *s, const struct score_columns *c,
+                        struct err *e)
 {
     struct evaluate_stratum *out = &r->out->strata[r->out->nstrata];
     *out = (struct evaluate_stratum){.pairs = s->n, .has_constant = r->constant != NULL};
     eval_put_name(out->by, sizeof out->by, s->by);
     eval_put_name(out->value, sizeof out->value, s->value);
-    for (size_t i = 0; i < s->n; i++)
-        for (int k = 0; k < ROUGE_KINDS; k++) {
-            double own = score_f(&r->scores[s->rows[i]], k);
-            double constant = r->constant ? score_f(&r->constant[s->rows[i]], k) : 0;
-            f[i * STRATUM_COLS + k] = own;
-            f[i * STRATUM_COLS + ROUGE_KINDS + k] = own - constant;
-            out->constant_f[k] += constant / (double)s->n;
-        }
-    const struct eval_table t = {f, STRATUM_COLS, STRATUM_COLS, s->rows, s->n};
-    struct boot_ci ci[STRATUM_COLS];
-    if (!eval_table_ci(r, &t, ci, NULL, e)) return false;
-    for (int k = 0; k < ROUGE_KINDS; k++) {
-        out->f[k] = ci[k];
-        out->over_constant[k] = ci[ROUGE_KINDS + k];
+    /* The second system's values come with the difference: so this system is the second here. */
+    const struct eval_table own = {c, r->scores, NULL, s->rows, s->n};
+    const struct eval_table both = {c, r->constant, r->scores, s->rows, s->n};
+    struct boot_ci ci[2 * METRIC_VALUES_MAX];
+    if (!eval_table_run(r, r->constant ? &both : &own, ci, NULL, e)) return false;
+    for (size_t i = 0; i < c->nvalues; i++) {
+        const struct boot_ci *under = &ci[c->nvalues + i];
+        size_t v = c->value[i];
+        out->number[v] = ci[i];
+        if (!r->constant) continue;
+        out->constant[v] = ci[i].mean + under->mean;
+        out->over_constant[v] = (struct boot_ci){-under->mean, -under->hi, -under->lo};
     }
     r->out->nstrata++;
     return true;
@@ -220,70 +236,69 @@ static bool stratum_run(struct eval_run *r, const struct stratum *s, double *f, 
 
 static bool strata_run(struct eval_run *r, struct err *e)
 {
+    struct score_columns headline;
     struct stratum *s;
     size_t n = 0;
-    double *f;
-    _Static_assert(STRATA_MAX == sizeof r->out->strata / sizeof r->out->strata[0], "room for all");
+    _Static_assert(STRATA_MAX == EVALUATE_STRATA_MAX, "room for all");
 
     if (!r->o->strata) return true;
+    score_columns_init(&headline, &r->out->set, METRIC_HEADLINE);
     s = arena_alloc(&r->arena, STRATA_MAX * sizeof *s, e);
-    f = s ? arena_alloc(&r->arena, r->n * STRATUM_COLS * sizeof *f, e) : NULL;
-    bool ok = f && strata_make(r->pairs, r->n, &r->arena, s, &n, e);
+    bool ok = s && strata_make(r->pairs, r->n, &r->arena, s, &n, e);
     if (!comm_agree(r->comm, ok, e)) return false;
     for (size_t i = 0; i < n; i++)
-        if (!stratum_run(r, &s[i], f, e)) return false;
+        if (!stratum_run(r, &s[i], &headline, e)) return false;
     return true;
 }
 
 /* ---- the whole */
 
-static bool has_name(const struct opt_strs *v, const char *name)
-{
-    for (size_t i = 0; i < v->n; i++)
-        if (strcmp(v->v[i], name) == 0) return true;
-    return false;
-}
-
-/* Every name is one of known[2], none stands twice. */
-static bool check_names(const struct opt_strs *v, const char *key, const char *const *known,
-                        struct err *e)
+/* Every name is one of the known ones, none stands twice. */
+static bool check_baselines(const struct opt_strs *v, struct err *e)
 {
     for (size_t i = 0; i < v->n; i++) {
-        const struct opt_strs before = {v->v, i};
-        if (strcmp(v->v[i], known[0]) != 0 && strcmp(v->v[i], known[1]) != 0)
-            return err_set(e, ERR_CONFIG, "evaluate.%s: \"%s\" is unknown; known: %s, %s", key,
-                           v->v[i], known[0], known[1]);
-        if (has_name(&before, v->v[i]))
-            return err_set(e, ERR_CONFIG, "evaluate.%s names \"%s\" twice", key, v->v[i]);
+        size_t k = 0;
+        while (baseline_names[k] && strcmp(v->v[i], baseline_names[k]) != 0)
+            k++;
+        if (!baseline_names[k])
+            return err_set(e, ERR_CONFIG,
+                           "evaluate.baselines: \"%s\" is unknown; known: constant, lead2",
+                           v->v[i]);
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(v->v[i], v->v[j]) == 0)
+                return err_set(e, ERR_CONFIG, "evaluate.baselines names \"%s\" twice", v->v[i]);
     }
     return true;
 }
 
-static bool check_opts(const struct evaluate_opts *o, size_t nothers, struct err *e)
+static bool check_opts(const struct evaluate_opts *o, size_t nothers, struct metric_set *set,
+                       struct err *e)
 {
     if (nothers > EVALUATE_OTHERS_MAX)
         return err_set(e, ERR_CONFIG, "%zu systems to compare with, at most %d", nothers,
                        EVALUATE_OTHERS_MAX);
     if (!o->dir && !o->per_pair && !o->report)
         return err_set(e, ERR_CONFIG, "evaluate.dir is missing: where should the report go?");
-    return check_names(&o->metrics, "metrics", metric_names, e) &&
-           check_names(&o->baselines, "baselines", baseline_names, e);
+    if (!metric_set_init(set, &o->metrics, e) || !check_baselines(&o->baselines, e)) return false;
+    for (size_t m = 0; m < set->n; m++)
+        if (set->metric[m]->check && !set->metric[m]->check(o, e)) return false;
+    return true;
 }
 
 static bool start(struct eval_run *r, const char *path, size_t nothers, struct err *e)
 {
-    if (!check_opts(r->o, nothers, e)) return false;
+    if (!check_opts(r->o, nothers, &r->out->set, e)) return false;
     if (!pairs_read(path, &r->arena, &r->pairs, &r->n, e)) return false;
     if (r->n > UINT32_MAX) return err_set(e, ERR_LIMIT, "%s: %zu pairs", path, r->n);
     if (r->o->dir && comm_rank(r->comm) == 0 && !fs_mkdirs(r->o->dir, e)) return false;
-    return make_groups(r, e);
+    own_loss(r);
+    return make_groups(r, e) && own_texts(r, e) && open_scorers(r, e);
 }
 
 static bool finish(struct eval_run *r, const char *path, struct err *e)
 {
     bool ok = true;
-    if (comm_rank(r->comm) == 0)
-        ok = eval_report_write(r->o, path, r->pairs, r->scores, r->n, r->out, e);
+    if (comm_rank(r->comm) == 0) ok = eval_report_write(r, path, e);
     return comm_agree(r->comm, ok, e);
 }
 
@@ -291,10 +306,7 @@ bool evaluate_run(const struct evaluate_opts *o, const char *pairs_path,
                   const struct evaluate_other *others, size_t nothers, struct comm *c,
                   struct evaluate_summary *s, struct err *e)
 {
-    struct eval_run r = {.o = o,
-                         .score = {.stem = o->stem, .bleu = has_name(&o->metrics, "bleu")},
-                         .comm = c,
-                         .out = s};
+    struct eval_run r = {.o = o, .comm = c, .out = s};
     struct progress p;
 
     memset(s, 0, sizeof *s);
@@ -304,19 +316,18 @@ bool evaluate_run(const struct evaluate_opts *o, const char *pairs_path,
     s->pairs = r.n;
     s->groups = r.ngroups;
     s->clustered = r.group != NULL;
-    s->has_bleu = r.score.bleu;
-    s->signature = rouge_signature(o->stem);
     progress_start(&p, comm_rank(c), "evaluate", "pairs", r.n, o->dir);
     progress_update(&p, 0, NULL);
     ok = score_own(&r, e) && eval_compare(&r, others, nothers, e) && strata_run(&r, e) &&
          finish(&r, pairs_path, e);
     if (ok)
-        log_info("evaluated", "pairs=%zu rouge1=%.4f rouge2=%.4f rougeL=%.4f rougeLsum=%.4f", r.n,
-                 s->m[ROUGE_1].f.mean, s->m[ROUGE_2].f.mean, s->m[ROUGE_L].f.mean,
-                 s->m[ROUGE_LSUM].f.mean);
+        log_info("evaluated", "pairs=%zu metrics=%zu compared=%zu", r.n, s->set.n, s->ncompared);
     if (ok) progress_update(&p, r.n, NULL);
     progress_end(&p, ok ? "done" : "failed");
 out:
+    mem_free(r.constant);
+    mem_free(r.scores);
+    scorers_close(r.scorers);
     arena_free(&r.arena);
     return ok;
 }

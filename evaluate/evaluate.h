@@ -2,23 +2,25 @@
  * evaluate/evaluate - a pairs file in, a report out: how good are these impressions, how sure is
  * that, for which reports, and is it more than a sentence that is always the same.
  *
- *     dir/per_pair.jsonl   a row a pair, in input order: rouge1, rouge2, rougeL, rougeLsum {p, r,
- * f} dir/report.md        the tables for people dir/report.json      everything; written last:
- * where it stands, the others are whole
+ *     dir/per_pair.jsonl   a row a pair, in input order: every metric's numbers, nested by name
+ *     dir/report.md        the tables for people
+ *     dir/report.json      everything; written last: where it stands, the others are whole
  *
- * ROUGE always (evaluate/rouge), BLEU on request (evaluate/bleu: three numbers that go by the
- * name). Scores are plain means over pairs of each pair's p, r and f (so a mean F may lie below
- * both mean P and mean R), with 95 % percentile intervals (evaluate/bootstrap); resampled by
- * patient when every pair names one. Every other system and every baseline is compared pair by
- * pair: mean difference in F, its interval, and the sign-flip p. Nothing depends on the number of
- * ranks. No correction for several comparisons; no rougeLsum by language; not resumable: a second
- * run starts over.
+ * What can be computed is the table in evaluate/metric; everything here holds for every value of
+ * it. A value is a mean over pairs (so a mean F may lie below both mean P and mean R) or made of
+ * sums over them, with a 95 % percentile interval (evaluate/bootstrap); resampled by patient when
+ * every pair names one. Every other system and every baseline is compared on the pairs both have:
+ * its value, the difference and its interval, the p of swapping answers, and that p by Holm over
+ * all compared systems x headline values. Nothing depends on the number of ranks or threads.
+ *
+ * Readers of results: struct evaluate_summary in memory, report.json ("radmill.evaluation/2") on
+ * disk; both have the same numbers under the same names. Not resumable: a second run starts over.
  */
 #pragma once
 #include "base/opt.h"
 #include "comm/comm.h"
 #include "evaluate/bootstrap.h"
-#include "evaluate/rouge.h"
+#include "evaluate/metric.h"
 
 enum evaluate_cluster { EVALUATE_CLUSTER_AUTO, EVALUATE_CLUSTER_PATIENT, EVALUATE_CLUSTER_NONE };
 struct evaluate_opts {
@@ -26,12 +28,12 @@ struct evaluate_opts {
     const char *per_pair; /* instead of dir/per_pair.jsonl; NULL: there */
     const char *report;   /* instead of dir/report.json; NULL: there */
     struct opt_strs metrics;
-    bool stem;
     uint32_t bootstrap; /* replicates */
     uint64_t seed;
     struct opt_strs baselines;
     int cluster; /* enum evaluate_cluster */
     bool strata;
+    uint32_t threads; /* of a rank; 0: its share of the processors */
 };
 extern const struct opt evaluate_table[]; /* section "evaluate" */
 
@@ -41,19 +43,11 @@ struct evaluate_other {
 };
 #define EVALUATE_OTHERS_MAX 16
 
-struct evaluate_metric {
-    struct boot_ci p, r, f;
-};
-/* Zeros unless BLEU was asked for. */
-struct evaluate_bleu {
-    struct boot_ci sentence; /* mean of sacrebleu's sentence score, 0 to 100 */
-    struct boot_ci corpus;   /* sacrebleu's corpus score, 0 to 100 */
-    struct boot_ci nltk1;    /* mean of NLTK's sentence_bleu with method1, 0 to 1 */
-};
 /* This system minus the other, over the pairs both have. */
 struct evaluate_delta {
     struct boot_ci ci;
-    double p; /* two-sided: sign-flip, for corpus BLEU approximate randomisation */
+    double p;    /* two-sided, of swapping the answers of pairs or patients */
+    double holm; /* p by Holm over all compared x headline values; NaN for other values */
 };
 /* -ln p of the references under a model, a token, EOS included: the sum over pairs divided by the
  * number of tokens. */
@@ -61,38 +55,41 @@ struct evaluate_loss {
     uint64_t tokens; /* 0: the file does not say (anyone's predictions, baselines) */
     double per_token;
 };
+/* Arrays by value are indexed as summary.set's values. */
 struct evaluate_compared {
     char name[64];
     bool baseline;
     size_t pairs;
-    struct evaluate_metric m[ROUGE_KINDS];
-    struct evaluate_bleu bleu;
-    struct evaluate_delta delta[ROUGE_KINDS]; /* of F */
-    struct evaluate_delta bleu_sentence, bleu_corpus;
+    struct boot_ci value[METRIC_VALUES_MAX];
+    struct evaluate_delta delta[METRIC_VALUES_MAX];
     struct evaluate_loss loss;
 };
+/* Headline values alone; the others are zeros. */
 struct evaluate_stratum {
     char by[16], value[48];
     size_t pairs;
-    struct boot_ci f[ROUGE_KINDS];
-    bool has_constant;                         /* without it the next two say nothing */
-    struct boot_ci over_constant[ROUGE_KINDS]; /* difference in F on the same pairs */
-    double constant_f[ROUGE_KINDS];            /* mean of the constant baseline on the same pairs */
+    struct boot_ci number[METRIC_VALUES_MAX];
+    bool has_constant;                  /* without it the next two say nothing */
+    double constant[METRIC_VALUES_MAX]; /* of the constant baseline on the same pairs */
+    struct boot_ci over_constant[METRIC_VALUES_MAX]; /* the difference */
 };
+enum { EVALUATE_SIGNATURE_MAX = 512, EVALUATE_STRATA_MAX = 64 };
 struct evaluate_summary {
-    const char *signature; /* of ROUGE; static */
+    struct metric_set set;
+    char signature[METRICS_MAX][EVALUATE_SIGNATURE_MAX]; /* by metric */
     size_t pairs;
     size_t groups; /* patients; 0 unless clustered */
-    bool clustered, has_bleu;
-    struct evaluate_metric m[ROUGE_KINDS];
-    struct evaluate_bleu bleu;
+    bool clustered;
+    struct boot_ci value[METRIC_VALUES_MAX];
     struct evaluate_loss loss;
-    struct evaluate_compared compared[EVALUATE_OTHERS_MAX + 2];
+    struct evaluate_compared compared[EVALUATE_OTHERS_MAX + 4];
     size_t ncompared;
-    struct evaluate_stratum strata[64];
+    struct evaluate_stratum strata[EVALUATE_STRATA_MAX];
     size_t nstrata;
-    double score_s; /* time for scoring this rank's share of the pairs */
+    double score_s; /* time for scoring this rank's share of the pairs; in no file */
 };
+/* This system's value by name, or NULL where its metric was not chosen. */
+const struct boot_ci *evaluate_value(const struct evaluate_summary *s, const char *name);
 
 /* Read, score, write the report. *s is large: keep it off small stacks. Collective. */
 MUST_CHECK bool evaluate_run(const struct evaluate_opts *o, const char *pairs_path,

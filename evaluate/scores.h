@@ -1,61 +1,56 @@
 /*
- * evaluate/scores - the score of every pair on every rank, and tables of them for
- * evaluate/bootstrap.
+ * evaluate/scores - the row of every pair by every chosen metric, and columns of them folded into
+ * what evaluate/bootstrap resamples.
+ *
+ * The pairs are dealt over the ranks, a rank's share over its threads; all ranks get all rows.
  */
 #pragma once
-#include "comm/comm.h"
-#include "evaluate/bleu.h"
 #include "evaluate/bootstrap.h"
-#include "evaluate/evaluate.h"
-#include "generate/pairs.h"
+#include "evaluate/metric.h"
 
-/* The row of one pair: what is averaged, then what corpus BLEU is summed from. */
-enum {
-    SCORE_ROUGE = 0,              /* p, r, f of each rouge_kind */
-    SCORE_BLEU = 3 * ROUGE_KINDS, /* sentence BLEU, 0 to 100 */
-    SCORE_NLTK1,                  /* NLTK's, 0 to 1 */
-    SCORE_MEANS,                  /* columns up to here have means */
-    SCORE_STATS = SCORE_MEANS,    /* matches, totals, answer's and reference's tokens */
-    SCORE_NSTATS = 2 * BLEU_ORDER + 2,
-    SCORE_COLS = SCORE_STATS + SCORE_NSTATS,
-};
-struct pair_score {
-    double v[SCORE_COLS];
-};
-static inline double score_f(const struct pair_score *s, int rouge_kind)
-{
-    return s->v[3 * rouge_kind + 2];
-}
-/* Corpus BLEU from sums of the SCORE_NSTATS columns. */
-double score_bleu(const double *stats);
+struct scorers;
+/* The scorers of one rank: those of the main thread now, so that missing files are told before any
+ * work, those of other threads when they are first needed. Everything is borrowed. */
+MUST_CHECK bool scorers_open(const struct metric_set *set, const struct metric_env *env,
+                             struct scorers **out, struct err *e);
+void scorers_close(struct scorers *s);
+/* The scorer of metric m that belongs to a thread (0: the main one), opened now if need be; NULL
+ * for the other threads' of a `whole` metric. */
+MUST_CHECK bool scorers_get(struct scorers *s, uint32_t worker, size_t m, void **out,
+                            struct err *e);
+/* Rows of n pairs: out[n][set->ncolumns]. Errors name the pair by its number. Collective. */
+MUST_CHECK bool scores_of(struct scorers *s, const struct metric_text *t, size_t n, struct comm *c,
+                          double *out, struct err *e);
 
-/* What a system answered to pair i. */
-struct answer {
-    struct str prediction, reference;
+/* Which of the set's columns some of its values are made of, and where. */
+struct score_columns {
+    const struct metric_set *set;
+    uint16_t value[METRIC_VALUES_MAX],
+        at[METRIC_VALUES_MAX];           /* of the set; its first column here */
+    uint16_t column[METRIC_COLUMNS_MAX]; /* of a row */
+    size_t nvalues, ncolumns;
 };
-struct score_opts {
-    bool stem, bleu;
-};
-/* out[n]: scored by all ranks, each its share, then gathered. Without bleu its columns are 0.
- * Errors name the pair by its number. Collective. */
-MUST_CHECK bool scores_of(const struct answer *v, size_t n, const struct score_opts *o,
-                          struct comm *c, struct pair_score *out, struct err *e);
+/* The values with all of these flags; 0: every value. */
+void score_columns_init(struct score_columns *c, const struct metric_set *set, unsigned flags);
+/* The values of sums over rows: out[nvalues]. */
+void score_columns_reduce(const struct score_columns *c, const double *sum, uint64_t rows,
+                          double *out);
 
-/* Rows folded into independent units for resampling. */
+/* Rows folded into independent units for resampling: those with the same group together, each row
+ * alone when group is NULL. */
 struct units {
     double *sum; /* [n][cols] */
     uint32_t *count;
     size_t n, cols;
 };
-/* Values [nrows][cols] that stand `stride` numbers apart, folded into units: rows with the same
- * group[row] together, each row alone when group is NULL. rows[i] indexes group. */
 struct unit_rows {
-    const double *value;
-    size_t cols, stride;
-    const uint32_t *rows;
+    const double *first, *second; /* rows by pair number; second NULL: one system */
+    const struct score_columns *columns;
+    const uint32_t *rows; /* pair numbers */
     size_t nrows;
-    const uint32_t *group;
+    const uint32_t *group; /* by pair number */
     size_t ngroups;
 };
+/* cols: the first's columns, then the second's. */
 MUST_CHECK bool units_init(struct units *u, const struct unit_rows *r, struct err *e);
 void units_free(struct units *u);

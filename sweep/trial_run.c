@@ -44,6 +44,7 @@ static bool generate(const struct trial_config *t, const struct trial_env *env, 
                      struct comm *c, double *rouge_l, struct err *e)
 {
     struct generate_summary g;
+    static const char *const rouge[] = {"rouge"};
     struct evaluate_opts o = t->evaluate;
     struct evaluate_summary *s = NULL;
     struct generate_job j = {.generate = &t->generate,
@@ -58,10 +59,11 @@ static bool generate(const struct trial_config *t, const struct trial_env *env, 
     if (!generate_run(&j, c, &g, e)) return false;
     o.bootstrap = BOOTSTRAP;
     o.strata = false;
-    o.metrics.n = o.baselines.n = 0;
+    o.metrics = (struct opt_strs){rouge, 1};
+    o.baselines.n = 0;
     s = mem_calloc(1, sizeof *s, e);
     bool ok = comm_agree(c, s != NULL, e) && evaluate_run(&o, g.pairs_path, NULL, 0, c, s, e);
-    if (ok) *rouge_l = s->m[ROUGE_L].f.mean;
+    if (ok) *rouge_l = evaluate_value(s, "rougeL.f")->mean;
     mem_free(s);
     return ok;
 }

@@ -161,3 +161,79 @@ uint32_t utf8_lower(uint32_t code_point)
         return code_point >= 'A' && code_point <= 'Z' ? code_point + 32 : code_point;
     return (uint32_t)utf8proc_tolower((utf8proc_int32_t)code_point);
 }
+
+/* ---- lower case of a text */
+
+/* Cased and Case_Ignorable (Unicode 3.13), as far as final sigma needs them: by category, and the
+ * few marks inside words that are ignorable by name. */
+static bool is_ignorable(uint32_t cp)
+{
+    switch (cp) {
+    case '\'':
+    case '.':
+    case ':':
+    case 0xB7:
+    case 0x2018:
+    case 0x2019:
+        return true;
+    default:
+        break;
+    }
+    switch (utf8proc_category((utf8proc_int32_t)cp)) {
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_SK:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool is_cased(uint32_t cp)
+{
+    utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
+    return c == UTF8PROC_CATEGORY_LU || c == UTF8PROC_CATEGORY_LL || c == UTF8PROC_CATEGORY_LT;
+}
+
+/* A sigma at s[at] is final: a letter stands before it and none behind. */
+static bool is_final_sigma(struct str s, size_t at, bool after_cased)
+{
+    uint32_t cp;
+    size_t len = 2;
+    if (!after_cased) return false;
+    for (size_t i = at + 2; i < s.n; i += len) {
+        (void)utf8_next(str_sub(s, i, s.n), &cp, &len);
+        if (!is_ignorable(cp)) return !is_cased(cp);
+    }
+    return true;
+}
+
+bool utf8_put_lower(struct str s, struct sbuf *b, struct err *e)
+{
+    bool after_cased = false;
+    size_t from = b->n, len;
+    uint32_t cp;
+
+    if (utf8_ascii(s)) {
+        if (!sbuf_put(b, s, e)) return false;
+        for (size_t i = from; i < b->n; i++)
+            b->p[i] = (char)utf8_lower((unsigned char)b->p[i]);
+        return true;
+    }
+    for (size_t i = 0; i < s.n; i += len) {
+        bool whole = utf8_next(str_sub(s, i, s.n), &cp, &len), ok;
+        if (!whole)
+            ok = sbuf_put(b, str_sub(s, i, i + len), e);
+        else if (cp == 0x130) /* capital I with dot: i and a combining dot */
+            ok = sbuf_put(b, STR("i\xcc\x87"), e);
+        else if (cp == 0x3A3)
+            ok = utf8_put(b, is_final_sigma(s, i, after_cased) ? 0x3C2 : 0x3C3, e);
+        else
+            ok = utf8_put(b, utf8_lower(cp), e);
+        if (!ok) return false;
+        if (!is_ignorable(cp)) after_cased = is_cased(cp);
+    }
+    return true;
+}

@@ -31,5 +31,8 @@ size_t utf8_encode(uint32_t code_point, char out[4]);
 MUST_CHECK bool utf8_put(struct sbuf *b, uint32_t code_point, struct err *e);
 /* Appends s with each maximal ill-formed subpart as U+FFFD; *bad_count grows by how many. */
 MUST_CHECK bool utf8_repair(struct str s, struct sbuf *out, uint64_t *bad_count, struct err *e);
+/* Appends s in lower case as Python's str.lower has it: full mappings, final sigma. The Unicode
+ * version is utf8proc's. Ill-formed bytes stay as they are. */
+MUST_CHECK bool utf8_put_lower(struct str s, struct sbuf *b, struct err *e);
 /* Simple lower case of one code point, by utf8proc's Unicode data. */
 uint32_t utf8_lower(uint32_t code_point);

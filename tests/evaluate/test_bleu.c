@@ -99,7 +99,12 @@ static void shared_row(const json_t *row, size_t line)
     near(bleu_score(&s, BLEU_FLOOR, true), row, "bleu_floor", line);
     near(bleu_score(&s, BLEU_ADD_K, true), row, "bleu_addk", line);
     near(bleu_score(&s, BLEU_NONE, true), row, "bleu_none", line);
-    near(bleu_nltk1(&words), json_object_get(row, "nltk_bleu"), "method1", line);
+    static const char *const methods[] = {"method1", "method2", "method3", "method4"};
+    bleu_nltk_totals(&words);
+    for (int m = 0; m < 4; m++)
+        near(bleu_nltk(&words, m + 1), json_object_get(row, "nltk_bleu"), methods[m], line);
+    struct bleu_stats lower = stats(BLEU_13A_LOWER, p, r);
+    near(bleu_score(&lower, BLEU_EXP, true), row, "bleu_lc", line);
     const json_t *d = json_object_get(row, "bleu_detail");
     assert_true(json_integer_value(json_object_get(d, "sys_len")) == (json_int_t)s.hyp);
     assert_true(json_integer_value(json_object_get(d, "ref_len")) == (json_int_t)s.ref);
@@ -124,7 +129,8 @@ static void extra_row(const json_t *row, size_t line)
     check_tokens(p, text_of(row, "tok"), line);
     near(bleu_score(&s, BLEU_EXP, true), row, "bleu", line);
     near(bleu_score(&s, BLEU_EXP, false), row, "corpus", line);
-    near(bleu_nltk1(&words), row, "nltk1", line);
+    bleu_nltk_totals(&words);
+    near(bleu_nltk(&words, 1), row, "nltk1", line);
 }
 
 static void golden_extra(void **state)

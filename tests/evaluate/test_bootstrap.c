@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fault.h"
 #include "base/json.h"
@@ -32,6 +33,29 @@ static int teardown(void **state)
     (void)state;
     comm_close(self);
     return mem_live_blocks() == 0 ? 0 : -1;
+}
+
+static void column_means(const void *ctx, const double *sum, uint64_t rows, double *out)
+{
+    const struct boot_data *d = ctx;
+    for (size_t k = 0; k < d->cols; k++)
+        out[k] = sum[k] / (double)rows;
+}
+
+/* The sign-flip test of columns of differences: the other system's values are 0. */
+static bool signflip_p(const struct boot_data *d, const struct boot_opts *o, double *p,
+                       struct err *e)
+{
+    const struct boot_stat means = {column_means, d, d->cols};
+    struct boot_data two = {.count = d->count, .units = d->units, .cols = 2 * d->cols};
+    double *both = calloc(d->units * two.cols, sizeof *both);
+    assert_non_null(both);
+    for (size_t u = 0; u < d->units; u++)
+        memcpy(both + u * two.cols, d->sum + u * d->cols, d->cols * sizeof *both);
+    two.sum = both;
+    bool ok = swap_p(&two, o, &means, self, p, e);
+    free(both);
+    return ok;
 }
 
 static json_t *golden(void)
@@ -127,7 +151,7 @@ static void golden_intervals(void **state)
     check_ci(&out[CONST], json_object_get(ci, "const"), "mean");
     check_ci(&out[KNN_LEAD2], json_object_get(sig, "knn_vs_lead2"), "mean_diff");
     check_ci(&out[KNN_CONST], json_object_get(sig, "knn_vs_const"), "mean_diff");
-    assert_true(signflip_p(&d, &o, self, p, &e));
+    assert_true(signflip_p(&d, &o, p, &e));
     assert_true(fabs(p[KNN_LEAD2] - 1.0 / 10001) < 1e-15);
     assert_true(fabs(p[KNN_CONST] - 1.0 / 10001) < 1e-15);
     json_decref(g);
@@ -147,11 +171,11 @@ static void signflip_by_hand(void **state)
     }
     struct boot_data d = {.sum = v, .units = 10, .cols = 2};
     struct boot_opts o = {.seed = 3, .table = 1, .replicates = 200000};
-    assert_true(signflip_p(&d, &o, self, p, &e));
+    assert_true(signflip_p(&d, &o, p, &e));
     assert_true(fabs(p[0] - 2.0 / 1024) < 5 * sqrt(2.0 / 1024 / 200000));
     assert_true(p[1] == 1.0);
     d.units = 15; /* pairs without a difference say nothing */
-    assert_true(signflip_p(&d, &o, self, with_zeros, &e));
+    assert_true(signflip_p(&d, &o, with_zeros, &e));
     assert_memory_equal(p, with_zeros, sizeof p);
 }
 
@@ -210,11 +234,11 @@ static void folded_units(void **state)
     struct boot_opts o = {.seed = 1, .table = 1, .replicates = 4000};
     struct boot_data d = {.sum = v, .units = N, .cols = 2};
     assert_true(bootstrap_ci(&d, &o, self, ci, &e));
-    assert_true(ci[0].mean == sum / N);
+    assert_true(fabs(ci[0].mean - sum / N) < 1e-15);
     double se = sqrt(squares / N) / sqrt(N), uniform = sqrt(1.0 / 12) / sqrt(N);
     assert_true(fabs((ci[0].hi - ci[0].lo) / (2 * 1.96 * se) - 1) < 0.05);
     assert_true(fabs((ci[1].hi - ci[1].lo) / (2 * 1.96 * uniform) - 1) < 0.05);
-    assert_true(signflip_p(&d, &o, self, p, &e));
+    assert_true(signflip_p(&d, &o, p, &e));
     double z = sum / sqrt(squares), normal = erfc(z / sqrt(2));
     assert_true(normal > 0.001 && fabs(p[0] - normal) < 0.02);
     assert_true(p[1] == 1.0 / 4001);
@@ -240,10 +264,13 @@ static void unequal_clusters(void **state)
 
 /* A ratio of sums: its interval is the bootstrap's of the ratio, and two systems whose units are
  * the same up to order cannot be told apart. */
-static double ratio(const double *sum)
+static void ratio(const void *ctx, const double *sum, uint64_t rows, double *out)
 {
-    return sum[1] > 0 ? sum[0] / sum[1] : 0;
+    (void)ctx;
+    (void)rows;
+    *out = sum[1] > 0 ? sum[0] / sum[1] : 0;
 }
+static const struct boot_stat the_ratio = {ratio, NULL, 1};
 
 static void statistics(void **state)
 {
@@ -263,7 +290,7 @@ static void statistics(void **state)
     struct boot_ci both[2];
     assert_true(bootstrap_ci(&d, &o, self, both, &e));
     mean = both[0];
-    assert_true(bootstrap_stat(&d, &o, ratio, self, &stat, &e));
+    assert_true(bootstrap_stat(&d, &o, &the_ratio, self, &stat, &e));
     assert_true(fabs(stat.mean - mean.mean) < 1e-12 && fabs(stat.lo - mean.lo) < 1e-12);
     assert_true(fabs(stat.hi - mean.hi) < 1e-12);
     /* the second system is better by 0.1 on every unit, then by nothing */
@@ -273,21 +300,58 @@ static void statistics(void **state)
         two[4 * i + 1] = two[4 * i + 3] = 1;
     }
     struct boot_data t = {.sum = two, .units = N, .cols = 4};
-    assert_true(swap_p(&t, &o, ratio, self, &p, &e));
+    assert_true(swap_p(&t, &o, &the_ratio, self, &p, &e));
     assert_true(p == 1.0 / 1001);
     for (size_t i = 0; i < N; i++)
         two[4 * i + 2] = v[2 * (N - 1 - i)];
-    assert_true(swap_p(&t, &o, ratio, self, &p, &e));
+    assert_true(swap_p(&t, &o, &the_ratio, self, &p, &e));
     assert_true(p == 1.0);
+}
+
+/* Threads change nothing, not a bit. */
+static void threads_agree(void **state)
+{
+    (void)state;
+    enum { N = 300 };
+    static double v[N * 4];
+    struct rng_key key = rng_key(4, RNG_TEST, 3);
+    struct err e = {0};
+    for (size_t i = 0; i < N * 4; i++)
+        v[i] = rng_unit(key, i);
+    struct boot_data d = {.sum = v, .units = N, .cols = 4};
+    struct boot_opts o = {.seed = 1, .table = 1, .replicates = 1000};
+    struct boot_ci one[4], three[4];
+    double p1, p3;
+    assert_true(bootstrap_ci(&d, &o, self, one, &e) && swap_p(&d, &o, &the_ratio, self, &p1, &e));
+    o.threads = 3;
+    assert_true(bootstrap_ci(&d, &o, self, three, &e) && swap_p(&d, &o, &the_ratio, self, &p3, &e));
+    assert_memory_equal(one, three, sizeof one);
+    assert_true(p1 == p3 && p1 > 0.001 && p1 < 1);
+}
+
+/* Worked example: 0.01 x 4, 0.02 x 3, then monotone; ties share the larger factor; capped at 1. */
+static void holm_by_hand(void **state)
+{
+    (void)state;
+    const double p[] = {0.04, 0.01, 0.03, 0.02}, ties[] = {0.02, 0.02, 0.9};
+    double out[4];
+    struct err e = {0};
+    assert_true(holm(p, 4, out, &e));
+    assert_true(fabs(out[1] - 0.04) < 1e-15 && fabs(out[3] - 0.06) < 1e-15);
+    assert_true(fabs(out[2] - 0.06) < 1e-15 && fabs(out[0] - 0.06) < 1e-15);
+    assert_true(holm(ties, 3, out, &e));
+    assert_true(fabs(out[0] - 0.06) < 1e-15 && out[0] == out[1] && out[2] == 0.9);
+    assert_true(holm(p, 0, out, &e));
 }
 
 static void fault_sweep(void **state)
 {
     (void)state;
 #ifdef RADMILL_FAULTS
-    const double v[] = {1, 2, 3, 4};
+    const double v[] = {1, 2, 3, 4, 5, 6, 7, 8};
+    struct boot_data two = {.sum = v, .units = 2, .cols = 4};
     struct boot_data d = {.sum = v, .units = 4, .cols = 1};
-    struct boot_opts o = {.seed = 1, .table = 1, .replicates = 100};
+    struct boot_opts o = {.seed = 1, .table = 1, .replicates = 100, .threads = 1};
     size_t live = mem_live_blocks();
     bool done = false;
     for (uint64_t n = 1; !done; n++) {
@@ -295,7 +359,9 @@ static void fault_sweep(void **state)
         double p;
         struct err e = {0};
         fault_arm(FAULT_MEM, n, false);
-        bool ok = bootstrap_ci(&d, &o, self, &ci, &e) && signflip_p(&d, &o, self, &p, &e);
+        double adjusted;
+        bool ok = bootstrap_ci(&d, &o, self, &ci, &e) &&
+                  swap_p(&two, &o, &the_ratio, self, &p, &e) && holm(&p, 1, &adjusted, &e);
         done = !fault_fired();
         fault_disarm_all();
         assert_true(ok == done && (ok || e.code == ERR_NOMEM) && n < 100);
@@ -312,7 +378,8 @@ int main(void)
         cmocka_unit_test(percentiles),      cmocka_unit_test(golden_intervals),
         cmocka_unit_test(signflip_by_hand), cmocka_unit_test(width_and_clusters),
         cmocka_unit_test(folded_units),     cmocka_unit_test(unequal_clusters),
-        cmocka_unit_test(statistics),       cmocka_unit_test(fault_sweep),
+        cmocka_unit_test(statistics),       cmocka_unit_test(threads_agree),
+        cmocka_unit_test(holm_by_hand),     cmocka_unit_test(fault_sweep),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "evaluate/eval_report.h"
 #include "evaluate/evaluate.h"
+#include "evaluate/metric.h"
 #include "evaluate/strata.h"
 #include "support/testdir.h"
 
@@ -60,6 +61,7 @@ static struct evaluate_opts opts(const char *dir)
 {
     return (struct evaluate_opts){.dir = dir,
                                   .metrics = {rouge_bleu, 1},
+                                  .threads = 2,
                                   .bootstrap = 200,
                                   .seed = 1,
                                   .baselines = {constant_lead2, 2},
@@ -85,6 +87,20 @@ static void close_to(double a, double b)
     if (!(fabs(a - b) <= 1e-12)) fail_msg("%.15f is not %.15f", a, b);
 }
 
+static struct boot_ci value(const char *name)
+{
+    const struct boot_ci *v = evaluate_value(&sum, name);
+    if (!v) fail_msg("no value %s", name);
+    return *v;
+}
+
+static size_t at(const char *name)
+{
+    size_t v = metric_set_find(&sum.set, name);
+    assert_true(v != SIZE_MAX);
+    return v;
+}
+
 static const struct evaluate_compared *compared(const char *name)
 {
     for (size_t i = 0; i < sum.ncompared; i++)
@@ -102,22 +118,24 @@ static void by_hand(void **state)
     run_ok(&o, pairs, NULL, 0);
     assert_int_equal(sum.pairs, 3);
     assert_true(sum.clustered && sum.groups == 2);
-    assert_string_equal(sum.signature, "rouge|stem:no|split:newline|v:1");
-    close_to(sum.m[ROUGE_1].p.mean, (1 + 0 + 1) / 3.0);
-    close_to(sum.m[ROUGE_1].r.mean, (1 + 0 + 2 / 3.0) / 3);
-    close_to(sum.m[ROUGE_1].f.mean, (1 + 0 + 0.8) / 3);
-    close_to(sum.m[ROUGE_2].f.mean, 1 / 3.0);
+    assert_string_equal(sum.signature[0], "rouge|stem:no|split:newline|v:1; stem: "
+                                          "rouge|stem:porter-nltk|split:newline|v:1");
+    close_to(value("rouge1.p").mean, (1 + 0 + 1) / 3.0);
+    close_to(value("rouge1.r").mean, (1 + 0 + 2 / 3.0) / 3);
+    close_to(value("rouge1.f").mean, (1 + 0 + 0.8) / 3);
+    close_to(value("rouge2.f").mean, 1 / 3.0);
     assert_int_equal(sum.ncompared, 2);
     const struct evaluate_compared *c = compared("constant");
     assert_true(c->baseline && c->pairs == 3);
-    close_to(c->m[ROUGE_1].f.mean, (2 * (2 / 4.0) * (2 / 3.0) / (2 / 4.0 + 2 / 3.0)) / 3);
-    close_to(c->delta[ROUGE_1].ci.mean, sum.m[ROUGE_1].f.mean - c->m[ROUGE_1].f.mean);
+    close_to(c->value[at("rouge1.f")].mean, (2 * (2 / 4.0) * (2 / 3.0) / (2 / 4.0 + 2 / 3.0)) / 3);
+    close_to(c->delta[at("rouge1.f")].ci.mean,
+             value("rouge1.f").mean - c->value[at("rouge1.f")].mean);
     assert_int_equal(compared("lead2")->pairs, 2); /* the third has no findings */
     assert_int_equal(sum.nstrata, 6); /* by reference, seen, modality: the lengths are equal */
     assert_string_equal(sum.strata[0].value, "normal");
-    assert_true(sum.strata[0].pairs == 1 && sum.strata[0].f[ROUGE_1].mean == 1);
-    close_to(sum.strata[1].f[ROUGE_1].mean, 0.4);
-    close_to(sum.strata[0].constant_f[ROUGE_1], c->m[ROUGE_1].f.mean * 3);
+    assert_true(sum.strata[0].pairs == 1 && sum.strata[0].number[at("rouge1.f")].mean == 1);
+    close_to(sum.strata[1].number[at("rouge1.f")].mean, 0.4);
+    close_to(sum.strata[0].constant[at("rouge1.f")], c->value[at("rouge1.f")].mean * 3);
 }
 
 static json_t *read_json(const char *path)
@@ -144,16 +162,17 @@ static void files(void **state)
     assert_true(strstr(rows, "\"id\": \"b\"") < c);
     free(rows);
     json_t *j = read_json(testdir_path("files/report.json"));
-    json_t *m = json_object_get(json_object_get(j, "metrics"), "rouge1");
-    close_to(json_number_value(json_object_get(json_object_get(m, "f"), "mean")),
-             sum.m[ROUGE_1].f.mean);
+    json_t *m = json_object_get(json_object_get(j, "values"), "rouge1.f");
+    close_to(json_number_value(json_object_get(m, "mean")), value("rouge1.f").mean);
+    assert_true(json_is_true(json_object_get(m, "headline")));
     assert_int_equal(json_array_size(json_object_get(j, "strata")), sum.nstrata);
     assert_int_equal(json_array_size(json_object_get(j, "compared")), 2);
-    assert_string_equal(json_string_value(json_object_get(j, "signature")), sum.signature);
+    m = json_array_get(json_object_get(j, "metrics"), 0);
+    assert_string_equal(json_string_value(json_object_get(m, "signature")), sum.signature[0]);
     json_decref(j);
     char *md = testdir_read(testdir_path("files/report.md"), NULL);
-    assert_non_null(strstr(md, "| rouge1 | 66.7 ("));
-    assert_non_null(strstr(md, "| reference | normal | 1 | 100.0 | 100.0 | 100.0 |"));
+    assert_non_null(strstr(md, "| ROUGE-1 precision | rouge1.p | 66.7 ("));
+    assert_non_null(strstr(md, "| reference | normal | 1 | 100.0 +42.9 | 100.0"));
     assert_null(strstr(md, "effusion")); /* no report text */
     free(md);
     struct stat st;
@@ -175,16 +194,17 @@ static void golden(void **state)
     struct evaluate_opts o = opts(testdir_path("golden"));
     o.bootstrap = 600; /* test_bootstrap holds the full number to 0.003 */
     run_ok(&o, pairs, NULL, 0);
-    assert_true(fabs(sum.m[ROUGE_L].f.mean - 0.5995738003103884) < 1e-9);
-    assert_true(fabs(sum.m[ROUGE_L].f.lo - 0.5750589813429422) < 0.006);
-    assert_true(fabs(sum.m[ROUGE_L].f.hi - 0.6238819730865441) < 0.006);
+    assert_true(fabs(value("rougeL.f").mean - 0.5995738003103884) < 1e-9);
+    assert_true(fabs(value("rougeL.f").lo - 0.5750589813429422) < 0.006);
+    assert_true(fabs(value("rougeL.f").hi - 0.6238819730865441) < 0.006);
     const struct evaluate_compared *c = compared("constant");
-    assert_true(fabs(c->m[ROUGE_L].f.mean - 0.476960410977803) < 1e-9);
-    assert_true(fabs(c->delta[ROUGE_L].ci.mean - 0.12261338933258549) < 1e-9);
-    close_to(c->delta[ROUGE_L].p, 1.0 / 601); /* no flip in 600 is as far out */
+    assert_true(fabs(c->value[at("rougeL.f")].mean - 0.476960410977803) < 1e-9);
+    assert_true(fabs(c->delta[at("rougeL.f")].ci.mean - 0.12261338933258549) < 1e-9);
+    close_to(c->delta[at("rougeL.f")].p, 1.0 / 601); /* no flip in 600 is as far out */
     /* our own lead of two sentences, close to the golden file's */
-    assert_true(fabs(compared("lead2")->m[ROUGE_L].f.mean - 0.11151597516728197) < 0.003);
-    assert_true(sum.strata[0].f[ROUGE_L].mean > 0.82 && sum.strata[1].f[ROUGE_L].mean < 0.28);
+    assert_true(fabs(compared("lead2")->value[at("rougeL.f")].mean - 0.11151597516728197) < 0.003);
+    assert_true(sum.strata[0].number[at("rougeL.f")].mean > 0.82 &&
+                sum.strata[1].number[at("rougeL.f")].mean < 0.28);
 }
 
 /* BLEU beside ROUGE: sacrebleu's corpus and sentence numbers, their differences, p of both kinds.
@@ -198,27 +218,40 @@ static void golden_bleu(void **state)
     o.metrics.n = 2;
     o.strata = false;
     run_ok(&o, pairs, NULL, 0);
-    assert_true(sum.has_bleu && fabs(sum.bleu.corpus.mean - 28.743996837789492) < 1e-9);
-    assert_true(fabs(sum.bleu.sentence.mean - 48.64105696105682) < 1e-9);
-    assert_true(sum.bleu.corpus.lo < 28.7 && sum.bleu.corpus.hi > 28.8);
-    assert_true(sum.bleu.corpus.hi - sum.bleu.corpus.lo < 8);
+    assert_true(fabs(value("bleu_corpus").mean - 28.743996837789492) < 1e-9);
+    assert_true(fabs(value("bleu_corpus_addk").mean - 28.7509588182634) < 1e-9);
+    assert_true(fabs(value("bleu_corpus_lc").mean - 29.09368412178582) < 1e-9);
+    assert_true(fabs(value("nltk_bleu_corpus").mean - 0.25598762528835706) < 1e-9);
+    assert_true(fabs(value("bleu").mean - 48.64105696105682) < 1e-9);
+    assert_true(value("bleu_corpus").lo < 28.7 && value("bleu_corpus").hi > 28.8);
+    assert_true(value("bleu_corpus").hi - value("bleu_corpus").lo < 8);
     const struct evaluate_compared *c = compared("constant");
-    assert_true(fabs(c->bleu.corpus.mean - 9.719875503321799) < 1e-9);
-    close_to(c->bleu_corpus.ci.mean, sum.bleu.corpus.mean - c->bleu.corpus.mean);
-    assert_true(c->bleu_corpus.ci.lo > 10 && c->bleu_corpus.ci.hi < 30);
-    assert_true(fabs(c->bleu_sentence.ci.mean - (48.64105696105682 - 28.41997215588783)) < 1e-9);
-    close_to(c->bleu_corpus.p, 1.0 / 201);
-    close_to(c->bleu_sentence.p, 1.0 / 201);
+    const struct evaluate_delta *corpus = &c->delta[at("bleu_corpus")];
+    assert_true(fabs(c->value[at("bleu_corpus")].mean - 9.719875503321799) < 1e-9);
+    assert_true(fabs(c->value[at("nltk_bleu_corpus")].mean - 0.10361285532907274) < 1e-9);
+    close_to(corpus->ci.mean, value("bleu_corpus").mean - c->value[at("bleu_corpus")].mean);
+    assert_true(corpus->ci.lo > 10 && corpus->ci.hi < 30);
+    assert_true(fabs(c->delta[at("bleu")].ci.mean - (48.64105696105682 - 28.41997215588783)) <
+                1e-9);
+    close_to(corpus->p, 1.0 / 201);
+    close_to(c->delta[at("bleu")].p, 1.0 / 201);
+    /* two systems, seven headline values, all p equal */
+    close_to(corpus->holm, 14.0 / 201);
+    assert_true(isnan(c->delta[at("bleu_lc")].holm));
     char *rows = testdir_read(testdir_path("bleu/per_pair.jsonl"), NULL);
-    assert_non_null(strstr(rows, "\"bleu\": 100.00000000000004, \"bleu_nltk1\": 1}"));
+    assert_non_null(strstr(rows, ", \"bleu\": 100.00000000000004, \"bleu_none\": "));
+    assert_non_null(strstr(rows,
+                           ", \"nltk_bleu\": {\"method1\": 1, \"method2\": 1, \"method3\": 1, "
+                           "\"method4\": 1}}\n"));
+    assert_null(strstr(rows, "corpus"));
     free(rows);
     json_t *j = read_json(testdir_path("bleu/report.json"));
-    json_t *b = json_object_get(json_object_get(j, "bleu"), "corpus");
-    close_to(json_number_value(json_object_get(b, "mean")), sum.bleu.corpus.mean);
+    json_t *b = json_object_get(json_object_get(j, "values"), "bleu_corpus");
+    close_to(json_number_value(json_object_get(b, "mean")), value("bleu_corpus").mean);
     json_decref(j);
     char *md = testdir_read(testdir_path("bleu/report.md"), NULL);
-    assert_non_null(strstr(md, "| sacrebleu, corpus | 28.7 ("));
-    assert_non_null(strstr(md, "| constant (baseline) | 1000 | BLEU corpus | 9.7 ("));
+    assert_non_null(strstr(md, "| BLEU, corpus | bleu_corpus | 28.7 ("));
+    assert_non_null(strstr(md, "| constant (baseline) | 1000 | BLEU, corpus | 9.7 ("));
     free(md);
 }
 
@@ -243,9 +276,9 @@ static void other_systems(void **state)
     assert_int_equal(sum.ncompared, 4);
     const struct evaluate_compared *b = compared("base");
     assert_true(!b->baseline && b->pairs == 2);
-    close_to(b->m[ROUGE_1].f.mean, 0.8 / 2);
-    close_to(b->delta[ROUGE_1].ci.mean, (0.2 + 0.8) / 2);
-    close_to(compared("lines")->m[ROUGE_1].f.mean, 0.5 / 3);
+    close_to(b->value[at("rouge1.f")].mean, 0.8 / 2);
+    close_to(b->delta[at("rouge1.f")].ci.mean, (0.2 + 0.8) / 2);
+    close_to(compared("lines")->value[at("rouge1.f")].mean, 0.5 / 3);
 }
 
 static void expect_refusal(const struct evaluate_opts *o, const char *pairs, const char *other,
@@ -261,7 +294,7 @@ static void expect_refusal(const struct evaluate_opts *o, const char *pairs, con
 static void refusals(void **state)
 {
     (void)state;
-    static const char *const facts[] = {"facts"}, *const twice[] = {"lead2", "lead2"};
+    static const char *const unknown[] = {"rogue"}, *const twice[] = {"lead2", "lead2"};
     const char *pairs = put("small.jsonl", small);
     struct evaluate_opts o = opts(testdir_path("refused"));
     expect_refusal(&o, pairs,
@@ -282,8 +315,8 @@ static void refusals(void **state)
     expect_refusal(&o, testdir_path("missing.jsonl"), NULL, ERR_IO, "missing.jsonl");
     expect_refusal(&o, put("bad.jsonl", "{\"prediction\": \"effusion\"}\n"), NULL, ERR_FORMAT,
                    "line 1: \"reference\" is missing");
-    o.metrics = (struct opt_strs){facts, 1};
-    expect_refusal(&o, pairs, NULL, ERR_CONFIG, "\"facts\" is unknown; known: rouge, bleu");
+    o.metrics = (struct opt_strs){unknown, 1};
+    expect_refusal(&o, pairs, NULL, ERR_CONFIG, "\"rogue\" is unknown; known: rouge, ");
     o = opts(testdir_path("refused"));
     o.baselines = (struct opt_strs){twice, 2};
     expect_refusal(&o, pairs, NULL, ERR_CONFIG, "twice");
@@ -299,22 +332,25 @@ static void refusals(void **state)
 /* What is swept: the whole run, or (allocations) its parts behind jansson's parser, which does not
  * survive a failing allocation: it loses characters or crashes. */
 static bool swept_run(enum fault_point p, const char *pairs, const struct evaluate_opts *o,
-                      const struct pair_score *scores, struct err *e)
+                      struct err *e)
 {
-    static const struct pair three[3] = {
+    static struct pair three[3] = {
         {.id = STR_INIT("a"),
          .reference = STR_INIT("No acute disease."),
          .modality = STR_INIT("CR")},
         {.id = STR_INIT("b"), .reference = STR_INIT("Small right effusion.")},
         {.id = STR_INIT("c"), .reference = STR_INIT("Small left effusion."), .seen = 1},
     };
+    static double scores[3 * METRIC_COLUMNS_MAX];
+    struct eval_run r = {
+        .o = o, .comm = self, .pairs = three, .n = 3, .scores = scores, .threads = 1};
     struct stratum s[STRATA_MAX];
     struct arena a;
     size_t n;
     if (p != FAULT_MEM) return evaluate_run(o, pairs, NULL, 0, self, &sum, e);
+    r.out = &sum;
     arena_init(&a, 1 << 20);
-    bool ok = strata_make(three, 3, &a, s, &n, e) &&
-              eval_report_write(o, pairs, three, scores, 3, &sum, e);
+    bool ok = strata_make(three, 3, &a, s, &n, e) && eval_report_write(&r, pairs, e);
     arena_free(&a);
     return ok;
 }
@@ -328,7 +364,6 @@ static const char *const results[RESULTS] = {"swept/report.json", "swept/report.
 static void sweep_point(enum fault_point p, const char *pairs, const struct evaluate_opts *o,
                         const char *want)
 {
-    static const struct pair_score scores[3];
     char path[RESULTS][1024]; /* testdir_path's own do not last */
     for (size_t i = 0; i < RESULTS; i++)
         snprintf(path[i], sizeof path[i], "%s", testdir_path(results[i]));
@@ -339,7 +374,7 @@ static void sweep_point(enum fault_point p, const char *pairs, const struct eval
         for (size_t i = 0; i < RESULTS; i++)
             (void)unlink(path[i]);
         fault_arm(p, n, false);
-        bool ok = swept_run(p, pairs, o, scores, &e);
+        bool ok = swept_run(p, pairs, o, &e);
         done = !fault_fired();
         fault_disarm_all();
         assert_int_equal(mem_live_blocks(), live);
@@ -384,10 +419,10 @@ static void options(void **state)
     struct evaluate_opts o;
     struct err e = {0};
     arena_init(&a, 1 << 20);
-    assert_true(opt_doc_parse(STR("evaluate: {dir: r, stem: true, baselines: constant}\n"), "/x/y",
+    assert_true(opt_doc_parse(STR("evaluate: {dir: r, threads: 3, baselines: constant}\n"), "/x/y",
                               NULL, 0, NULL, &a, &d, &e));
     assert_true(opt_bind(&d, "evaluate", evaluate_table, &o, &e));
-    assert_true(o.stem && o.strata && o.bootstrap == 10000 && o.metrics.n == 1);
+    assert_true(o.threads == 3 && o.strata && o.bootstrap == 10000 && o.metrics.n == 2);
     assert_int_equal(o.baselines.n, 1);
     assert_string_equal(o.metrics.v[0], "rouge");
     assert_int_equal(o.cluster, EVALUATE_CLUSTER_AUTO);
