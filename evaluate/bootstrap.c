@@ -131,7 +131,7 @@ enum { JOB_REPLICATES = 64 };
 struct work {
     const struct boot_data *d; /* folded */
     const struct boot_opts *o;
-    const struct boot_stat *stat;
+    const struct boot_values *numbers;
     struct comm_range share; /* of the replicates */
     uint32_t threads;
     double *sum;       /* [threads][cols + 2 width] */
@@ -144,13 +144,13 @@ static bool work_init(struct work *w, struct comm *c, struct err *e)
 {
     w->threads = w->o->threads > 0 ? w->o->threads : 1;
     w->share = comm_share(c, w->o->replicates);
-    w->sum = mem_calloc(w->threads, (w->d->cols + 2 * w->stat->width) * sizeof *w->sum, e);
+    w->sum = mem_calloc(w->threads, (w->d->cols + 2 * w->numbers->width) * sizeof *w->sum, e);
     return w->sum != NULL;
 }
 
 static double *worker_sum(const struct work *w, uint32_t worker)
 {
-    return w->sum + worker * (w->d->cols + 2 * w->stat->width);
+    return w->sum + worker * (w->d->cols + 2 * w->numbers->width);
 }
 
 static bool run_jobs(struct work *w, threads_job fn, struct err *e)
@@ -173,7 +173,8 @@ static bool resample_job(void *ctx, uint32_t worker, uint64_t job, struct err *e
     (void)e;
     for (uint64_t b = r.begin; b < r.end; b++) {
         uint64_t rows = resample(w->d, replicate_key(w->o, RNG_BOOTSTRAP, b), sum);
-        w->stat->fn(w->stat->ctx, sum, rows, w->values + (b - w->share.begin) * w->stat->width);
+        w->numbers->fn(w->numbers->ctx, sum, rows,
+                       w->values + (b - w->share.begin) * w->numbers->width);
     }
     return true;
 }
@@ -181,7 +182,7 @@ static bool resample_job(void *ctx, uint32_t worker, uint64_t job, struct err *e
 /* This rank's replicates of the folded data, all ranks' into *all. Collective. */
 static bool replicates(struct work *w, struct comm *c, void **all, struct err *e)
 {
-    size_t total, n = (size_t)(w->share.end - w->share.begin), width = w->stat->width;
+    size_t total, n = (size_t)(w->share.end - w->share.begin), width = w->numbers->width;
     w->values = mem_calloc(n * width, sizeof *w->values, e);
     bool ok = comm_agree(c, w->values && run_jobs(w, resample_job, e), e);
     if (ok) ok = comm_allgatherv(c, w->values, n * width * sizeof(double), all, &total, NULL, e);
@@ -189,27 +190,27 @@ static bool replicates(struct work *w, struct comm *c, void **all, struct err *e
     return ok;
 }
 
-bool bootstrap_stat(const struct boot_data *d, const struct boot_opts *o,
-                    const struct boot_stat *stat, struct comm *c, struct boot_ci *out,
-                    struct err *e)
+bool bootstrap_values(const struct boot_data *d, const struct boot_opts *o,
+                      const struct boot_values *values, struct comm *c, struct boot_ci *out,
+                      struct err *e)
 {
     struct folded f = {.d = *d};
-    struct work w = {.d = &f.d, .o = o, .stat = stat};
+    struct work w = {.d = &f.d, .o = o, .numbers = values};
     void *all = NULL;
 
     CHECK(o->replicates > 0);
-    memset(out, 0, stat->width * sizeof *out);
+    memset(out, 0, values->width * sizeof *out);
     if (d->units == 0) return true;
     double *scratch = mem_calloc(o->replicates, sizeof *scratch, e);
     bool ok = comm_agree(c, scratch && fold(d, o, &f, e) && work_init(&w, c, e), e);
     if (!ok) goto out;
     double *whole = w.sum + d->cols;
     uint64_t rows = plain_sums(d, w.sum);
-    stat->fn(stat->ctx, w.sum, rows, whole);
-    for (size_t k = 0; k < stat->width; k++)
+    values->fn(values->ctx, w.sum, rows, whole);
+    for (size_t k = 0; k < values->width; k++)
         out[k].mean = whole[k];
     ok = replicates(&w, c, &all, e);
-    if (ok) intervals(all, stat->width, o->replicates, scratch, out);
+    if (ok) intervals(all, values->width, o->replicates, scratch, out);
 out:
     mem_free(all);
     mem_free(w.sum);
@@ -218,11 +219,25 @@ out:
     return ok;
 }
 
+static void one_value(const void *ctx, const double *sum, uint64_t rows, double *out)
+{
+    const boot_stat *fn = ctx;
+    (void)rows;
+    *out = (*fn)(sum);
+}
+
+bool bootstrap_stat(const struct boot_data *d, const struct boot_opts *o, boot_stat fn,
+                    struct comm *c, struct boot_ci *out, struct err *e)
+{
+    const struct boot_values value = {one_value, &fn, 1};
+    return bootstrap_values(d, o, &value, c, out, e);
+}
+
 bool bootstrap_ci(const struct boot_data *d, const struct boot_opts *o, struct comm *c,
                   struct boot_ci *out, struct err *e)
 {
-    const struct boot_stat mean_of_columns = {means, d, d->cols};
-    return bootstrap_stat(d, o, &mean_of_columns, c, out, e);
+    const struct boot_values mean_of_columns = {means, d, d->cols};
+    return bootstrap_values(d, o, &mean_of_columns, c, out, e);
 }
 
 /* ---- tests */
@@ -253,9 +268,9 @@ static void swap_halves(const struct boot_data *d, struct rng_key key, double *s
 /* |stat(first half) - stat(second half)| into out[width]; out has room for twice as many. */
 static void distance(const struct work *w, const double *sum, uint64_t rows, double *out)
 {
-    size_t width = w->stat->width;
-    w->stat->fn(w->stat->ctx, sum, rows, out);
-    w->stat->fn(w->stat->ctx, sum + w->d->cols / 2, rows, out + width);
+    size_t width = w->numbers->width;
+    w->numbers->fn(w->numbers->ctx, sum, rows, out);
+    w->numbers->fn(w->numbers->ctx, sum + w->d->cols / 2, rows, out + width);
     for (size_t k = 0; k < width; k++)
         out[k] = fabs(out[k] - out[width + k]);
 }
@@ -273,24 +288,24 @@ static bool swap_job(void *ctx, uint32_t worker, uint64_t job, struct err *e)
     struct work *w = ctx;
     struct comm_range r = job_share(w, job);
     double *sum = worker_sum(w, worker), *out = sum + w->d->cols;
-    uint64_t rows = count_rows(w->d), *beyond = w->beyond + worker * w->stat->width;
+    uint64_t rows = count_rows(w->d), *beyond = w->beyond + worker * w->numbers->width;
     (void)e;
     for (uint64_t b = r.begin; b < r.end; b++) {
         swap_halves(w->d, replicate_key(w->o, RNG_PERMUTE, b), sum);
         distance(w, sum, rows, out);
-        for (size_t k = 0; k < w->stat->width; k++)
+        for (size_t k = 0; k < w->numbers->width; k++)
             beyond[k] += out[k] >= w->far[k];
     }
     return true;
 }
 
-bool swap_p(const struct boot_data *d, const struct boot_opts *o, const struct boot_stat *stat,
+bool swap_p(const struct boot_data *d, const struct boot_opts *o, const struct boot_values *values,
             struct comm *c, double *p, struct err *e)
 {
     CHECK(d->cols % 2 == 0);
-    size_t width = stat->width;
+    size_t width = values->width;
     struct folded f = {.d = *d};
-    struct work w = {.d = &f.d, .o = o, .stat = stat};
+    struct work w = {.d = &f.d, .o = o, .numbers = values};
     double *far = mem_calloc(2 * width, sizeof *far, e);
     bool ok = far && fold(d, o, &f, e) && work_init(&w, c, e) &&
               (w.beyond = mem_calloc(w.threads * width, sizeof *w.beyond, e));

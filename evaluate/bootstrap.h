@@ -42,7 +42,7 @@ struct boot_ci {
     double lo, hi;
 };
 /* Numbers made of the columns' sums over `rows` rows, e.g. corpus BLEU of counts: out[width]. */
-struct boot_stat {
+struct boot_values {
     void (*fn)(const void *ctx, const double *sum, uint64_t rows, double *out);
     const void *ctx;
     size_t width;
@@ -52,16 +52,20 @@ struct boot_stat {
  * zeros. Collective. */
 MUST_CHECK bool bootstrap_ci(const struct boot_data *d, const struct boot_opts *o, struct comm *c,
                              struct boot_ci *out, struct err *e);
-/* The same of other numbers than means: out[stat->width]. Collective. */
-MUST_CHECK bool bootstrap_stat(const struct boot_data *d, const struct boot_opts *o,
-                               const struct boot_stat *stat, struct comm *c, struct boot_ci *out,
-                               struct err *e);
+/* The same of other numbers than means: out[values->width]. Collective. */
+MUST_CHECK bool bootstrap_values(const struct boot_data *d, const struct boot_opts *o,
+                                 const struct boot_values *values, struct comm *c,
+                                 struct boot_ci *out, struct err *e);
+/* The same of one number. Collective. */
+typedef double (*boot_stat)(const double *sum);
+MUST_CHECK bool bootstrap_stat(const struct boot_data *d, const struct boot_opts *o, boot_stat fn,
+                               struct comm *c, struct boot_ci *out, struct err *e);
 /* The first half of the columns is one system's, the second another's: two-sided p of "it does not
- * matter which of the two a unit's columns belong to", for |stat(first) - stat(second)|, p[width]
+ * matter which of the two a unit's columns belong to", for |values(first) - values(second)|, p[width]
  * (approximate randomisation, Riezler and Maxwell 2005). Of a mean this is the sign-flip test of
  * the differences. Collective. */
 MUST_CHECK bool swap_p(const struct boot_data *d, const struct boot_opts *o,
-                       const struct boot_stat *stat, struct comm *c, double *p, struct err *e);
+                       const struct boot_values *values, struct comm *c, double *p, struct err *e);
 /* Holm's step-down adjustment of n p-values (Scand. J. Statist. 6, 1979): out[i] <= alpha rejects
  * hypothesis i with at most alpha chance of any false rejection. out may be p. */
 MUST_CHECK bool holm(const double *p, size_t n, double *out, struct err *e);

@@ -70,13 +70,13 @@ bool eval_table_run(struct eval_run *r, const struct eval_table *t, struct boot_
                                 .table = ++r->ntables,
                                 .replicates = r->o->bootstrap,
                                 .threads = r->threads};
-    const struct boot_stat one = {own_values, t->columns, t->columns->nvalues};
-    const struct boot_stat two = {compare_values, t->columns, 2 * t->columns->nvalues};
+    const struct boot_values one = {own_values, t->columns, t->columns->nvalues};
+    const struct boot_values two = {compare_values, t->columns, 2 * t->columns->nvalues};
     struct units u;
     bool ok = comm_agree(r->comm, units_init(&u, &rows, e), e);
     if (!ok) goto out;
     const struct boot_data d = {.sum = u.sum, .count = u.count, .units = u.n, .cols = u.cols};
-    ok = bootstrap_stat(&d, &b, t->second ? &two : &one, r->comm, ci, e);
+    ok = bootstrap_values(&d, &b, t->second ? &two : &one, r->comm, ci, e);
     if (ok && p) ok = swap_p(&d, &b, &one, r->comm, p, e);
 out:
     units_free(&u);

@@ -46,7 +46,7 @@ static void column_means(const void *ctx, const double *sum, uint64_t rows, doub
 static bool signflip_p(const struct boot_data *d, const struct boot_opts *o, double *p,
                        struct err *e)
 {
-    const struct boot_stat means = {column_means, d, d->cols};
+    const struct boot_values means = {column_means, d, d->cols};
     struct boot_data two = {.count = d->count, .units = d->units, .cols = 2 * d->cols};
     double *both = calloc(d->units * two.cols, sizeof *both);
     assert_non_null(both);
@@ -270,7 +270,7 @@ static void ratio(const void *ctx, const double *sum, uint64_t rows, double *out
     (void)rows;
     *out = sum[1] > 0 ? sum[0] / sum[1] : 0;
 }
-static const struct boot_stat the_ratio = {ratio, NULL, 1};
+static const struct boot_values the_ratio = {ratio, NULL, 1};
 
 static void statistics(void **state)
 {
@@ -290,7 +290,7 @@ static void statistics(void **state)
     struct boot_ci both[2];
     assert_true(bootstrap_ci(&d, &o, self, both, &e));
     mean = both[0];
-    assert_true(bootstrap_stat(&d, &o, &the_ratio, self, &stat, &e));
+    assert_true(bootstrap_values(&d, &o, &the_ratio, self, &stat, &e));
     assert_true(fabs(stat.mean - mean.mean) < 1e-12 && fabs(stat.lo - mean.lo) < 1e-12);
     assert_true(fabs(stat.hi - mean.hi) < 1e-12);
     /* the second system is better by 0.1 on every unit, then by nothing */
