@@ -60,10 +60,10 @@ MUST_CHECK bool bootstrap_values(const struct boot_data *d, const struct boot_op
 typedef double (*boot_stat)(const double *sum);
 MUST_CHECK bool bootstrap_stat(const struct boot_data *d, const struct boot_opts *o, boot_stat fn,
                                struct comm *c, struct boot_ci *out, struct err *e);
-/* The first half of the columns is one system's, the second another's: two-sided p of "it does not
- * matter which of the two a unit's columns belong to", for |values(first) - values(second)|,
- * p[width] (approximate randomisation, Riezler and Maxwell 2005). Of a mean this is the sign-flip test of
- * the differences. Collective. */
+/* The first half of the columns is one system's, the second another's: two-sided p[width] of "it
+ * does not matter which of the two a unit's columns belong to", by how far the values of the halves
+ * are apart (approximate randomisation, Riezler and Maxwell 2005). Of a mean this is the sign-flip
+ * test of the differences. Collective. */
 MUST_CHECK bool swap_p(const struct boot_data *d, const struct boot_opts *o,
                        const struct boot_values *values, struct comm *c, double *p, struct err *e);
 /* Holm's step-down adjustment of n p-values (Scand. J. Statist. 6, 1979): out[i] <= alpha rejects
