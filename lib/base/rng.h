@@ -21,6 +21,7 @@ enum rng_stream {
     RNG_SWEEP = 10,
     RNG_JUDGE = 20,
     RNG_LABEL = 21,
+    RNG_MISMATCH = 14,
 };
 
 struct rng_key {

@@ -144,6 +144,11 @@ out:
     return ok;
 }
 
+void tokenizer_set_lower(struct tokenizer *t, bool lower)
+{
+    if (t->norm == TOK_NORM_BERT) t->bert_lower = t->bert_strip = lower;
+}
+
 struct tok_info tokenizer_info(const struct tokenizer *t)
 {
     static const char *const kinds[] = {[TOK_BYTE_BPE] = "byte-bpe",

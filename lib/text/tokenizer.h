@@ -45,6 +45,9 @@ struct tok_info {
  * special_tokens_map.json or config.json beside it. */
 MUST_CHECK bool tokenizer_open(const char *path, struct tokenizer **out, struct err *e);
 void tokenizer_close(struct tokenizer *t);
+/* BERT's tokenizers: take letters as they are, or in lower case without accents, whatever the file
+ * says; others stay as they are. Before the first cache; the digest goes on naming the file. */
+void tokenizer_set_lower(struct tokenizer *t, bool lower);
 struct tok_info tokenizer_info(const struct tokenizer *t);
 /* Id of an exact token, as text ("<|im_start|>", " the"), or -1. */
 int32_t tokenizer_id(const struct tokenizer *t, struct str content);

