@@ -5,11 +5,11 @@
  * Token vectors of block `layer` (0: the embeddings), unit length; each of the answer's tokens is
  * matched with the reference's nearest (precision), and the other way round (recall); F is their
  * harmonic mean. [CLS] and [SEP] weigh nothing, but may be what a token is matched with. With idf a
- * token weighs ln((N + 1) / (df + 1)) over the N references. An empty text gives zeros, and so does
- * a side whose weights are all 0.
+ * token weighs ln((N + 1) / (df + 1)) over the N references. An empty text gives zeros, so does a
+ * side whose weights are all 0.
  *
  * Canonical value = without padding: bert-score lets a token whose best match has a negative cosine
- * match padding instead (cosine 0), which depends on what it was batched with; here it does not.
+ * match padding instead (cosine 0), which depends on its batch; here it does not.
  * With rescale, P, R and F become (x - b) / (1 - b) by bert-score's published baselines for English,
  * known here for the models of the table below at their default layer. One reference a pair.
  *

@@ -4,8 +4,7 @@
  *
  * mean: the last block's vectors averaged over all tokens, the special ones included (the rule of
  * sentence-transformers); cls: the first token's vector alone. Such cosines are saturated: in the
- * capstone's table two unrelated impressions are near 0.8 already. So a rescaled value stands beside
- * it, (x - b) / (1 - b), where b is the mean cosine of SIMILARITY_RANDOM pairs of references of two
+ * capstone's table all models lie within 0.01. So a rescaled value stands beside it, (x - b) / (1 - b), where b is the mean cosine of SIMILARITY_RANDOM pairs of references of two
  * different reports, drawn with a seed (with repetition; the same for every system compared, since
  * it looks at references alone). BERTScore's idea of a baseline, applied to a sentence.
  *
