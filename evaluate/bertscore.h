@@ -10,7 +10,7 @@
  *
  * Canonical value = without padding: bert-score lets a token whose best match has a negative cosine
  * match padding instead (cosine 0), which depends on its batch; here it does not.
- * With rescale, P, R and F become (x - b) / (1 - b) by bert-score's published baselines for English,
+ * With rescale, P, R, F become (x - b) / (1 - b) by bert-score's published baselines for English,
  * known here for the models of the table below at their default layer. One reference a pair.
  *
  * Not thread-safe; one a rank.

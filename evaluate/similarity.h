@@ -3,10 +3,11 @@
  * ClinicalBERT and RadBERT similarity.
  *
  * mean: the last block's vectors averaged over all tokens, the special ones included (the rule of
- * sentence-transformers); cls: the first token's vector alone. Such cosines are saturated: in the
- * capstone's table all models lie within 0.01. So a rescaled value stands beside it, (x - b) / (1 - b), where b is the mean cosine of SIMILARITY_RANDOM pairs of references of two
- * different reports, drawn with a seed (with repetition; the same for every system compared, since
- * it looks at references alone). BERTScore's idea of a baseline, applied to a sentence.
+ * sentence-transformers); cls: the first token's vector alone. Such cosines are saturated: the
+ * capstone's models all lie within 0.01. So a rescaled value stands beside it, (x - b) / (1 - b),
+ * where b is the mean cosine of SIMILARITY_RANDOM pairs of references of two different reports,
+ * drawn with a seed (with repetition; the same for every system compared, since it looks at
+ * references alone). BERTScore's idea of a baseline, applied to a sentence.
  *
  * Not thread-safe; one a rank.
  */
