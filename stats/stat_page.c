@@ -1,64 +1,10 @@
 #include "stats/stat_page.h"
 
 #include <math.h>
-#include <stdio.h>
 
 #include "base/hash.h"
 
 enum { PAGE_MAX_BYTES = 64 << 20 };
-
-void page_text(struct page *p, struct str s)
-{
-    for (size_t i = 0; p->ok && i < s.n; i++) {
-        struct str one = str_sub(s, i, i + 1);
-        if (s.p[i] == '&') one = STR("&amp;");
-        if (s.p[i] == '<') one = STR("&lt;");
-        if (s.p[i] == '>') one = STR("&gt;");
-        if (s.p[i] == '"') one = STR("&quot;");
-        p->ok = sbuf_put(&p->b, one, p->e);
-    }
-}
-
-const char *page_number(struct page *p, uint64_t n)
-{
-    char *out = p->number[p->next++ % PAGE_NUMBERS], digits[24];
-    int len = snprintf(digits, sizeof digits, "%llu", (unsigned long long)n), at = 0;
-
-    for (int i = 0; i < len && at < 28; i++) {
-        if (i > 0 && (len - i) % 3 == 0 && len > 4) {
-            memcpy(out + at, "\xe2\x80\xaf", 3); /* narrow no-break space */
-            at += 3;
-        }
-        out[at++] = digits[i];
-    }
-    out[at] = 0;
-    return out;
-}
-
-const char *page_share(struct page *p, uint64_t n, uint64_t of)
-{
-    char *out = p->number[p->next++ % PAGE_NUMBERS];
-    double share = of ? 100.0 * (double)n / (double)of : 0;
-
-    if (of == 0)
-        (void)snprintf(out, sizeof p->number[0], "&ndash;");
-    else if (n > 0 && share < 0.1)
-        (void)snprintf(out, sizeof p->number[0], "&lt;&#8239;0.1&nbsp;%%");
-    else
-        (void)snprintf(out, sizeof p->number[0], "%.1f&nbsp;%%", share);
-    return out;
-}
-
-void page_cell(struct page *p, uint64_t n)
-{
-    PUT(p, "<td class=\"n\">%s</td>", page_number(p, n));
-}
-
-void page_bar_cell(struct page *p, uint64_t n, uint64_t most)
-{
-    PUT(p, "<td class=\"bar\"><i style=\"width:%.1f%%\"></i></td>",
-        most ? 100.0 * (double)n / (double)most : 0.0);
-}
 
 /* ---- parts */
 static void put_head(struct page *p)
@@ -66,16 +12,11 @@ static void put_head(struct page *p)
     char digest[65];
 
     hash_hex(p->r->corpus.digest, 6, digest);
-    PUT(p, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-           "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
-           "<title>Corpus report</title><style>");
-    for (size_t i = 0; p->ok && page_style[i]; i++)
-        p->ok = sbuf_put(&p->b, str_of(page_style[i]), p->e);
+    html_head(&p->h, STR("Corpus report"), "Skip to the report");
     PUT(p,
-        "</style></head><body><a class=\"skip\" href=\"#main\">Skip to the report</a>\n"
         "<header><h1>What is in this corpus</h1><p class=\"lead\">%s radiology reports from %s "
         "source%s. Corpus <code>%s</code>, counted by radmill %s.</p>",
-        page_number(p, p->r->counts->reports), page_number(p, p->r->nsources),
+        html_number(&p->h, p->r->counts->reports), html_number(&p->h, p->r->nsources),
         p->r->nsources == 1 ? "" : "s", digest, p->j->version ? p->j->version : "");
 }
 
@@ -96,13 +37,13 @@ static void put_tiles(struct page *p)
         for (int k = 0; k < REJECT_COUNT; k++)
             lost += r->sources[s].rejected[k];
     PUT(p, "<ul class=\"tiles\">");
-    put_tile(p, page_number(p, c->reports), "reports");
-    put_tile(p, r->patients ? page_number(p, r->patients) : "&ndash;",
+    put_tile(p, html_number(&p->h, c->reports), "reports");
+    put_tile(p, r->patients ? html_number(&p->h, r->patients) : "&ndash;",
              r->patients ? "patients" : "patients: none named");
-    put_tile(p, page_number(p, pairs), "with findings and impression");
-    put_tile(p, page_share(p, c->flag[4], c->reports), "repeat an earlier report&rsquo;s text");
-    put_tile(p, page_share(p, c->modality[MOD_UNKNOWN], c->reports), "without a modality");
-    put_tile(p, page_number(p, lost), "entries left out as unreadable");
+    put_tile(p, html_number(&p->h, pairs), "with findings and impression");
+    put_tile(p, html_share(&p->h, c->flag[4], c->reports), "repeat an earlier report&rsquo;s text");
+    put_tile(p, html_share(&p->h, c->modality[MOD_UNKNOWN], c->reports), "without a modality");
+    put_tile(p, html_number(&p->h, lost), "entries left out as unreadable");
     PUT(p, "</ul>\n<nav aria-label=\"Parts\"><ul>"
            "<li><a href=\"#modalities\">Modalities</a><li><a href=\"#sources\">Sources</a>"
            "<li><a href=\"#missing\">Missing values</a><li><a href=\"#lengths\">Lengths</a>"
@@ -120,7 +61,7 @@ static void put_origins(struct page *p, int m)
     for (int k = 0; k < ORIGIN_COUNT; k++) {
         if (o[k] == 0) continue;
         PUT(p, "%s%s %s", any ? ", " : "", record_origin_names[k],
-            page_share(p, o[k], p->r->counts->modality[m]));
+            html_share(&p->h, o[k], p->r->counts->modality[m]));
         any = true;
     }
 }
@@ -138,11 +79,11 @@ static void put_modalities(struct page *p)
     for (size_t i = 0; i < p->nmods; i++) {
         int m = p->order[i];
         PUT(p, "<tr><th scope=\"row\">%s</th>", record_modality_names[m]);
-        page_cell(p, c->modality[m]);
-        PUT(p, "<td class=\"n\">%s</td>", page_share(p, c->modality[m], c->reports));
-        page_bar_cell(p, c->modality[m], most);
-        page_cell(p, p->r->patient_modality[m]);
-        page_cell(p, c->fate[m][FATE_PAIR]);
+        html_cell(&p->h, c->modality[m]);
+        PUT(p, "<td class=\"n\">%s</td>", html_share(&p->h, c->modality[m], c->reports));
+        html_bar_cell(&p->h, c->modality[m], most);
+        html_cell(&p->h, p->r->patient_modality[m]);
+        html_cell(&p->h, c->fate[m][FATE_PAIR]);
         PUT(p, "<td>");
         put_origins(p, m);
         PUT(p, "</td></tr>");
@@ -166,15 +107,15 @@ static void put_sources(struct page *p)
         for (int k = 0; k < REJECT_COUNT; k++)
             lost += x->rejected[k];
         PUT(p, "<tr><th scope=\"row\">");
-        page_text(p, str_of(r->names[s]));
+        html_text(&p->h, str_of(r->names[s]));
         PUT(p, "</th>");
-        page_cell(p, x->entries);
-        page_cell(p, x->reports);
-        page_cell(p, lost);
-        page_cell(p, r->source_patients[s]);
-        page_cell(p, x->pairs);
-        page_cell(p, x->superseded);
-        page_cell(p, x->duplicates);
+        html_cell(&p->h, x->entries);
+        html_cell(&p->h, x->reports);
+        html_cell(&p->h, lost);
+        html_cell(&p->h, r->source_patients[s]);
+        html_cell(&p->h, x->pairs);
+        html_cell(&p->h, x->superseded);
+        html_cell(&p->h, x->duplicates);
         PUT(p, "<td class=\"n\">%.1f&nbsp;MB</td></tr>", (double)x->text_bytes / 1e6);
     }
     PUT(p, "</tbody></table></div></section>\n");
@@ -187,13 +128,13 @@ static void put_heat(struct page *p, uint64_t n, uint64_t of)
     PUT(p,
         "<td class=\"heat\" style=\"background:color-mix(in srgb,var(--fill) %.0f%%,var(--card))"
         "\">%s</td>",
-        100 * sqrt(share), page_share(p, n, of));
+        100 * sqrt(share), html_share(&p->h, n, of));
 }
 
 static void put_policy(struct page *p, const char *what, uint64_t n, const char *policy)
 {
     PUT(p, "<tr><th scope=\"row\">%s</th>", what);
-    page_cell(p, n);
+    html_cell(&p->h, n);
     PUT(p, "<td>%s</td></tr>", policy);
 }
 
@@ -256,7 +197,7 @@ static void put_method(struct page *p)
         PUT(p,
             "<p>Phrases were counted in %s reports: versions that are superseded are left out, "
             "and beyond stats.phrase_reports a sample is taken.</p>",
-            page_number(p, p->r->counts->phrase_reports));
+            html_number(&p->h, p->r->counts->phrase_reports));
     PUT(p, "<p>The same numbers as tables lie beside this page: <code>modalities.csv</code>, "
            "<code>sources.csv</code>, <code>sections.csv</code>, <code>histograms.csv</code>, "
            "<code>longest.csv</code>, <code>duplicates.csv</code>, <code>phrases.csv</code>, "
@@ -282,9 +223,9 @@ static void sort_modalities(struct page *p)
 bool stat_page(const struct stats_job *j, const struct stat_result *r, struct sbuf *out,
                struct err *e)
 {
-    struct page p = {.j = j, .r = r, .e = e, .ok = true};
+    struct page p = {.j = j, .r = r};
 
-    sbuf_init(&p.b, PAGE_MAX_BYTES);
+    html_init(&p.h, PAGE_MAX_BYTES, e);
     sort_modalities(&p);
     put_head(&p);
     put_tiles(&p);
@@ -298,6 +239,6 @@ bool stat_page(const struct stats_job *j, const struct stat_result *r, struct sb
     page_part_splits(&p);
     page_part_left_out(&p);
     put_method(&p);
-    *out = p.b;
-    return p.ok;
+    *out = p.h.b;
+    return p.h.ok;
 }

@@ -25,12 +25,12 @@ static void put_quantile_row(struct page *p, const char *name, const struct stat
 
     if (l->reports == 0) return;
     PUT(p, "<tr><th scope=\"row\">%s</th>", name);
-    page_cell(p, l->reports);
+    html_cell(&p->h, l->reports);
     PUT(p, "<td class=\"n\">%.1f</td>", (double)l->sum / (double)l->reports);
     for (size_t i = 0; i < sizeof at / sizeof *at; i++)
-        page_cell(p, stat_quantile(l, at[i]));
-    page_cell(p, fence);
-    page_cell(p, above);
+        html_cell(&p->h, stat_quantile(l, at[i]));
+    html_cell(&p->h, fence);
+    html_cell(&p->h, above);
     PUT(p, "</tr>");
 }
 
@@ -99,22 +99,22 @@ void page_part_duplicates(struct page *p)
         "tabindex=\"0\"><table><thead><tr><th>Reports that share a text<th class=\"n\">Texts"
         "<th class=\"n\">Reports<th class=\"n\">Share<th class=\"bar\"><span></span></tr></thead>"
         "<tbody>",
-        page_number(p, reports), page_number(p, r->texts));
+        html_number(&p->h, reports), html_number(&p->h, r->texts));
     for (int g = 0; g < STAT_GROUPS; g++) {
         if (r->group_texts[g] == 0) continue;
         PUT(p, "<tr><th scope=\"row\">%s</th>", stat_group_names[g]);
-        page_cell(p, r->group_texts[g]);
-        page_cell(p, r->group_reports[g]);
-        PUT(p, "<td class=\"n\">%s</td>", page_share(p, r->group_reports[g], reports));
-        page_bar_cell(p, r->group_reports[g], most);
+        html_cell(&p->h, r->group_texts[g]);
+        html_cell(&p->h, r->group_reports[g]);
+        PUT(p, "<td class=\"n\">%s</td>", html_share(&p->h, r->group_reports[g], reports));
+        html_bar_cell(&p->h, r->group_reports[g], most);
         PUT(p, "</tr>");
     }
     PUT(p,
         "</tbody></table></div><p>%s texts occur in more than one source. Of the reports to "
         "test with, <strong>%s dev</strong> and <strong>%s test</strong> reports have a text "
         "that also stands in train; scores are shown with and without them.</p></section>\n",
-        page_number(p, r->across_sources), page_number(p, r->seen[SPLIT_DEV]),
-        page_number(p, r->seen[SPLIT_TEST]));
+        html_number(&p->h, r->across_sources), html_number(&p->h, r->seen[SPLIT_DEV]),
+        html_number(&p->h, r->seen[SPLIT_TEST]));
 }
 
 /* ---- phrases */
@@ -134,16 +134,16 @@ static void put_phrases(struct page *p, enum stat_text kind, const char *title, 
         column);
     for (size_t i = 0; i < o->n; i++) {
         PUT(p, "<tr><td>");
-        page_text(p, o->v[i].text);
+        html_text(&p->h, o->v[i].text);
         PUT(p, "</td>");
-        page_cell(p, o->v[i].patients);
-        page_cell(p, o->v[i].reports);
+        html_cell(&p->h, o->v[i].patients);
+        html_cell(&p->h, o->v[i].reports);
         PUT(p, "</tr>");
     }
     PUT(p,
         "</tbody></table></div><p class=\"note\">%s different ones in all, %s shared by at least "
         "%u patients.</p></div>",
-        page_number(p, o->distinct), page_number(p, o->shown), p->j->stats->min_patients);
+        html_number(&p->h, o->distinct), html_number(&p->h, o->shown), p->j->stats->min_patients);
 }
 
 void page_part_phrases(struct page *p)
@@ -182,7 +182,7 @@ static void put_labels(struct page *p)
             if (named[t] == 0) continue;
             bool odd = m != MOD_UNKNOWN && m != t && c->named[m][t] > 0;
             PUT(p, "<td class=\"n%s\">%s</td>", odd ? " warn" : "",
-                c->named[m][t] ? page_number(p, c->named[m][t]) : "");
+                c->named[m][t] ? html_number(&p->h, c->named[m][t]) : "");
         }
         PUT(p, "</tr>");
     }
@@ -206,9 +206,9 @@ void page_part_checks(struct page *p)
         }
         if (k == CHECK_LABEL) any = of;
         PUT(p, "<tr><th scope=\"row\">%s</th>", stat_check_words[k].title);
-        page_cell(p, found);
-        page_cell(p, of);
-        PUT(p, "<td class=\"n\">%s</td><td>%s</td></tr>", page_share(p, found, of),
+        html_cell(&p->h, found);
+        html_cell(&p->h, of);
+        PUT(p, "<td class=\"n\">%s</td><td>%s</td></tr>", html_share(&p->h, found, of),
             stat_check_words[k].note);
     }
     PUT(p, "</tbody></table></div>");
@@ -233,8 +233,9 @@ static void put_split_bar(struct page *p)
     for (int s = 0; s < SPLIT_COUNT; s++)
         if (all[s])
             PUT(p, "<li><i class=\"s%d\"></i>%s: %s reports (%s), %s patients</li>", s,
-                record_split_names[s], page_number(p, all[s]),
-                page_share(p, all[s], r->counts->reports), page_number(p, r->patient_split[s]));
+                record_split_names[s], html_number(&p->h, all[s]),
+                html_share(&p->h, all[s], r->counts->reports),
+                html_number(&p->h, r->patient_split[s]));
     PUT(p, "</ul>");
 }
 
@@ -246,15 +247,15 @@ static void put_split_rows(struct page *p)
         int m = p->order[i];
         PUT(p, "<tr><td>Modality</td><th scope=\"row\">%s</th>", record_modality_names[m]);
         for (int s = 0; s < SPLIT_COUNT; s++)
-            page_cell(p, r->counts->split[m][s]);
+            html_cell(&p->h, r->counts->split[m][s]);
         PUT(p, "</tr>");
     }
     for (size_t k = 0; k < r->nsources; k++) {
         PUT(p, "<tr><td>Source</td><th scope=\"row\">");
-        page_text(p, str_of(r->names[k]));
+        html_text(&p->h, str_of(r->names[k]));
         PUT(p, "</th>");
         for (int s = 0; s < SPLIT_COUNT; s++)
-            page_cell(p, r->sources[k].split[s]);
+            html_cell(&p->h, r->sources[k].split[s]);
         PUT(p, "</tr>");
     }
 }
@@ -266,7 +267,7 @@ void page_part_splits(struct page *p)
     PUT(p, "<section id=\"splits\"><h2>Splits</h2><p class=\"lead\">Split by patient: ");
     if (r->crossing)
         PUT(p, "<span class=\"warn\">%s patients stand in more than one split.</span>",
-            page_number(p, r->crossing));
+            html_number(&p->h, r->crossing));
     else
         PUT(p, "<span class=\"good\">no patient stands in more than one split.</span>");
     PUT(p, "</p>");
@@ -282,8 +283,9 @@ void page_part_splits(struct page *p)
         for (int g = 0; g < STAT_GROUPS; g++) {
             if (r->per_patient[g] == 0) continue;
             PUT(p, "<tr><th scope=\"row\">%s</th>", stat_group_names[g]);
-            page_cell(p, r->per_patient[g]);
-            PUT(p, "<td class=\"n\">%s</td></tr>", page_share(p, r->per_patient[g], r->patients));
+            html_cell(&p->h, r->per_patient[g]);
+            PUT(p, "<td class=\"n\">%s</td></tr>",
+                html_share(&p->h, r->per_patient[g], r->patients));
         }
         PUT(p, "</tbody></table></div>");
     }
@@ -304,8 +306,8 @@ static void put_fates(struct page *p)
             n += c->fate[m][f];
         PUT(p, "<tr><td><strong>%s</strong><br><span class=\"note\">%s</span></td>",
             stat_fate_words[f].title, stat_fate_words[f].note);
-        page_cell(p, n);
-        PUT(p, "<td class=\"n\">%s</td></tr>", page_share(p, n, c->reports));
+        html_cell(&p->h, n);
+        PUT(p, "<td class=\"n\">%s</td></tr>", html_share(&p->h, n, c->reports));
     }
     PUT(p, "</tbody></table></div><p class=\"note\">The first reason that holds, in this order, "
            "with the defaults of <code>radmill shard</code> and findings as input.</p></div>");
@@ -329,16 +331,16 @@ static void put_rejects(struct page *p)
         if (n == 0) continue;
         sum += n;
         PUT(p, "<tr><td>%s</td>", stat_reject_words[k]);
-        page_cell(p, n);
+        html_cell(&p->h, n);
         PUT(p, "</tr>");
     }
     if (sum == 0) PUT(p, "<tr><td>none was lost</td><td class=\"n\">0</td></tr>");
     PUT(p, "<tr><td>folders and litter, no loss</td>");
-    page_cell(p, ignored);
+    html_cell(&p->h, ignored);
     PUT(p,
         "</tr></tbody></table></div><p class=\"note\">Of %s entries. Each is listed, without "
         "its text, in the corpus&rsquo;s <code>quarantine</code> folder.</p>",
-        page_number(p, entries));
+        html_number(&p->h, entries));
 }
 
 static void put_remarks(struct page *p)
@@ -349,14 +351,14 @@ static void put_remarks(struct page *p)
     for (int k = 0; k < RECORD_FLAGS; k++) {
         if (c->flag[k] == 0 || !stat_flag_words[k]) continue;
         PUT(p, "<tr><td>%s</td>", stat_flag_words[k]);
-        page_cell(p, c->flag[k]);
-        PUT(p, "<td class=\"n\">%s</td></tr>", page_share(p, c->flag[k], c->reports));
+        html_cell(&p->h, c->flag[k]);
+        PUT(p, "<td class=\"n\">%s</td></tr>", html_share(&p->h, c->flag[k], c->reports));
     }
     for (int k = 0; k < STATUS_COUNT; k++) {
         if (c->status[k] == 0) continue;
         PUT(p, "<tr><td>status: %s</td>", stat_status_words[k]);
-        page_cell(p, c->status[k]);
-        PUT(p, "<td class=\"n\">%s</td></tr>", page_share(p, c->status[k], c->reports));
+        html_cell(&p->h, c->status[k]);
+        PUT(p, "<td class=\"n\">%s</td></tr>", html_share(&p->h, c->status[k], c->reports));
     }
     PUT(p, "</tbody></table></div></div>");
 }

@@ -51,7 +51,7 @@ static void put_mark(struct page *p, const struct bins *b, uint64_t value, const
     if (label)
         PUT(p, "<text class=\"%s\" x=\"%.1f\" y=\"10\"%s>%s %s</text>",
             strcmp(class, "lim") == 0 ? "limit" : "mark", left ? x - 4 : x + 4,
-            left ? " text-anchor=\"end\"" : "", label, page_number(p, value));
+            left ? " text-anchor=\"end\"" : "", label, html_number(&p->h, value));
 }
 
 static void put_bars(struct page *p, const struct bins *b, const char *unit)
@@ -67,12 +67,12 @@ static void put_bars(struct page *p, const struct bins *b, const char *unit)
             i == b->n ? "over" : "h", 4 + step * (double)i, BASE - h, step > 2 ? step - 1 : step,
             h);
         if (i == b->n)
-            PUT(p, "%s and more", page_number(p, from));
+            PUT(p, "%s and more", html_number(&p->h, from));
         else if (b->width == 1)
-            PUT(p, "%s", page_number(p, from));
+            PUT(p, "%s", html_number(&p->h, from));
         else
-            PUT(p, "%s to %s", page_number(p, from), page_number(p, to));
-        PUT(p, " %s: %s reports</title></rect>", unit, page_number(p, b->v[i]));
+            PUT(p, "%s to %s", html_number(&p->h, from), html_number(&p->h, to));
+        PUT(p, " %s: %s reports</title></rect>", unit, html_number(&p->h, b->v[i]));
     }
 }
 
@@ -87,7 +87,7 @@ void page_histogram(struct page *p, const struct stat_lengths *l, const char *wh
     PUT(p,
         "<figure><figcaption><b>%s</b> &middot; %s reports &middot; median %s &middot; 95 %% "
         "&le; %s</figcaption>",
-        what, page_number(p, l->reports), page_number(p, median), page_number(p, high));
+        what, html_number(&p->h, l->reports), html_number(&p->h, median), html_number(&p->h, high));
     PUT(p,
         "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s: histogram of %s, median %llu, "
         "95th percentile %llu\">",
@@ -99,7 +99,7 @@ void page_histogram(struct page *p, const struct stat_lengths *l, const char *wh
     if (limit && limit < b.width * (b.n + 1)) put_mark(p, &b, limit, "lim", "limit");
     PUT(p, "<text x=\"4\" y=\"%d\">0</text>", HEIGHT - 6);
     PUT(p, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>",
-        at_x(&b, b.width * (b.n / 2)), HEIGHT - 6, page_number(p, b.width * (b.n / 2)));
+        at_x(&b, b.width * (b.n / 2)), HEIGHT - 6, html_number(&p->h, b.width * (b.n / 2)));
     PUT(p, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s+ %s</text></svg></figure>", WIDTH - 4,
-        HEIGHT - 6, page_number(p, b.width * b.n), unit);
+        HEIGHT - 6, html_number(&p->h, b.width * b.n), unit);
 }
