@@ -1,238 +1,424 @@
-#include "generate/decode.h"
+#include "generate/decode_parts.h"
 
-#include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 
-/* A sequence at work. Its rows 0 .. pos - 1 are in the cache. */
-struct seq {
-    size_t prompt;         /* index into prompts; valid while busy */
-    const uint32_t *begin; /* what is pushed first: the prompt, or behind an encoder its start */
-    uint32_t nbegin, pos;
-    uint32_t n;     /* tokens of the answer */
-    uint32_t limit; /* most of them */
-    uint32_t *ids;  /* [max_new_tokens], owned */
-    bool busy;
-};
+const char *const decode_reason_names[] = {"eos", "length", "cancelled", NULL};
 
-struct decoding {
-    const struct decode_opts *o;
-    const struct decode_prompt *prompts;
-    size_t nprompts;
-    uint32_t *order; /* prompts in the order they are taken */
-    size_t taken;
-    struct seq *seq;
-    uint32_t nseq;
-    /* one step */
-    uint32_t max_rows;
-    uint32_t *token, *slot, *pos;  /* [max_rows] */
-    uint32_t *want, *asker, *next; /* [nseq]: row, its sequence, its answer */
-    uint32_t rows, prompt_rows, nwant;
-    decode_done_fn done;
-    void *ctx;
-    struct decode_stats *stats;
-};
+/* ---- memory */
 
-/* ---- order */
-
-/* Sorted as one number: window, then longest first, then the lower index. */
-struct rank_key {
-    uint32_t window, shortness, index;
-};
-
-static int cmp_key(const void *a, const void *b)
+static struct decoder_cache_opts cache_opts(const struct model_spec *s, const struct decode_opts *o)
 {
-    const struct rank_key *x = a, *y = b;
-    if (x->window != y->window) return x->window < y->window ? -1 : 1;
-    if (x->shortness != y->shortness) return x->shortness < y->shortness ? -1 : 1;
-    return x->index < y->index ? -1 : x->index > y->index;
+    bool both = s->enc_layers > 0;
+    return (struct decoder_cache_opts){.slots = o->slots,
+                                       .max_len = both ? o->max_new_tokens : o->max_len,
+                                       .max_memory = both ? o->max_len : 0,
+                                       .max_rows = o->slots + o->prefill_rows};
 }
 
-static bool make_order(struct decoding *d, struct err *e)
+uint64_t decode_bytes(const struct model_spec *s, enum dev_dtype dtype, const struct decode_opts *o)
 {
-    struct rank_key *key = mem_calloc(d->nprompts, sizeof *key, e);
-    d->order = key ? mem_calloc(d->nprompts, sizeof *d->order, e) : NULL;
-    for (size_t i = 0; d->order && i < d->nprompts; i++)
-        key[i] = (struct rank_key){.window = d->o->window ? (uint32_t)(i / d->o->window) : 0,
-                                   .shortness = UINT32_MAX - d->prompts[i].n,
-                                   .index = (uint32_t)i};
-    if (d->order) qsort(key, d->nprompts, sizeof *key, cmp_key);
-    for (size_t i = 0; d->order && i < d->nprompts; i++)
-        d->order[i] = key[i].index;
-    mem_free(key);
-    return d->order != NULL;
+    struct decoder_cache_opts c = cache_opts(s, o);
+    return decoder_cache_bytes(s, dtype, &c);
+}
+
+static bool take_slots(struct decode *d, struct err *e)
+{
+    uint32_t n = d->o.slots, len = d->both ? 0 : d->o.max_len;
+    d->slot = mem_calloc(n, sizeof *d->slot, e);
+    if (!d->slot) return false;
+    d->history = mem_calloc((size_t)n * len, sizeof *d->history, e);
+    if (!d->history) return false;
+    for (uint32_t i = 0; i < n; i++)
+        d->slot[i] = (struct slot){.tokens = d->history + (size_t)i * len};
+    d->busy = mem_calloc(n, sizeof *d->busy, e);
+    return d->busy && pick_scratch_init(&d->pick, model_get_spec(d->m)->vocab, e);
+}
+
+static bool take_step(struct decode *d, struct err *e)
+{
+    uint32_t n = d->o.slots;
+    d->token = mem_calloc((size_t)3 * d->max_rows, sizeof *d->token, e);
+    if (!d->token) return false;
+    d->slot_of = d->token + d->max_rows;
+    d->pos = d->slot_of + d->max_rows;
+    d->asker = mem_calloc(n, sizeof *d->asker, e);
+    if (!d->asker) return false;
+    d->row = mem_calloc((size_t)2 * n, sizeof *d->row, e);
+    if (!d->row) return false;
+    d->chosen = d->row + n;
+    d->logprob = mem_calloc(n, sizeof *d->logprob, e);
+    return d->logprob != NULL;
+}
+
+bool decode_open(struct model *m, struct lora *const *adapters, uint32_t nadapters,
+                 const struct decode_opts *o, struct decode **out, struct err *e)
+{
+    struct decode *d = mem_calloc(1, sizeof *d, e);
+    bool ok = false;
+
+    CHECK(o->slots > 0 && o->prefill_rows > 0 && o->max_new_tokens > 0 && o->max_len > 0);
+    CHECK(nadapters <= DECODE_ADAPTERS);
+    if (!d) return false;
+    d->m = m;
+    d->o = *o;
+    d->nadapters = nadapters;
+    d->last = &d->first;
+    d->both = model_get_spec(m)->enc_layers > 0;
+    struct decoder_cache_opts c = cache_opts(model_get_spec(m), o);
+    c.adapters = adapters;
+    c.nadapters = nadapters;
+    d->max_rows = c.max_rows;
+    if (!take_slots(d, e) || !take_step(d, e)) goto out;
+    if (!decoder_cache_open(m, &c, &d->cache, e)) goto out;
+    *out = d;
+    ok = true;
+out:
+    if (!ok) decode_close(d);
+    return ok;
+}
+
+void decode_close(struct decode *d)
+{
+    if (!d) return;
+    decoder_cache_close(d->cache);
+    for (struct job *j = d->first, *next; j; j = next) {
+        next = j->next;
+        mem_free(j);
+    }
+    for (uint32_t i = 0; i < d->nbusy; i++)
+        mem_free(d->busy[i]);
+    pick_scratch_free(&d->pick);
+    mem_free(d->logprob);
+    mem_free(d->row);
+    mem_free(d->asker);
+    mem_free(d->token);
+    mem_free(d->busy);
+    mem_free(d->history);
+    mem_free(d->slot);
+    mem_free(d);
+}
+
+/* ---- the queue */
+
+static bool check_sampling(const struct decode_sampling *s, struct err *e)
+{
+    if (!(s->temperature >= 0 && s->temperature <= 100))
+        return err_set(e, ERR_CONFIG, "temperature %g is not between 0 and 100", s->temperature);
+    return (s->top_p >= 0 && s->top_p <= 1) ||
+           err_set(e, ERR_CONFIG, "top_p %g is not between 0 and 1", s->top_p);
+}
+
+bool decode_check(const struct decode *d, const struct decode_request *r, struct err *e)
+{
+    const struct decode_opts *o = &d->o;
+    uint32_t most = d->both ? o->max_len : o->max_len - 1;
+    if (r->n == 0) return err_set(e, ERR_LIMIT, "the prompt is empty");
+    if (r->n > most)
+        return err_set(e, ERR_LIMIT, "the prompt has %u tokens, there is room for %u%s", r->n, most,
+                       d->both ? "" : " and an answer");
+    for (uint32_t i = 0; i < r->n; i++)
+        if (r->ids[i] >= model_get_spec(d->m)->vocab)
+            return err_set(e, ERR_FORMAT, "token %u is not in the model's vocabulary of %u",
+                           r->ids[i], model_get_spec(d->m)->vocab);
+    if (r->max_new_tokens == 0 || r->max_new_tokens > o->max_new_tokens)
+        return err_set(e, ERR_LIMIT, "an answer may have 1 to %u tokens, not %u", o->max_new_tokens,
+                       r->max_new_tokens);
+    if (r->adapter < -1 || r->adapter >= (int32_t)d->nadapters)
+        return err_set(e, ERR_CONFIG, "there is no adapter %d", (int)r->adapter);
+    if (r->neos > DECODE_EOS || r->top > DECODE_TOP)
+        return err_set(e, ERR_LIMIT, "%u end marks and %u alternatives, at most %d and %d", r->neos,
+                       r->top, DECODE_EOS, DECODE_TOP);
+    return check_sampling(&r->sampling, e);
+}
+
+bool decode_submit(struct decode *d, const struct decode_request *r, uint64_t *handle,
+                   struct err *e)
+{
+    if (!decode_check(d, r, e)) return false;
+    if (d->o.queue && d->waiting >= d->o.queue)
+        return err_set(e, ERR_LIMIT, "%zu requests are waiting", d->waiting);
+    uint32_t room = d->both ? d->o.max_new_tokens : d->o.max_len - r->n;
+    uint32_t limit = r->max_new_tokens < room ? r->max_new_tokens : room;
+    struct job *j = mem_alloc(sizeof *j + ((size_t)r->n + limit) * sizeof *r->ids, e);
+    if (!j) return false;
+    uint32_t *ids = (uint32_t *)(void *)(j + 1);
+    memcpy(ids, r->ids, r->n * sizeof *ids);
+    *j = (struct job){.r = *r,
+                      .handle = ++d->handles,
+                      .submitted_s = clock_mono_s(),
+                      .limit = limit,
+                      .answer = ids + r->n};
+    j->r.ids = ids;
+    *d->last = j;
+    d->last = &j->next;
+    d->waiting++;
+    *handle = j->handle;
+    return true;
+}
+
+static struct job *find(struct decode *d, uint64_t handle)
+{
+    for (uint32_t i = 0; i < d->nbusy; i++)
+        if (d->busy[i]->handle == handle) return d->busy[i];
+    for (struct job *j = d->first; j; j = j->next)
+        if (j->handle == handle) return j;
+    return NULL;
+}
+
+bool decode_cancel(struct decode *d, uint64_t handle)
+{
+    struct job *j = find(d, handle);
+    if (j) j->cancelled = true;
+    return j != NULL;
+}
+
+size_t decode_busy(const struct decode *d)
+{
+    return d->waiting + d->nbusy;
+}
+
+const struct decode_stats *decode_get_stats(const struct decode *d)
+{
+    return &d->stats;
+}
+
+/* ---- ends */
+
+/* The finish event of a job that nothing points to any more. */
+static bool finish(struct job *j, enum decode_reason why, decode_event_fn event, void *ctx,
+                   struct err *e)
+{
+    double now = clock_mono_s();
+    double began = j->began_s > 0 ? j->began_s : now, first = j->first_s > 0 ? j->first_s : now;
+    struct decode_event ev = {.handle = j->handle,
+                              .user = j->r.user,
+                              .finished = true,
+                              .reason = why,
+                              .ids = j->answer,
+                              .n = j->n,
+                              .prompt_tokens = j->r.n,
+                              .shared_tokens = j->shared,
+                              .queued_s = began - j->submitted_s,
+                              .prefill_s = first - began,
+                              .decode_s = now - first};
+    bool ok = event(ctx, &ev, e);
+    mem_free(j);
+    return ok;
+}
+
+/* busy[i] leaves its slot. */
+static struct job *release(struct decode *d, uint32_t i)
+{
+    struct job *j = d->busy[i];
+    d->slot[j->slot].job = NULL;
+    d->nbusy--;
+    memmove(d->busy + i, d->busy + i + 1, (d->nbusy - i) * sizeof *d->busy);
+    return j;
+}
+
+static bool drop_cancelled(struct decode *d, decode_event_fn event, void *ctx, struct err *e)
+{
+    for (uint32_t i = 0; i < d->nbusy;) {
+        if (!d->busy[i]->cancelled)
+            i++;
+        else if (!finish(release(d, i), DECODE_CANCELLED, event, ctx, e))
+            return false;
+    }
+    for (struct job **at = &d->first; *at;) {
+        struct job *j = *at;
+        if (!j->cancelled) {
+            at = &j->next;
+            continue;
+        }
+        *at = j->next;
+        if (d->last == &j->next) d->last = at;
+        d->waiting--;
+        if (!finish(j, DECODE_CANCELLED, event, ctx, e)) return false;
+    }
+    return true;
 }
 
 /* ---- one step */
 
-static void put_row(struct decoding *d, uint32_t s, uint32_t token)
+static bool admit(struct decode *d, struct job *j, struct err *e)
 {
-    d->token[d->rows] = token;
-    d->slot[d->rows] = s;
-    d->pos[d->rows++] = d->seq[s].pos++;
+    struct slot *s;
+    j->slot = share_choose_slot(d, j);
+    s = &d->slot[j->slot];
+    if (s->adapter != j->r.adapter) s->filled = 0;
+    s->adapter = j->r.adapter;
+    s->job = j;
+    s->used = ++d->uses;
+    d->busy[d->nbusy++] = j;
+    j->began_s = clock_mono_s();
+    d->stats.prompt_tokens += j->r.n;
+    decoder_set_adapter(d->cache, j->slot, j->r.adapter);
+    return decoder_begin(d->cache, j->slot, j->r.ids, j->r.n, &j->begin, &j->nbegin, e);
 }
 
-static void ask_last_row(struct decoding *d, uint32_t s)
-{
-    d->want[d->nwant] = d->rows - 1;
-    d->asker[d->nwant++] = s;
-}
-
-/* Give every free sequence the next prompt. */
-static bool refill(struct decoding *d, struct decoder_cache *c, struct err *e)
+/* Give free slots to who waits. */
+static bool refill(struct decode *d, struct err *e)
 {
     double t0 = clock_mono_s();
-    for (uint32_t s = 0; s < d->nseq && d->taken < d->nprompts; s++) {
-        struct seq *q = &d->seq[s];
-        if (q->busy) continue;
-        q->prompt = d->order[d->taken++];
-        const struct decode_prompt *p = &d->prompts[q->prompt];
-        uint32_t room = d->o->max_len - p->n;
-        q->limit = room < d->o->max_new_tokens ? room : d->o->max_new_tokens;
-        q->pos = q->n = 0;
-        q->busy = true;
-        d->stats->prompt_tokens += p->n;
-        if (!decoder_begin(c, s, p->ids, p->n, &q->begin, &q->nbegin, e)) return false;
+    while (d->first && d->nbusy < d->o.slots) {
+        struct job *j = d->first;
+        d->first = j->next;
+        if (!d->first) d->last = &d->first;
+        j->next = NULL;
+        d->waiting--;
+        if (!admit(d, j, e)) return false;
     }
-    d->stats->prefill_s += clock_mono_s() - t0; /* an encoder has read them; else nothing */
+    d->stats.prefill_s += clock_mono_s() - t0; /* an encoder has read them; else nothing */
     return true;
 }
 
-/* One new token for each sequence that answers; then prompt tokens, as many as one step may take.
- */
-static void fill_rows(struct decoding *d)
+/* How many rows each has in this step: one new token for those that answer; prompt tokens as many
+ * as a step may take, the first come first. */
+static bool plan_rows(struct decode *d, struct err *e)
 {
-    d->rows = d->prompt_rows = d->nwant = 0;
-    for (uint32_t s = 0; s < d->nseq; s++) {
-        struct seq *q = &d->seq[s];
-        if (!q->busy || q->n == 0) continue;
-        put_row(d, s, q->ids[q->n - 1]);
-        ask_last_row(d, s);
+    uint32_t left = d->o.prefill_rows;
+    for (uint32_t i = 0; i < d->nbusy; i++) {
+        struct job *j = d->busy[i];
+        bool ready = true;
+        j->take = j->n > 0;
+        if (j->n > 0) continue;
+        if (!j->started && left > 0 && !share_beginning(d, j, &ready, e)) return false;
+        if (!ready) continue;
+        j->take = j->nbegin - j->pos < left ? j->nbegin - j->pos : left;
+        left -= j->take;
     }
-    for (uint32_t s = 0; s < d->nseq; s++) {
-        struct seq *q = &d->seq[s];
-        if (!q->busy || q->n > 0) continue;
-        while (q->pos < q->nbegin && d->prompt_rows < d->o->prefill_rows) {
-            put_row(d, s, q->begin[q->pos]);
-            d->prompt_rows++;
-        }
-        /* a whole prompt asks for its first answer token */
-        if (q->pos == q->nbegin) ask_last_row(d, s);
+    d->prompt_rows = d->o.prefill_rows - left;
+    return true;
+}
+
+static void put_row(struct decode *d, struct job *j, uint32_t token)
+{
+    struct slot *s = &d->slot[j->slot];
+    uint32_t i = d->rows.n++;
+    d->token[i] = token;
+    d->slot_of[i] = j->slot;
+    d->pos[i] = j->pos;
+    if (!d->both) s->tokens[j->pos] = token;
+    s->filled = ++j->pos;
+}
+
+static bool wants_logits(const struct job *j)
+{
+    return j->r.sampling.temperature > 0 || (j->r.logprobs && j->r.top > 0);
+}
+
+/* Who asks for a token in this step: who has no prompt left. */
+static void ask(struct decode *d, bool logits)
+{
+    for (uint32_t r = 0; r < d->rows.n; r++) {
+        struct job *j = d->slot[d->slot_of[r]].job;
+        if (d->pos[r] + 1 != j->pos || j->pos < j->nbegin || wants_logits(j) != logits) continue;
+        d->asker[d->nask] = j;
+        d->row[d->nask++] = r;
     }
 }
 
-static bool is_eos(const struct decode_opts *o, uint32_t id)
+/* Rows of one adapter stand together. */
+static void fill_rows(struct decode *d)
 {
-    for (uint32_t i = 0; i < o->neos; i++)
-        if (o->eos[i] >= 0 && (uint32_t)o->eos[i] == id) return true;
+    d->rows = (struct decoder_rows){d->token, d->slot_of, d->pos, 0};
+    d->nask = 0;
+    for (int32_t adapter = -1; adapter < (int32_t)d->nadapters; adapter++)
+        for (uint32_t i = 0; i < d->nbusy; i++) {
+            struct job *j = d->busy[i];
+            if (j->r.adapter != adapter) continue;
+            for (uint32_t k = 0; k < j->take; k++)
+                put_row(d, j, j->n > 0 ? j->answer[j->n - 1] : j->begin[j->pos]);
+        }
+    ask(d, true);
+    d->nlogits = d->nask;
+    ask(d, false);
+}
+
+static void see(void *ctx, uint32_t i, const float *logits)
+{
+    struct decode *d = ctx;
+    struct job *j = d->asker[i];
+    pick_token(&j->r, j->n, logits, &d->pick, &j->choice);
+}
+
+static bool run_rows(struct decode *d, struct err *e)
+{
+    bool logprob = false;
+    double t0 = clock_mono_s();
+    for (uint32_t i = d->nlogits; i < d->nask; i++)
+        logprob |= d->asker[i]->r.logprobs;
+    struct decoder_ask q = {.row = d->row,
+                            .n = d->nask,
+                            .next = d->chosen,
+                            .logprob = logprob ? d->logprob : NULL,
+                            .nlogits = d->nlogits,
+                            .see = see,
+                            .ctx = d};
+    CHECK(d->rows.n > 0 && d->rows.n <= d->max_rows);
+    if (!decoder_step(d->cache, &d->rows, &q, e)) return false;
+    for (uint32_t i = d->nlogits; i < d->nask; i++) {
+        struct job *j = d->asker[i];
+        j->choice = (struct decode_choice){.id = d->chosen[i]};
+        if (j->r.logprobs) j->choice.logprob = d->logprob[i];
+    }
+    double s = clock_mono_s() - t0, prompt_share = (double)d->prompt_rows / d->rows.n;
+    d->stats.steps++;
+    d->stats.prefill_s += s * prompt_share;
+    d->stats.decode_s += s * (1 - prompt_share);
+    return true;
+}
+
+static bool is_eos(const struct decode_request *r, uint32_t id)
+{
+    for (uint32_t i = 0; i < r->neos; i++)
+        if (r->eos[i] >= 0 && (uint32_t)r->eos[i] == id) return true;
     return false;
 }
 
-/* Take the next token of a sequence; hand the answer over when it ended. */
-static bool take_token(struct decoding *d, struct seq *q, uint32_t id, struct err *e)
+static bool token_event(struct job *j, decode_event_fn event, void *ctx, struct err *e)
 {
-    bool ended = is_eos(d->o, id);
-    d->stats->new_tokens++;
-    if (!ended) q->ids[q->n++] = id;
-    if (!ended && q->n < q->limit) return true;
-    struct decode_answer a = {.ids = q->ids, .n = q->n, .ended = ended};
-    q->busy = false;
-    return d->done(d->ctx, q->prompt, &a, e);
+    struct decode_event ev = {.handle = j->handle,
+                              .user = j->r.user,
+                              .index = j->n - 1,
+                              .id = j->choice.id,
+                              .logprob = j->choice.logprob,
+                              .top = j->choice.top,
+                              .ntop = j->choice.ntop};
+    return event(ctx, &ev, e);
 }
 
-static bool step(struct decoding *d, struct decoder_cache *c, struct err *e)
+/* Take every asker's token, hand out finished answers. Askers are in no order of use to the
+ * caller; `busy` is. */
+static bool take_tokens(struct decode *d, decode_event_fn event, void *ctx, struct err *e)
 {
-    if (!refill(d, c, e)) return false;
+    for (uint32_t i = 0; i < d->nbusy;) {
+        struct job *j = d->busy[i];
+        if (j->take == 0 || j->pos < j->nbegin) {
+            i++;
+            continue;
+        }
+        bool ended = is_eos(&j->r, j->choice.id);
+        d->stats.new_tokens++;
+        if (j->first_s == 0) j->first_s = clock_mono_s();
+        if (!ended) j->answer[j->n++] = j->choice.id;
+        if (!ended && !token_event(j, event, ctx, e)) return false;
+        if (!ended && j->n < j->limit)
+            i++;
+        else if (!finish(release(d, i), ended ? DECODE_BY_EOS : DECODE_BY_LENGTH, event, ctx, e))
+            return false;
+    }
+    return true;
+}
+
+bool decode_step(struct decode *d, decode_event_fn event, void *ctx, struct err *e)
+{
+    if (!drop_cancelled(d, event, ctx, e) || !refill(d, e)) return false;
+    if (d->nbusy == 0) return true;
+    if (!plan_rows(d, e)) return false;
     fill_rows(d);
-    CHECK(d->rows > 0 && d->rows <= d->max_rows);
-    double t0 = clock_mono_s();
-    if (!decoder_step(c, d->token, d->slot, d->pos, d->rows, d->want, d->nwant, d->next, NULL, e))
-        return false;
-    double s = clock_mono_s() - t0, prompt_share = (double)d->prompt_rows / d->rows;
-    d->stats->steps++;
-    d->stats->prefill_s += s * prompt_share;
-    d->stats->decode_s += s * (1 - prompt_share);
-    for (uint32_t i = 0; i < d->nwant; i++)
-        if (!take_token(d, &d->seq[d->asker[i]], d->next[i], e)) return false;
-    return true;
-}
-
-/* ---- the whole */
-
-static bool busy(const struct decoding *d)
-{
-    for (uint32_t s = 0; s < d->nseq; s++)
-        if (d->seq[s].busy) return true;
-    return d->taken < d->nprompts;
-}
-
-static bool check(const struct decoding *d, struct err *e)
-{
-    CHECK(d->o->slots > 0 && d->o->prefill_rows > 0 && d->o->max_new_tokens > 0);
-    CHECK(d->o->neos <= sizeof d->o->eos / sizeof d->o->eos[0]);
-    if (d->nprompts > UINT32_MAX) return err_set(e, ERR_LIMIT, "%zu prompts", d->nprompts);
-    for (size_t i = 0; i < d->nprompts; i++) {
-        uint32_t n = d->prompts[i].n;
-        if (n == 0) return err_set(e, ERR_LIMIT, "prompt %zu is empty", i);
-        if (n >= d->o->max_len)
-            return err_set(e, ERR_LIMIT, "prompt %zu has %u tokens; prompt and answer may have %u",
-                           i, n, d->o->max_len);
-    }
-    return true;
-}
-
-static bool take_memory(struct decoding *d, struct err *e)
-{
-    d->nseq = d->nprompts < d->o->slots ? (uint32_t)d->nprompts : d->o->slots;
-    d->max_rows = d->nseq + d->o->prefill_rows;
-    d->seq = mem_calloc(d->nseq, sizeof *d->seq, e);
-    if (!d->seq) return false;
-    for (uint32_t s = 0; s < d->nseq; s++) {
-        d->seq[s].ids = mem_calloc(d->o->max_new_tokens, sizeof *d->seq[s].ids, e);
-        if (!d->seq[s].ids) return false;
-    }
-    uint32_t **rows[] = {&d->token, &d->slot, &d->pos}, **asks[] = {&d->want, &d->asker, &d->next};
-    for (int i = 0; i < 3; i++) {
-        *rows[i] = mem_calloc(d->max_rows, sizeof **rows[i], e);
-        *asks[i] = *rows[i] ? mem_calloc(d->nseq, sizeof **asks[i], e) : NULL;
-        if (!*asks[i]) return false;
-    }
-    return make_order(d, e);
-}
-
-static void drop_memory(struct decoding *d)
-{
-    for (uint32_t s = 0; d->seq && s < d->nseq; s++)
-        mem_free(d->seq[s].ids);
-    mem_free(d->seq);
-    mem_free(d->order);
-    mem_free(d->token);
-    mem_free(d->slot);
-    mem_free(d->pos);
-    mem_free(d->want);
-    mem_free(d->asker);
-    mem_free(d->next);
-}
-
-bool decode_run(struct model *m, struct lora *l, const struct decode_opts *o,
-                const struct decode_prompt *prompts, size_t n, decode_done_fn done, void *ctx,
-                struct decode_stats *stats, struct err *e)
-{
-    struct decoding d = {
-        .o = o, .prompts = prompts, .nprompts = n, .done = done, .ctx = ctx, .stats = stats};
-    struct decoder_cache *c = NULL;
-    bool ok = false;
-
-    if (n == 0) return true;
-    if (!check(&d, e)) return false;
-    if (!take_memory(&d, e)) goto out;
-    if (!decoder_cache_open(m, l, d.nseq, o->max_len, d.max_rows, &c, e)) goto out;
-    ok = true;
-    while (ok && busy(&d))
-        ok = step(&d, c, e);
-out:
-    decoder_cache_close(c);
-    drop_memory(&d);
-    return ok;
+    return run_rows(d, e) && take_tokens(d, event, ctx, e);
 }

@@ -22,6 +22,7 @@ enum rng_stream {
     RNG_JUDGE = 20,
     RNG_LABEL = 21,
     RNG_MISMATCH = 14,
+    RNG_DECODE = 22,
 };
 
 struct rng_key {

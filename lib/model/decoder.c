@@ -157,35 +157,65 @@ static bool open_parts(struct decoder_work *w, const uint32_t *widths, struct er
     return !s->buckets || (load_buckets(w, &w->enc, e) && load_buckets(w, &w->dec, e));
 }
 
-bool decoder_work_open(struct model *m, struct lora *l, uint32_t max_tokens, uint32_t max_rows,
-                       bool train, struct decoder_work **out, struct err *e)
+/* widths: room for the h of every linear, whatever adapter is used. */
+static bool open_work(struct model *m, struct lora *l, struct decoder_work shape,
+                      const uint32_t *widths, struct decoder_work **out, struct err *e)
 {
     struct decoder_work *w = mem_calloc(1, sizeof *w, e);
-    uint32_t n = m->spec.layers * LINEARS, *widths = NULL;
     bool ok = false;
 
-    CHECK(max_tokens > 0 && max_rows > 0 && (l || !train));
-    CHECK(max_rows <= max_tokens || m->spec.enc_layers);
+    CHECK(shape.max_tokens > 0 && shape.max_rows > 0);
+    CHECK(shape.max_rows <= shape.max_tokens || m->spec.enc_layers);
     if (!w) goto out;
-    widths = mem_calloc(n, sizeof *widths, e);
-    if (!widths) goto out;
-    for (uint32_t i = 0; i < n; i++) {
-        const struct lora_group *g = lora_group_of(l, i / LINEARS, i % LINEARS);
-        widths[i] = g ? g->rank_sum : 0;
-    }
+    *w = shape;
     w->m = m;
     w->l = l;
-    w->train = train;
-    w->max_tokens = max_tokens;
-    w->max_rows = max_rows;
     ok = open_parts(w, widths, e);
     if (ok) *out = w;
 out:
-    mem_free(widths);
     if (!ok) {
         decoder_work_close(w);
-        err_wrap(e, "workspace of %u tokens", max_tokens);
+        err_wrap(e, "workspace of %u tokens", shape.max_tokens);
     }
+    return ok;
+}
+
+static void widen(const struct model *m, const struct lora *l, uint32_t *widths)
+{
+    for (uint32_t i = 0; i < m->spec.layers * LINEARS; i++) {
+        const struct lora_group *g = lora_group_of(l, i / LINEARS, i % LINEARS);
+        if (g) widths[i] = max3(widths[i], g->rank_sum, 0);
+    }
+}
+
+bool decoder_work_open(struct model *m, struct lora *l, uint32_t max_tokens, uint32_t max_rows,
+                       bool train, struct decoder_work **out, struct err *e)
+{
+    struct decoder_work shape = {.train = train, .max_tokens = max_tokens, .max_rows = max_rows};
+    uint32_t *widths = mem_calloc((size_t)m->spec.layers * LINEARS, sizeof *widths, e);
+    bool ok;
+
+    CHECK(l || !train);
+    if (!widths) return false;
+    widen(m, l, widths);
+    ok = open_work(m, l, shape, widths, out, e);
+    mem_free(widths);
+    return ok;
+}
+
+bool decoder_work_open_for(struct model *m, struct lora *const *adapters, uint32_t n,
+                           uint32_t max_tokens, struct decoder_work **out, struct err *e)
+{
+    struct decoder_work shape = {.max_tokens = max_tokens, .max_rows = 1};
+    uint32_t *widths = mem_calloc((size_t)m->spec.layers * LINEARS, sizeof *widths, e);
+    bool ok = widths != NULL;
+
+    for (uint32_t i = 0; ok && i < n; i++) {
+        widen(m, adapters[i], widths);
+        ok = lora_dora_reserve(adapters[i], max_tokens, e);
+    }
+    ok = ok && open_work(m, NULL, shape, widths, out, e);
+    mem_free(widths);
     return ok;
 }
 

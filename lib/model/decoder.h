@@ -55,26 +55,60 @@ MUST_CHECK bool decoder_grad(struct decoder_work *w, const struct decoder_batch 
 MUST_CHECK bool decoder_logits(struct decoder_work *w, const struct decoder_batch *b, float *out,
                                struct err *e);
 
-/* ---- decoding */
+/* ---- decoding
+ *
+ * What a row gives - logits, next token - is a function of the tokens up to it in its own sequence,
+ * of the prompt behind an encoder, and of the sequence's adapter: not of the other rows of a step,
+ * of how a prompt is cut into steps, of the slot, of other adapters, or of rows taken over by
+ * decoder_fork. Bit for bit on one kind of device, build, instruction set and thread count. */
 struct decoder_cache;
-/* `slots` sequences, prompt and answer of at most max_len tokens together; at most max_rows new
- * tokens in one step. With an encoder there is room for max_len of either: twice the memory. */
-MUST_CHECK bool decoder_cache_open(struct model *m, struct lora *l, uint32_t slots,
-                                   uint32_t max_len, uint32_t max_rows, struct decoder_cache **out,
-                                   struct err *e);
+enum { DECODER_ADAPTERS = 16 };
+struct decoder_cache_opts {
+    uint32_t slots;      /* sequences */
+    uint32_t max_len;    /* tokens of one: prompt and answer; behind an encoder, which keeps
+                                    the prompt elsewhere, the start token and the answer */
+    uint32_t max_memory; /* with an encoder: tokens of the longest prompt; else 0 */
+    uint32_t max_rows;   /* most new tokens in one step */
+    struct lora *const *adapters; /* borrowed; what slots may be set to */
+    uint32_t nadapters; /* <= DECODER_ADAPTERS; method full only where it is the only one */
+};
+MUST_CHECK bool decoder_cache_open(struct model *m, const struct decoder_cache_opts *o,
+                                   struct decoder_cache **out, struct err *e);
 void decoder_cache_close(struct decoder_cache *c);
-/* Device bytes that decoder_cache_open takes, but for the narrow scratch of an adapter. */
-uint64_t decoder_cache_bytes(const struct model_spec *s, enum dev_dtype dtype, uint32_t slots,
-                             uint32_t max_len, uint32_t max_rows);
+/* Device bytes that decoder_cache_open takes, but for the narrow scratch of adapters. */
+uint64_t decoder_cache_bytes(const struct model_spec *s, enum dev_dtype dtype,
+                             const struct decoder_cache_opts *o);
+/* The adapter that the slot's next sequence goes through; -1: the base model alone, as at first.
+ * Rows of one adapter should stand together in a step: every run of them is one product. */
+void decoder_set_adapter(struct decoder_cache *c, uint32_t slot, int32_t adapter);
 /* Before the first step of a sequence: take its prompt of n tokens. *rows, *nrows are the tokens to
  * push at positions 0, 1, ...: the prompt itself (as given), or behind an encoder, which reads it
  * now, the start token (which lives as long as the cache). */
 MUST_CHECK bool decoder_begin(struct decoder_cache *c, uint32_t slot, const uint32_t *prompt,
                               uint32_t n, const uint32_t **rows, uint32_t *nrows, struct err *e);
-/* Push n rows (tokens[i] at position pos[i] of sequence slot[i]; a sequence's rows in order, each
- * position once) through the model. want[0..nwant) are the rows whose next token is asked: next[j]
- * is the greedy choice (lowest id on a tie); logits, when not NULL, receives nwant * vocab floats.
- * A row's result does not depend on the other rows or on how a prompt is cut into calls. */
-MUST_CHECK bool decoder_step(struct decoder_cache *c, const uint32_t *tokens, const uint32_t *slot,
-                             const uint32_t *pos, uint32_t n, const uint32_t *want, uint32_t nwant,
-                             uint32_t *next, float *logits, struct err *e);
+/* `to` becomes a sequence like `from`: its adapter, its prompt behind an encoder (which `from` keeps
+ * for both until it begins another), and rows [first, end) of its cache. Rows before `first` must
+ * be the same in both already. */
+MUST_CHECK bool decoder_fork(struct decoder_cache *c, uint32_t from, uint32_t to, uint32_t first,
+                             uint32_t end, struct err *e);
+
+/* token[i] at position pos[i] of sequence slot[i]; a sequence's rows in order, each position once.
+ */
+struct decoder_rows {
+    const uint32_t *token, *slot, *pos;
+    uint32_t n;
+};
+/* Rows whose next token is asked. */
+struct decoder_ask {
+    const uint32_t *row;
+    uint32_t n;
+    uint32_t *next;   /* [n]: the greedy choice, lowest id on a tie */
+    float *logprob;   /* [n]: its natural logarithm of probability; or NULL */
+    uint32_t nlogits; /* the first so many also want their logits: */
+    /* i < nlogits in order; logits[vocab] are borrowed until it returns */
+    void (*see)(void *ctx, uint32_t i, const float *logits);
+    void *ctx;
+};
+/* Push rows through the model. */
+MUST_CHECK bool decoder_step(struct decoder_cache *c, const struct decoder_rows *r,
+                             const struct decoder_ask *ask, struct err *e);

@@ -13,20 +13,25 @@ enum { GPU_TILE = 128, PAD_ROWS = 128, HEAD_ROWS = 32 };
 
 struct decoder_cache {
     struct model *m;
-    struct lora *l;
-    uint32_t slots, max_len, max_rows;
+    struct decoder_cache_opts o; /* adapters point to: */
+    struct lora *adapters[DECODER_ADAPTERS];
+    int32_t *adapter_of;                       /* [slots] */
     uint32_t tile;                             /* rows of one product; 0: any number */
-    struct dev_buf *buf, *hbuf;                /* hbuf: h, when there is an adapter */
+    struct dev_buf *buf, *hbuf;                /* hbuf: h and sum, when there is an adapter */
     struct dev_mat ids, pos, at, want, next;   /* I32 [1, rows] */
+    struct dev_mat chance;                     /* f32 [1, rows] */
+    struct dev_mat sum;                        /* f32 [tile, d] */
     struct dev_mat x, xw;                      /* f32 [rows, d], [HEAD_ROWS, d] */
     struct dev_mat n, nw, qkv, ao, gu, act, h; /* dtype; nw is n of xw */
     struct dev_mat logits;                     /* f32 [HEAD_ROWS, V] */
     struct dev_mat kv;                         /* dtype [layers * 2 * slots * max_len, kv] */
-    uint32_t *host;                            /* [max_rows] */
+    uint32_t *host, *host_last;                /* [max_rows] each */
+    float *seen;                               /* [HEAD_ROWS * V], once logits are wanted */
     /* with an encoder: */
     struct decoder_work *enc; /* runs it, and holds the bias */
     struct dev_mat xkv;       /* like kv: of the memories */
     uint32_t *memory_len;     /* [slots] */
+    uint32_t *memory_of;      /* [slots]: which slot's memory it looks at */
     uint32_t start;
 };
 
@@ -38,9 +43,16 @@ static uint32_t nblocks(const struct model_spec *s)
 
 /* ---- memory */
 
+/* A run of rows of one adapter may begin anywhere and still is a whole number of tiles. */
+static uint32_t rows_of_cache(const struct decoder_cache_opts *o)
+{
+    uint32_t rows = (o->max_rows + PAD_ROWS - 1) / PAD_ROWS * PAD_ROWS;
+    return o->nadapters ? rows + PAD_ROWS : rows;
+}
+
 static uint64_t lay_out(struct decoder_cache *c, const struct model_spec *s, enum dev_dtype t)
 {
-    uint64_t at = 0, rows = ((uint64_t)c->max_rows + PAD_ROWS - 1) / PAD_ROWS * PAD_ROWS;
+    uint64_t at = 0, rows = rows_of_cache(&c->o);
     uint32_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
     struct dev_buf *b = c->buf;
     c->ids = work_take(b, &at, DEV_I32, 1, rows);
@@ -48,6 +60,7 @@ static uint64_t lay_out(struct decoder_cache *c, const struct model_spec *s, enu
     c->at = work_take(b, &at, DEV_I32, 1, rows);
     c->want = work_take(b, &at, DEV_I32, 1, rows);
     c->next = work_take(b, &at, DEV_I32, 1, rows);
+    c->chance = work_take(b, &at, DEV_F32, 1, rows);
     c->x = work_take(b, &at, DEV_F32, rows, s->d);
     c->xw = work_take(b, &at, DEV_F32, HEAD_ROWS, s->d);
     c->n = work_take(b, &at, t, rows, s->d);
@@ -57,32 +70,47 @@ static uint64_t lay_out(struct decoder_cache *c, const struct model_spec *s, enu
     c->gu = work_take(b, &at, t, rows, linear_shape(s, s->layers - 1, LIN_GU).out);
     c->act = work_take(b, &at, t, rows, s->ff);
     c->logits = work_take(b, &at, DEV_F32, HEAD_ROWS, s->vocab);
-    uint64_t cached = (uint64_t)nblocks(s) * 2 * c->slots * c->max_len;
-    c->kv = work_take(b, &at, t, cached, kv);
-    c->xkv = work_take(b, &at, t, s->enc_layers ? cached : 0, kv);
+    uint64_t caches = (uint64_t)nblocks(s) * 2 * c->o.slots;
+    c->kv = work_take(b, &at, t, caches * c->o.max_len, kv);
+    c->xkv = work_take(b, &at, t, s->enc_layers ? caches * c->o.max_memory : 0, kv);
     return at;
 }
 
-uint64_t decoder_cache_bytes(const struct model_spec *s, enum dev_dtype dtype, uint32_t slots,
-                             uint32_t max_len, uint32_t max_rows)
+uint64_t decoder_cache_bytes(const struct model_spec *s, enum dev_dtype dtype,
+                             const struct decoder_cache_opts *o)
 {
-    struct decoder_cache c = {.slots = slots, .max_len = max_len, .max_rows = max_rows};
-    uint64_t encoder = s->enc_layers ? decoder_work_bytes(s, dtype, NULL, max_len, 1, false) : 0;
+    struct decoder_cache c = {.o = *o};
+    uint64_t encoder =
+        s->enc_layers ? decoder_work_bytes(s, dtype, NULL, o->max_memory, 1, false) : 0;
     return lay_out(&c, s, dtype) + encoder;
+}
+
+/* Widest h of any adapter. */
+static uint32_t widest_of(const struct decoder_cache *c)
+{
+    uint32_t widest = 0;
+    for (uint32_t k = 0; k < c->o.nadapters; k++)
+        for (uint32_t i = 0; i < c->m->spec.layers * LINEARS; i++) {
+            const struct lora_group *g = lora_group_of(c->adapters[k], i / LINEARS, i % LINEARS);
+            if (g && g->rank_sum > widest) widest = g->rank_sum;
+        }
+    return widest;
 }
 
 static bool open_h(struct decoder_cache *c, struct err *e)
 {
-    uint32_t widest = 0, rows = (c->max_rows + PAD_ROWS - 1) / PAD_ROWS * PAD_ROWS;
-    for (uint32_t i = 0; i < c->m->spec.layers * LINEARS; i++) {
-        const struct lora_group *g = lora_group_of(c->l, i / LINEARS, i % LINEARS);
-        if (g && g->rank_sum > widest) widest = g->rank_sum;
-    }
+    uint32_t widest = widest_of(c), rows = rows_of_cache(&c->o);
+    uint32_t d = c->tile ? c->m->spec.d : 0;
+    uint64_t at = 0;
     if (!widest) return true;
-    if (!lora_dora_reserve(c->l, rows, e)) return false;
-    if (!dev_buf_open(c->m->dev, (size_t)rows * widest * dev_dtype_bytes(c->m->dtype), &c->hbuf, e))
-        return false;
-    c->h = dev_mat_of(c->hbuf, 0, c->m->dtype, rows, widest);
+    for (uint32_t k = 0; k < c->o.nadapters; k++)
+        if (!lora_dora_reserve(c->adapters[k], rows, e)) return false;
+    for (int pass = 0; pass < 2; pass++) {
+        at = 0;
+        c->h = work_take(c->hbuf, &at, c->m->dtype, rows, widest);
+        c->sum = work_take(c->hbuf, &at, DEV_F32, c->tile, d);
+        if (pass == 0 && !dev_buf_open(c->m->dev, at, &c->hbuf, e)) return false;
+    }
     return true;
 }
 
@@ -101,8 +129,11 @@ static bool open_encoder(struct decoder_cache *c, struct err *e)
     const struct model_spec *s = &c->m->spec;
     if (!s->enc_layers) return true;
     c->start = (uint32_t)s->start;
-    c->memory_len = mem_calloc(c->slots, sizeof *c->memory_len, e);
-    return c->memory_len && decoder_work_open(c->m, c->l, c->max_len, 1, false, &c->enc, e) &&
+    c->memory_len = mem_calloc(c->o.slots, sizeof *c->memory_len, e);
+    if (!c->memory_len) return false;
+    c->memory_of = mem_calloc(c->o.slots, sizeof *c->memory_of, e);
+    return c->memory_of &&
+           decoder_work_open_for(c->m, c->adapters, c->o.nadapters, c->o.max_memory, &c->enc, e) &&
            bias_load(c->enc, &c->enc->dec, e);
 }
 
@@ -111,22 +142,35 @@ static uint32_t tile_of(const struct model *m)
     return strncmp(dev_name(m->dev), "cuda", 4) == 0 ? GPU_TILE : 0;
 }
 
-bool decoder_cache_open(struct model *m, struct lora *l, uint32_t slots, uint32_t max_len,
-                        uint32_t max_rows, struct decoder_cache **out, struct err *e)
+static bool open_host(struct decoder_cache *c, struct err *e)
+{
+    c->host = mem_calloc((size_t)2 * c->o.max_rows, sizeof *c->host, e);
+    if (!c->host) return false;
+    c->host_last = c->host + c->o.max_rows;
+    c->adapter_of = mem_calloc(c->o.slots, sizeof *c->adapter_of, e);
+    if (!c->adapter_of) return false;
+    for (uint32_t i = 0; i < c->o.slots; i++)
+        c->adapter_of[i] = -1;
+    return true;
+}
+
+bool decoder_cache_open(struct model *m, const struct decoder_cache_opts *o,
+                        struct decoder_cache **out, struct err *e)
 {
     struct decoder_cache *c = mem_calloc(1, sizeof *c, e);
     bool ok = false;
 
-    CHECK(slots > 0 && max_len > 0 && max_rows > 0);
+    CHECK(o->slots > 0 && o->max_len > 0 && o->max_rows > 0 && o->nadapters <= DECODER_ADAPTERS);
+    CHECK(!m->spec.enc_layers || o->max_memory > 0);
     if (!c) return false;
     c->m = m;
-    c->l = l;
-    c->slots = slots;
-    c->max_len = max_len;
-    c->max_rows = max_rows;
+    c->o = *o;
+    for (uint32_t i = 0; i < o->nadapters; i++) {
+        CHECK(o->nadapters == 1 || o->adapters[i]->method == LORA_LORA);
+        c->adapters[i] = o->adapters[i];
+    }
     c->tile = tile_of(m);
-    c->host = mem_calloc(max_rows, sizeof *c->host, e);
-    if (!c->host) goto out;
+    if (!open_host(c, e)) goto out;
     if (!dev_buf_open(m->dev, lay_out(c, &m->spec, m->dtype), &c->buf, e)) goto out;
     lay_out(c, &m->spec, m->dtype);
     if (!open_h(c, e) || !zero_all(c, e) || !open_encoder(c, e)) goto out;
@@ -135,7 +179,7 @@ bool decoder_cache_open(struct model *m, struct lora *l, uint32_t slots, uint32_
 out:
     if (!ok) {
         decoder_cache_close(c);
-        err_wrap(e, "cache of %u sequences", slots);
+        err_wrap(e, "cache of %u sequences", o->slots);
     }
     return ok;
 }
@@ -146,9 +190,23 @@ void decoder_cache_close(struct decoder_cache *c)
     decoder_work_close(c->enc);
     dev_buf_close(c->hbuf);
     dev_buf_close(c->buf);
+    mem_free(c->memory_of);
     mem_free(c->memory_len);
+    mem_free(c->adapter_of);
+    mem_free(c->seen);
     mem_free(c->host);
     mem_free(c);
+}
+
+void decoder_set_adapter(struct decoder_cache *c, uint32_t slot, int32_t adapter)
+{
+    CHECK(slot < c->o.slots && adapter >= -1 && adapter < (int32_t)c->o.nadapters);
+    c->adapter_of[slot] = adapter;
+}
+
+static struct lora *lora_of_slot(const struct decoder_cache *c, uint32_t slot)
+{
+    return c->adapter_of[slot] < 0 ? NULL : c->adapters[c->adapter_of[slot]];
 }
 
 /* ---- one step */
@@ -160,53 +218,90 @@ static bool upload_u32(struct decoder_cache *c, struct dev_mat *m, const uint32_
     return dev_upload(c->m->dev, m->buf, m->offset * sizeof *v, v, n * sizeof *v, e);
 }
 
-static bool begin(struct decoder_cache *c, const uint32_t *tokens, const uint32_t *slot,
-                  const uint32_t *pos, uint32_t n, struct err *e)
+static bool begin(struct decoder_cache *c, const struct decoder_rows *r, struct err *e)
 {
-    CHECK(n > 0 && n <= c->max_rows);
+    uint32_t n = r->n;
+    CHECK(n > 0 && n <= c->o.max_rows);
     for (uint32_t i = 0; i < n; i++) {
-        CHECK(slot[i] < c->slots && pos[i] < c->max_len);
-        if (tokens[i] >= c->m->spec.vocab)
+        CHECK(r->slot[i] < c->o.slots && r->pos[i] < c->o.max_len);
+        if (r->token[i] >= c->m->spec.vocab)
             return err_set(e, ERR_FORMAT, "token %u is not in the model's vocabulary of %u",
-                           tokens[i], c->m->spec.vocab);
-        c->host[i] = slot[i] * c->max_len + pos[i];
+                           r->token[i], c->m->spec.vocab);
+        c->host[i] = r->slot[i] * c->o.max_len + r->pos[i];
     }
-    return upload_u32(c, &c->ids, tokens, n, e) && upload_u32(c, &c->pos, pos, n, e) &&
+    return upload_u32(c, &c->ids, r->token, n, e) && upload_u32(c, &c->pos, r->pos, n, e) &&
            upload_u32(c, &c->at, c->host, n, e) &&
            dev_gather_rows(c->m->dev, c->m->embed, c->ids, rows_of(c->x, n), e);
 }
 
-/* A linear in tiles, one after the other over the same weights while they are in the cache. */
-static bool tiled(struct decoder_cache *c, uint32_t layer, enum linear lin, struct dev_mat x,
-                  float beta, struct dev_mat y, uint32_t n, struct err *e)
+/* A step's call of a linear: from x, y is set to it, or with `add` grows by it. */
+struct step_linear {
+    uint32_t layer;
+    enum linear lin;
+    bool add;
+    struct dev_mat x, y;
+};
+
+/* Rows [r0, r1), all of one adapter, in tiles, one after the other over the same weights while they
+ * are in the cache. The last tile may reach into rows behind r1: what is set there is set again by
+ * the run it belongs to, but nothing must be added. */
+static bool linear_run(struct decoder_cache *c, const struct step_linear *s, struct lora *l,
+                       uint32_t r0, uint32_t r1, struct err *e)
 {
-    const struct lora_group *g = lora_group_of(c->l, layer, lin);
-    uint32_t step = c->tile ? c->tile : n;
-    for (uint32_t r = 0; r < n; r += step) {
+    const struct lora_group *g = lora_group_of(l, s->layer, s->lin);
+    uint32_t step = c->tile ? c->tile : r1 - r0;
+    bool apart = s->add && c->tile && c->hbuf;
+    for (uint32_t r = r0; r < r1; r += step) {
+        uint32_t used = r1 - r < step ? r1 - r : step;
+        struct dev_mat y = dev_mat_part(s->y, r, step, 0, s->y.cols), sum = y;
         struct lin_call call = {
-            .layer = layer, .lin = lin, .x = dev_mat_part(x, r, step, 0, x.cols)};
+            .layer = s->layer, .lin = s->lin, .x = dev_mat_part(s->x, r, step, 0, s->x.cols)};
         if (g) call.h = shape_of(c->h, step, g->rank_sum);
-        if (!lin_fwd(c->m, c->l, &call, beta, dev_mat_part(y, r, step, 0, y.cols), e)) return false;
+        if (apart) sum = shape_of(c->sum, step, y.cols);
+        if (!lin_fwd(c->m, l, &call, s->add && !apart, sum, e)) return false;
+        if (apart && !dev_add(c->m->dev, rows_of(y, used), rows_of(sum, used), e)) return false;
     }
     return true;
 }
 
-/* Keys (which 0) or values (1) of a block of the decoder in one of the two caches. */
-static struct dev_mat cached(const struct decoder_cache *c, struct dev_mat all, uint32_t layer,
-                             uint32_t which)
+/* A linear over all rows of a step. */
+static bool linear(struct decoder_cache *c, const struct step_linear *s,
+                   const struct decoder_rows *rows, struct err *e)
 {
-    uint32_t per = c->slots * c->max_len, block = layer - c->m->spec.enc_layers;
+    for (uint32_t r = 0, end; r < rows->n; r = end) {
+        int32_t adapter = c->adapter_of[rows->slot[r]];
+        for (end = r + 1; end < rows->n && c->adapter_of[rows->slot[end]] == adapter;)
+            end++;
+        if (!linear_run(c, s, lora_of_slot(c, rows->slot[r]), r, end, e)) return false;
+    }
+    return true;
+}
+
+/* Keys (which 0) or values (1) of a block of the decoder, of all slots with `len` rows each. */
+static struct dev_mat cached(const struct decoder_cache *c, struct dev_mat all, uint32_t len,
+                             uint32_t layer, uint32_t which)
+{
+    uint32_t per = c->o.slots * len, block = layer - c->m->spec.enc_layers;
     return dev_mat_part(all, (2 * block + which) * per, per, 0, all.cols);
 }
 
-static bool attention(struct decoder_cache *c, uint32_t layer, const uint32_t *slot,
-                      const uint32_t *pos, uint32_t n, struct err *e)
+static struct dev_mat own(const struct decoder_cache *c, uint32_t layer, uint32_t which)
+{
+    return cached(c, c->kv, c->o.max_len, layer, which);
+}
+
+static struct dev_mat memory(const struct decoder_cache *c, uint32_t layer, uint32_t which)
+{
+    return cached(c, c->xkv, c->o.max_memory, layer, which);
+}
+
+static bool attention(struct decoder_cache *c, uint32_t layer, const struct decoder_rows *r,
+                      struct err *e)
 {
     const struct model_spec *s = &c->m->spec;
     struct dev *d = c->m->dev;
-    uint32_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
-    struct dev_mat qkv = rows_of(c->qkv, n);
-    struct dev_mat k = cached(c, c->kv, layer, 0), v = cached(c, c->kv, layer, 1);
+    uint32_t n = r->n, q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
+    struct dev_mat qkv = rows_of(c->qkv, n), k = own(c, layer, 0), v = own(c, layer, 1);
     struct dev_attn a = attn_of(s);
 
     if (c->enc) a.bias = c->enc->dec.bias;
@@ -215,56 +310,81 @@ static bool attention(struct decoder_cache *c, uint32_t layer, const uint32_t *s
         return false;
     return dev_scatter_rows(d, dev_mat_part(qkv, 0, n, q, kv), c->at, k, e) &&
            dev_scatter_rows(d, dev_mat_part(qkv, 0, n, q + kv, kv), c->at, v, e) &&
-           dev_attn_cached(d, &a, dev_mat_part(qkv, 0, n, 0, q), k, v, c->max_len, slot, pos,
-                           rows_of(c->ao, n), e);
+           dev_attn_cached(d, &a, dev_mat_part(qkv, 0, n, 0, q), k, v, c->o.max_len, r->slot,
+                           r->pos, rows_of(c->ao, n), e);
 }
 
 /* A row looks back at the whole memory of its sequence: as if it stood at its last place. */
-static bool cross_attention(struct decoder_cache *c, uint32_t layer, const uint32_t *slot,
-                            uint32_t n, struct err *e)
+static bool cross_attention(struct decoder_cache *c, uint32_t layer, const struct decoder_rows *r,
+                            struct err *e)
 {
     const struct model_spec *s = &c->m->spec;
+    uint32_t n = r->n, *slot = c->host, *last = c->host_last;
     struct dev_mat x = rows_of(c->x, n), none = {0};
     struct dev_mat xq = shape_of(c->qkv, c->qkv.rows, s->heads * s->head_dim);
+    struct step_linear q = {layer, LIN_XQ, false, c->n, xq}, o = {layer, LIN_XO, true, c->ao, c->x};
     struct dev_attn a = attn_of(s);
 
-    for (uint32_t i = 0; i < n; i++)
-        c->host[i] = c->memory_len[slot[i]] - 1;
+    for (uint32_t i = 0; i < n; i++) {
+        slot[i] = c->memory_of[r->slot[i]];
+        last[i] = c->memory_len[slot[i]] - 1;
+    }
     return dev_rmsnorm(c->m->dev, x, c->m->layers[layer].norm[2], s->rms_eps, rows_of(c->n, n),
                        none, e) &&
-           tiled(c, layer, LIN_XQ, c->n, 0, xq, n, e) &&
-           dev_attn_cached(c->m->dev, &a, rows_of(xq, n), cached(c, c->xkv, layer, 0),
-                           cached(c, c->xkv, layer, 1), c->max_len, slot, c->host,
-                           rows_of(c->ao, n), e) &&
-           tiled(c, layer, LIN_XO, c->ao, 1, c->x, n, e);
+           linear(c, &q, r, e) &&
+           dev_attn_cached(c->m->dev, &a, rows_of(xq, n), memory(c, layer, 0), memory(c, layer, 1),
+                           c->o.max_memory, slot, last, rows_of(c->ao, n), e) &&
+           linear(c, &o, r, e);
 }
 
-static bool block(struct decoder_cache *c, uint32_t layer, const uint32_t *slot,
-                  const uint32_t *pos, uint32_t n, struct err *e)
+static bool block(struct decoder_cache *c, uint32_t layer, const struct decoder_rows *r,
+                  struct err *e)
 {
     const struct model_spec *s = &c->m->spec;
     const struct model_layer *ml = &c->m->layers[layer];
     struct dev *d = c->m->dev;
+    uint32_t n = r->n;
     struct dev_mat x = rows_of(c->x, n), none = {0};
+    struct step_linear qkv = {layer, LIN_QKV, false, c->n, c->qkv},
+                       o = {layer, LIN_O, true, c->ao, c->x},
+                       gu = {layer, LIN_GU, false, c->n, c->gu},
+                       down = {layer, LIN_DOWN, true, c->act, c->x};
 
     return dev_rmsnorm(d, x, ml->norm[0], s->rms_eps, rows_of(c->n, n), none, e) &&
-           tiled(c, layer, LIN_QKV, c->n, 0, c->qkv, n, e) &&
-           attention(c, layer, slot, pos, n, e) && tiled(c, layer, LIN_O, c->ao, 1, c->x, n, e) &&
-           (!c->enc || cross_attention(c, layer, slot, n, e)) &&
+           linear(c, &qkv, r, e) && attention(c, layer, r, e) && linear(c, &o, r, e) &&
+           (!c->enc || cross_attention(c, layer, r, e)) &&
            dev_rmsnorm(d, x, ml->norm[1], s->rms_eps, rows_of(c->n, n), none, e) &&
-           tiled(c, layer, LIN_GU, c->n, 0, c->gu, n, e) &&
+           linear(c, &gu, r, e) &&
            dev_act(d, (enum dev_act)s->act, rows_of(c->gu, n), rows_of(c->act, n), e) &&
-           tiled(c, layer, LIN_DOWN, c->act, 1, c->x, n, e);
+           linear(c, &down, r, e);
 }
 
-/* Rows [at, at + n) of want: their logits, next tokens, and on request the logits to the host. */
-static bool head(struct decoder_cache *c, uint32_t at, uint32_t n, float *logits, struct err *e)
+/* The logits of rows [at, at + n) of what is asked are on the device: hand out those wanted. */
+static bool show(struct decoder_cache *c, const struct decoder_ask *ask, uint32_t at, uint32_t n,
+                 struct err *e)
+{
+    size_t vocab = c->m->spec.vocab;
+    uint32_t m = ask->nlogits <= at ? 0 : ask->nlogits - at < n ? ask->nlogits - at : n;
+    if (m == 0) return true;
+    if (!c->seen) c->seen = mem_calloc(HEAD_ROWS * vocab, sizeof *c->seen, e);
+    if (!c->seen || !dev_download(c->m->dev, c->logits.buf, c->logits.offset * sizeof *c->seen,
+                                  c->seen, m * vocab * sizeof *c->seen, e))
+        return false;
+    for (uint32_t i = 0; i < m; i++)
+        ask->see(ask->ctx, at + i, c->seen + i * vocab);
+    return true;
+}
+
+/* Rows [at, at + n) of what is asked: their logits and next tokens. */
+static bool head(struct decoder_cache *c, const struct decoder_ask *ask, uint32_t at, uint32_t n,
+                 struct err *e)
 {
     const struct model_spec *s = &c->m->spec;
     struct dev *d = c->m->dev;
     struct dev_gemm nt = {false, true, head_scale(s), 0};
     uint32_t step = c->tile ? HEAD_ROWS : n;
-    struct dev_mat none = {0};
+    struct dev_mat none = {0}, next = dev_mat_part(c->next, 0, 1, at, n),
+                   logits = rows_of(c->logits, n);
 
     if (!dev_gather_rows(d, c->x, dev_mat_part(c->want, 0, 1, at, n), rows_of(c->xw, n), e) ||
         !dev_rmsnorm(d, rows_of(c->xw, n), c->m->norm[1], s->rms_eps, rows_of(c->nw, n), none, e))
@@ -274,9 +394,30 @@ static bool head(struct decoder_cache *c, uint32_t at, uint32_t n, float *logits
                       dev_mat_part(c->logits, r, step, 0, s->vocab), e))
             return false;
     }
-    if (!dev_argmax(d, rows_of(c->logits, n), dev_mat_part(c->next, 0, 1, at, n), e)) return false;
-    return !logits || dev_download(d, c->logits.buf, c->logits.offset * sizeof *logits, logits,
-                                   (size_t)n * s->vocab * sizeof *logits, e);
+    if (!dev_argmax(d, logits, next, e)) return false;
+    if (ask->logprob &&
+        !dev_xent(d, logits, next, dev_mat_part(c->chance, 0, 1, at, n), false, 1.0F, e))
+        return false;
+    return show(c, ask, at, n, e);
+}
+
+static bool answer(struct decoder_cache *c, const struct decoder_ask *ask, struct err *e)
+{
+    uint32_t n = ask->n;
+    if (!upload_u32(c, &c->want, ask->row, n, e)) return false;
+    c->next.cols = c->next.ld = c->chance.cols = c->chance.ld = n;
+    for (uint32_t at = 0; at < n; at += HEAD_ROWS)
+        if (!head(c, ask, at, n - at < HEAD_ROWS ? n - at : HEAD_ROWS, e)) return false;
+    if (!dev_download(c->m->dev, c->next.buf, c->next.offset * sizeof *ask->next, ask->next,
+                      n * sizeof *ask->next, e))
+        return false;
+    if (!ask->logprob) return true;
+    if (!dev_download(c->m->dev, c->chance.buf, c->chance.offset * sizeof *ask->logprob,
+                      ask->logprob, n * sizeof *ask->logprob, e))
+        return false;
+    for (uint32_t i = 0; i < n; i++)
+        ask->logprob[i] = -ask->logprob[i];
+    return true;
 }
 
 /* Cross attention's keys and values of one block for the memory of n tokens. */
@@ -286,11 +427,11 @@ static bool put_memory(struct decoder_cache *c, uint32_t layer, uint32_t slot, u
     struct decoder_work *w = c->enc;
     struct dev_mat xkv = rows_of(work_kept(w, layer)->xkv, n);
     struct lin_call call = work_call(w, layer, LIN_XKV, rows_of(w->memory, n));
-    if (!lin_fwd(c->m, c->l, &call, 0, xkv, e)) return false;
+    if (!lin_fwd(c->m, w->l, &call, 0, xkv, e)) return false;
     for (uint32_t k = 0; k < 2; k++) {
-        struct dev_mat to = cached(c, c->xkv, layer, k);
+        struct dev_mat to = memory(c, layer, k);
         if (!dev_cast(c->m->dev, dev_mat_part(xkv, 0, n, k * to.cols, to.cols),
-                      dev_mat_part(to, slot * c->max_len, n, 0, to.cols), e))
+                      dev_mat_part(to, slot * c->o.max_memory, n, 0, to.cols), e))
             return false;
     }
     return true;
@@ -299,13 +440,15 @@ static bool put_memory(struct decoder_cache *c, uint32_t layer, uint32_t slot, u
 bool decoder_begin(struct decoder_cache *c, uint32_t slot, const uint32_t *prompt, uint32_t n,
                    const uint32_t **rows, uint32_t *nrows, struct err *e)
 {
-    CHECK(slot < c->slots && n > 0 && n <= c->max_len);
+    CHECK(slot < c->o.slots && n > 0 && n <= (c->enc ? c->o.max_memory : c->o.max_len));
     *rows = prompt;
     *nrows = n;
     if (!c->enc) return true;
     *rows = &c->start;
     *nrows = 1;
     c->memory_len[slot] = n;
+    c->memory_of[slot] = slot;
+    c->enc->l = lora_of_slot(c, slot);
     if (!decoder_encode(c->enc, prompt, n, e)) return false;
     for (uint32_t i = c->m->spec.enc_layers; i < c->m->spec.layers; i++) {
         if (!put_memory(c, i, slot, n, e)) return false;
@@ -313,25 +456,32 @@ bool decoder_begin(struct decoder_cache *c, uint32_t slot, const uint32_t *promp
     return true;
 }
 
-bool decoder_step(struct decoder_cache *c, const uint32_t *tokens, const uint32_t *slot,
-                  const uint32_t *pos, uint32_t n, const uint32_t *want, uint32_t nwant,
-                  uint32_t *next, float *logits, struct err *e)
+bool decoder_fork(struct decoder_cache *c, uint32_t from, uint32_t to, uint32_t first, uint32_t end,
+                  struct err *e)
 {
-    size_t vocab = c->m->spec.vocab;
-    if (!begin(c, tokens, slot, pos, n, e)) return false;
+    uint32_t n = end - first, len = c->o.max_len;
+    CHECK(from < c->o.slots && to < c->o.slots && from != to && first <= end && end <= len);
+    c->adapter_of[to] = c->adapter_of[from];
+    if (c->enc) c->memory_of[to] = c->memory_of[from];
+    for (uint32_t i = c->m->spec.enc_layers; n > 0 && i < c->m->spec.layers; i++)
+        for (uint32_t k = 0; k < 2; k++) {
+            struct dev_mat all = own(c, i, k);
+            if (!dev_cast(c->m->dev, dev_mat_part(all, from * len + first, n, 0, all.cols),
+                          dev_mat_part(all, to * len + first, n, 0, all.cols), e))
+                return false;
+        }
+    return true;
+}
+
+bool decoder_step(struct decoder_cache *c, const struct decoder_rows *r,
+                  const struct decoder_ask *ask, struct err *e)
+{
+    if (!begin(c, r, e)) return false;
     for (uint32_t i = c->m->spec.enc_layers; i < c->m->spec.layers; i++) {
-        if (!block(c, i, slot, pos, n, e)) return false;
+        if (!block(c, i, r, e)) return false;
     }
-    if (nwant == 0) return true;
-    CHECK(nwant <= n);
-    for (uint32_t i = 0; i < nwant; i++)
-        CHECK(want[i] < n);
-    if (!upload_u32(c, &c->want, want, nwant, e)) return false;
-    c->next.cols = c->next.ld = nwant;
-    for (uint32_t at = 0; at < nwant; at += HEAD_ROWS) {
-        uint32_t m = nwant - at < HEAD_ROWS ? nwant - at : HEAD_ROWS;
-        if (!head(c, at, m, logits ? logits + at * vocab : NULL, e)) return false;
-    }
-    return dev_download(c->m->dev, c->next.buf, c->next.offset * sizeof *next, next,
-                        nwant * sizeof *next, e);
+    CHECK(ask->n <= r->n && ask->nlogits <= ask->n);
+    for (uint32_t i = 0; i < ask->n; i++)
+        CHECK(ask->row[i] < r->n);
+    return ask->n == 0 || answer(c, ask, e);
 }

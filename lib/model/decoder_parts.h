@@ -98,6 +98,11 @@ MUST_CHECK bool lin_bwd(const struct model *m, const struct lora *l, const struc
                         struct dev_mat dy, struct dev_mat dh, struct dev_buf *grad,
                         struct dev_mat dx, struct err *e);
 
+/* A workspace for forward passes through any of these adapters: set l before each. */
+MUST_CHECK bool decoder_work_open_for(struct model *m, struct lora *const *adapters, uint32_t n,
+                                      uint32_t max_tokens, struct decoder_work **out,
+                                      struct err *e);
+
 /* First rows of a matrix; a contiguous [rows, cols] at its start. */
 struct dev_mat rows_of(struct dev_mat m, uint32_t n);
 struct dev_mat shape_of(struct dev_mat m, uint32_t rows, uint32_t cols);

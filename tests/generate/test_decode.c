@@ -9,23 +9,33 @@
 
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fault.h"
 #include "base/mem.h"
-#include "generate/decode.h"
+#include "generate/decode_pick.h"
 
 enum { VOCAB = 50, EOS = 3, SLOTS_MAX = 16, LEN_MAX = 64 };
 
 struct decoder_cache {
-    uint32_t slots, max_len, max_rows;
+    struct decoder_cache_opts o;
 };
 static struct decoder_cache cache;
 static uint64_t state_of[SLOTS_MAX][LEN_MAX + 1]; /* hash of a slot's tokens up to a position */
+static uint32_t token_of[SLOTS_MAX][LEN_MAX];
+static int32_t adapter_of[SLOTS_MAX];
 static uint32_t filled[SLOTS_MAX];
-static uint32_t most_rows, calls;
+static uint32_t most_rows, calls, all_rows, runs;
 static bool cache_open;
+static struct model_spec spec = {.vocab = VOCAB};
+
+const struct model_spec *model_get_spec(const struct model *m)
+{
+    (void)m;
+    return &spec;
+}
 
 static uint64_t mix(uint64_t h, uint32_t token)
 {
@@ -33,22 +43,47 @@ static uint64_t mix(uint64_t h, uint32_t token)
     return h ^ (h >> 29);
 }
 
-static uint32_t choice(uint64_t h)
+static uint64_t start_of(int32_t adapter)
 {
-    return (uint32_t)((h >> 7) % VOCAB);
+    return (uint64_t)(adapter + 2);
 }
 
-bool decoder_cache_open(struct model *m, struct lora *l, uint32_t slots, uint32_t max_len,
-                        uint32_t max_rows, struct decoder_cache **out, struct err *e)
+static void logits_of(uint64_t h, float *out)
+{
+    for (uint32_t i = 0; i < VOCAB; i++)
+        out[i] = (float)(mix(h, i) >> 40) / (float)(1 << 22); /* 0 .. 4 */
+}
+
+static uint32_t choice(uint64_t h)
+{
+    float v[VOCAB];
+    uint32_t best = 0;
+    logits_of(h, v);
+    for (uint32_t i = 1; i < VOCAB; i++)
+        best = v[i] > v[best] ? i : best;
+    return best;
+}
+
+static double log_sum(const float *v)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < VOCAB; i++)
+        sum += exp((double)v[i]);
+    return log(sum);
+}
+
+bool decoder_cache_open(struct model *m, const struct decoder_cache_opts *o,
+                        struct decoder_cache **out, struct err *e)
 {
     (void)m;
-    (void)l;
     *out = NULL;
     if (fault_hit(FAULT_OPEN)) return err_set(e, ERR_LIB, "no device memory");
-    assert_true(slots > 0 && slots <= SLOTS_MAX && max_len <= LEN_MAX && !cache_open);
-    cache = (struct decoder_cache){slots, max_len, max_rows};
+    assert_true(o->slots > 0 && o->slots <= SLOTS_MAX && o->max_len <= LEN_MAX && !cache_open);
+    cache.o = *o;
     memset(filled, 0, sizeof filled);
-    most_rows = calls = 0;
+    for (int i = 0; i < SLOTS_MAX; i++)
+        adapter_of[i] = -1;
+    most_rows = calls = all_rows = runs = 0;
     cache_open = true;
     *out = &cache;
     return true;
@@ -59,25 +94,53 @@ void decoder_cache_close(struct decoder_cache *c)
     if (c) cache_open = false;
 }
 
-bool decoder_step(struct decoder_cache *c, const uint32_t *tokens, const uint32_t *slot,
-                  const uint32_t *pos, uint32_t n, const uint32_t *want, uint32_t nwant,
-                  uint32_t *next, float *logits, struct err *e)
+uint64_t decoder_cache_bytes(const struct model_spec *s, enum dev_dtype dtype,
+                             const struct decoder_cache_opts *o)
 {
-    assert_true(c == &cache && n > 0 && n <= c->max_rows && nwant <= n && !logits);
+    (void)s;
+    (void)dtype;
+    return o->slots * 1000u + o->max_len;
+}
+
+void decoder_set_adapter(struct decoder_cache *c, uint32_t slot, int32_t adapter)
+{
+    assert_true(slot < c->o.slots && adapter >= -1 && adapter < (int32_t)c->o.nadapters);
+    if (adapter_of[slot] != adapter) filled[slot] = 0;
+    adapter_of[slot] = adapter;
+}
+
+static void push_row(uint32_t slot, uint32_t pos, uint32_t token)
+{
+    /* the next position of its sequence, or behind a beginning that is kept */
+    assert_true(pos <= filled[slot]);
+    state_of[slot][0] = start_of(adapter_of[slot]);
+    state_of[slot][pos + 1] = mix(state_of[slot][pos], token);
+    token_of[slot][pos] = token;
+    filled[slot] = pos + 1;
+}
+
+bool decoder_step(struct decoder_cache *c, const struct decoder_rows *r,
+                  const struct decoder_ask *ask, struct err *e)
+{
+    assert_true(c == &cache && r->n > 0 && r->n <= c->o.max_rows && ask->n <= r->n);
     if (fault_hit(FAULT_READ)) return err_set(e, ERR_LIB, "the device failed");
-    for (uint32_t i = 0; i < n; i++) {
-        assert_true(slot[i] < c->slots && pos[i] < c->max_len && tokens[i] < VOCAB);
-        /* the next position of its sequence, or a new sequence */
-        assert_true(pos[i] == filled[slot[i]] || pos[i] == 0);
-        state_of[slot[i]][0] = 1;
-        state_of[slot[i]][pos[i] + 1] = mix(state_of[slot[i]][pos[i]], tokens[i]);
-        filled[slot[i]] = pos[i] + 1;
+    for (uint32_t i = 0; i < r->n; i++) {
+        assert_true(r->slot[i] < c->o.slots && r->pos[i] < c->o.max_len && r->token[i] < VOCAB);
+        push_row(r->slot[i], r->pos[i], r->token[i]);
+        runs += i == 0 || adapter_of[r->slot[i]] != adapter_of[r->slot[i - 1]];
     }
-    for (uint32_t j = 0; j < nwant; j++) {
-        assert_true(want[j] < n);
-        next[j] = choice(state_of[slot[want[j]]][pos[want[j]] + 1]);
+    for (uint32_t j = 0; j < ask->n; j++) {
+        float v[VOCAB];
+        uint32_t row = ask->row[j];
+        assert_true(row < r->n);
+        uint64_t h = state_of[r->slot[row]][r->pos[row] + 1];
+        logits_of(h, v);
+        ask->next[j] = choice(h);
+        if (ask->logprob) ask->logprob[j] = (float)((double)v[ask->next[j]] - log_sum(v));
+        if (j < ask->nlogits) ask->see(ask->ctx, j, v);
     }
-    most_rows = n > most_rows ? n : most_rows;
+    most_rows = r->n > most_rows ? r->n : most_rows;
+    all_rows += r->n;
     calls++;
     return true;
 }
@@ -85,10 +148,25 @@ bool decoder_step(struct decoder_cache *c, const uint32_t *tokens, const uint32_
 bool decoder_begin(struct decoder_cache *c, uint32_t slot, const uint32_t *prompt, uint32_t n,
                    const uint32_t **rows, uint32_t *nrows, struct err *e)
 {
-    assert_true(c == &cache && slot < c->slots && n > 0 && n < c->max_len);
+    assert_true(c == &cache && slot < c->o.slots && n > 0 && n < c->o.max_len);
     if (fault_hit(FAULT_WRITE)) return err_set(e, ERR_LIB, "the device failed");
     *rows = prompt;
     *nrows = n;
+    return true;
+}
+
+bool decoder_fork(struct decoder_cache *c, uint32_t from, uint32_t to, uint32_t first, uint32_t end,
+                  struct err *e)
+{
+    (void)e;
+    assert_true(from < c->o.slots && to < c->o.slots && from != to);
+    assert_true(first < end && end <= filled[from] && first <= filled[to]);
+    assert_true(first == 0 || adapter_of[to] == adapter_of[from]);
+    assert_memory_equal(token_of[from], token_of[to], first * sizeof **token_of);
+    adapter_of[to] = adapter_of[from];
+    memcpy(state_of[to], state_of[from], (end + 1) * sizeof **state_of);
+    memcpy(token_of[to], token_of[from], end * sizeof **token_of);
+    filled[to] = end;
     return true;
 }
 
@@ -141,7 +219,7 @@ static void expected(const struct decode_opts *o, struct seen *s)
 {
     memset(s, 0, sizeof *s);
     for (size_t i = 0; i < N; i++) {
-        uint64_t h = 1;
+        uint64_t h = start_of(-1);
         for (uint32_t k = 0; k < prompts[i].n; k++)
             h = mix(h, prompts[i].ids[k]);
         while (s->n[i] < o->max_new_tokens && prompts[i].n + s->n[i] < o->max_len) {
@@ -293,12 +371,381 @@ static void fault_sweep(void **state)
 #endif
 }
 
+/* ---- requests of all kinds together */
+
+static struct lora *const adapters[2] = {0};
+enum { KINDS = 4 };
+
+/* Greedy, drawn, drawn from few, with alternatives; under the base and two adapters. */
+static struct decode_request request_of(size_t i)
+{
+    static const struct decode_sampling how[KINDS] = {
+        {.seed = 0},
+        {.temperature = 1.0},
+        {.temperature = 0.7, .top_k = 7, .top_p = 0.8},
+        {.seed = 0}};
+    struct decode_request r = {.ids = prompts[i].ids,
+                               .n = prompts[i].n,
+                               .max_new_tokens = 5 + (uint32_t)i % 16,
+                               .adapter = (int32_t)(i % 3) - 1,
+                               .sampling = how[i % KINDS],
+                               .eos = {EOS},
+                               .neos = 1,
+                               .logprobs = i % KINDS != 1,
+                               .top = i % KINDS == 3 ? 4 : 0,
+                               .user = (void *)(uintptr_t)i};
+    r.sampling.seed = i * 17;
+    return r;
+}
+
+struct story {
+    uint32_t ids[LEN_MAX], n, ntop;
+    double logprob[LEN_MAX];
+    struct decode_alternative top[LEN_MAX][4];
+    enum decode_reason reason;
+    uint32_t final[LEN_MAX], final_n, shared;
+    bool finished;
+};
+static struct story stories[N];
+
+static bool tell(void *ctx, const struct decode_event *ev, struct err *e)
+{
+    struct story *all = ctx, *s = &all[(uintptr_t)ev->user];
+    (void)e;
+    assert_false(s->finished);
+    if (ev->finished) {
+        s->finished = true;
+        s->reason = ev->reason;
+        s->shared = ev->shared_tokens;
+        s->final_n = ev->n;
+        memcpy(s->final, ev->ids, ev->n * sizeof *ev->ids);
+        assert_true(ev->queued_s >= 0 && ev->prefill_s >= 0 && ev->decode_s >= 0);
+        return true;
+    }
+    assert_int_equal(ev->index, s->n);
+    assert_true(ev->ntop <= 4);
+    s->ntop = ev->ntop;
+    memcpy(s->top[s->n], ev->top, ev->ntop * sizeof *ev->top);
+    s->logprob[s->n] = (double)ev->logprob;
+    s->ids[s->n++] = ev->id;
+    return true;
+}
+
+static struct decode *open_engine(uint32_t slots, uint32_t prefill)
+{
+    struct decode_opts o = opts(slots, prefill);
+    struct decode *d = NULL;
+    struct err e = {0};
+    assert_true(decode_open(NULL, adapters, 2, &o, &d, &e));
+    return d;
+}
+
+static void submit(struct decode *d, const struct decode_request *r, uint64_t *handle)
+{
+    struct err e = {0};
+    uint64_t h;
+    if (!decode_submit(d, r, &h, &e)) fail_msg("%s", e.text);
+    if (handle) *handle = h;
+}
+
+static void run_out(struct decode *d, struct story *to)
+{
+    struct err e = {0};
+    while (decode_busy(d) > 0)
+        assert_true(decode_step(d, tell, to, &e));
+}
+
+/* All of `which` (NULL: all) through one engine. */
+static void answer_all(struct decode *d, struct story *to)
+{
+    memset(to, 0, N * sizeof *to);
+    for (size_t i = 0; i < N; i++) {
+        struct decode_request r = request_of(i);
+        submit(d, &r, NULL);
+    }
+    assert_int_equal(decode_busy(d), N);
+    run_out(d, to);
+}
+
+/* What is chosen follows from the logits by its definition. */
+static void check_story(size_t i, const struct story *s)
+{
+    struct decode_request r = request_of(i);
+    uint64_t h = start_of(r.adapter);
+    for (uint32_t k = 0; k < r.n; k++)
+        h = mix(h, r.ids[k]);
+    assert_true(s->finished && s->final_n == s->n && s->n <= r.max_new_tokens);
+    assert_memory_equal(s->final, s->ids, s->n * sizeof *s->ids);
+    for (uint32_t k = 0; k < s->n; k++) {
+        float v[VOCAB];
+        uint32_t rank = 0;
+        logits_of(h, v);
+        double p = (double)v[s->ids[k]] - log_sum(v);
+        if (r.logprobs) assert_true(fabs(s->logprob[k] - p) < 1e-5);
+        for (uint32_t t = 0; t < VOCAB; t++)
+            rank += v[t] > v[s->ids[k]];
+        assert_true(r.sampling.temperature > 0 || rank == 0);
+        assert_true(r.sampling.top_k == 0 || rank < r.sampling.top_k);
+        for (uint32_t t = 0; t < r.top; t++) {
+            assert_true(t == 0 || s->top[k][t].logprob <= s->top[k][t - 1].logprob);
+            p = (double)v[s->top[k][t].id] - log_sum(v);
+            assert_true(fabs((double)s->top[k][t].logprob - p) < 1e-5);
+        }
+        assert_true(r.top == 0 || s->top[k][0].id == s->ids[k]);
+        h = mix(h, s->ids[k]);
+    }
+    assert_true(s->reason == DECODE_BY_EOS || s->n == r.max_new_tokens);
+}
+
+static void any_company(void **state)
+{
+    (void)state;
+    static const uint32_t shapes[][2] = {{1, 64}, {2, 3}, {5, 1}, {16, 400}, {7, 16}};
+    static struct story got[N];
+    size_t drawn = 0;
+    struct decode *d = open_engine(3, 8);
+    answer_all(d, stories);
+    answer_all(d, got); /* again, with what the slots still hold */
+    decode_close(d);
+    for (size_t i = 0; i < N; i++) {
+        check_story(i, &stories[i]);
+        stories[i].shared = got[i].shared; /* the only thing that may differ */
+        assert_memory_equal(&stories[i], &got[i], sizeof *got);
+    }
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+        d = open_engine(shapes[k][0], shapes[k][1]);
+        answer_all(d, got);
+        decode_close(d);
+        for (size_t i = 0; i < N; i++) {
+            got[i].shared = stories[i].shared;
+            assert_memory_equal(&stories[i], &got[i], sizeof *got);
+        }
+    }
+    /* another seed draws something else */
+    d = open_engine(2, 64);
+    for (size_t i = 1; i < N; i += KINDS) {
+        struct decode_request r = request_of(i);
+        memset(got, 0, sizeof got);
+        r.sampling.seed++;
+        submit(d, &r, NULL);
+        run_out(d, got);
+        drawn += got[i].n != stories[i].n ||
+                 memcmp(got[i].ids, stories[i].ids, got[i].n * sizeof *got[i].ids) != 0;
+    }
+    decode_close(d);
+    assert_true(drawn >= N / KINDS - 1);
+    assert_int_equal(mem_live_blocks(), 0);
+}
+
+/* One product an adapter a step. */
+static void adapters_stand_together(void **state)
+{
+    (void)state;
+    struct decode *d = open_engine(16, 400);
+    answer_all(d, stories);
+    decode_close(d);
+    assert_true(runs <= 3 * calls);
+}
+
+static void frequencies(void **state)
+{
+    (void)state;
+    enum { DRAWS = 4000 };
+    struct decode_request r = request_of(1);
+    struct pick_scratch s;
+    struct err e = {0};
+    float v[VOCAB];
+    uint32_t count[VOCAB] = {0}, by_p[VOCAB] = {0};
+    double all, before = 0;
+    struct decode_alternative best[VOCAB];
+    assert_true(pick_scratch_init(&s, VOCAB, &e));
+    logits_of(99, v);
+    all = log_sum(v);
+    for (uint32_t i = 0; i < DRAWS; i++) {
+        struct decode_choice c;
+        r.sampling = (struct decode_sampling){.temperature = 1, .seed = 5};
+        pick_token(&r, i, v, &s, &c);
+        count[c.id]++;
+        r.sampling.top_p = 0.5;
+        pick_token(&r, i, v, &s, &c);
+        by_p[c.id]++;
+    }
+    assert_int_equal(pick_best(v, VOCAB, VOCAB, best), VOCAB);
+    for (uint32_t k = 0; k < VOCAB; k++) {
+        double p = exp((double)v[best[k].id] - all), sd = sqrt(p * (1 - p) * DRAWS);
+        assert_true(fabs((double)count[best[k].id] - p * DRAWS) < 5 * sd);
+        /* in the nucleus as long as those before it have less than half */
+        assert_int_equal(by_p[best[k].id] > 0, before < 0.5);
+        before += p;
+    }
+    pick_scratch_free(&s);
+}
+
+/* A shared instruction is pushed once, whenever the others come, and not under another adapter. */
+static void beginnings_are_shared(void **state)
+{
+    (void)state;
+    static uint32_t text[12][LEN_MAX];
+    static struct story with[12], without[12];
+    uint32_t pushed[2];
+    for (uint32_t pass = 0; pass < 2; pass++) {
+        struct story *to = pass ? with : without;
+        struct decode_opts o = opts(4, 64);
+        struct decode *d = NULL;
+        struct err e = {0};
+        o.share_nothing = pass == 0;
+        memset(to, 0, sizeof with);
+        assert_true(decode_open(NULL, adapters, 2, &o, &d, &e));
+        for (uint32_t i = 0; i < 12; i++) {
+            for (uint32_t k = 0; k < 40; k++)
+                text[i][k] = k < 30 ? k : (i * 5 + k) % VOCAB;
+            struct decode_request r = {.ids = text[i],
+                                       .n = 40,
+                                       .max_new_tokens = 3 + i % 3,
+                                       .adapter = (int32_t)(i / 6),
+                                       .user = (void *)(uintptr_t)i};
+            submit(d, &r, NULL);
+        }
+        run_out(d, to);
+        pushed[pass] = all_rows;
+        assert_int_equal(decode_get_stats(d)->shared_tokens, pass ? 10 * 30 : 0);
+        decode_close(d);
+    }
+    assert_int_equal(pushed[0] - pushed[1], 10 * 30);
+    for (uint32_t i = 0; i < 12; i++) {
+        assert_int_equal(with[i].shared, i % 6 ? 30 : 0);
+        assert_int_equal(with[i].n, 3 + i % 3);
+        assert_memory_equal(with[i].ids, without[i].ids, sizeof with[i].ids);
+    }
+}
+
+/* ---- cancelling, the queue, refusals of requests */
+
+struct meddler {
+    struct decode *d;
+    uint64_t handle[N];
+    size_t tokens, finished, cancelled;
+};
+
+/* Cancels each even request at its third token and submits one more for each odd one that ends. */
+static bool meddle(void *ctx, const struct decode_event *ev, struct err *e)
+{
+    struct meddler *m = ctx;
+    size_t i = (uintptr_t)ev->user;
+    (void)e;
+    m->tokens += !ev->finished;
+    if (ev->finished) {
+        m->finished++;
+        m->cancelled += ev->reason == DECODE_CANCELLED;
+        if (ev->reason == DECODE_CANCELLED) assert_true(i % 2 == 0 && ev->n == 3);
+        struct decode_request r = request_of(i);
+        if (i % 2 && i < N) {
+            r.user = (void *)(uintptr_t)(N + i);
+            submit(m->d, &r, NULL);
+        }
+    } else if (i % 2 == 0 && ev->index == 2) {
+        assert_true(decode_cancel(m->d, ev->handle));
+    }
+    return true;
+}
+
+static void callbacks_may_submit_and_cancel(void **state)
+{
+    (void)state;
+    struct meddler m = {.d = open_engine(4, 16)};
+    struct err e = {0};
+    for (size_t i = 0; i < N; i++) {
+        struct decode_request r = request_of(i);
+        r.neos = 0;
+        submit(m.d, &r, &m.handle[i]);
+    }
+    while (decode_busy(m.d) > 0)
+        assert_true(decode_step(m.d, meddle, &m, &e));
+    assert_int_equal(m.finished, N + N / 2);
+    assert_int_equal(m.cancelled, N / 2);
+    assert_false(decode_cancel(m.d, m.handle[0]));
+    decode_close(m.d);
+    assert_int_equal(mem_live_blocks(), 0);
+}
+
+static void waiting_requests(void **state)
+{
+    (void)state;
+    struct decode_opts o = opts(1, 64);
+    struct decode *d = NULL;
+    struct err e = {0};
+    uint64_t handle[3], h;
+    o.queue = 3;
+    memset(stories, 0, sizeof stories);
+    assert_true(decode_open(NULL, NULL, 0, &o, &d, &e));
+    struct decode_request r = request_of(1);
+    r.adapter = -1;
+    for (size_t i = 0; i < 3; i++) {
+        r.user = (void *)(uintptr_t)i;
+        submit(d, &r, &handle[i]);
+    }
+    assert_false(decode_submit(d, &r, &h, &e));
+    assert_true(e.code == ERR_LIMIT && decode_busy(d) == 3);
+    /* the last of the queue goes, then one joins behind those that are left */
+    assert_true(decode_cancel(d, handle[2]) && decode_cancel(d, handle[0]));
+    assert_true(decode_step(d, tell, stories, &e));
+    assert_true(stories[2].finished && stories[2].reason == DECODE_CANCELLED && stories[2].n == 0);
+    assert_true(stories[0].finished && !stories[1].finished && decode_busy(d) == 1);
+    r.user = (void *)(uintptr_t)3;
+    submit(d, &r, NULL);
+    run_out(d, stories);
+    assert_true(stories[1].finished && stories[3].finished && stories[1].n == stories[3].n);
+    submit(d, &r, NULL); /* closed with work left */
+    decode_close(d);
+    assert_int_equal(mem_live_blocks(), 0);
+}
+
+static void refused(struct decode *d, const struct decode_request *r, enum err_code code)
+{
+    struct err e = {0};
+    uint64_t h;
+    assert_false(decode_submit(d, r, &h, &e));
+    assert_int_equal(e.code, code);
+    assert_int_equal(decode_busy(d), 0);
+}
+
+static void bad_requests(void **state)
+{
+    (void)state;
+    struct decode *d = open_engine(2, 8);
+    struct decode_request good = request_of(0), r;
+    uint32_t strange[2] = {1, VOCAB};
+    r = good, r.n = 0, refused(d, &r, ERR_LIMIT);
+    r = good, r.n = LEN_MAX, refused(d, &r, ERR_LIMIT);
+    r = good, r.max_new_tokens = 0, refused(d, &r, ERR_LIMIT);
+    r = good, r.max_new_tokens = 21, refused(d, &r, ERR_LIMIT);
+    r = good, r.adapter = 2, refused(d, &r, ERR_CONFIG);
+    r = good, r.adapter = -2, refused(d, &r, ERR_CONFIG);
+    r = good, r.sampling.temperature = -1, refused(d, &r, ERR_CONFIG);
+    r = good, r.sampling.temperature = (double)NAN, refused(d, &r, ERR_CONFIG);
+    r = good, r.sampling.top_p = 1.5, refused(d, &r, ERR_CONFIG);
+    r = good, r.top = DECODE_TOP + 1, refused(d, &r, ERR_LIMIT);
+    r = good, r.neos = DECODE_EOS + 1, refused(d, &r, ERR_LIMIT);
+    r = good, r.ids = strange, r.n = 2, refused(d, &r, ERR_FORMAT);
+    decode_close(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_batching),       cmocka_unit_test(slots_are_refilled),
-        cmocka_unit_test(windows_keep_order), cmocka_unit_test(room_ends_an_answer),
-        cmocka_unit_test(refusals),           cmocka_unit_test(fault_sweep),
+        cmocka_unit_test(any_batching),
+        cmocka_unit_test(slots_are_refilled),
+        cmocka_unit_test(windows_keep_order),
+        cmocka_unit_test(room_ends_an_answer),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(fault_sweep),
+        cmocka_unit_test(any_company),
+        cmocka_unit_test(adapters_stand_together),
+        cmocka_unit_test(frequencies),
+        cmocka_unit_test(beginnings_are_shared),
+        cmocka_unit_test(callbacks_may_submit_and_cancel),
+        cmocka_unit_test(waiting_requests),
+        cmocka_unit_test(bad_requests),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

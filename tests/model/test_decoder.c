@@ -515,7 +515,7 @@ static void test_out_of_memory(void **state)
         fault_arm(FAULT_MEM, n, n % 2);
         bool ok = lora_open(m, &o, 1, &l, &why) &&
                   decoder_work_open(m, l, 20, 10, true, &w, &why) &&
-                  decoder_cache_open(m, l, 2, 9, 8, &c, &why);
+                  tiny_cache_open(m, l, 2, 9, 8, &c, &why);
         bool fired = fault_fired();
         fault_disarm_all();
         decoder_cache_close(c);

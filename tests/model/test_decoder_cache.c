@@ -36,7 +36,7 @@ static void push(struct rig *r, const struct tiny_batch *one, uint32_t slots, ui
     struct decoder_cache *c = NULL;
     uint32_t n = one->cu[1], slot_of[TINY_TOKENS], pos[TINY_TOKENS], want[TINY_TOKENS],
              next[TINY_TOKENS];
-    OK(decoder_cache_open(r->m, r->l, slots, 24, 20, &c, e));
+    OK(tiny_cache_open(r->m, r->l, slots, 24, 20, &c, e));
     for (uint32_t at = 0; at < n; at += chunk) {
         uint32_t k = n - at < chunk ? n - at : chunk;
         for (uint32_t i = 0; i < k; i++) {
@@ -44,8 +44,8 @@ static void push(struct rig *r, const struct tiny_batch *one, uint32_t slots, ui
             pos[i] = at + i;
             want[i] = i;
         }
-        OK(decoder_step(c, one->tokens + at, slot_of, pos, k, want, k, next,
-                        logits + (size_t)at * V, e));
+        OK(tiny_step(c, &(struct decoder_rows){one->tokens + at, slot_of, pos, k}, want, k, next,
+                     logits + (size_t)at * V, e));
         for (uint32_t i = 0; i < k; i++) { /* the greedy choice is the logits' first maximum */
             const float *row = logits + (size_t)(at + i) * V;
             uint32_t best = 0;
@@ -140,7 +140,7 @@ static void company(enum dev_dtype type)
         tiny_single(&t, i, &one);
         push(&r, &one, 1, 0, one.cu[1], alone + (size_t)t.cu[i] * V);
     }
-    OK(decoder_cache_open(r.m, r.l, TINY_SEQS, 24, 20, &c, e));
+    OK(tiny_cache_open(r.m, r.l, TINY_SEQS, 24, 20, &c, e));
     for (uint32_t step = 0; step < 19; step++) {
         uint32_t tok[TINY_SEQS], slot[TINY_SEQS], pos[TINY_SEQS], want[TINY_SEQS], next[TINY_SEQS],
             n = 0;
@@ -153,7 +153,7 @@ static void company(enum dev_dtype type)
             want[n] = n;
             n++;
         }
-        OK(decoder_step(c, tok, slot, pos, n, want, n, next, logits, e));
+        OK(tiny_step(c, &(struct decoder_rows){tok, slot, pos, n}, want, n, next, logits, e));
         for (uint32_t k = 0; k < n; k++)
             assert_memory_equal(logits + (size_t)k * V, alone + (size_t)(t.cu[slot[k]] + step) * V,
                                 V * sizeof *logits);
@@ -179,9 +179,8 @@ static void test_bytes(void **state)
     OK(dev_open("cpu", 1, &d, e));
     OK(model_open(d, dir, DEV_BF16, &m, e));
     size_t before = dev_bytes_live(d);
-    OK(decoder_cache_open(m, NULL, 5, 33, 70, &c, e));
-    assert_int_equal(dev_bytes_live(d) - before,
-                     decoder_cache_bytes(model_get_spec(m), DEV_BF16, 5, 33, 70));
+    OK(tiny_cache_open(m, NULL, 5, 33, 70, &c, e));
+    assert_int_equal(dev_bytes_live(d) - before, tiny_cache_bytes(m, 5, 33, 70));
     decoder_cache_close(c);
     model_close(m);
     dev_close(d);

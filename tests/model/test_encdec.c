@@ -385,7 +385,7 @@ static void answer_all(struct rig *r, struct lora *l, const struct bin *t, struc
     const uint32_t *rows;
     uint32_t n;
     memset(a, 0, SEQS * sizeof *a);
-    OK(decoder_cache_open(r->m, l, SEQS + 1, 70, 8, &c, e));
+    OK(tiny_cache_open(r->m, l, SEQS + 1, 70, 8, &c, e));
     for (uint32_t i = 0; i < SEQS; i++) {
         OK(decoder_begin(c, SEQS - i, t->tokens + t->cu[i], t->cu[i + 1] - t->cu[i], &rows, &n, e));
         assert_int_equal(n, 1);
@@ -402,7 +402,7 @@ static void answer_all(struct rig *r, struct lora *l, const struct bin *t, struc
             who[m++] = i;
         }
         if (m == 0) break;
-        OK(decoder_step(c, token, slot, pos, m, want, m, next, NULL, e));
+        OK(tiny_step(c, &(struct decoder_rows){token, slot, pos, m}, want, m, next, NULL, e));
         for (uint32_t j = 0; j < m; j++) {
             struct answer *x = &a[who[j]];
             x->ids[x->n++] = x->next = next[j];
@@ -457,12 +457,13 @@ static void test_cache_is_training(void **state)
     make_bin(&t);
     rig_open(&r, "cpu", "flan", DEV_F32, all_linear());
     OK(decoder_logits(r.w, &t.b, whole, e));
-    OK(decoder_cache_open(r.m, r.l, 1, 40, 4, &c, e));
+    OK(tiny_cache_open(r.m, r.l, 1, 40, 4, &c, e));
     for (uint32_t i = 0; i < SEQS; i++) {
         OK(decoder_begin(c, 0, t.tokens + t.cu[i], t.cu[i + 1] - t.cu[i], &rows, &n, e));
         for (uint32_t k = t.label_cu[i], pos = 0; k < t.label_cu[i + 1]; k++, pos++) {
             const uint32_t *token = pos ? &t.labels[k - 1] : rows;
-            OK(decoder_step(c, token, &zero, &pos, 1, &zero, 1, &next, step, e));
+            OK(tiny_step(c, &(struct decoder_rows){token, &zero, &pos, 1}, &zero, 1, &next, step,
+                         e));
             assert_true(rel_rms(step, whole + (size_t)k * VOCAB, VOCAB) < 1e-6);
         }
     }
@@ -489,9 +490,8 @@ static void test_bytes(void **state)
             assert_int_equal(dev_bytes_live(r.d) - before,
                              decoder_work_bytes(model_get_spec(r.m), t, &o, 37, 53, i & 2));
             decoder_work_close(w);
-            OK(decoder_cache_open(r.m, NULL, 3, 21, 40, &c, e));
-            assert_int_equal(dev_bytes_live(r.d) - before,
-                             decoder_cache_bytes(model_get_spec(r.m), t, 3, 21, 40));
+            OK(tiny_cache_open(r.m, NULL, 3, 21, 40, &c, e));
+            assert_int_equal(dev_bytes_live(r.d) - before, tiny_cache_bytes(r.m, 3, 21, 40));
             decoder_cache_close(c);
             rig_close(&r);
         }
@@ -581,8 +581,7 @@ static void test_faults(void **state)
         fault_arm(FAULT_MEM, k, false);
         ok = dev_open("strict", 1, &d, &e) && model_open(d, dir, DEV_BF16, &m, &e) &&
              decoder_work_open(m, NULL, TOKENS, LABELS, false, &w, &e) &&
-             decoder_loss(w, &t.b, &loss, NULL, &e) &&
-             decoder_cache_open(m, NULL, 2, 30, 4, &c, &e) &&
+             decoder_loss(w, &t.b, &loss, NULL, &e) && tiny_cache_open(m, NULL, 2, 30, 4, &c, &e) &&
              decoder_begin(c, 1, t.tokens, 9, &rows, &n, &e);
         fault_arm(FAULT_MEM, 0, false);
         assert_true(ok || e.code == ERR_NOMEM);

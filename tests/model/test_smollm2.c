@@ -227,18 +227,20 @@ static void test_greedy(void **state)
 
     OK(dev_open("cpu", 1, &d, e));
     OK(model_open(d, world.dir, DEV_F32, &m, e));
-    OK(decoder_cache_open(m, NULL, 1, 128, 64, &c, e));
+    OK(tiny_cache_open(m, NULL, 1, 128, 64, &c, e));
     for (uint32_t i = 0; i < MAX_IDS; i++)
         pos[i] = i;
-    OK(decoder_step(c, world.bin.ids, slot, pos, half, NULL, 0, NULL, NULL, e));
+    OK(tiny_step(c, &(struct decoder_rows){world.bin.ids, slot, pos, half}, NULL, 0, NULL, NULL,
+                 e));
     last = prompt - half - 1;
-    OK(decoder_step(c, world.bin.ids + half, slot, pos + half, prompt - half, &last, 1, &next, NULL,
-                    e));
+    OK(tiny_step(c, &(struct decoder_rows){world.bin.ids + half, slot, pos + half, prompt - half},
+                 &last, 1, &next, NULL, e));
     last = 0;
     for (uint32_t i = 0; i < json_array_size(want); i++) {
         assert_int_equal(next, json_integer_value(json_array_get(want, i)));
         uint32_t token = next;
-        OK(decoder_step(c, &token, slot, pos + prompt + i, 1, &last, 1, &next, NULL, e));
+        OK(tiny_step(c, &(struct decoder_rows){&token, slot, pos + prompt + i, 1}, &last, 1, &next,
+                     NULL, e));
     }
     decoder_cache_close(c);
     model_close(m);
@@ -252,7 +254,7 @@ static void push(struct model *m, uint32_t chunk, bool company, float *logits)
     uint32_t n = world.bin.cu[1], slot[MAX_IDS], pos[MAX_IDS], want[MAX_IDS], ids[MAX_IDS],
              next[MAX_IDS];
     size_t vocab = model_get_spec(m)->vocab;
-    OK(decoder_cache_open(m, NULL, 2, 64, 128, &c, e));
+    OK(tiny_cache_open(m, NULL, 2, 64, 128, &c, e));
     for (uint32_t at = 0; at < n; at += chunk) {
         uint32_t k = n - at < chunk ? n - at : chunk, extra = company ? k : 0;
         for (uint32_t i = 0; i < k; i++) {
@@ -265,7 +267,8 @@ static void push(struct model *m, uint32_t chunk, bool company, float *logits)
             ids[i] = 1000 + at + i;
             pos[i] = at + i;
         }
-        OK(decoder_step(c, ids, slot, pos, k + extra, want, k, next, logits + at * vocab, e));
+        OK(tiny_step(c, &(struct decoder_rows){ids, slot, pos, k + extra}, want, k, next,
+                     logits + at * vocab, e));
     }
     decoder_cache_close(c);
 }

@@ -141,18 +141,18 @@ static void check_greedy(struct got *g, const struct want *w, const char *name)
     struct decoder_cache *c = NULL;
     uint32_t slot[64] = {0}, pos[64], n, last, next;
     const uint32_t *rows;
-    OK(decoder_cache_open(g->m, g->l, 1, 128, 64, &c, e));
+    OK(tiny_cache_open(g->m, g->l, 1, 128, 64, &c, e));
     OK(decoder_begin(c, 0, w->b.tokens, *w->prompt, &rows, &n, e));
     for (uint32_t i = 0; i < n; i++)
         pos[i] = i;
     last = n - 1;
-    OK(decoder_step(c, rows, slot, pos, n, &last, 1, &next, NULL, e));
+    OK(tiny_step(c, &(struct decoder_rows){rows, slot, pos, n}, &last, 1, &next, NULL, e));
     last = 0;
     for (uint32_t i = 0; i < NEW; i++) {
         uint32_t token = next, at = n + i;
         if (next != w->greedy[i])
             fail_msg("%s: token %u is %u, not %u", name, i, next, w->greedy[i]);
-        OK(decoder_step(c, &token, slot, &at, 1, &last, 1, &next, NULL, e));
+        OK(tiny_step(c, &(struct decoder_rows){&token, slot, &at, 1}, &last, 1, &next, NULL, e));
     }
     decoder_cache_close(c);
 }

@@ -284,3 +284,57 @@ void tiny_summary(const float *g, size_t n, uint64_t tag, const json_t *gold, do
         assert_near(g[strtoul(key, NULL, 10)], json_number_value(v), tol * want, what);
     free(h);
 }
+
+static size_t cache_vocab; /* of the cache that was opened last */
+
+bool tiny_cache_open(struct model *m, struct lora *l, uint32_t slots, uint32_t max_len,
+                     uint32_t max_rows, struct decoder_cache **out, struct err *e)
+{
+    bool both = model_get_spec(m)->enc_layers > 0;
+    struct decoder_cache_opts o = {.slots = slots,
+                                   .max_len = max_len,
+                                   .max_memory = both ? max_len : 0,
+                                   .max_rows = max_rows,
+                                   .adapters = &l,
+                                   .nadapters = l ? 1 : 0};
+    cache_vocab = model_get_spec(m)->vocab;
+    if (!decoder_cache_open(m, &o, out, e)) return false;
+    for (uint32_t i = 0; l && i < slots; i++)
+        decoder_set_adapter(*out, i, 0);
+    return true;
+}
+
+struct keep_logits {
+    float *to;
+    size_t vocab;
+};
+
+static void keep_logits(void *ctx, uint32_t i, const float *logits)
+{
+    const struct keep_logits *k = ctx;
+    memcpy(k->to + i * k->vocab, logits, k->vocab * sizeof *logits);
+}
+
+bool tiny_step(struct decoder_cache *c, const struct decoder_rows *r, const uint32_t *want,
+               uint32_t nwant, uint32_t *next, float *logits, struct err *e)
+{
+    struct keep_logits keep = {logits, cache_vocab};
+    struct decoder_ask ask = {.row = want,
+                              .n = nwant,
+                              .next = next,
+                              .nlogits = logits ? nwant : 0,
+                              .see = keep_logits,
+                              .ctx = &keep};
+    return decoder_step(c, r, &ask, e);
+}
+
+uint64_t tiny_cache_bytes(const struct model *m, uint32_t slots, uint32_t max_len,
+                          uint32_t max_rows)
+{
+    const struct model_spec *s = model_get_spec(m);
+    struct decoder_cache_opts o = {.slots = slots,
+                                   .max_len = max_len,
+                                   .max_memory = s->enc_layers ? max_len : 0,
+                                   .max_rows = max_rows};
+    return decoder_cache_bytes(s, model_dtype(m), &o);
+}

@@ -72,5 +72,13 @@ double tiny_number(const json_t *j, const char *key);
  * relative to the tensor's norm. */
 void tiny_summary(const float *g, size_t n, uint64_t tag, const json_t *gold, double tol,
                   const char *what);
+/* A cache whose slots go through l (NULL: the base model); max_memory is max_len. */
+bool tiny_cache_open(struct model *m, struct lora *l, uint32_t slots, uint32_t max_len,
+                     uint32_t max_rows, struct decoder_cache **out, struct err *e);
+uint64_t tiny_cache_bytes(const struct model *m, uint32_t slots, uint32_t max_len,
+                          uint32_t max_rows);
+/* decoder_step of rows of the cache that was opened last, with all logits asked for when logits is not NULL. */
+bool tiny_step(struct decoder_cache *c, const struct decoder_rows *r, const uint32_t *want,
+               uint32_t nwant, uint32_t *next, float *logits, struct err *e);
 /* sqrt(mean((a-b)^2) / mean(b^2)) */
 double rel_rms(const float *a, const float *b, size_t n);

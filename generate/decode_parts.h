@@ -1,0 +1,75 @@
+/*
+ * generate/decode_parts - the inside of the decoding engine: what its files share.
+ */
+#pragma once
+#include "generate/decode_pick.h"
+
+/* A request on its way. Owned by the queue, then by `busy`. */
+struct job {
+    struct decode_request r; /* ids: the copy behind this struct */
+    uint64_t handle;
+    struct job *next; /* in the queue */
+    bool cancelled;
+    double submitted_s, began_s, first_s; /* clock */
+
+    /* in a slot: */
+    uint32_t slot;
+    const uint32_t *begin; /* what is pushed first: the prompt, or behind an encoder its start */
+    uint32_t nbegin, pos;  /* rows 0 .. pos - 1 are in the cache */
+    uint32_t shared;       /* of them taken over */
+    bool started;          /* has pushed a row, or knows what it takes over */
+    uint32_t take;         /* rows of this step */
+    uint32_t n, limit;     /* tokens of the answer; most of them */
+    uint32_t *answer;      /* [limit], behind ids */
+    struct decode_choice choice;
+};
+
+/* What a slot's cache holds: rows 0 .. filled - 1 are those of these tokens under this adapter. It
+ * stays there, and may be taken over, until the slot's next sequence has written over it. */
+struct slot {
+    struct job *job;  /* NULL: free */
+    uint32_t *tokens; /* [max_len] */
+    uint32_t filled;
+    int32_t adapter;
+    uint64_t used; /* when it was given out last */
+};
+
+struct decode {
+    struct model *m;
+    struct decode_opts o;
+    uint32_t nadapters, max_rows;
+    bool both; /* an encoder reads the prompts */
+    struct decoder_cache *cache;
+    struct decode_stats stats;
+    uint64_t handles, uses;
+    struct job *first, **last; /* the queue */
+    size_t waiting;
+    struct slot *slot;
+    uint32_t *history;
+    struct job **busy; /* [slots], in the order they were given out */
+    uint32_t nbusy;
+    struct pick_scratch pick;
+
+    /* one step */
+    struct decoder_rows rows;
+    uint32_t *token, *slot_of, *pos; /* [max_rows]: what rows points to */
+    uint32_t prompt_rows;
+    struct job **asker;     /* [slots] */
+    uint32_t *row, *chosen; /* [slots]: the asker's last row; its greedy choice */
+    float *logprob;         /* [slots] */
+    uint32_t nask, nlogits;
+};
+
+/* ---- decode_share.c: who begins with the same tokens */
+
+/* The free slot that already holds most of j's beginning; the longest unused on a tie. There is
+ * one. */
+uint32_t share_choose_slot(const struct decode *d, const struct job *j);
+/* Before j's first row: take over what there is. false in *ready: someone is computing more of it
+ * now, wait. */
+MUST_CHECK bool share_beginning(struct decode *d, struct job *j, bool *ready, struct err *e);
+
+/* ---- decode.c */
+
+/* Could it be answered? */
+MUST_CHECK bool decode_check(const struct decode *d, const struct decode_request *r, struct err *e);
