@@ -149,9 +149,9 @@ struct decode_batch {
     size_t n;
     uint32_t window; /* as in decode_opts */
 };
-/* Answer all prompts; `done` sees every answer once. An answer ends at an EOS, after max_new_tokens,
- * or where prompt and answer fill max_len. A prompt that is empty or leaves no room for an answer is
- * ERR_LIMIT before any work. */
+/* Answer all prompts; `done` sees every answer once. An answer ends at an EOS, after
+ * max_new_tokens, or where prompt and answer fill max_len. A prompt that is empty or leaves no room
+ * for an answer is ERR_LIMIT before any work. */
 MUST_CHECK bool decode_all(struct decode *d, const struct decode_batch *b, decode_done_fn done,
                            void *ctx, struct err *e);
 /* The same with an engine of its own, greedy. stats are added to. l may be NULL. */

@@ -78,7 +78,7 @@ void decoder_cache_close(struct decoder_cache *c);
 /* Device bytes that decoder_cache_open takes, but for the narrow scratch of adapters. */
 uint64_t decoder_cache_bytes(const struct model_spec *s, enum dev_dtype dtype,
                              const struct decoder_cache_opts *o);
-/* The adapter that the slot's next sequence goes through; -1: the base model alone, as at first.
+/* The adapter that the slot's next sequence goes through; -1: the base alone, as at first.
  * Rows of one adapter should stand together in a step: every run of them is one product. */
 void decoder_set_adapter(struct decoder_cache *c, uint32_t slot, int32_t adapter);
 /* Before the first step of a sequence: take its prompt of n tokens. *rows, *nrows are the tokens to
@@ -86,9 +86,9 @@ void decoder_set_adapter(struct decoder_cache *c, uint32_t slot, int32_t adapter
  * now, the start token (which lives as long as the cache). */
 MUST_CHECK bool decoder_begin(struct decoder_cache *c, uint32_t slot, const uint32_t *prompt,
                               uint32_t n, const uint32_t **rows, uint32_t *nrows, struct err *e);
-/* `to` becomes a sequence like `from`: its adapter, its prompt behind an encoder (which `from` keeps
- * for both until it begins another), and rows [first, end) of its cache. Rows before `first` must
- * be the same in both already. */
+/* `to` becomes a sequence like `from`: its adapter, its prompt behind an encoder (which `from`
+ * keeps for both until it begins another), and rows [first, end) of its cache. Rows before `first`
+ * must be the same in both already. */
 MUST_CHECK bool decoder_fork(struct decoder_cache *c, uint32_t from, uint32_t to, uint32_t first,
                              uint32_t end, struct err *e);
 

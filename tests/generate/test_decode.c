@@ -680,6 +680,7 @@ static void waiting_requests(void **state)
     assert_true(decode_open(NULL, NULL, 0, &o, &d, &e));
     struct decode_request r = request_of(1);
     r.adapter = -1;
+    r.neos = 0;
     for (size_t i = 0; i < 3; i++) {
         r.user = (void *)(uintptr_t)i;
         submit(d, &r, &handle[i]);
