@@ -222,7 +222,7 @@ static bool check_source(struct check *c, struct err *e)
     return true;
 }
 
-/* Part of the statements the source supports, among those it speaks of and all that are positive. */
+/* Part of the statements the source supports, among the positive and those it speaks of. */
 static double support(const struct check *c, const struct facts_text *s)
 {
     uint32_t n = 0, good = 0;

@@ -131,7 +131,7 @@ const struct lex_role *lex_role_of(const struct lex *l, uint32_t role, enum lex_
     return NULL;
 }
 
-/* One file: columns by tab, '#' begins a comment line. Errors name file and line, never the text. */
+/* Columns end at tabs, lines that begin with # are comments. Errors name file and line. */
 static bool read_lines(struct lex *l, size_t file, struct str text, struct err *e)
 {
     struct str rest = text, line, col[8];

@@ -1,4 +1,6 @@
-/* evaluate/facts_lex, inside: building the tables. Included by facts_lex*.c alone. */
+/*
+ * evaluate/facts_lex, inside: building the tables. Included by facts_lex*.c alone.
+ */
 #pragma once
 #include "evaluate/facts_lex.h"
 

@@ -1,4 +1,6 @@
-/* evaluate/facts_scan, inside. Included by facts_scan.c and facts_attr.c alone. */
+/*
+ * evaluate/facts_scan, inside: one scan at work. Included by facts_scan.c and facts_attr.c alone.
+ */
 #pragma once
 #include "evaluate/facts_scan.h"
 
