@@ -30,7 +30,7 @@ struct trial {
 };
 
 typedef void trial_dev_fn(struct trial *t);
-typedef int trial_kernel_fn(struct trial *t);
+typedef void trial_kernel_fn(struct trial *t);
 
 static inline size_t trial_elem(const struct trial *t, int i, uint32_t r, uint32_t c)
 {
@@ -172,8 +172,7 @@ static inline bool trial_order(struct trial *t, enum shim_order o, trial_kernel_
     for (int i = 0; i < t->n; i++)
         memcpy(t->got[i], t->start[i], t->bytes[i]);
     shim_set_order(o, 12345);
-    int status = run(t);
-    if (status != 0) return trial_say(t, "the launch failed", -1, names[o], status);
+    run(t);
     for (int i = 0; i < t->n; i++) {
         ok = trial_same(t, i, want[i], names[o]) && ok;
         if (o == SHIM_FORWARD)

@@ -39,10 +39,12 @@ void shim_barrier_skip(int i);
 /* Kernels run so far. */
 uint64_t shim_launches(void);
 
-/* Where launches go. NULL (the start): they run at once. Else put(stream, run, closure) keeps them;
- * later run(closure) runs the kernel once and drops the closure. A stand-in for streams uses it. */
-typedef void shim_run_fn(void *closure);
-typedef void shim_put_fn(void *stream, shim_run_fn *run, void *closure);
+/* Where launches go. NULL (the start): they run at once, whatever the stream. Else put is called,
+ * as gpu_fake_push of gpu_stream.h: it has run(closure) called at most once and then, in any case,
+ * drop(closure). */
+struct gpu_stream;
+typedef void shim_put_fn(struct gpu_stream *s, const char *kernel, void (*run)(void *closure),
+                         void (*drop)(void *closure), void *closure);
 void shim_set_queue(shim_put_fn *put);
 
 #ifdef __cplusplus
@@ -191,16 +193,22 @@ template <class... P> void shim_run(void *closure)
 {
     auto *c = static_cast<shim_closure<P...> *>(closure);
     shim_launch_run(c->grid, c->block, c->shared, shim_one_thread<P...>, c);
-    delete c;
+}
+template <class... P> void shim_drop(void *closure)
+{
+    delete static_cast<shim_closure<P...> *>(closure);
 }
 
 template <class... P, class... A>
-void shim_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void *stream, A... a)
+void shim_launch(struct gpu_stream *s, const char *name, void (*kernel)(P...), dim3 grid,
+                 dim3 block, size_t shared, A... a)
 {
     auto *c = new shim_closure<P...>{kernel, std::tuple<P...>(a...), grid, block, shared};
-    if (shim_queue())
-        shim_queue()(stream, shim_run<P...>, c);
-    else
-        shim_run<P...>(c);
+    if (shim_queue()) {
+        shim_queue()(s, name, shim_run<P...>, shim_drop<P...>, c);
+        return;
+    }
+    shim_run<P...>(c);
+    shim_drop<P...>(c);
 }
 #endif

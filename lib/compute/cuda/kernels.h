@@ -7,8 +7,8 @@
  * .cu files are compiled for the CPU by the tests (tests/support/cuda_shim.h), which compare each
  * launcher with the cpu device.
  *
- * Result: 0, or the cudaError_t of the launch; 1 (invalid value) for a shape beyond the limits
- * below. A row index that is out of range traps: the stream is dead from there on, as after CHECK.
+ * Failures are the stream's (gpu_stream.h): of a launch, of a shape beyond the limits below. A row
+ * index that is out of range traps: the stream is dead from there on, as the host after CHECK.
  *
  * Bits: every result is a function of the inputs alone: no sum depends on the size of the grid, on
  * the GPU's model or on what ran before; there are no floating-point atomics. "exact" below = the
@@ -28,13 +28,13 @@
  * Does not do: matrix products (gpu.h), copies between host and device, waiting.
  */
 #pragma once
+#include "compute/cuda/gpu_stream.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 #include "compute/dev.h"
-
-struct CUstream_st; /* cudaStream_t points to it */
 
 /* As struct dev_mat, with an address. p NULL: left out, where dev.h allows that. */
 struct kernel_mat {
@@ -45,22 +45,92 @@ struct kernel_mat {
 
 /* ---- copies */
 /* 1 to 8 B/el written; any dtype. */
-int kernel_zero(struct kernel_mat m, struct CUstream_st *stream);
+void kernel_zero(struct kernel_mat m, struct gpu_stream *s);
 /* Exact. B/el: size of both dtypes. dst may be src. */
-int kernel_scale_cast(float alpha, struct kernel_mat src, struct kernel_mat dst,
-                      struct CUstream_st *stream);
+void kernel_scale_cast(float alpha, struct kernel_mat src, struct kernel_mat dst,
+                       struct gpu_stream *s);
 /* Exact. idx: I32, on the device. B/el: size of both dtypes. */
-int kernel_gather_rows(struct kernel_mat src, const int32_t *idx, struct kernel_mat dst,
-                       struct CUstream_st *stream);
-int kernel_scatter_rows(struct kernel_mat src, const int32_t *idx, struct kernel_mat dst,
-                        struct CUstream_st *stream);
+void kernel_gather_rows(struct kernel_mat src, const int32_t *idx, struct kernel_mat dst,
+                        struct gpu_stream *s);
+void kernel_scatter_rows(struct kernel_mat src, const int32_t *idx, struct kernel_mat dst,
+                         struct gpu_stream *s);
 /* Exact: the block of the first row with an id adds all its rows, in order. B/el of src: its size,
  * and 8 for each distinct id's row. Rows of one id are added one after the other: slow when half of
  * all rows have the same. */
-int kernel_scatter_add_rows(struct kernel_mat src, const int32_t *ids, struct kernel_mat table,
-                            struct CUstream_st *stream);
+void kernel_scatter_add_rows(struct kernel_mat src, const int32_t *ids, struct kernel_mat table,
+                             struct gpu_stream *s);
 /* Exact. B/el: twice x and once y (one row: none). */
-int kernel_add(struct kernel_mat x, struct kernel_mat y, struct CUstream_st *stream);
+void kernel_add(struct kernel_mat x, struct kernel_mat y, struct gpu_stream *s);
+
+/* ---- blocks of a transformer; w, b, rstd, inv_freq: f32 rows on the device */
+/* Within 1e-6 of the cpu device. rstd may be NULL. B/el: 4 + y's size. */
+void kernel_rmsnorm(struct kernel_mat x, const float *w, float eps, struct kernel_mat y,
+                    float *rstd, struct gpu_stream *s);
+struct kernel_rmsnorm_grad {
+    struct kernel_mat dy, x;
+    const float *w, *rstd;
+    struct kernel_mat dx;
+    float *dw; /* NULL: not wanted; else dy and x are read once more */
+};
+/* Within 2e-6. B/el: 12 + dy's size. The scratch is for dw alone. */
+void kernel_rmsnorm_bwd(const struct kernel_rmsnorm_grad *g, void *scratch, struct gpu_stream *s);
+size_t kernel_rmsnorm_bwd_scratch(uint32_t rows, uint32_t cols);
+/* Exact. B/el: twice x. */
+void kernel_rope(struct kernel_mat x, uint32_t heads, const int32_t *pos, const float *inv_freq,
+                 bool inverse, struct gpu_stream *s);
+/* Within 1e-6. B/el: 4 + y's size. */
+void kernel_layernorm(struct kernel_mat x, const float *w, const float *b, float eps,
+                      struct kernel_mat y, struct gpu_stream *s);
+/* Within 1e-6. B/el of y: x once or, gated, twice, and y. */
+void kernel_act(enum dev_act act, struct kernel_mat x, struct kernel_mat y, struct gpu_stream *s);
+/* Within 3e-6. B/el of dy: dy, and x and dx once or, gated, twice. */
+void kernel_act_bwd(enum dev_act act, struct kernel_mat dy, struct kernel_mat x,
+                    struct kernel_mat dx, struct gpu_stream *s);
+/* Exact. B/el: x and y. */
+void kernel_dropout(struct kernel_mat x, float p, uint64_t key, uint64_t base, struct kernel_mat y,
+                    struct gpu_stream *s);
+/* Loss and gradient within 1e-6. B/el: 12 with grad (a row is read twice, the second time from L2
+ * where the rows at work fit), 4 without. One block a row. */
+void kernel_xent(struct kernel_mat logits, const int32_t *labels, float *loss, bool grad,
+                 float scale, struct gpu_stream *s);
+/* Exact. B/el: logits once. */
+void kernel_argmax(struct kernel_mat logits, int32_t *out, struct gpu_stream *s);
+
+/* ---- frozen weights in few bits: exact. B/el: 1 (int8) or 0.52 (nf4) + out's size. */
+void kernel_dequant_int8(struct kernel_mat codes, const float *scales, struct kernel_mat out,
+                         struct gpu_stream *s);
+void kernel_dequant_nf4(const uint8_t *codes, const uint8_t *scales, const float *outer,
+                        const float *table, struct kernel_mat out, struct gpu_stream *s);
+
+/* ---- rows and columns */
+/* Within 1e-7: the sum is made in f64, in another order than the cpu device's. B/el: x once. */
+void kernel_row_norms(struct kernel_mat x, float *out, struct gpu_stream *s);
+/* Exact. B/el: x and y. */
+void kernel_scale_cols(struct kernel_mat x, const float *scales, struct kernel_mat y,
+                       struct gpu_stream *s);
+/* Within 2e-6: rows are summed in order inside segments of 64, then the segments in order. B/el: a
+ * and b. */
+void kernel_col_dot(struct kernel_mat a, struct kernel_mat b, float *out, void *scratch,
+                    struct gpu_stream *s);
+size_t kernel_col_dot_scratch(uint32_t rows, uint32_t cols);
+/* Exact. 12 B/el. */
+void kernel_ratio(const float *a, const float *b, float *out, uint32_t n, struct gpu_stream *s);
+
+/* ---- optimizer */
+/* Exact. 20 B/el. */
+void kernel_accum_fixed(const float *g, int shift, int64_t *acc, int32_t *overflow, uint32_t n,
+                        struct gpu_stream *s);
+/* Exact. 12 B/el. */
+void kernel_from_fixed(const int64_t *acc, int shift, double scale, float *g, uint32_t n,
+                       struct gpu_stream *s);
+/* out: one number on the device. absmax exact, sumsq within 1e-12: in f64, over spans of 2048
+ * chunks, then over the spans. 4 B/el. */
+void kernel_absmax(struct kernel_mat g, float *out, void *scratch, struct gpu_stream *s);
+void kernel_sumsq(struct kernel_mat g, double *out, void *scratch, struct gpu_stream *s);
+size_t kernel_reduce_scratch(uint32_t rows, uint32_t cols);
+/* Exact. 28 B/el. */
+void kernel_adamw(const struct dev_adamw *o, const float *g, float *p, float *m, float *v,
+                  uint32_t n, struct gpu_stream *s);
 
 #ifdef __cplusplus
 }

@@ -20,12 +20,15 @@
 
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
-#define KERNEL_LAUNCH(kernel, grid, block, shared, stream, ...)                                    \
-    kernel<<<grid, block, shared, stream>>>(__VA_ARGS__)
+#define KERNEL_LAUNCH(kernel, grid, block, shared, s, ...)                                         \
+    do {                                                                                           \
+        kernel<<<grid, block, shared, (cudaStream_t)gpu_stream_native(s)>>>(__VA_ARGS__);          \
+        gpu_launched(s, #kernel);                                                                  \
+    } while (0)
 #else
 #include KERNEL_SHIM
-#define KERNEL_LAUNCH(kernel, grid, block, shared, stream, ...)                                    \
-    shim_launch(kernel, grid, block, shared, stream, __VA_ARGS__)
+#define KERNEL_LAUNCH(kernel, grid, block, shared, s, ...)                                         \
+    shim_launch(s, #kernel, kernel, grid, block, shared, __VA_ARGS__)
 #endif
 
 constexpr uint32_t KERNEL_CHUNK = 8, KERNEL_THREADS = 256;
@@ -33,24 +36,31 @@ constexpr uint32_t KERNEL_CHUNK = 8, KERNEL_THREADS = 256;
 
 /* ---- host side of a launch */
 #ifdef __CUDACC__
-static inline int kernel_status(void)
-{
-    return (int)cudaGetLastError();
-}
 /* A kernel may use more than 48 KB of shared memory only after asking. */
-template <class K> static inline void kernel_allow_shared(K kernel, size_t bytes)
+template <class K>
+static inline bool kernel_allow_shared(struct gpu_stream *s, K kernel, size_t bytes)
 {
-    if (bytes > 48 * 1024)
-        (void)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
+    if (bytes <= 48 * 1024 ||
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes) ==
+            cudaSuccess)
+        return true;
+    gpu_stream_fail(s, "shared memory", "this GPU has less than the kernel needs");
+    return false;
+}
+static inline void kernel_refuse(struct gpu_stream *s, const char *kernel, const char *why)
+{
+    gpu_stream_fail(s, kernel, why);
 }
 #else
-static inline int kernel_status(void)
+template <class K> static inline bool kernel_allow_shared(struct gpu_stream *, K, size_t)
 {
-    return 0;
+    return true;
 }
-template <class K> static inline void kernel_allow_shared(K, size_t) {}
+static inline void kernel_refuse(struct gpu_stream *, const char *, const char *why)
+{
+    shim_die(why);
+}
 #endif
-constexpr int KERNEL_BAD_SHAPE = 1; /* cudaErrorInvalidValue */
 
 /* Multiprocessors of the current device. */
 int kernel_processors(void);
@@ -78,12 +88,16 @@ static inline struct kernel_view kernel_view_of(struct kernel_mat m)
     return {m, kernel_is_wide(m)};
 }
 
-/* Chunks of a matrix; kernels count them in 32 bits and stride at most 2^31 further. */
-static inline uint64_t kernel_chunks(uint64_t rows, uint64_t cols)
+/* Blocks for the chunks of a matrix, 0: nothing to do. Kernels count them in 32 bits and stride at
+ * most 2^31 further. */
+static inline unsigned kernel_chunk_blocks(struct gpu_stream *s, uint64_t rows, uint64_t cols)
 {
-    return rows * ((cols + KERNEL_CHUNK - 1) / KERNEL_CHUNK);
+    uint64_t chunks = rows * ((cols + KERNEL_CHUNK - 1) / KERNEL_CHUNK);
+    if (chunks == 0) return 0;
+    if (chunks <= 0x7FFFFFFF) return kernel_blocks((chunks + KERNEL_THREADS - 1) / KERNEL_THREADS);
+    kernel_refuse(s, "chunks", "a matrix of more than 2^34 values");
+    return 0;
 }
-constexpr uint64_t KERNEL_MOST_CHUNKS = 0x7FFFFFFF;
 
 /* ---- device */
 #ifdef __CUDACC__

@@ -37,15 +37,14 @@ static __global__ void __launch_bounds__(KERNEL_THREADS)
     }
 }
 
-int kernel_zero(struct kernel_mat m, struct CUstream_st *stream)
+void kernel_zero(struct kernel_mat m, struct gpu_stream *s)
 {
     size_t bytes = dev_dtype_bytes(m.t), row = m.cols * bytes, stride = m.ld * bytes;
     uint64_t chunks = (uint64_t)m.rows * ((row + 15) / 16);
     bool wide = (uintptr_t)m.p % 16 == 0 && (stride % 16 == 0 || m.rows == 1);
-    if (m.rows == 0 || m.cols == 0) return 0;
+    if (m.rows == 0 || m.cols == 0) return;
     KERNEL_LAUNCH(zero_rows, kernel_blocks((chunks + KERNEL_THREADS - 1) / KERNEL_THREADS),
-                  KERNEL_THREADS, 0, stream, (unsigned char *)m.p, row, stride, m.rows, wide);
-    return kernel_status();
+                  KERNEL_THREADS, 0, s, (unsigned char *)m.p, row, stride, m.rows, wide);
 }
 
 /* ---- copies: row src_of(r) to row dst_of(r), at most one of them through idx */
@@ -76,35 +75,32 @@ static __global__ void __launch_bounds__(KERNEL_THREADS)
     });
 }
 
-static int launch_copy(float alpha, struct kernel_mat src, const int32_t *from,
-                       struct kernel_mat dst, const int32_t *to, uint32_t rows,
-                       struct CUstream_st *stream)
+static void launch_copy(float alpha, struct kernel_mat src, const int32_t *from,
+                        struct kernel_mat dst, const int32_t *to, uint32_t rows,
+                        struct gpu_stream *s)
 {
-    uint64_t chunks = kernel_chunks(rows, src.cols);
-    if (chunks == 0) return 0;
-    if (chunks > KERNEL_MOST_CHUNKS) return KERNEL_BAD_SHAPE;
-    KERNEL_LAUNCH(copy_rows, kernel_blocks((chunks + KERNEL_THREADS - 1) / KERNEL_THREADS),
-                  KERNEL_THREADS, 0, stream, alpha, kernel_view_of(src), from, kernel_view_of(dst),
-                  to, rows);
-    return kernel_status();
+    unsigned blocks = kernel_chunk_blocks(s, rows, src.cols);
+    if (blocks > 0)
+        KERNEL_LAUNCH(copy_rows, blocks, KERNEL_THREADS, 0, s, alpha, kernel_view_of(src), from,
+                      kernel_view_of(dst), to, rows);
 }
 
-int kernel_scale_cast(float alpha, struct kernel_mat src, struct kernel_mat dst,
-                      struct CUstream_st *stream)
+void kernel_scale_cast(float alpha, struct kernel_mat src, struct kernel_mat dst,
+                       struct gpu_stream *s)
 {
-    return launch_copy(alpha, src, NULL, dst, NULL, src.rows, stream);
+    launch_copy(alpha, src, NULL, dst, NULL, src.rows, s);
 }
 
-int kernel_gather_rows(struct kernel_mat src, const int32_t *idx, struct kernel_mat dst,
-                       struct CUstream_st *stream)
+void kernel_gather_rows(struct kernel_mat src, const int32_t *idx, struct kernel_mat dst,
+                        struct gpu_stream *s)
 {
-    return launch_copy(1.0f, src, idx, dst, NULL, dst.rows, stream);
+    launch_copy(1.0f, src, idx, dst, NULL, dst.rows, s);
 }
 
-int kernel_scatter_rows(struct kernel_mat src, const int32_t *idx, struct kernel_mat dst,
-                        struct CUstream_st *stream)
+void kernel_scatter_rows(struct kernel_mat src, const int32_t *idx, struct kernel_mat dst,
+                         struct gpu_stream *s)
 {
-    return launch_copy(1.0f, src, NULL, dst, idx, src.rows, stream);
+    launch_copy(1.0f, src, NULL, dst, idx, src.rows, s);
 }
 
 /* ---- table[ids[i]] += src[i] */
@@ -151,13 +147,12 @@ static __global__ void __launch_bounds__(KERNEL_THREADS)
     }
 }
 
-int kernel_scatter_add_rows(struct kernel_mat src, const int32_t *ids, struct kernel_mat table,
-                            struct CUstream_st *stream)
+void kernel_scatter_add_rows(struct kernel_mat src, const int32_t *ids, struct kernel_mat table,
+                             struct gpu_stream *s)
 {
-    if (src.rows == 0 || src.cols == 0) return 0;
+    if (src.rows == 0 || src.cols == 0) return;
     KERNEL_LAUNCH(scatter_add, kernel_blocks(src.rows), KERNEL_THREADS,
-                  KERNEL_THREADS / 32 * sizeof(uint32_t), stream, kernel_view_of(src), ids, table);
-    return kernel_status();
+                  KERNEL_THREADS / 32 * sizeof(uint32_t), s, kernel_view_of(src), ids, table);
 }
 
 /* ---- x += y */
@@ -175,12 +170,9 @@ static __global__ void __launch_bounds__(KERNEL_THREADS)
     });
 }
 
-int kernel_add(struct kernel_mat x, struct kernel_mat y, struct CUstream_st *stream)
+void kernel_add(struct kernel_mat x, struct kernel_mat y, struct gpu_stream *s)
 {
-    uint64_t chunks = kernel_chunks(x.rows, x.cols);
-    if (chunks == 0) return 0;
-    if (chunks > KERNEL_MOST_CHUNKS) return KERNEL_BAD_SHAPE;
-    KERNEL_LAUNCH(add_rows, kernel_blocks((chunks + KERNEL_THREADS - 1) / KERNEL_THREADS),
-                  KERNEL_THREADS, 0, stream, kernel_view_of(x), kernel_view_of(y));
-    return kernel_status();
+    unsigned blocks = kernel_chunk_blocks(s, x.rows, x.cols);
+    if (blocks > 0)
+        KERNEL_LAUNCH(add_rows, blocks, KERNEL_THREADS, 0, s, kernel_view_of(x), kernel_view_of(y));
 }
