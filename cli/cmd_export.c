@@ -53,6 +53,7 @@ bool cmd_export(struct cmd_call *call)
     if (!config_load(call, &c) || !config_dry_run(call, &c, &stop)) return false;
     if (stop) return true;
     o.corpus_dir = c.corpus.dir;
+    o.hashed_ids = c.corpus.ids == INGEST_IDS_HASH;
     o.source = name ? find_source(&c, name) : NULL;
     if (name && !o.source)
         return err_set(&call->err, ERR_CONFIG, "corpus.sources has no source %s", name);

@@ -151,7 +151,7 @@ bool cmd_forget(struct cmd_call *call)
     if (!config_load(call, &j.c) || !config_dry_run(call, &j.c, &stop)) return false;
     if (stop) return true;
     if (!fs_read_file(file, MAX_IDS_BYTES, &call->arena, &ids, &call->err)) return false;
-    if (!forget_run(j.c.corpus.dir, ids, &j.sum, &call->err))
+    if (!forget_run(&j.c.corpus, ids, &j.sum, &call->err))
         return err_wrap(&call->err, "forget %s", file);
     if (!note(&j)) return false;
     j.trained = j.sum.split[SPLIT_TRAIN] || j.sum.split[SPLIT_DEV];

@@ -263,12 +263,17 @@ bool block_maker_begin(const struct source *s, size_t file, uint64_t block, uint
     return ok;
 }
 
-bool block_maker_put(struct block_maker *m, const struct record *r, struct err *e)
+bool block_maker_put(struct block_maker *m, const struct record *raw, struct err *e)
 {
-    if (!record_writer_put(m->work->writer, r, e)) return false;
+    char patient[IDS_TEXT], study[IDS_TEXT];
+    struct record r = *raw;
+
+    r.patient = ids_of(m->source->ids, IDS_PATIENT, raw->patient, patient);
+    r.study = ids_of(m->source->ids, IDS_STUDY, raw->study, study);
+    if (!record_writer_put(m->work->writer, &r, e)) return false;
     m->fact.entries++;
-    count_record(&m->fact, r);
-    return put_key(&m->work->list, m->source, r, e);
+    count_record(&m->fact, &r);
+    return put_key(&m->work->list, m->source, &r, e);
 }
 
 bool block_maker_reject(struct block_maker *m, uint64_t entry, uint64_t offset,

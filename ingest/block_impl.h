@@ -22,7 +22,8 @@ struct block_maker {
 MUST_CHECK bool block_maker_begin(const struct source *s, size_t file, uint64_t block,
                                   uint64_t first_entry, struct block_work *w, struct block_maker *m,
                                   struct err *e);
-MUST_CHECK bool block_maker_put(struct block_maker *m, const struct record *r, struct err *e);
+/* raw has the ids as they came. */
+MUST_CHECK bool block_maker_put(struct block_maker *m, const struct record *raw, struct err *e);
 MUST_CHECK bool block_maker_reject(struct block_maker *m, uint64_t entry, uint64_t offset,
                                    enum record_reject reason, struct err *e);
 void block_maker_ignore(struct block_maker *m, uint64_t entries);

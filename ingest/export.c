@@ -6,10 +6,13 @@ const char *const export_format_names[EXPORT_FORMATS + 1] = {"mediqa", "mitlcp",
 
 bool export_run(const struct export_opts *o, struct export_counts *out, struct err *e)
 {
-    bool listed = o->format == EXPORT_MEDIQA;
+    bool listed = o->format == EXPORT_MEDIQA, published = listed || o->format == EXPORT_MITLCP;
 
     memset(out, 0, sizeof *out);
-    if (!o->source && (listed || o->format == EXPORT_MITLCP))
+    if (published && o->hashed_ids)
+        return err_set(e, ERR_CONFIG, "the format %s carries raw ids, and corpus.ids is hash",
+                       export_format_names[o->format]);
+    if (published && !o->source)
         return err_set(e, ERR_CONFIG, "the format %s is of one source: name it",
                        export_format_names[o->format]);
     if (!(listed ? export_mediqa(o, out, e) : export_rows(o, out, e))) return false;

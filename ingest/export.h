@@ -40,6 +40,7 @@ extern const char *const export_format_names[EXPORT_FORMATS + 1];
 struct export_opts {
     const char *corpus_dir;
     const struct ingest_source_opts *source; /* NULL: all sources; not for mediqa, mitlcp */
+    bool hashed_ids; /* corpus.ids: hash; not for mediqa, mitlcp, which carry raw ids */
     enum export_format format;
     int split;                /* enum record_split, -1: all; mediqa needs one */
     bool modality[MOD_COUNT]; /* none true: all */

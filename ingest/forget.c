@@ -21,6 +21,7 @@ struct entry {
 struct forget_list {
     struct entry *v; /* sorted by id, each once */
     size_t n, cap;
+    struct ids ids;
 };
 
 /* ---- the list */
@@ -105,6 +106,18 @@ static bool read_line(struct forget_list *l, struct str line, struct err *e)
     return put_entry(l, &x, e);
 }
 
+/* The first line: whose ids these are digests of. */
+static bool read_kind(const struct forget_list *l, struct str line, struct err *e)
+{
+    char want[IDS_TEXT];
+
+    ids_describe(&l->ids, want);
+    return str_eqz(str_trim(str_sub(line, 4, line.n)), want) ||
+           err_set(e, ERR_CONFIG,
+                   "made with other corpus.ids or another id_key_file: its patients would come "
+                   "back. Use those again, or remove the list and forget all of them anew");
+}
+
 static bool read_list(const char *corpus_dir, struct forget_list *l, struct err *e)
 {
     struct str text, line;
@@ -117,7 +130,8 @@ static bool read_list(const char *corpus_dir, struct forget_list *l, struct err 
     if (ok && fs_exists(path)) {
         ok = fs_read_file(path, MAX_LIST_BYTES, &a, &text, e);
         while (ok && str_split(&text, '\n', &line))
-            ok = line.n == 0 || read_line(l, line, e);
+            ok = line.n == 0 ||
+                 (str_starts(line, STR("ids ")) ? read_kind(l, line, e) : read_line(l, line, e));
         if (!ok) err_wrap(e, "%s", path);
     }
     unite(l);
@@ -125,12 +139,17 @@ static bool read_list(const char *corpus_dir, struct forget_list *l, struct err 
     return ok;
 }
 
-bool forget_list_open(const char *corpus_dir, struct forget_list **out, struct err *e)
+bool forget_list_open(const char *corpus_dir, const struct ids *ids, struct forget_list **out,
+                      struct err *e)
 {
     struct forget_list *l = mem_calloc(1, sizeof *l, e);
-    bool ok = l && read_list(corpus_dir, l, e);
+    bool ok = l != NULL;
 
     *out = NULL;
+    if (ok) {
+        l->ids = *ids;
+        ok = read_list(corpus_dir, l, e);
+    }
     if (ok && l->n > 0)
         *out = l;
     else
@@ -140,14 +159,16 @@ bool forget_list_open(const char *corpus_dir, struct forget_list **out, struct e
 
 static bool write_list(const char *corpus_dir, const struct forget_list *l, struct err *e)
 {
-    char hex[2 * DIGEST + 1];
+    char hex[2 * DIGEST + 1], kind[IDS_TEXT];
     const char *path;
     struct sbuf b;
     struct arena a;
-    bool ok = true;
+    bool ok;
 
     arena_init(&a, 64 << 10);
     sbuf_init(&b, MAX_LIST_BYTES);
+    ids_describe(&l->ids, kind);
+    ok = sbuf_printf(&b, e, "ids %s\n", kind);
     for (size_t i = 0; ok && i < l->n; i++) {
         hash_hex(l->v[i].id, DIGEST, hex);
         ok = sbuf_printf(&b, e, "%s %u %u\n", hex, l->v[i].modality, l->v[i].split);
@@ -173,11 +194,12 @@ static bool put_id(struct forget_list *l, struct str id, struct err *e)
 {
     struct entry x = {.given = 1};
     struct str digits = split_digits(id, 'p');
+    char buf[IDS_TEXT];
 
-    digest_of(id, x.id);
+    digest_of(ids_of(&l->ids, IDS_PATIENT, id, buf), x.id);
     if (!put_entry(l, &x, e)) return false;
     if (digits.n == id.n) return true;
-    digest_of(digits, x.id);
+    digest_of(ids_of(&l->ids, IDS_PATIENT, digits, buf), x.id);
     return put_entry(l, &x, e);
 }
 
@@ -347,9 +369,11 @@ static bool run(const char *dir, struct str ids, struct forget_list *l, struct f
     return ok;
 }
 
-bool forget_run(const char *corpus_dir, struct str ids, struct forget_summary *out, struct err *e)
+bool forget_run(const struct ingest_opts *o, struct str ids, struct forget_summary *out,
+                struct err *e)
 {
     struct forget_list l = {0};
+    const char *corpus_dir = o->dir;
     const char *path;
     struct arena a;
     int lock = -1;
@@ -357,8 +381,8 @@ bool forget_run(const char *corpus_dir, struct str ids, struct forget_summary *o
 
     memset(out, 0, sizeof *out);
     arena_init(&a, 64 << 10);
-    ok = fs_mkdirs(corpus_dir, e) && fs_join(&a, corpus_dir, ".ingest.lock", &path, e) &&
-         fs_lock(path, &lock, e);
+    ok = ids_open(o, &l.ids, e) && fs_mkdirs(corpus_dir, e) &&
+         fs_join(&a, corpus_dir, ".ingest.lock", &path, e) && fs_lock(path, &lock, e);
     if (ok) {
         ok = run(corpus_dir, ids, &l, out, e);
         fs_unlock(lock);

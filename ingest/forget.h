@@ -1,8 +1,9 @@
 /*
  * ingest/forget - patients who are to be forgotten, for good.
  *
- *     corpus.dir/forgotten.list    a line a patient: digest of the id, what modalities and splits
- *                                  their reports were of; sorted; no id stands in it
+ *     corpus.dir/forgotten.list    "ids keep" or "ids hash KEY"; then a line a patient: digest of
+ *                                  the id, what modalities and splits their reports were of;
+ *                                  sorted; no id stands in it
  *
  * The main idea: the list is written first. From then on ingest takes no report of these patients,
  * whatever is run again or comes in a new dump, and reuses no block that holds one. Then the blocks
@@ -14,12 +15,15 @@
  * A text whose first copy is gone keeps its duplicates marked until ingest runs again.
  */
 #pragma once
+#include "ingest/ids.h"
 #include "ingest/record.h"
 
 struct forget_list;
-/* *out NULL when nobody was forgotten. */
-MUST_CHECK bool forget_list_open(const char *corpus_dir, struct forget_list **out, struct err *e);
-/* l may be NULL. */
+/* *out NULL when nobody was forgotten. A list made under another corpus.ids or key is ERR_CONFIG:
+ * none of its patients would be known again. */
+MUST_CHECK bool forget_list_open(const char *corpus_dir, const struct ids *ids,
+                                 struct forget_list **out, struct err *e);
+/* patient: as records hold it (ingest/ids). l may be NULL. */
 bool forget_list_has(const struct forget_list *l, struct str patient);
 void forget_list_close(struct forget_list *l);
 
@@ -32,5 +36,5 @@ struct forget_summary {
 };
 /* ids: one patient a line; a first line "patient_id" (subject_id, patient, mrn) is a header; MIMIC
  * ids with or without their p. Takes the corpus' lock. Without a corpus only the list is made. */
-MUST_CHECK bool forget_run(const char *corpus_dir, struct str ids, struct forget_summary *out,
+MUST_CHECK bool forget_run(const struct ingest_opts *o, struct str ids, struct forget_summary *out,
                            struct err *e);

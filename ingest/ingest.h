@@ -13,7 +13,8 @@
  * Blocks are named by what they were made from, the manifest is replaced last: until then the old
  * corpus is untouched. A rerun makes only what is missing, damaged or changed.
  *
- * Raw patient and study ids stand in the record blocks (exports need them) and nowhere else.
+ * Raw patient and study ids stand in the record blocks (exports need them) and nowhere else; with
+ * ids: hash not even there (ingest/ids).
  */
 #pragma once
 #include "base/opt.h"
@@ -40,6 +41,9 @@ enum ingest_split {
     INGEST_SPLIT_AUTO
 };
 enum ingest_unlisted { UNLISTED_AUTO, UNLISTED_HASH, UNLISTED_NONE, UNLISTED_EXACT };
+
+/* Patient and study ids in the records, see ingest/ids.h. */
+enum ingest_ids { INGEST_IDS_KEEP, INGEST_IDS_HASH };
 
 /* What is done about what looks like an identifier, see ingest/phi.h. */
 enum ingest_phi { INGEST_PHI_REPORT, INGEST_PHI_MASK, INGEST_PHI_REFUSE, INGEST_PHI_OFF };
@@ -102,7 +106,8 @@ struct ingest_source_opts {
 };
 struct ingest_opts {
     const char *dir;
-    int ids;
+    int ids; /* enum ingest_ids */
+    const char *id_key_file;
     uint64_t limit;
     const char *modality_map; /* CSV: code, modality; wins over the rules */
     int phi;                  /* enum ingest_phi */

@@ -91,7 +91,9 @@ static const struct opt source_table[] = {
 #define S struct ingest_opts
 const struct opt ingest_table[] = {
     OPT_PATH(S, dir, "work/corpus", "folder of the records"),
-    OPT_ENUM(S, ids, "keep", id_names, "raw ids in the record blocks"),
+    OPT_ENUM(S, ids, "keep", id_names,
+             "patient and study ids in the record blocks: keep: as they came; hash: keyed hashes"),
+    OPT_PATH(S, id_key_file, NULL, "ids: hash: file with the secret that keys them"),
     OPT_U64(S, limit, 0, 0, 1e15, "a trial on about this many reports, whole patients; 0: all"),
     OPT_PATH(S, modality_map, NULL, "CSV of the site's procedure codes: code, modality"),
     OPT_ENUM(

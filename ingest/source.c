@@ -56,8 +56,6 @@ static bool check_source(const struct ingest_opts *o, size_t i, struct err *e)
 bool source_check_opts(const struct ingest_opts *o, struct err *e)
 {
     if (!o->dir || !*o->dir) return err_set(e, ERR_CONFIG, "corpus.dir is missing");
-    if (o->ids != 0)
-        return err_set(e, ERR_CONFIG, "corpus.ids: hash is not available yet; use keep");
     if (o->split_dev + o->split_test > 1.0)
         return err_set(e, ERR_CONFIG, "corpus.split_dev and split_test are together above 1");
     if (o->sources.n == 0)
@@ -243,7 +241,11 @@ static void source_digest(const struct source_set *set, const struct source *s, 
                           set->o->phi == INGEST_PHI_OFF};
     uint8_t part[32];
 
+    char ids[IDS_TEXT];
+
+    ids_describe(&set->ids, ids);
     sha256_put(h, numbers, sizeof numbers);
+    put_text(h, ids);
     put_text(h, o->name);
     put_text(h, o->members);
     put_text(h, o->names);
@@ -293,6 +295,7 @@ static bool open_source(struct source_set *set, size_t i, struct err *e)
     s->index = (uint32_t)i;
     s->below = UINT64_MAX;
     s->forgotten = set->forgotten;
+    s->ids = &set->ids;
     split = source_split_rules(set->o, s->o);
     if (!fs_join(&set->arena, set->o->dir, "records", &records, e)) return false;
     if (!fs_join(&set->arena, records, s->o->name, &s->dir, e)) return false;
@@ -320,7 +323,8 @@ static bool open_source(struct source_set *set, size_t i, struct err *e)
 
 static bool open_local(const struct ingest_opts *o, struct source_set *set, struct err *e)
 {
-    if (!forget_list_open(o->dir, &set->forgotten, e)) return false;
+    if (!ids_open(o, &set->ids, e)) return false;
+    if (!forget_list_open(o->dir, &set->ids, &set->forgotten, e)) return false;
     set->v = arena_alloc(&set->arena, o->sources.n * sizeof *set->v, e);
     if (!set->v) return false;
     set->n = o->sources.n;
@@ -397,8 +401,10 @@ void source_set_limit(struct source_set *s, uint64_t limit, uint64_t total)
 bool source_wants(const struct source *s, struct str patient, struct str study)
 {
     struct str key = patient.n ? patient : study;
+    char buf[IDS_TEXT];
 
-    if (forget_list_has(s->forgotten, patient)) return false;
+    if (s->forgotten && forget_list_has(s->forgotten, ids_of(s->ids, IDS_PATIENT, patient, buf)))
+        return false;
     return s->below == UINT64_MAX || hash_xxh64(key.p, key.n, TRIAL_SEED) < s->below;
 }
 

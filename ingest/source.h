@@ -9,6 +9,7 @@
 #include "base/fs.h"
 #include "comm/comm.h"
 #include "ingest/forget.h"
+#include "ingest/ids.h"
 #include "ingest/ingest.h"
 #include "ingest/report.h"
 #include "ingest/zip_read.h"
@@ -38,6 +39,7 @@ struct source {
     struct mitlcp_rules *custom;
     struct own_names *headers;
     const struct forget_list *forgotten; /* of the set; may be NULL */
+    const struct ids *ids;               /* of the set */
     struct source_file *files;
     size_t nfiles;
     struct str *found; /* names in dir when we began, sorted: earlier blocks */
@@ -49,6 +51,7 @@ struct source_set {
     struct source *v;
     size_t n;
     struct forget_list *forgotten;
+    struct ids ids;
     struct arena arena;
 };
 

@@ -8,7 +8,6 @@
 
 /* Changes when the same options give other tokens. */
 #define BUILDER_VERSION "builder/2"
-enum { KEY_LEAST_BYTES = 16, KEY_MAX_BYTES = 4096 };
 #define FIELD_MAX_BYTES ((size_t)64 << 20)
 
 struct builder {
@@ -29,21 +28,10 @@ struct builder {
 static bool read_patient_key(struct builder *b, struct err *e)
 {
     static const char public_key[] = "radmill shards: patient groups";
-    struct str key = {public_key, sizeof public_key - 1};
-    struct arena a;
-    bool ok = true;
 
-    arena_init(&a, KEY_MAX_BYTES * 2);
-    if (b->o->patient_key_file) {
-        ok = fs_read_file(b->o->patient_key_file, KEY_MAX_BYTES, &a, &key, e);
-        if (ok) key = str_trim(key);
-        if (ok && key.n < KEY_LEAST_BYTES)
-            ok = err_set(e, ERR_CONFIG, "%s: the key is shorter than %d bytes",
-                         b->o->patient_key_file, KEY_LEAST_BYTES);
-    }
-    if (ok) sha256_of(key, b->patient_key);
-    arena_free(&a);
-    return ok;
+    if (b->o->patient_key_file) return sha256_key_file(b->o->patient_key_file, b->patient_key, e);
+    sha256_of((struct str){public_key, sizeof public_key - 1}, b->patient_key);
+    return true;
 }
 
 static bool open_prompt(struct builder *b, struct err *e)

@@ -25,6 +25,8 @@ void sha256_of(struct str s, uint8_t out[32]);
 void sha256_hmac(struct str key, struct str msg, uint8_t out[32]);
 /* Digest of a whole file. */
 MUST_CHECK bool sha256_file(const char *path, uint8_t out[32], struct err *e);
+/* Digest of a secret kept in a file, blanks around it aside; 16 bytes to 4 KiB, else ERR_CONFIG. */
+MUST_CHECK bool sha256_key_file(const char *path, uint8_t out[32], struct err *e);
 
 struct hash128 {
     uint64_t lo, hi;

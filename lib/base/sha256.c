@@ -210,3 +210,20 @@ out:
     if (!ok) err_wrap(e, "%s", path);
     return ok;
 }
+
+bool sha256_key_file(const char *path, uint8_t out[32], struct err *e)
+{
+    enum { LEAST = 16, MOST = 4096 };
+    struct str key;
+    struct arena a;
+    bool ok;
+
+    arena_init(&a, 2 * (size_t)MOST);
+    ok = fs_read_file(path, MOST, &a, &key, e);
+    if (ok) key = str_trim(key);
+    if (ok && key.n < LEAST)
+        ok = err_set(e, ERR_CONFIG, "%s: the key is shorter than %d bytes", path, LEAST);
+    if (ok) sha256_of(key, out);
+    arena_free(&a);
+    return ok;
+}

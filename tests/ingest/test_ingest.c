@@ -17,44 +17,9 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "ingest/ingest.h"
+#include "ingest/ingestkit.h"
 #include "ingest/zipmake.h"
 #include "support/testdir.h"
-
-static struct comm *comm;
-static struct arena arena;
-static struct ingest_opts opts;
-static struct ingest_source_opts sources[3];
-static struct ingest_summary sum;
-static struct err e;
-
-static int setup(void **state)
-{
-    (void)state;
-    err_clear(&e);
-    testdir_make();
-    arena_init(&arena, 64 << 20);
-    log_setup(LOG_ERROR, 0);
-    assert_true(comm_open_self(&comm, &e));
-    assert_true(opt_defaults(ingest_table, &arena, &opts, &e));
-    memset(sources, 0, sizeof sources);
-    sources[0].name = "one";
-    sources[0].split = INGEST_SPLIT_HASH;
-    opts.dir = testdir_path("corpus");
-    opts.sources = (struct opt_list){sources, 1};
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    fault_disarm_all();
-    comm_close(comm);
-    arena_free(&arena);
-    testdir_remove();
-    assert_int_equal(mem_live_blocks(), 0);
-    return 0;
-}
 
 /* ---- sources */
 static const char *write_zip(const char *name, struct zipmake *z)
@@ -64,7 +29,7 @@ static const char *write_zip(const char *name, struct zipmake *z)
     zipmake_end(z, false, NULL);
     testdir_write(path, z->p, z->n);
     zipmake_free(z);
-    assert_true(arena_str(&arena, str_of(path), &keep, &e));
+    assert_true(arena_str(&kit.arena, str_of(path), &keep, &kit.e));
     return keep.p;
 }
 
@@ -94,62 +59,8 @@ static const char *write_csv(const char *name, const char *text)
     const char *path = testdir_path(name);
     struct str keep;
     testdir_write(path, text, strlen(text));
-    assert_true(arena_str(&arena, str_of(path), &keep, &e));
+    assert_true(arena_str(&kit.arena, str_of(path), &keep, &kit.e));
     return keep.p;
-}
-
-static void run(void)
-{
-    if (!ingest_run(&opts, comm, &sum, &e)) fail_msg("%s", e.text);
-}
-
-static void run_fails(enum err_code code, const char *part)
-{
-    assert_false(ingest_run(&opts, comm, &sum, &e));
-    if (e.code != code || !strstr(e.text, part)) fail_msg("%s: %s", err_code_name(e.code), e.text);
-    err_clear(&e);
-}
-
-/* ---- the corpus */
-typedef void (*record_fn)(const struct record *r, size_t i, void *ctx);
-
-static void each_record(const char *source, record_fn fn, void *ctx)
-{
-    struct record_corpus c;
-    struct arena a;
-    size_t n = 0;
-    arena_init(&a, 16 << 20);
-    assert_true(record_corpus_open(opts.dir, &a, &c, &e));
-    for (size_t b = 0; b < c.nblocks; b++) {
-        struct record_reader *r;
-        uint8_t sha[32];
-        assert_true(record_reader_open(c.blocks[b].path, &r, &e));
-        record_reader_sha256(r, sha);
-        assert_memory_equal(sha, c.blocks[b].sha256, 32);
-        assert_int_equal(record_reader_count(r), c.blocks[b].records);
-        for (size_t i = 0; i < record_reader_count(r); i++) {
-            struct record rec;
-            record_reader_get(r, i, &rec);
-            if (!source || strcmp(c.blocks[b].source, source) == 0) fn(&rec, n++, ctx);
-        }
-        record_reader_close(r);
-    }
-    arena_free(&a);
-}
-
-static void count_one(const struct record *r, size_t i, void *ctx)
-{
-    (void)r;
-    (void)i;
-    ++*(size_t *)ctx;
-}
-
-/* Opens the corpus, checks every block against the manifest. */
-static size_t count_records(void)
-{
-    size_t n = 0;
-    each_record(NULL, count_one, &n);
-    return n;
 }
 
 static void put_flags(const struct record *r, size_t i, void *ctx)
@@ -166,28 +77,28 @@ static void test_rerun_makes_only_what_is_missing(void **state)
     char *p;
     struct stat before, after;
     (void)state;
-    sources[0].path = plain_zip("a.zip", 9000);
-    run();
-    assert_int_equal(sum.reports, 9000);
-    assert_int_equal(sum.blocks, 3);
-    assert_int_equal(sum.blocks_made, 3);
-    assert_true(record_corpus_open(opts.dir, &arena, &c, &e));
-    assert_int_equal(count_records(), 9000);
-    run();
-    assert_int_equal(sum.blocks_made, 0);
+    kit.sources[0].path = plain_zip("a.zip", 9000);
+    ingestkit_run();
+    assert_int_equal(kit.sum.reports, 9000);
+    assert_int_equal(kit.sum.blocks, 3);
+    assert_int_equal(kit.sum.blocks_made, 3);
+    assert_true(record_corpus_open(kit.opts.dir, &kit.arena, &c, &kit.e));
+    assert_int_equal(ingestkit_count(), 9000);
+    ingestkit_run();
+    assert_int_equal(kit.sum.blocks_made, 0);
     /* One block gone, one damaged. */
-    assert_true(fs_remove(c.blocks[1].path, &e));
+    assert_true(fs_remove(c.blocks[1].path, &kit.e));
     p = testdir_read(c.blocks[2].path, &n);
     p[n / 2] ^= 1;
     testdir_write(c.blocks[2].path, p, n);
     free(p);
     assert_int_equal(stat(c.blocks[0].path, &before), 0);
-    run();
-    assert_int_equal(sum.blocks_made, 2);
-    assert_int_equal(count_records(), 9000);
+    ingestkit_run();
+    assert_int_equal(kit.sum.blocks_made, 2);
+    assert_int_equal(ingestkit_count(), 9000);
     assert_int_equal(stat(c.blocks[0].path, &after), 0);
     assert_int_equal(before.st_ino, after.st_ino);
-    assert_true(record_corpus_open(opts.dir, &arena, &again, &e));
+    assert_true(record_corpus_open(kit.opts.dir, &kit.arena, &again, &kit.e));
     assert_memory_equal(c.digest, again.digest, 32);
 }
 
@@ -198,21 +109,21 @@ static void test_change_remakes_one_source(void **state)
     struct stat before, after;
     size_t n;
     (void)state;
-    sources[0].path = plain_zip("a.zip", 10);
-    sources[1] = sources[0];
-    sources[1].name = "two";
-    opts.sources.n = 2;
-    run();
-    assert_int_equal(sum.blocks_made, 2);
-    assert_true(record_corpus_open(opts.dir, &arena, &c, &e));
+    kit.sources[0].path = plain_zip("a.zip", 10);
+    kit.sources[1] = kit.sources[0];
+    kit.sources[1].name = "two";
+    kit.opts.sources.n = 2;
+    ingestkit_run();
+    assert_int_equal(kit.sum.blocks_made, 2);
+    assert_true(record_corpus_open(kit.opts.dir, &kit.arena, &c, &kit.e));
     assert_int_equal(stat(c.blocks[0].path, &before), 0);
-    sources[1].sections = MODE_MEDIQA;
-    run();
-    assert_int_equal(sum.blocks_made, 1);
+    kit.sources[1].sections = MODE_MEDIQA;
+    ingestkit_run();
+    assert_int_equal(kit.sum.blocks_made, 1);
     assert_int_equal(stat(c.blocks[0].path, &after), 0);
     assert_int_equal(before.st_ino, after.st_ino);
     /* What nothing names any more is gone. */
-    assert_true(fs_list(testdir_path("corpus/records/two"), &arena, &names, &n, &e));
+    assert_true(fs_list(testdir_path("corpus/records/two"), &kit.arena, &names, &n, &kit.e));
     assert_int_equal(n, 1);
 }
 
@@ -230,26 +141,26 @@ static void test_duplicates(void **state)
                (struct zipmake_how){0});
     add_report(&z, 4, 4, "nothing\n HISTORY: x", (struct zipmake_how){0});
     add_report(&z, 5, 5, "nothing\n HISTORY: x", (struct zipmake_how){0});
-    sources[0].path = write_zip("a.zip", &z);
-    sources[1] = sources[0];
-    sources[1].name = "two";
-    opts.sources.n = 2;
-    run();
-    each_record("one", put_flags, flags);
+    kit.sources[0].path = write_zip("a.zip", &z);
+    kit.sources[1] = kit.sources[0];
+    kit.sources[1].name = "two";
+    kit.opts.sources.n = 2;
+    ingestkit_run();
+    ingestkit_each("one", put_flags, flags);
     assert_int_equal(flags[0], 0);
     assert_int_equal(flags[1], RECORD_DUPLICATE); /* case, blanks and digits aside */
     assert_int_equal(flags[2], 0);
     assert_int_equal(flags[3], 0); /* neither findings nor impression: nothing to compare */
     assert_int_equal(flags[4], 0);
-    each_record("two", put_flags, flags);
+    ingestkit_each("two", put_flags, flags);
     assert_int_equal(flags[0], RECORD_DUPLICATE);
     assert_int_equal(flags[2], RECORD_DUPLICATE);
-    assert_int_equal(sum.flags[4], 4);
+    assert_int_equal(kit.sum.flags[4], 4);
     /* The earlier source goes: the later one's records are the first again. */
-    sources[0] = sources[1];
-    opts.sources.n = 1;
-    run();
-    each_record("two", put_flags, flags);
+    kit.sources[0] = kit.sources[1];
+    kit.opts.sources.n = 1;
+    ingestkit_run();
+    ingestkit_each("two", put_flags, flags);
     assert_int_equal(flags[0], 0);
     assert_int_equal(flags[1], RECORD_DUPLICATE);
 }
@@ -258,16 +169,16 @@ static void test_superseded(void **state)
 {
     uint32_t flags[8];
     (void)state;
-    sources[0].format = FORMAT_CSV;
-    sources[0].path = write_csv("a.csv", "accession,mrn,status,findings,impression\n"
-                                         "A1,P1,Prelim,The lungs are clear.,Normal.\n"
-                                         "A1,P1,Final,The lungs are clear.,Normal.\n"
-                                         "A2,P1,Final,Heart large.,Large.\n"
-                                         "A2,P1,P,Heart small.,Small.\n"
-                                         "A3,P2,F,Bone broken.,Broken.\n"
-                                         "A3,P2,F,Bone whole.,Whole.\n");
-    run();
-    each_record("one", put_flags, flags);
+    kit.sources[0].format = FORMAT_CSV;
+    kit.sources[0].path = write_csv("a.csv", "accession,mrn,status,findings,impression\n"
+                                             "A1,P1,Prelim,The lungs are clear.,Normal.\n"
+                                             "A1,P1,Final,The lungs are clear.,Normal.\n"
+                                             "A2,P1,Final,Heart large.,Large.\n"
+                                             "A2,P1,P,Heart small.,Small.\n"
+                                             "A3,P2,F,Bone broken.,Broken.\n"
+                                             "A3,P2,F,Bone whole.,Whole.\n");
+    ingestkit_run();
+    ingestkit_each("one", put_flags, flags);
     assert_int_equal(flags[0], RECORD_SUPERSEDED);
     assert_int_equal(flags[1], 0); /* the same text as one that does not count */
     assert_int_equal(flags[2], 0);
@@ -298,18 +209,18 @@ static void test_bad_entries(void **state)
     size_t n;
     char *p;
     (void)state;
-    sources[0].path = broken_zip();
-    run_fails(ERR_LIMIT, "4 of 6 reports");
+    kit.sources[0].path = broken_zip();
+    ingestkit_run_fails(ERR_LIMIT, "4 of 6 reports");
     assert_false(fs_exists(testdir_path("corpus/manifest.json")));
     assert_true(fs_exists(testdir_path("corpus/quarantine/one.jsonl"))); /* to see why */
-    opts.max_bad = 0.7;
-    run();
-    assert_int_equal(sum.reports, 2);
-    assert_int_equal(sum.ignored, 2);
-    assert_int_equal(sum.rejected[REJECT_CRC], 1);
-    assert_int_equal(sum.rejected[REJECT_ENCRYPTED], 1);
-    assert_int_equal(sum.rejected[REJECT_CORRUPT], 1);
-    assert_int_equal(sum.rejected[REJECT_DUPLICATE], 1);
+    kit.opts.max_bad = 0.7;
+    ingestkit_run();
+    assert_int_equal(kit.sum.reports, 2);
+    assert_int_equal(kit.sum.ignored, 2);
+    assert_int_equal(kit.sum.rejected[REJECT_CRC], 1);
+    assert_int_equal(kit.sum.rejected[REJECT_ENCRYPTED], 1);
+    assert_int_equal(kit.sum.rejected[REJECT_CORRUPT], 1);
+    assert_int_equal(kit.sum.rejected[REJECT_DUPLICATE], 1);
     p = testdir_read(testdir_path("corpus/quarantine/one.jsonl"), &n);
     assert_non_null(strstr(p, "{\"file\": 0, \"entry\": 3, \"offset\": "));
     assert_non_null(strstr(p, "\"reason\": \"crc\"}\n"));
@@ -322,11 +233,11 @@ static void test_bad_entries(void **state)
     assert_null(strstr(p, "50000001"));
     free(p);
     /* Blocks found again know their rejects too; a source without any has no list. */
-    run();
-    assert_int_equal(sum.blocks_made, 0);
-    assert_int_equal(sum.rejected[REJECT_CRC], 1);
-    sources[0].path = plain_zip("a.zip", 3);
-    run();
+    ingestkit_run();
+    assert_int_equal(kit.sum.blocks_made, 0);
+    assert_int_equal(kit.sum.rejected[REJECT_CRC], 1);
+    kit.sources[0].path = plain_zip("a.zip", 3);
+    ingestkit_run();
     assert_false(fs_exists(testdir_path("corpus/quarantine/one.jsonl")));
 }
 
@@ -335,54 +246,54 @@ static void test_unreadable_files(void **state)
     size_t n;
     char *p;
     (void)state;
-    sources[0].path = plain_zip("a.zip", 100);
-    p = testdir_read(sources[0].path, &n);
-    testdir_write(sources[0].path, p, n - 100);
+    kit.sources[0].path = plain_zip("a.zip", 100);
+    p = testdir_read(kit.sources[0].path, &n);
+    testdir_write(kit.sources[0].path, p, n - 100);
     free(p);
-    run_fails(ERR_FORMAT, "copy the file again");
-    run_fails(ERR_FORMAT, "a.zip");
-    sources[0].path = testdir_path("none.zip");
-    run_fails(ERR_IO, "none.zip");
-    sources[0].format = FORMAT_CSV;
-    sources[0].path = write_csv("a.csv", "Canary7731,color\nx,y\n");
-    assert_false(ingest_run(&opts, comm, &sum, &e));
-    assert_non_null(strstr(e.text, "none of the 2 columns is known as report text"));
-    assert_null(strstr(e.text, "Canary")); /* it may be a report: the header may be missing */
-    err_clear(&e);
-    sources[0].path = write_csv("a.csv", "findings,color\nx,y\n");
-    sources[0].columns.role[ROLE_IMPRESSION] =
+    ingestkit_run_fails(ERR_FORMAT, "copy the file again");
+    ingestkit_run_fails(ERR_FORMAT, "a.zip");
+    kit.sources[0].path = testdir_path("none.zip");
+    ingestkit_run_fails(ERR_IO, "none.zip");
+    kit.sources[0].format = FORMAT_CSV;
+    kit.sources[0].path = write_csv("a.csv", "Canary7731,color\nx,y\n");
+    assert_false(ingest_run(&kit.opts, kit.comm, &kit.sum, &kit.e));
+    assert_non_null(strstr(kit.e.text, "none of the 2 columns is known as report text"));
+    assert_null(strstr(kit.e.text, "Canary")); /* it may be a report: the header may be missing */
+    err_clear(&kit.e);
+    kit.sources[0].path = write_csv("a.csv", "findings,color\nx,y\n");
+    kit.sources[0].columns.role[ROLE_IMPRESSION] =
         (struct opt_strs){(const char *const[]){"opinion"}, 1};
-    run_fails(ERR_CONFIG, "none of the 2 columns is named opinion");
-    sources[0].path = write_csv("a.csv", "");
-    sources[0].columns.role[ROLE_IMPRESSION].n = 0;
-    run();
-    assert_int_equal(sum.reports, 0);
+    ingestkit_run_fails(ERR_CONFIG, "none of the 2 columns is named opinion");
+    kit.sources[0].path = write_csv("a.csv", "");
+    kit.sources[0].columns.role[ROLE_IMPRESSION].n = 0;
+    ingestkit_run();
+    assert_int_equal(kit.sum.reports, 0);
 }
 
 static void test_wrong_options(void **state)
 {
     (void)state;
-    sources[0].path = "x";
-    sources[0].name = "a/b";
-    run_fails(ERR_CONFIG, "only letters");
-    sources[0].name = "one";
-    sources[1] = sources[0];
-    opts.sources.n = 2;
-    run_fails(ERR_CONFIG, "two are named one");
-    opts.sources.n = 0;
-    run_fails(ERR_CONFIG, "sources is empty");
-    opts.sources.n = 1;
-    sources[0].split_list = "list.csv";
-    run_fails(ERR_CONFIG, "go together");
-    sources[0].split_list = NULL;
-    sources[0].modality = "magic";
-    run_fails(ERR_CONFIG, "modality");
-    sources[0].modality = NULL;
-    opts.ids = 1;
-    run_fails(ERR_CONFIG, "corpus.ids");
-    opts.ids = 0;
-    opts.split_dev = opts.split_test = 0.6;
-    run_fails(ERR_CONFIG, "split_dev");
+    kit.sources[0].path = "x";
+    kit.sources[0].name = "a/b";
+    ingestkit_run_fails(ERR_CONFIG, "only letters");
+    kit.sources[0].name = "one";
+    kit.sources[1] = kit.sources[0];
+    kit.opts.sources.n = 2;
+    ingestkit_run_fails(ERR_CONFIG, "two are named one");
+    kit.opts.sources.n = 0;
+    ingestkit_run_fails(ERR_CONFIG, "sources is empty");
+    kit.opts.sources.n = 1;
+    kit.sources[0].split_list = "list.csv";
+    ingestkit_run_fails(ERR_CONFIG, "go together");
+    kit.sources[0].split_list = NULL;
+    kit.sources[0].modality = "magic";
+    ingestkit_run_fails(ERR_CONFIG, "modality");
+    kit.sources[0].modality = NULL;
+    kit.opts.ids = 1;
+    ingestkit_run_fails(ERR_CONFIG, "corpus.ids");
+    kit.opts.ids = 0;
+    kit.opts.split_dev = kit.opts.split_test = 0.6;
+    ingestkit_run_fails(ERR_CONFIG, "split_dev");
 }
 
 /* A lone file, gzip, and inside tar and zip: the same records; litter and folders do not count. */
@@ -401,15 +312,15 @@ static void test_packings(void **state)
         "gzip -c t.csv > ../t.csv.gz && tar czf ../t.tar.gz . && tar cJf ../t.tar.xz .",
         dir, dir);
     assert_int_equal(system(cmd), 0);
-    sources[0].format = FORMAT_CSV;
+    kit.sources[0].format = FORMAT_CSV;
     for (size_t i = 0; i < sizeof packed / sizeof *packed; i++) {
         char pattern[600];
         snprintf(pattern, sizeof pattern, "%s", testdir_path(packed[i]));
-        sources[0].path = pattern;
-        run();
-        assert_int_equal(sum.reports, 1);
-        assert_int_equal(sum.pairs, 1);
-        assert_int_equal(sum.rejected[REJECT_ROW_FIELDS], 0);
+        kit.sources[0].path = pattern;
+        ingestkit_run();
+        assert_int_equal(kit.sum.reports, 1);
+        assert_int_equal(kit.sum.pairs, 1);
+        assert_int_equal(kit.sum.rejected[REJECT_ROW_FIELDS], 0);
     }
 }
 
@@ -427,13 +338,13 @@ static void expect_windows(const struct record *r, size_t i, void *ctx)
 static void test_windows_cells(void **state)
 {
     (void)state;
-    sources[0].format = FORMAT_CSV;
-    sources[0].path =
+    kit.sources[0].format = FORMAT_CSV;
+    kit.sources[0].path =
         write_csv("a.csv", "accession,mrn,report_text\nA1,P1,\"FINDINGS: 5 \xb5m \x96 "
                            "\x93ok\x94\r\n\r\nIMPRESSION: Normal.\"\n");
-    run();
-    assert_int_equal(sum.pairs, 1);
-    each_record("one", expect_windows, NULL);
+    ingestkit_run();
+    assert_int_equal(kit.sum.pairs, 1);
+    ingestkit_each("one", expect_windows, NULL);
 }
 
 static void expect_break(const struct record *r, size_t i, void *ctx)
@@ -456,36 +367,36 @@ static void test_line_break_marks(void **state)
 {
     char *cell;
     (void)state;
-    sources[0].format = FORMAT_CSV;
-    sources[0].path =
+    kit.sources[0].format = FORMAT_CSV;
+    kit.sources[0].path =
         write_csv("a.csv", "id,findings,impression\n1,The lungs<BR/>are clear.,x\n"
                            "2,The lungs\\nare clear.,x\n"
                            "3,\"The lungs_x000D_\nare clear.\",x\n"
                            "4,\"A \\n b\nc\",x\n5,a < b_x000,x\n6,\"A \\n b_x000D_\nc\",x\n");
-    run();
-    each_record("one", expect_break, NULL);
+    ingestkit_run();
+    ingestkit_each("one", expect_break, NULL);
     cell = malloc(40000);
     assert_non_null(cell);
     snprintf(cell, 40000, "id,findings,impression\n1,%032767d,x\n", 1);
-    sources[0].path = write_csv("a.csv", cell);
-    run();
-    assert_int_equal(sum.flags[3], 1); /* Excel's limit: cut */
+    kit.sources[0].path = write_csv("a.csv", cell);
+    ingestkit_run();
+    assert_int_equal(kit.sum.flags[3], 1); /* Excel's limit: cut */
     free(cell);
 }
 
 static void test_bad_rows(void **state)
 {
     (void)state;
-    sources[0].format = FORMAT_CSV;
-    sources[0].path =
+    kit.sources[0].format = FORMAT_CSV;
+    kit.sources[0].path =
         write_csv("a.csv", "accession,findings,impression\nA1,a b,c\nA2,\"open,x\nA3,d,e\n"
                            "A4,f\n");
-    opts.max_bad = 0.5;
-    run();
-    assert_int_equal(sum.reports, 2);
-    assert_int_equal(sum.rejected[REJECT_ROW_QUOTES], 1);
-    assert_int_equal(sum.rejected[REJECT_ROW_FIELDS], 1);
-    assert_int_equal(sum.flags[6], 2); /* no patient column: weak splits */
+    kit.opts.max_bad = 0.5;
+    ingestkit_run();
+    assert_int_equal(kit.sum.reports, 2);
+    assert_int_equal(kit.sum.rejected[REJECT_ROW_QUOTES], 1);
+    assert_int_equal(kit.sum.rejected[REJECT_ROW_FIELDS], 1);
+    assert_int_equal(kit.sum.flags[6], 2); /* no patient column: weak splits */
 }
 
 /* A tar of the MIMIC layout gives what the zip gives. */
@@ -499,12 +410,12 @@ static void test_tar_of_reports(void **state)
              "files/p10/p10000001/index.html && tar czf t.tgz files",
              testdir_path(""));
     assert_int_equal(system(cmd), 0);
-    sources[0].path = testdir_path("t.tgz");
-    run();
-    assert_int_equal(sum.reports, 1);
-    assert_int_equal(sum.ignored, 1);
-    assert_int_equal(sum.pairs, 1);
-    assert_int_equal(sum.modality[MOD_CR], 1);
+    kit.sources[0].path = testdir_path("t.tgz");
+    ingestkit_run();
+    assert_int_equal(kit.sum.reports, 1);
+    assert_int_equal(kit.sum.ignored, 1);
+    assert_int_equal(kit.sum.pairs, 1);
+    assert_int_equal(kit.sum.modality[MOD_CR], 1);
 }
 
 static void test_site_a(void **state)
@@ -512,15 +423,15 @@ static void test_site_a(void **state)
     const char *path = testdir_shared("data/institutional-like/site_a_ris_csv.tar.gz");
     (void)state;
     if (!path) skip();
-    sources[0].format = FORMAT_CSV;
-    sources[0].path = path;
-    run();
-    assert_int_equal(sum.reports, 113);
-    assert_int_equal(sum.flags[5], 6); /* preliminary rows that a final one supersedes */
-    assert_int_equal(sum.flags[4], 5); /* texts under a second accession */
-    assert_int_equal(sum.modality[MOD_CR], 82);
-    assert_int_equal(sum.modality[MOD_US], 13);
-    assert_int_equal(sum.modality[MOD_UNKNOWN], 0);
+    kit.sources[0].format = FORMAT_CSV;
+    kit.sources[0].path = path;
+    ingestkit_run();
+    assert_int_equal(kit.sum.reports, 113);
+    assert_int_equal(kit.sum.flags[5], 6); /* preliminary rows that a final one supersedes */
+    assert_int_equal(kit.sum.flags[4], 5); /* texts under a second accession */
+    assert_int_equal(kit.sum.modality[MOD_CR], 82);
+    assert_int_equal(kit.sum.modality[MOD_US], 13);
+    assert_int_equal(kit.sum.modality[MOD_UNKNOWN], 0);
 }
 
 struct trial {
@@ -534,7 +445,7 @@ static void put_patient(const struct record *r, size_t i, void *ctx)
     struct trial *t = ctx;
     uint64_t id;
     (void)i;
-    assert_true(parse_u64(r->patient, &id, &e));
+    assert_true(parse_u64(r->patient, &id, &kit.e));
     id -= 10000000;
     assert_true(id < 1000);
     t->patient[id] = true;
@@ -547,62 +458,62 @@ static void test_limit(void **state)
 {
     struct trial small = {0}, large = {0};
     (void)state;
-    sources[0].path = plain_zip("a.zip", 3000);
-    opts.limit = 300;
-    run();
-    assert_int_equal(sum.total, 3000);
-    each_record(NULL, put_patient, &small);
+    kit.sources[0].path = plain_zip("a.zip", 3000);
+    kit.opts.limit = 300;
+    ingestkit_run();
+    assert_int_equal(kit.sum.total, 3000);
+    ingestkit_each(NULL, put_patient, &small);
     assert_true(small.n > 200 && small.n < 400);
-    assert_int_equal(sum.reports, small.n);
-    opts.limit = 900;
-    run();
-    each_record(NULL, put_patient, &large);
+    assert_int_equal(kit.sum.reports, small.n);
+    kit.opts.limit = 900;
+    ingestkit_run();
+    ingestkit_each(NULL, put_patient, &large);
     assert_true(large.n > 780 && large.n < 1020);
     for (size_t i = 0; i < 1000; i++) {
         assert_true(large.patient[i] || !small.patient[i]);
         assert_true(large.of[i] == 0 || large.of[i] == 3);
     }
-    opts.limit = 5000;
-    run();
-    assert_int_equal(sum.reports, 3000);
-    sources[0].format = FORMAT_CSV;
-    sources[0].path = write_csv("a.csv", "mrn,findings,impression\n1,a,b\n2,c,d\n3,e,f\n4,g\n");
-    opts.limit = 3;
-    opts.max_bad = 0.5;
-    run();
-    assert_int_equal(sum.total, 3);
-    assert_int_equal(sum.reports, 3);
-    opts.limit = 0;
-    run(); /* the whole may follow a trial, but no trial takes its place */
-    assert_int_equal(sum.reports, 3);
-    opts.limit = 1;
-    run_fails(ERR_CONFIG, "holds a whole corpus");
-    assert_int_equal(count_records(), 3);
+    kit.opts.limit = 5000;
+    ingestkit_run();
+    assert_int_equal(kit.sum.reports, 3000);
+    kit.sources[0].format = FORMAT_CSV;
+    kit.sources[0].path = write_csv("a.csv", "mrn,findings,impression\n1,a,b\n2,c,d\n3,e,f\n4,g\n");
+    kit.opts.limit = 3;
+    kit.opts.max_bad = 0.5;
+    ingestkit_run();
+    assert_int_equal(kit.sum.total, 3);
+    assert_int_equal(kit.sum.reports, 3);
+    kit.opts.limit = 0;
+    ingestkit_run(); /* the whole may follow a trial, but no trial takes its place */
+    assert_int_equal(kit.sum.reports, 3);
+    kit.opts.limit = 1;
+    ingestkit_run_fails(ERR_CONFIG, "holds a whole corpus");
+    assert_int_equal(ingestkit_count(), 3);
 }
 
 /* Every step fails once, or for good from then on: the corpus of before opens and is whole, and the
  * next run finishes. */
 static void sweep(enum fault_point point, bool forever, uint64_t step)
 {
-    const char *first = sources[0].path;
+    const char *first = kit.sources[0].path;
     for (uint64_t n = 1;; n += step) {
         bool ok, fired;
-        sources[0].sections = n % 2 ? MODE_MEDIQA : MODE_OWN; /* something is to be made */
+        kit.sources[0].sections = n % 2 ? MODE_MEDIQA : MODE_OWN; /* something is to be made */
         fault_arm(point, n, forever);
-        ok = ingest_run(&opts, comm, &sum, &e);
+        ok = ingest_run(&kit.opts, kit.comm, &kit.sum, &kit.e);
         fired = fault_fired();
         fault_disarm_all();
         if (!ok) {
             assert_true(fired);
-            assert_true(e.code == ERR_NOMEM || e.code == ERR_IO || e.code == ERR_LIB);
-            err_clear(&e);
+            assert_true(kit.e.code == ERR_NOMEM || kit.e.code == ERR_IO || kit.e.code == ERR_LIB);
+            err_clear(&kit.e);
         }
-        assert_int_equal(count_records(), 40);
-        run();
-        assert_int_equal(sum.reports, 40);
+        assert_int_equal(ingestkit_count(), 40);
+        ingestkit_run();
+        assert_int_equal(kit.sum.reports, 40);
         if (!fired) break;
     }
-    sources[0].path = first;
+    kit.sources[0].path = first;
 }
 
 static void test_disk_faults(void **state)
@@ -610,8 +521,8 @@ static void test_disk_faults(void **state)
     static const enum fault_point points[] = {FAULT_OPEN, FAULT_WRITE,  FAULT_FSYNC, FAULT_RENAME,
                                               FAULT_READ, FAULT_UNLINK, FAULT_MKDIR};
     (void)state;
-    sources[0].path = plain_zip("a.zip", 40);
-    run();
+    kit.sources[0].path = plain_zip("a.zip", 40);
+    ingestkit_run();
     for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
         sweep(points[i], false, 1);
         sweep(points[i], true, 1);
@@ -621,8 +532,8 @@ static void test_disk_faults(void **state)
 static void test_memory_faults(void **state)
 {
     (void)state;
-    sources[0].path = plain_zip("a.zip", 40);
-    run();
+    kit.sources[0].path = plain_zip("a.zip", 40);
+    ingestkit_run();
     sweep(FAULT_MEM, false, 5);
     sweep(FAULT_MEM, true, 7);
 }
@@ -630,22 +541,24 @@ static void test_memory_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_rerun_makes_only_what_is_missing, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_change_remakes_one_source, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_duplicates, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_superseded, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_bad_entries, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_unreadable_files, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_wrong_options, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_packings, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_windows_cells, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_line_break_marks, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_bad_rows, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_tar_of_reports, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_site_a, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_disk_faults, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_memory_faults, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rerun_makes_only_what_is_missing, ingestkit_setup,
+                                        ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_change_remakes_one_source, ingestkit_setup,
+                                        ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_duplicates, ingestkit_setup, ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_superseded, ingestkit_setup, ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_bad_entries, ingestkit_setup, ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_unreadable_files, ingestkit_setup, ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_wrong_options, ingestkit_setup, ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_packings, ingestkit_setup, ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_windows_cells, ingestkit_setup, ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_line_break_marks, ingestkit_setup, ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_bad_rows, ingestkit_setup, ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_tar_of_reports, ingestkit_setup, ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_site_a, ingestkit_setup, ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_limit, ingestkit_setup, ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_disk_faults, ingestkit_setup, ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_memory_faults, ingestkit_setup, ingestkit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
