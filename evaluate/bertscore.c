@@ -24,15 +24,8 @@ static const struct bertscore_model models[] = {
 
 const struct bertscore_model *bertscore_model_of(const char *name)
 {
-    struct str s = str_of(name);
+    struct str s = embed_name(name);
 
-    while (s.n > 0 && s.p[s.n - 1] == '/')
-        s.n--;
-    for (size_t i = s.n; i > 0; i--)
-        if (s.p[i - 1] == '/') {
-            s = str_sub(s, i, s.n);
-            break;
-        }
     for (size_t i = 0; i < sizeof models / sizeof *models; i++)
         if (str_eqz(s, models[i].name)) return &models[i];
     return NULL;
@@ -248,8 +241,9 @@ bool bertscore_pairs(struct bertscore *b, const struct str *texts, size_t n,
 
 bool bertscore_signature(const struct bertscore *b, struct sbuf *out, struct err *e)
 {
+    struct str name = embed_name(b->o.name);
     return sbuf_printf(
-        out, e, "bertscore|model:%s|layer:%u|idf:%s|rescale:%s|lower:%s|weights:%s|v:1",
-        b->known ? b->known->name : b->o.name, b->layer, b->o.idf ? "yes" : "no",
-        b->o.rescale ? "yes" : "no", embed_case_name(b->embed), embed_digest(b->embed));
+        out, e, "bertscore|model:%.*s|layer:%u|idf:%s|rescale:%s|lower:%s|weights:%s|v:1",
+        STR_ARG(name), b->layer, b->o.idf ? "yes" : "no", b->o.rescale ? "yes" : "no",
+        embed_case_name(b->embed), embed_digest(b->embed));
 }

@@ -35,6 +35,15 @@ const struct opt evaluate_table[] = {
     OPT_BOOL(struct evaluate_opts, strata, true, "tables by kind of report"),
     OPT_U32(struct evaluate_opts, threads, 0, 0, 256,
             "threads of a rank; 0: its share of the processors"),
+    OPT_MAP(struct evaluate_opts, encoders, struct encoder_opts, encoder_table,
+            "folders of encoders; each turns its metric on"),
+    OPT_MAP(struct evaluate_opts, bertscore, struct encoder_bertscore_opts, encoder_bertscore_table,
+            "how BERTScore is computed"),
+    OPT_ENUM(struct evaluate_opts, pooling, "mean", encoder_pool_names,
+             "a text's vector for the cosines of ClinicalBERT and RadBERT"),
+    OPT_ENUM(struct evaluate_opts, lower_case, "auto", encoder_case_names,
+             "encoders see lower case: as their tokenizer says, never (0), always (1)"),
+    OPT_STRING(struct evaluate_opts, device, "auto", "of the encoders: auto, cpu, cuda:N"),
     OPT_END,
 };
 
@@ -274,12 +283,15 @@ static bool check_baselines(const struct opt_strs *v, struct err *e)
 static bool check_opts(const struct evaluate_opts *o, size_t nothers, struct metric_set *set,
                        struct err *e)
 {
+    const char *room[2 * METRICS_MAX];
+
     if (nothers > EVALUATE_OTHERS_MAX)
         return err_set(e, ERR_CONFIG, "%zu systems to compare with, at most %d", nothers,
                        EVALUATE_OTHERS_MAX);
     if (!o->dir && !o->per_pair && !o->report)
         return err_set(e, ERR_CONFIG, "evaluate.dir is missing: where should the report go?");
-    if (!metric_set_init(set, &o->metrics, e) || !check_baselines(&o->baselines, e)) return false;
+    const struct opt_strs names = encoders_metrics(o, room);
+    if (!metric_set_init(set, &names, e) || !check_baselines(&o->baselines, e)) return false;
     for (size_t m = 0; m < set->n; m++)
         if (set->metric[m]->check && !set->metric[m]->check(o, e)) return false;
     return true;

@@ -20,6 +20,7 @@
 #include "base/opt.h"
 #include "comm/comm.h"
 #include "evaluate/bootstrap.h"
+#include "evaluate/encoders.h"
 #include "evaluate/metric.h"
 
 enum evaluate_cluster { EVALUATE_CLUSTER_AUTO, EVALUATE_CLUSTER_PATIENT, EVALUATE_CLUSTER_NONE };
@@ -34,6 +35,10 @@ struct evaluate_opts {
     int cluster; /* enum evaluate_cluster */
     bool strata;
     uint32_t threads; /* of a rank; 0: its share of the processors */
+    struct encoder_opts encoders;
+    struct encoder_bertscore_opts bertscore;
+    int pooling, lower_case; /* enum similarity_pool, enum embed_case */
+    const char *device;      /* of the encoders */
 };
 extern const struct opt evaluate_table[]; /* section "evaluate" */
 

@@ -5,12 +5,11 @@
 #include "base/mem.h"
 
 extern const struct metric metric_rouge, metric_rouge_sent, metric_bleu;
+extern const struct metric metric_bertscore, metric_clinicalbert, metric_radbert, metric_chexbert;
 
 const struct metric *const metric_table[] = {
-    &metric_rouge,
-    &metric_rouge_sent,
-    &metric_bleu,
-    NULL,
+    &metric_rouge,        &metric_rouge_sent, &metric_bleu,     &metric_bertscore,
+    &metric_clinicalbert, &metric_radbert,    &metric_chexbert, NULL,
 };
 
 double metric_ratio(const double *sum)
