@@ -35,7 +35,8 @@ static const struct cmd_arg shard_args[] = {
 static const struct cmd_arg evaluate_args[] = {
     {"--pairs", NULL, "FILE", NULL, "score this pairs file; CONFIG may be left out"},
     {"--against", NULL, "NAME=FILE", NULL, "compare with this system's pairs, paired by id"},
-    {"--metrics", NULL, "LIST", "evaluate.metrics", "e.g. [rouge]"},
+    {"--metrics", NULL, "LIST", "evaluate.metrics",
+     "e.g. rouge,bleu; all: every one that needs no weights"},
     {"--per-pair", NULL, "FILE", NULL, "one line of scores a pair, in input order"},
     {"--output", "-o", "FILE", NULL, "the report (JSON)"},
     {"--samples", NULL, "N", NULL, "show N predictions beside their references (report text!)"},
@@ -130,7 +131,7 @@ const struct cmd cmd_list[] = {
     {"generate", "CONFIG.yaml [--set KEY=VALUE]...", "prompts of a split to predictions", NULL,
      in_generate, 1, 1, true, true, cmd_generate},
     {"evaluate", "[CONFIG.yaml] [--pairs FILE] [--against NAME=FILE]", "predictions to scores",
-     evaluate_args, in_evaluate, 0, 1, true, false, cmd_evaluate},
+     evaluate_args, in_evaluate, 0, 1, true, true, cmd_evaluate},
     {"label", "stats LABELS.jsonl...", "judgements by people: how far readers agree", NULL, NULL, 2,
      CMD_MAX_POS, false, false, cmd_label},
     {"sweep", "run|worker|status|best|report CONFIG.yaml [--workers N] [--top N]",

@@ -188,7 +188,7 @@ bool cmd_evaluate(struct cmd_call *call)
     if (!evaluate_run(&c.evaluate, pairs, &other, nothers, call->comm, s, &call->err)) goto out;
     print_table(call, s);
     print_strata(call, s);
-    ok = !cmd_value(call, "--samples") ||
+    ok = !cmd_value(call, "--samples") || comm_rank(call->comm) != 0 ||
          show_samples(call, pairs, c.evaluate.dir ? c.evaluate.dir : ".");
 out:
     mem_free(s);

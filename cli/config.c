@@ -100,11 +100,10 @@ bool config_parse(struct str dump, const char *const *sets, size_t n, struct are
 
 bool config_defaults(struct cmd_call *call, struct config *out)
 {
-    *out = (struct config){0};
-    for (const struct config_section *s = config_section_list; s->name; s++)
-        if (!opt_defaults(s->table, &call->arena, (char *)out + s->offset, &call->err))
-            return false;
-    return true;
+    struct opt_doc doc;
+    return opt_doc_parse(STR("{}"), "the command line", call->sets, call->nsets, environment,
+                         &call->arena, &doc, &call->err) &&
+           bind_sections(&doc, out, &call->err);
 }
 
 bool config_dump(const struct config *c, struct sbuf *b, struct err *e)

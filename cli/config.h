@@ -40,7 +40,7 @@ extern const struct config_section config_section_list[]; /* ends with name NULL
 
 /* Read call->pos[0] with call->sets on top. Strings live in the call's arena. */
 MUST_CHECK bool config_load(struct cmd_call *call, struct config *out);
-/* Without a file: every option at its default. */
+/* Without a file: every option at its default, with call->sets on top. */
 MUST_CHECK bool config_defaults(struct cmd_call *call, struct config *out);
 /* All sections as YAML, into b. */
 MUST_CHECK bool config_dump(const struct config *c, struct sbuf *b, struct err *e);

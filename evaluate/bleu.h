@@ -8,7 +8,7 @@
  * smoothing. The four numbers that go by the name differ by 20 points on one system, so each has
  * its own signature.
  *
- * One reference. No other tokenizer, no corpus score with NLTK's methods 4 to 7. Not thread-safe:
+ * One reference. No other tokenizer, no NLTK methods 5 to 7. Not thread-safe:
  * one `struct bleu` a thread.
  */
 #pragma once
@@ -44,7 +44,7 @@ MUST_CHECK bool bleu_pair(struct bleu *b, enum bleu_tokens t, struct str predict
                           struct str reference, struct bleu_stats *out, struct err *e);
 /* 0 to 100. effective: stop at the longest n-gram the answer has (sentences). */
 double bleu_score(const struct bleu_stats *s, enum bleu_smooth smooth, bool effective);
-/* NLTK's BLEU with smoothing method 1 to 4 from BLEU_BLANKS statistics, 0 to 1. NLTK counts one
+/* NLTK's BLEU with smoothing method 0 to 4 from BLEU_BLANKS statistics, 0 to 1. NLTK counts one
  * n-gram of an order the answer is too short for: bleu_nltk_totals does that to a sentence, before
  * it is scored or summed into a corpus. */
 void bleu_nltk_totals(struct bleu_stats *s);

@@ -4,13 +4,31 @@
 
 #include "base/mem.h"
 
-extern const struct metric metric_rouge, metric_rouge_sent, metric_bleu;
-extern const struct metric metric_bertscore, metric_clinicalbert, metric_radbert, metric_chexbert;
+/* One a line: each lives in evaluate/metric_NAME.c. */
+extern const struct metric metric_rouge;
+extern const struct metric metric_rouge_sent;
+extern const struct metric metric_bleu;
+extern const struct metric metric_chrf;
+extern const struct metric metric_meteor;
+extern const struct metric metric_bertscore;
+extern const struct metric metric_clinicalbert;
+extern const struct metric metric_radbert;
+extern const struct metric metric_chexbert;
 
+/* clang-format off */
 const struct metric *const metric_table[] = {
-    &metric_rouge,        &metric_rouge_sent, &metric_bleu,     &metric_bertscore,
-    &metric_clinicalbert, &metric_radbert,    &metric_chexbert, NULL,
+    &metric_rouge,
+    &metric_rouge_sent,
+    &metric_bleu,
+    &metric_chrf,
+    &metric_meteor,
+    &metric_bertscore,
+    &metric_clinicalbert,
+    &metric_radbert,
+    &metric_chexbert,
+    NULL,
 };
+/* clang-format on */
 
 double metric_ratio(const double *sum)
 {
@@ -46,11 +64,22 @@ static bool refuse(struct str name, struct err *e)
     return false;
 }
 
-static bool is_known(struct str name, struct err *e)
+/* Mark what a name, or a list of names with commas between, chooses. */
+static bool choose(struct str names, bool wanted[METRICS_MAX], struct err *e)
 {
-    for (size_t i = 0; metric_table[i]; i++)
-        if (is_called(metric_table[i], name)) return true;
-    return refuse(name, e);
+    struct str name;
+    while (str_split(&names, ',', &name)) {
+        bool known = false;
+        name = str_trim(name);
+        for (size_t m = 0; metric_table[m]; m++) {
+            CHECK(m < METRICS_MAX);
+            bool called = is_called(metric_table[m], name);
+            wanted[m] |= called;
+            known |= called;
+        }
+        if (!known) return refuse(name, e);
+    }
+    return true;
 }
 
 static void add(struct metric_set *s, const struct metric *m)
@@ -71,15 +100,12 @@ static void add(struct metric_set *s, const struct metric *m)
 
 bool metric_set_init(struct metric_set *s, const struct opt_strs *names, struct err *e)
 {
+    bool wanted[METRICS_MAX] = {false};
     *s = (struct metric_set){0};
     for (size_t i = 0; i < names->n; i++)
-        if (!is_known(str_of(names->v[i]), e)) return false;
-    for (size_t m = 0; metric_table[m]; m++) {
-        bool wanted = false;
-        for (size_t i = 0; i < names->n; i++)
-            wanted |= is_called(metric_table[m], str_of(names->v[i]));
-        if (wanted) add(s, metric_table[m]);
-    }
+        if (!choose(str_of(names->v[i]), wanted, e)) return false;
+    for (size_t m = 0; metric_table[m]; m++)
+        if (wanted[m]) add(s, metric_table[m]);
     return s->n > 0 || err_set(e, ERR_CONFIG, "evaluate.metrics is empty: name one, or all");
 }
 

@@ -103,8 +103,8 @@ struct metric_set {
     uint16_t of[METRIC_VALUES_MAX];                      /* its metric's index */
     uint16_t column[METRIC_VALUES_MAX];                  /* where its columns start in a row */
 };
-/* names: of metrics, or "all" (all but the `whole` ones, which need weights). An unknown name is
- * ERR_CONFIG listing the known ones. */
+/* names: of metrics, or "all" (all but the `whole` ones, which need weights); one may be several
+ * with commas between. An unknown name is ERR_CONFIG listing the known ones. */
 MUST_CHECK bool metric_set_init(struct metric_set *s, const struct opt_strs *names, struct err *e);
 /* Index of a value by its name, or SIZE_MAX. */
 size_t metric_set_find(const struct metric_set *s, const char *name);

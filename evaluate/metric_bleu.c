@@ -65,11 +65,31 @@ static double corpus_add_k(const double *sum)
     return corpus(sum, BLEU_ADD_K);
 }
 
-/* NLTK's corpus_bleu; smoothing changes nothing of note in a sum over a corpus. */
-static double corpus_nltk(const double *sum)
+/* NLTK's corpus_bleu. Without smoothing a corpus that shares no 4-gram scores about 1e-77. */
+static double corpus_nltk(const double *sum, int method)
 {
     const struct bleu_stats s = get_stats(sum);
-    return bleu_nltk(&s, 1);
+    return bleu_nltk(&s, method);
+}
+
+static double corpus_nltk0(const double *sum)
+{
+    return corpus_nltk(sum, 0);
+}
+
+static double corpus_nltk1(const double *sum)
+{
+    return corpus_nltk(sum, 1);
+}
+
+static double corpus_nltk2(const double *sum)
+{
+    return corpus_nltk(sum, 2);
+}
+
+static double corpus_nltk3(const double *sum)
+{
+    return corpus_nltk(sum, 3);
 }
 
 #define MEAN(nm, lb, sc, col, fl)                                                                  \
@@ -98,7 +118,13 @@ static const struct metric_value values[] = {
     CORPUS("bleu_corpus_floor", "BLEU, floor 0.1, corpus", 1, COL_CASE, 0, corpus_floor),
     CORPUS("bleu_corpus_addk", "BLEU, add 1, corpus", 1, COL_CASE, 0, corpus_add_k),
     CORPUS("bleu_corpus_lc", "BLEU, lower case, corpus", 1, COL_LOWER, 0, corpus_exp),
-    CORPUS("nltk_bleu_corpus", "NLTK BLEU method1, corpus", 100, COL_BLANKS, 0, corpus_nltk),
+    CORPUS("nltk_bleu_corpus.method0", "NLTK BLEU, corpus", 100, COL_BLANKS, 0, corpus_nltk0),
+    CORPUS("nltk_bleu_corpus.method1", "NLTK BLEU method1, corpus", 100, COL_BLANKS, 0,
+           corpus_nltk1),
+    CORPUS("nltk_bleu_corpus.method2", "NLTK BLEU method2, corpus", 100, COL_BLANKS, 0,
+           corpus_nltk2),
+    CORPUS("nltk_bleu_corpus.method3", "NLTK BLEU method3, corpus", 100, COL_BLANKS, 0,
+           corpus_nltk3),
 };
 
 static bool open_bleu(const struct metric_env *env, void **out, struct err *e)

@@ -7,6 +7,7 @@
 enum { SCRIPT_MAX_BYTES = 1 << 18 };
 
 static const char *const without_gpu[] = {"ingest", "shard", "stats"};
+static const char *const one_by_default[] = {"evaluate"}; /* minutes: more ranks on request */
 static const char *const stage_names[] = {"ingest",   "stats",    "shard", "train",
                                           "generate", "evaluate", "sweep", "serve"};
 
@@ -26,7 +27,7 @@ static void stage_defaults(const struct slurm_stage *s, struct slurm_opts *o)
         o->gpus_per_node = 0;
         o->gres = NULL;
     }
-    if (s->ranks) return;
+    if (s->ranks && !IS_ONE_OF(s->name, one_by_default)) return;
     o->nodes = 1;
     o->ranks_per_node = 1;
     if (o->gpus_per_node > 1) o->gpus_per_node = 1;
