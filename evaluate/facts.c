@@ -19,6 +19,8 @@ struct facts {
 /* What a finding counts by its significance, and an attribute that is wrong. */
 static const double weights[] = {0.0, 0.25, 0.5, 1.0};
 #define ATTRIBUTE_LOSS 0.5
+#define NORMAL_WEIGHT  0.5
+#define MISSING_LOSS   0.75
 
 struct check {
     const struct facts *f;
@@ -26,7 +28,7 @@ struct check {
     struct arena *a;
     bool of_source; /* there is no reference: r is the source */
     struct flag_list flags;
-    double correct, wrong, total;
+    double correct, wrong, missing, total;
 };
 
 bool facts_open(const char *dir, struct facts **out, struct err *e)
@@ -173,7 +175,7 @@ static bool check_generated(struct check *c, struct err *e)
             if (!flag_pair(c, i, j - 1, bits, e)) return false;
             double w = weights[concept_of(c, &c->r.m.v[j - 1])->significance];
             if (bits & 1u << FACTS_NEGATION)
-                c->wrong += counts(c, m) ? w : 0;
+                *(counts(c, m) ? &c->wrong : &c->missing) += w;
             else if (!m->negated && !c->r.twice[j - 1])
                 c->correct += w / (1 + ATTRIBUTE_LOSS * bits_set(bits));
             continue;
@@ -197,6 +199,8 @@ static bool check_missing(struct check *c, struct err *e)
             c->correct += w;
         else if (!flag_missing(c, j, e))
             return false;
+        else
+            c->missing += w;
     }
     return true;
 }
@@ -239,10 +243,11 @@ static double support(const struct check *c, const struct facts_text *s)
     return n ? (double)good / n : (double)NAN;
 }
 
-/* 50 (1 + S): S = (correct - wrong) / total, below zero the tail -x / (1 + x). */
+/* 50 (1 + S): see facts.h. */
 static double score(const struct check *c)
 {
-    double s = c->total > 0 ? (c->correct - c->wrong) / c->total : c->wrong > 0 ? -c->wrong : 1;
+    double s = (c->correct + NORMAL_WEIGHT - c->wrong - MISSING_LOSS * c->missing) /
+               (c->total + NORMAL_WEIGHT);
     if (s < 0) s = s / (1 - s);
     if (s > 1) s = 1;
     return 50 * (1 + s);
@@ -275,6 +280,9 @@ static void give(struct check *c, struct facts_result *out)
     put_in_order(&c->flags);
     out->score = score(c);
     out->support = support(c, c->of_source ? &c->r : &c->s);
+    out->correct = c->correct;
+    out->wrong = c->wrong;
+    out->missing = c->missing;
     out->flags = c->flags.v;
     out->nflags = c->flags.n;
     out->ngenerated = c->g.m.n;

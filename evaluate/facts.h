@@ -16,8 +16,15 @@
  * described but not named is missing to it), other languages, images. docs/FACTS.md has the
  * measured agreement with radiologists and the known weak spots.
  *
+ * Score: 50 (1 + S), S = (correct + n - wrong - m missing) / (reference + n), with the tail
+ * s / (1 - s) below zero. correct, wrong and missing are sums over findings of their weight: urgent
+ * 1, actionable 1/2, minor 1/4, benign 0; an attribute that is wrong takes a third of a finding's
+ * weight. n = 1/2 stands for all that is normal and rightly not mentioned, so that one false
+ * finding in a normal report is not the worst score; m = 3/4: leaving a finding out costs more than
+ * not earning its weight. n and m were set on the even cases of RadPref alone.
+ *
  * Sources: negation scopes after Chapman et al. 2001 (NegEx); the form of the score after CRIMSON
- * (2026): (correct - false) / weight of the reference, with the signed tail x / (1 + x) below zero.
+ * (2026), which has n = m = 0.
  *
  * A struct facts never changes after facts_open: several threads may check at once, each with an
  * arena of its own.
@@ -71,6 +78,7 @@ struct facts_result {
     struct facts_flag *flags; /* in the arena, by place in the generated text */
     size_t nflags;
     uint32_t by_kind[FACTS_KINDS];
+    double correct, wrong, missing; /* weights of statements that agree, do not, are left out */
     uint32_t ngenerated, nreference, nsource; /* mentions found */
     uint32_t nadded_unsupported;
 };

@@ -152,6 +152,8 @@ static void polarity(const struct finder *f, struct mention *m)
         bool list = f->d->w[x->w0].commas == f->d->w[m->w0].commas || joined(f, m->w1, x->w0);
         if (scan_is(x, LEX_NEG_PRE) && before) negations++;
         if (scan_is(x, LEX_NEG_POST) && x->w0 >= m->w1 && list) negations++;
+        if (scan_is(x, LEX_MOOT) && x->w1 <= m->w0) m->moot = true;
+        if (scan_is(x, LEX_MOOT_POST) && x->w0 >= m->w1 && list) m->moot = true;
         if (scan_is(x, LEX_UNSURE_PRE) && x->w1 <= m->w0 && m->w0 - x->w1 < 10) m->unsure = true;
         if (scan_is(x, LEX_UNSURE_POST) && x->w0 >= m->w1 && x->w0 - m->w1 < 10) m->unsure = true;
     }
@@ -250,11 +252,21 @@ static void attributes(const struct finder *f, struct mention *m)
     if (m->severity_at) m->severity = (uint8_t)x[m->severity_at - 1].a;
     m->time_at = nearest(f, m, ATTR_TIME, NEAR_TIME, COST_FINDING);
     if (m->time_at) m->time = (uint8_t)x[m->time_at - 1].a;
+    uint16_t old = lex_composed(f->l, LEX_WHAT_FINDING | m->concept, LEX_PRED_OLD);
+    if (m->time == TIME_OLD && old != UINT16_MAX) m->concept = old;
     m->size_at = nearest(f, m, ATTR_SIZE, NEAR_SIZE, NEAR_SIZE);
     if (m->size_at) {
         m->size = x[m->size_at - 1].v;
         m->size_unit = (uint8_t)x[m->size_at - 1].a;
     }
+}
+
+static void drop_moot(struct finder *f)
+{
+    uint32_t n = f->first;
+    for (uint32_t k = f->first; k < f->out->n; k++)
+        if (!f->out->v[k].moot) f->out->v[n++] = f->out->v[k];
+    f->out->n = n;
 }
 
 bool find_mentions(const struct lex *l, const struct scan *d, struct arena *a, struct mentions *out,
@@ -271,6 +283,7 @@ bool find_mentions(const struct lex *l, const struct scan *d, struct arena *a, s
         name_findings(&f);
         for (uint32_t k = f.first; k < out->n; k++)
             attributes(&f, &out->v[k]);
+        drop_moot(&f);
     }
     return true;
 }

@@ -24,6 +24,7 @@ struct mention {
     uint8_t sides, severity, time;
     uint8_t size_unit;
     bool negated, unsure;
+    bool moot;   /* named, but not stated: dropped */
     bool normal; /* from "... is normal": speaks of all findings of a part */
     uint32_t place_at, severity_at, time_at, size_at, level_at; /* attribute + 1; 0: none */
 };

@@ -113,11 +113,11 @@ uint32_t lex_grow_node(struct lex *l, uint32_t node, uint32_t word, struct err *
     return l->nnodes++;
 }
 
-uint16_t lex_composed(const struct lex *l, uint16_t anatomy, uint16_t pred)
+uint16_t lex_composed(const struct lex *l, uint32_t what, uint32_t pred)
 {
     for (uint16_t i = 0; i < l->ncompose; i++) {
         const struct lex_compose *c = &l->compose[i];
-        if (c->anatomy != anatomy) continue;
+        if (c->what != what) continue;
         if (c->pred == pred || (c->pred == LEX_PRED_ANY && pred != LEX_PRED_NORMAL))
         return c->concept;
     }

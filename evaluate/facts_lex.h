@@ -47,7 +47,9 @@ enum lex_class {
     LEX_VERB,
     LEX_JOIN,
     LEX_SEQUENCE,
-    LEX_PART, /* never in the trie: a line of words.tsv that groups parts */
+    LEX_MOOT,      /* what follows in its scope is named, not stated */
+    LEX_MOOT_POST, /* what stands before it */
+    LEX_PART,      /* never in the trie: a line of words.tsv that groups parts */
     LEX_CLASSES
 };
 enum lex_time { TIME_NONE, TIME_NEW, TIME_WORSE, TIME_STABLE, TIME_BETTER, TIME_OLD, TIME_ACUTE };
@@ -70,12 +72,14 @@ struct lex_anatomy {
     uint16_t part;
 };
 struct lex_compose {
-    uint16_t anatomy; /* index */
-    uint16_t pred;    /* LEX_PRED_ANY, LEX_PRED_NORMAL or a predicate */
+    uint16_t what; /* index of anatomy, or LEX_WHAT_FINDING | concept */
+    uint16_t pred; /* LEX_PRED_* or a predicate */
     uint16_t concept;
 };
-#define LEX_PRED_ANY    0xfffeu
-#define LEX_PRED_NORMAL 0xffffu
+#define LEX_WHAT_FINDING 0x8000u
+#define LEX_PRED_OLD     0xfffdu
+#define LEX_PRED_ANY     0xfffeu
+#define LEX_PRED_NORMAL  0xffffu
 
 struct lex_names { /* numbers for names, in order of appearance */
     struct str *v;
@@ -116,8 +120,8 @@ MUST_CHECK bool lex_open(const char *dir, struct lex **out, struct err *e);
 void lex_close(struct lex *l);
 /* One word further from a node (root 0); 0: no term goes on like this. */
 uint32_t lex_step(const struct lex *l, uint32_t node, uint32_t word);
-/* What an anatomy and a predicate make; UINT16_MAX: nothing. */
-uint16_t lex_composed(const struct lex *l, uint16_t anatomy, uint16_t pred);
+/* What an anatomy or finding and a predicate make; UINT16_MAX: nothing. */
+uint16_t lex_composed(const struct lex *l, uint32_t what, uint32_t pred);
 /* The role of a class among those of a term, or NULL. */
 const struct lex_role *lex_role_of(const struct lex *l, uint32_t role, enum lex_class cls);
 /* Hash of a word as the tables hold it: lower-case, singular. Equal words give equal hashes, which

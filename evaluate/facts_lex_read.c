@@ -27,6 +27,8 @@ static const char *const class_names[LEX_CLASSES] = {
     [LEX_VERB] = "verb",
     [LEX_JOIN] = "join",
     [LEX_SEQUENCE] = "sequence",
+    [LEX_MOOT] = "moot",
+    [LEX_MOOT_POST] = "moot_post",
     [LEX_PART] = "part",
 };
 
@@ -289,26 +291,49 @@ bool lex_add_parts(struct lex *l, struct err *e)
     return true;
 }
 
+static uint16_t finding_index(const struct lex *l, struct str id)
+{
+    uint16_t i = 0;
+    while (i < l->nfindings && !str_eq(l->concepts[i].id, id))
+        i++;
+    return i;
+}
+
+static bool compose_what(const struct lex *l, struct str id, struct lex_compose *c, struct err *e)
+{
+    while (c->what < l->nanatomy && !str_eq(l->anatomy[c->what].id, id))
+        c->what++;
+    if (c->what < l->nanatomy) return true;
+    uint16_t finding = finding_index(l, id);
+    if (finding == l->nfindings) return err_set(e, ERR_FORMAT, "no such anatomy or finding");
+    c->what = (uint16_t)(LEX_WHAT_FINDING | finding);
+    return true;
+}
+
+static bool compose_pred(const struct lex *l, struct str id, struct lex_compose *c, struct err *e)
+{
+    static const struct {
+        const char *name;
+        uint16_t pred;
+    } rows[] = {{"normal", LEX_PRED_NORMAL}, {"*", LEX_PRED_ANY}, {"old", LEX_PRED_OLD}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (str_eqz(id, rows[i].name)) {
+            c->pred = rows[i].pred;
+            return true;
+        }
+    while (c->pred < l->preds.n && !str_eq(l->preds.v[c->pred], id))
+        c->pred++;
+    return c->pred < l->preds.n || err_set(e, ERR_FORMAT, "no such predicate");
+}
+
 bool lex_line_compose(struct lex *l, const struct str *col, struct err *e)
 {
-    struct lex_compose c = {0};
+    struct lex_compose c = {.concept = finding_index(l, col[2])};
     if (!mem_grow((void **)&l->compose, &l->compose_cap, l->ncompose + 1u, sizeof *l->compose, e))
         return false;
     if (l->ncompose >= 8192) return err_set(e, ERR_LIMIT, "more than 8192 lines");
-    while (c.anatomy < l->nanatomy && !str_eq(l->anatomy[c.anatomy].id, col[0]))
-        c.anatomy++;
-    if (c.anatomy == l->nanatomy) return err_set(e, ERR_FORMAT, "no such anatomy");
-    while (c.concept < l->nfindings && !str_eq(l->concepts[c.concept].id, col[2]))
-    c.concept ++;
     if (c.concept == l->nfindings) return err_set(e, ERR_FORMAT, "no such finding");
-    while (c.pred < l->preds.n && !str_eq(l->preds.v[c.pred], col[1]))
-        c.pred++;
-    if (str_eqz(col[1], "normal"))
-        c.pred = LEX_PRED_NORMAL;
-    else if (str_eqz(col[1], "*"))
-        c.pred = LEX_PRED_ANY;
-    else if (c.pred == l->preds.n)
-        return err_set(e, ERR_FORMAT, "no such predicate");
+    if (!compose_what(l, col[0], &c, e) || !compose_pred(l, col[1], &c, e)) return false;
     l->compose[l->ncompose++] = c;
     return true;
 }

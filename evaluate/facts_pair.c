@@ -56,6 +56,12 @@ static bool same_family(const struct lex *l, uint16_t x, uint16_t y)
     return l->concepts[x].family == l->concepts[y].family;
 }
 
+/* "No new nodule" leaves old ones alone. */
+static bool denies_only_new(const struct mention *x, const struct mention *y)
+{
+    return x->negated && !y->negated && x->time == TIME_NEW && y->time != TIME_NEW;
+}
+
 /* How unlike two statements are. A difference in any attribute costs something, so that the copy of
  * a statement is always its cheapest partner. */
 static uint32_t unlike(const struct lex *l, const struct mention *x, const struct mention *y)
@@ -65,6 +71,7 @@ static uint32_t unlike(const struct lex *l, const struct mention *x, const struc
         if (!same_family(l, x->concept, y->concept) || x->negated != y->negated) return COST_NONE;
         cost += 200;
     }
+    if (denies_only_new(x, y) || denies_only_new(y, x)) return COST_NONE;
     if (x->negated != y->negated) cost += x->normal || y->normal ? 900 : 600;
     if (apart_sides(x->sides, y->sides))
         cost += 120;

@@ -21,7 +21,8 @@ static void print_span(const char *name, struct facts_span s)
 
 static void print_result(const struct facts_result *r)
 {
-    printf("{\"score\":%.6f,\"support\":%.6f,\"n\":[%u,%u,%u],\"flags\":[", r->score,
+    printf("{\"weights\":[%.4f,%.4f,%.4f],", r->correct, r->wrong, r->missing);
+    printf("\"score\":%.6f,\"support\":%.6f,\"n\":[%u,%u,%u],\"flags\":[", r->score,
            r->support >= 0 ? r->support : -1, r->ngenerated, r->nreference, r->nsource);
     for (size_t i = 0; i < r->nflags; i++) {
         const struct facts_flag *f = &r->flags[i];
