@@ -1,4 +1,5 @@
 /* radmill doctor: what this machine has, beside what this program was built with. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -8,6 +9,8 @@
 #include "compute/dev.h"
 #include "ingest/archive.h"
 #include "ingest/record.h"
+
+enum { MOST_GPUS = 64 };
 
 static void print_ranks(struct cmd_call *call)
 {
@@ -24,6 +27,27 @@ static void print_version(struct cmd_call *call, const char *name, struct versio
     bool same = str_eq(str_of(v.built), str_of(v.found));
     cmd_print(call, "  %-12s %s, built with %s%s\n", name, v.found, v.built,
               same ? "" : "   <- differs: rebuild, or load the module it was built with");
+}
+
+/* Each GPU that this process sees, or why there is none: no plug-in, no driver, too old. */
+static void print_gpus(struct cmd_call *call)
+{
+    char why[512] = "", name[32];
+    int n = dev_count_gpus(why, sizeof why);
+
+    if (n == 0) cmd_print(call, "  cuda         no: %s\n", why);
+    for (int i = 0; i < n && i < MOST_GPUS; i++) {
+        struct dev *d = NULL;
+        struct err e = {0};
+        snprintf(name, sizeof name, "cuda:%d", i);
+        if (!dev_open(name, 1, &d, &e)) {
+            cmd_print(call, "  %-12s no: %s\n", name, e.text);
+            continue;
+        }
+        cmd_print(call, "  %-12s %s, %.1f GiB free, %s\n", name, dev_describe(d),
+                  (double)dev_bytes_free(d) / 1073741824.0, dev_unit(d));
+        dev_close(d);
+    }
 }
 
 bool cmd_doctor(struct cmd_call *call)
@@ -47,12 +71,6 @@ bool cmd_doctor(struct cmd_call *call)
         cmd_print(call, "  cpu          %s\n", e.text);
         err_clear(&e);
     }
-    d = NULL;
-    if (dev_open("cuda", 1, &d, &e)) {
-        cmd_print(call, "  cuda         %s\n", dev_describe(d));
-        dev_close(d);
-    } else {
-        cmd_print(call, "  cuda         no: %s\n", e.text);
-    }
+    print_gpus(call);
     return true;
 }

@@ -13,6 +13,7 @@
 #include "base/stop.h"
 #include "cli/cmd.h"
 #include "comm/hang.h"
+#include "compute/dev.h"
 #include "slurm/slurm.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REQUEUE = 75 };
@@ -92,6 +93,22 @@ static void on_hang(const struct err *how)
     _exit(HANG_EXIT);
 }
 
+/* Where this process stands, for device "cuda": the job's word on GPUs is CUDA_VISIBLE_DEVICES
+ * (empty or -1 hides them) or SLURM's. */
+static void place_devices(const struct comm *c)
+{
+    const char *visible = getenv("CUDA_VISIBLE_DEVICES"), *slurm = getenv("SLURM_JOB_GPUS");
+    struct dev_place p = {.plugin = getenv("RADMILL_CUDA_PLUGIN"),
+                          .local_rank = comm_local_rank(c)};
+
+    if (slurm && slurm[0]) p.gpus = DEV_GPUS_GIVEN;
+    if (visible) {
+        bool none = !visible[0] || str_eqz(str_of(visible), "-1");
+        p.gpus = none ? DEV_GPUS_HIDDEN : DEV_GPUS_GIVEN;
+    }
+    dev_set_place(&p);
+}
+
 static bool run(struct cmd_call *call, int *argc, char ***argv)
 {
     const char *fault = getenv("RADMILL_FAULT");
@@ -105,6 +122,7 @@ static bool run(struct cmd_call *call, int *argc, char ***argv)
         return false;
     }
     log_setup(LOG_INFO, comm_rank(call->comm));
+    place_devices(call->comm);
     return call->cmd->run(call);
 }
 

@@ -1,34 +1,11 @@
 #include "compute/dev.h"
 
+#include "base/log.h"
 #include "base/mem.h"
-#include "compute/dev_ops.h"
+#include "compute/dev_plugin.h"
 
 #include <stdio.h>
 #include <string.h>
-
-const char *const dev_dtype_names[DEV_DTYPES + 1] = {"f32", "bf16", "i32", "i64", "u8", NULL};
-
-size_t dev_dtype_bytes(enum dev_dtype t)
-{
-    static const size_t bytes[DEV_DTYPES] = {4, 2, 4, 8, 1};
-    return bytes[t];
-}
-
-struct dev_mat dev_mat_of(struct dev_buf *b, size_t offset, enum dev_dtype t, uint32_t rows,
-                          uint32_t cols)
-{
-    return (struct dev_mat){b, offset, t, rows, cols, cols};
-}
-
-struct dev_mat dev_mat_part(struct dev_mat m, uint32_t r0, uint32_t rows, uint32_t c0,
-                            uint32_t cols)
-{
-    CHECK((uint64_t)r0 + rows <= m.rows && (uint64_t)c0 + cols <= m.cols);
-    m.offset += (size_t)r0 * m.ld + c0;
-    m.rows = rows;
-    m.cols = cols;
-    return m;
-}
 
 /* ---- devices */
 static const struct {
@@ -37,40 +14,63 @@ static const struct {
 } devices[] = {{"cpu", &cpu_dev_ops}, {"strict", &strict_dev_ops}};
 
 /* name = kind[:arg] */
-static const struct dev_ops *find_device(const char *name, const char **arg, struct err *e)
+static const struct dev_ops *find_device(const char *name, struct err *e)
 {
     size_t n = strcspn(name, ":");
-    *arg = name[n] ? name + n + 1 : NULL;
-    if (strcmp(name, "auto") == 0) return &cpu_dev_ops;
     for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++)
         if (strlen(devices[i].name) == n && memcmp(devices[i].name, name, n) == 0)
             return devices[i].ops;
-    if (n == 4 && memcmp(name, "cuda", n) == 0)
-        err_set(e, ERR_CONFIG, "device %s: this build has no CUDA plug-in", name);
-    else
-        err_set(e, ERR_CONFIG, "device %s is not known: use auto, cpu, strict or cuda", name);
+    if (n == 4 && memcmp(name, "cuda", n) == 0) {
+        const struct dev_plugin *p = dev_plugin_load(e);
+        return p ? p->ops : NULL;
+    }
+    err_set(e, ERR_CONFIG, "device %s is not known: use auto, cpu, strict or cuda", name);
     return NULL;
 }
 
-bool dev_open(const char *name, int threads, struct dev **out, struct err *e)
+static bool open_named(const char *name, int threads, struct dev **out, struct err *e)
 {
-    const char *arg;
-    const struct dev_ops *ops = find_device(name, &arg, e);
+    size_t n = strcspn(name, ":");
+    const struct dev_ops *ops = find_device(name, e);
     struct dev *d;
 
     if (!ops) return false;
-    CHECK(threads >= 0);
     d = mem_calloc(1, sizeof *d, e);
     if (!d) return false;
     d->ops = ops;
     d->threads = threads ? threads : 1;
-    snprintf(d->name, sizeof d->name, "%s", strcmp(name, "auto") == 0 ? "cpu" : name);
-    if (!ops->open(d, arg, e)) {
+    d->local_rank = dev_plugin_place()->local_rank;
+    snprintf(d->name, sizeof d->name, "%s", name);
+    if (!ops->open(d, name[n] ? name + n + 1 : NULL, e)) {
         mem_free(d);
-        return err_wrap(e, "device %s", name);
+        return false;
     }
     *out = d;
     return true;
+}
+
+/* A GPU that is there and cannot be used is no reason to stop on somebody's own machine; a job that
+ * was given GPUs would sit on them for hours computing on the CPU. */
+static bool open_auto(int threads, struct dev **out, struct err *e)
+{
+    struct err why = {0};
+
+    if (!dev_plugin_sees_gpu()) return open_named("cpu", threads, out, e);
+    if (open_named("cuda", threads, out, &why)) return true;
+    if (dev_plugin_place()->gpus == DEV_GPUS_GIVEN) {
+        *e = why;
+        return err_wrap(e, "this job was given a GPU, set model.device to cpu to go on without");
+    }
+    log_warn("gpu_not_used", "why=\"%s\"", why.text);
+    return open_named("cpu", threads, out, e);
+}
+
+bool dev_open(const char *name, int threads, struct dev **out, struct err *e)
+{
+    CHECK(threads >= 0);
+    bool ok =
+        strcmp(name, "auto") == 0 ? open_auto(threads, out, e) : open_named(name, threads, out, e);
+    return ok || err_wrap(e, "device %s", name);
 }
 
 void dev_close(struct dev *d)
@@ -92,6 +92,34 @@ const char *dev_describe(const struct dev *d)
 bool dev_prefers_bf16(const struct dev *d)
 {
     return d->prefers_bf16;
+}
+
+const char *dev_unit(const struct dev *d)
+{
+    return d->unit;
+}
+
+/* ---- choices */
+bool dev_tunes(const struct dev *d)
+{
+    return d->ops->tune != NULL;
+}
+void dev_tune(struct dev *d, bool on)
+{
+    if (d->ops->tune) d->ops->tune(d, on);
+}
+size_t dev_choices_bytes(const struct dev *d)
+{
+    return d->ops->choices_bytes ? d->ops->choices_bytes(d) : 0;
+}
+void dev_choices_get(const struct dev *d, void *out)
+{
+    if (d->ops->choices_get) d->ops->choices_get(d, out);
+}
+bool dev_choices_set(struct dev *d, const void *in, size_t bytes, bool *taken, struct err *e)
+{
+    *taken = false;
+    return bytes == 0 || !d->ops->choices_set || d->ops->choices_set(d, in, bytes, taken, e);
 }
 
 /* ---- memory */
@@ -131,6 +159,15 @@ size_t dev_bytes_live(const struct dev *d)
 size_t dev_bytes_peak(const struct dev *d)
 {
     return d->bytes_peak;
+}
+
+size_t dev_bytes_own(const struct dev *d)
+{
+    return d->bytes_own;
+}
+size_t dev_bytes_free(const struct dev *d)
+{
+    return d->ops->bytes_free ? d->ops->bytes_free(d) : 0;
 }
 
 bool dev_upload(struct dev *d, struct dev_buf *b, size_t offset, const void *host, size_t bytes,

@@ -51,11 +51,26 @@ struct dev_mat dev_mat_part(struct dev_mat m, uint32_t r0, uint32_t rows, uint32
  * instruction set than the processor has: for tests and comparisons. */
 MUST_CHECK bool dev_open(const char *name, int threads, struct dev **out, struct err *e);
 void dev_close(struct dev *d);
+/* What this process knows about its place, said once before the first dev_open (copied; without it
+ * all zeros). "cuda" lives in a plug-in, radmill_cuda.so, which is loaded when "cuda" is asked for,
+ * or "auto" where a GPU is visible. auto falls back to the CPU with a warning when the GPU cannot
+ * be used, unless the job was given GPUs: then it fails. */
+enum dev_gpus { DEV_GPUS_UNKNOWN, DEV_GPUS_GIVEN, DEV_GPUS_HIDDEN };
+struct dev_place {
+    const char *plugin; /* its path; NULL: beside the program, then ../lib/radmill/ */
+    int local_rank;     /* rank k of a node takes GPU k % (visible GPUs) */
+    enum dev_gpus gpus; /* by the job: given to it, hidden from it */
+};
+void dev_set_place(const struct dev_place *p);
+/* Load and call the plug-in, open nothing: visible GPUs, or 0 with the reason. */
+int dev_count_gpus(char *why, size_t size);
 const char *dev_name(const struct dev *d);
 /* "isa=avx512_core_bf16 gemm=onednn-2.6.3 threads=1": goes into the run's provenance. */
 const char *dev_describe(const struct dev *d);
 /* Is this dtype's matrix product fast here (AMX, AVX512-BF16)? Used for `dtype: auto`. */
 bool dev_prefers_bf16(const struct dev *d);
+/* Which piece of hardware: equal for two processes that share a GPU; "" for processors. */
+const char *dev_unit(const struct dev *d);
 
 /* ---- memory: undefined until written (strict fills it with NaN) */
 MUST_CHECK bool dev_buf_open(struct dev *d, size_t bytes, struct dev_buf **out, struct err *e);
@@ -63,6 +78,9 @@ void dev_buf_close(struct dev_buf *b);
 size_t dev_buf_bytes(const struct dev_buf *b);
 size_t dev_bytes_live(const struct dev *d); /* in all buffers of the device */
 size_t dev_bytes_peak(const struct dev *d);
+/* What the device takes for itself beside buffers; its memory that is free now, 0: not known. */
+size_t dev_bytes_own(const struct dev *d);
+size_t dev_bytes_free(const struct dev *d);
 /* Host to device; `host` may be reused on return. Offsets in bytes. */
 MUST_CHECK bool dev_upload(struct dev *d, struct dev_buf *b, size_t offset, const void *host,
                            size_t bytes, struct err *e);
@@ -71,6 +89,22 @@ MUST_CHECK bool dev_download(struct dev *d, const struct dev_buf *b, size_t offs
                              size_t bytes, struct err *e);
 MUST_CHECK bool dev_zero(struct dev *d, struct dev_mat m, struct err *e);
 MUST_CHECK bool dev_sync(struct dev *d, struct err *e);
+
+/* ---- choices: a GPU computes a product in one of several ways, with other last bits. Which one is
+ * fastest is found by timing; who wants the same bits again (other ranks, a run that goes on) takes
+ * the choices over as bytes. Devices without choices: dev_tunes is false, dev_choices_bytes 0.
+ *
+ * While tuning, every kind of product met for the first time is timed at the shape at hand, and
+ * what ops compute is of no use: throw it away. Products not met then are computed in a way that
+ * does not depend on timing. */
+bool dev_tunes(const struct dev *d);
+void dev_tune(struct dev *d, bool on);
+size_t dev_choices_bytes(const struct dev *d);
+void dev_choices_get(const struct dev *d, void *out);
+/* Replaces all choices; *taken false: they were made on other hardware or another library, and
+ * nothing changed. Damaged bytes are an error. */
+MUST_CHECK bool dev_choices_set(struct dev *d, const void *in, size_t bytes, bool *taken,
+                                struct err *e);
 
 /* ---- copies */
 /* dst = src, converting dtype (f32 <-> bf16, round to nearest even). Same shape. */
@@ -239,7 +273,7 @@ MUST_CHECK bool dev_accum_fixed(struct dev *d, struct dev_mat g, int shift, stru
 MUST_CHECK bool dev_from_fixed(struct dev *d, struct dev_mat acc, int shift, double scale,
                                struct dev_mat g, struct err *e);
 /* Host result: max |g| over the matrix (NaN counts as infinity), and the sum of squares in f64 in
- * index order. Both wait. */
+ * a fixed order (cpu: by index). Both wait. */
 MUST_CHECK bool dev_absmax(struct dev *d, struct dev_mat g, float *out, struct err *e);
 MUST_CHECK bool dev_sumsq(struct dev *d, struct dev_mat g, double *out, struct err *e);
 

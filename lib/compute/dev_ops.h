@@ -98,16 +98,26 @@ struct dev_ops {
     bool (*download)(struct dev *d, const void *p, void *host, size_t bytes, struct err *e);
     bool (*submit)(struct dev *d, const struct dev_call *c, struct err *e);
     bool (*sync)(struct dev *d, struct err *e);
+    /* dev_tune and the choices of dev.h; NULL where nothing is chosen by measuring. */
+    void (*tune)(struct dev *d, bool on);
+    size_t (*choices_bytes)(const struct dev *d);
+    void (*choices_get)(const struct dev *d, void *out);
+    bool (*choices_set)(struct dev *d, const void *in, size_t bytes, bool *taken, struct err *e);
+    /* Memory of the device that nobody has taken; NULL: not known. */
+    size_t (*bytes_free)(const struct dev *d);
 };
 
 struct dev {
     const struct dev_ops *ops;
     void *impl;
     int threads;
+    int local_rank; /* dev_set_place */
     bool prefers_bf16;
     char name[32];
     char describe[160];
+    char unit[48]; /* of a GPU: the same string from every process that uses it; else empty */
     size_t bytes_live, bytes_peak;
+    size_t bytes_own; /* taken beside the buffers */
 };
 
 struct dev_buf {

@@ -21,6 +21,16 @@
         }                                                                                          \
     } while (0)
 
+/* Device "cuda" of the tests is the stand-in on the CPU (gpu_fake.c), or what RADMILL_CUDA_PLUGIN
+ * names: on a machine with a GPU the real one. */
+__attribute__((constructor)) static inline void help_plugin(void)
+{
+    const char *real = getenv("RADMILL_CUDA_PLUGIN");
+    struct dev_place p = {.plugin = RADMILL_CUDA_FAKE, .gpus = DEV_GPUS_HIDDEN};
+    if (real) p.plugin = real;
+    dev_set_place(&p);
+}
+
 static inline double help_random(uint64_t seed, uint64_t i)
 {
     uint64_t z = seed * 0xD1342543DE82EF95u + (i + 1) * 0x9E3779B97F4A7C15u;

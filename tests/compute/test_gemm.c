@@ -109,6 +109,7 @@ static void test_products(void **state)
     check_device("cpu:avx512");
     check_device("cpu:avx512_bf16");
     check_device("cpu:amx");
+    check_device("cuda");
 }
 
 /* The comparison above does see a wrong operand. */
@@ -169,6 +170,12 @@ static void test_rows_do_not_depend_on_the_batch(void **state)
     check_rows("cpu", DEV_BF16, 96, 1536);
     check_rows("cpu", DEV_BF16, 50, 5001);
     check_rows("cpu:generic", DEV_BF16, 33, 600);
+    struct err e = {0};
+    struct dev *d;
+    if (!dev_open("cuda", 1, &d, &e)) return;
+    dev_close(d);
+    check_rows("cuda", DEV_F32, 96, 600);
+    check_rows("cuda", DEV_BF16, 96, 1536);
 }
 
 /* dev_gemm2 is the product of the matrices laid side by side. */
@@ -207,7 +214,8 @@ static void check_two_terms(const char *name, enum dev_dtype t, struct shape s, 
 
 static void test_two_terms(void **state)
 {
-    static const char *const names[] = {"cpu", "strict", "cpu:generic", "cpu:avx2", "cpu:avx512"};
+    static const char *const names[] = {"cpu",      "strict",     "cpu:generic",
+                                        "cpu:avx2", "cpu:avx512", "cuda"};
     static const struct shape some[] = {{40, 70, 64}, {70, 33, 33}, {9, 40, 2100}};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -223,16 +231,23 @@ static void test_two_terms(void **state)
     }
 }
 
-static void test_empty(void **state)
+static void check_empty(const char *name)
 {
     struct dev *d;
+    struct err e = {0};
     struct product p = {{3, 4, 0}, {false, true, 1.0f, 0.5f}, DEV_F32, DEV_F32, 0};
-    (void)state;
-    MUST(dev_open("cpu", 1, &d, e));
+    if (!dev_open(name, 1, &d, &e)) return;
     assert_true(distance(d, &p, false) < 1e-6);
     p.s = (struct shape){0, 4, 3};
     assert_true(distance(d, &p, false) == 0);
     dev_close(d);
+}
+
+static void test_empty(void **state)
+{
+    (void)state;
+    check_empty("cpu");
+    check_empty("cuda");
 }
 
 int main(void)

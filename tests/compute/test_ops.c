@@ -10,7 +10,8 @@
 
 #include "compute/dev_help.h"
 
-static const char *const devices[] = {"cpu", "strict", "cpu:generic", "cpu:avx2", "cpu:avx512"};
+static const char *const devices[] = {"cpu",      "strict",     "cpu:generic",
+                                      "cpu:avx2", "cpu:avx512", "cuda"};
 enum { DEVICES = sizeof devices / sizeof devices[0] };
 
 static struct dev *open_device(size_t i)
@@ -62,8 +63,10 @@ static void test_cast(void **state)
         MUST(dev_download(d, b, 128, out, sizeof out, e));
         MUST(dev_download(d, b, 0, back, sizeof back, e));
         for (int i = 0; i < N; i++) {
-            assert_int_equal(out[i], table[i].bf16);
-            assert_int_equal(back[i], table[i].bf16 << 16);
+            /* which NaN is the device's affair */
+            bool nan = (out[i] & 0x7FFF) > 0x7F80 && (table[i].bf16 & 0x7FFF) > 0x7F80;
+            assert_true(nan || out[i] == table[i].bf16);
+            assert_int_equal(back[i], (uint32_t)out[i] << 16);
         }
         dev_buf_close(b);
     }
@@ -380,7 +383,7 @@ static void test_norms(void **state)
             top = fabs(x[i]) > top ? fabs(x[i]) : top;
         }
         MUST(dev_sumsq(d, h.m, &got, e));
-        assert_true(got == sum);
+        assert_true(strcmp(dev_name(d), "cuda") == 0 ? fabs(got - sum) <= 1e-12 * sum : got == sum);
         MUST(dev_absmax(d, h.m, &gotf, e));
         assert_true((double)gotf == top);
         x[R * C - 1] = NAN;

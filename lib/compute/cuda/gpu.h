@@ -12,8 +12,8 @@
  *                  Fresh memory is NaN; views, leading dimensions, alignment and the life of
  *                  blocks are CHECKed.
  *
- * Errors of the device come late, as CUDA's do: gpu_stream_ok and the waits report them. After
- * one, nothing on that GPU is trusted: close it. One thread a GPU.
+ * Errors of the device come late, as CUDA's do: whatever is called next reports them. After one,
+ * nothing on that GPU is trusted: close it. One thread a GPU.
  */
 #pragma once
 #include "base/err.h"
@@ -27,9 +27,9 @@ struct gpu_info {
     char uuid[48]; /* of this GPU or MIG slice, the same from every process */
     int major, minor;
     int processors;
-    size_t bytes_total, bytes_free; /* when opened */
-    int driver, runtime;            /* CUDA, 12040 = 12.4 */
-    uint64_t blas;                  /* cublasLt's version */
+    size_t bytes_total;
+    int driver, runtime; /* CUDA, 12040 = 12.4 */
+    uint64_t blas;       /* cublasLt's version */
 };
 
 /* GPUs that this process sees; 0 with the reason in why. */
@@ -38,6 +38,8 @@ MUST_CHECK bool gpu_open(int ordinal, struct gpu **out, struct err *e);
 /* All streams, events and memory were given back before. */
 void gpu_close(struct gpu *g);
 const struct gpu_info *gpu_get_info(const struct gpu *g);
+/* Of the memory, what nobody has taken. */
+size_t gpu_bytes_free(const struct gpu *g);
 
 /* ---- memory: device blocks are aligned to 256 bytes */
 MUST_CHECK bool gpu_malloc(struct gpu *g, size_t bytes, void **out, struct err *e);

@@ -1,0 +1,103 @@
+/*
+ * compute/cuda/cuda - the inside of device "cuda": one GPU, one stream, the memory around them.
+ *
+ *     cuda_dev.c    the table of dev_ops.h: memory, copies, results that come at the next wait
+ *     cuda_stage.c  pinned memory that uploads and downloads pass through; small host arrays
+ *     cuda_gemm.c   products: which algorithm, found once, kept
+ *     cuda_ops.c    every other op: one launcher of kernels.h each
+ *
+ * The main idea: one stream, so what is submitted in order runs in order and no op needs an event;
+ * the host runs ahead and waits only in download, sync and when the pinned ring is full.
+ *
+ * Sums over k are split at most in a fixed way and added in a fixed order: an op's bits are a
+ * function of its inputs and of the algorithm chosen, which depends on neither the number of rows
+ * of A (the tokens of a bin) nor on timing, once chosen (dev_choices).
+ *
+ * What it keeps for itself beside the buffers: CUDA_WORKSPACE bytes for cublasLt, scratch of
+ * kernels (dev_own_bytes says how much), small arrays.
+ */
+#pragma once
+#include "compute/cuda/gpu.h"
+#include "compute/dev_ops.h"
+
+enum {
+    CUDA_SLOTS = 4,             /* of the ring for uploads */
+    CUDA_SLOT_BYTES = 16 << 20, /* of each, and of the two for downloads */
+    CUDA_RESULTS = 256,         /* numbers on their way to the host */
+    CUDA_ARRAYS = 8,            /* small host arrays kept on the GPU */
+    CUDA_WORKSPACE = 32 << 20,  /* what cublasLt's authors recommend for Hopper */
+};
+
+/* Uploads are copied into the ring, downloads out of the two slots behind it. */
+struct cuda_stage {
+    unsigned char *up[CUDA_SLOTS], *down[2];
+    struct gpu_event *up_done[CUDA_SLOTS], *down_done[2];
+    int slot;
+    size_t used; /* of up[slot] */
+};
+
+/* Host arrays of a call (sample starts, cache positions), which layer after layer are the same. */
+struct cuda_array {
+    uint32_t *host;
+    void *device;
+    size_t n, cap;
+    uint64_t last; /* when used */
+};
+
+struct cuda_result {
+    float *f32;
+    double *f64;
+};
+
+struct cuda_gemms;
+
+struct cuda {
+    struct gpu *gpu;
+    struct gpu_stream *s;
+    struct cuda_stage stage;
+    struct cuda_array arrays[CUDA_ARRAYS];
+    uint64_t tick;
+    struct cuda_gemms *gemms;
+    void *workspace, *scratch;
+    size_t scratch_bytes;
+    double *results, *results_host; /* device, pinned: [CUDA_RESULTS] */
+    struct cuda_result pending[CUDA_RESULTS];
+    int npending;
+};
+
+/* ---- cuda_stage.c */
+MUST_CHECK bool cuda_stage_open(struct cuda *c, struct err *e);
+void cuda_stage_close(struct cuda *c);
+/* host may be reused on return. */
+MUST_CHECK bool cuda_upload(struct cuda *c, void *device, const void *host, size_t bytes,
+                            struct err *e);
+/* Waits. */
+MUST_CHECK bool cuda_download(struct cuda *c, const void *device, void *host, size_t bytes,
+                              struct err *e);
+/* The array on the GPU; stays as it is for calls submitted before the CUDA_ARRAYS-th other one. */
+MUST_CHECK bool cuda_array(struct cuda *c, const uint32_t *host, size_t n, const uint32_t **out,
+                           struct err *e);
+
+/* ---- cuda_dev.c */
+/* At least `bytes` of device memory for the kernels of one call. */
+MUST_CHECK bool cuda_scratch(struct cuda *c, size_t bytes, void **out, struct err *e);
+/* Where a kernel puts a number (f32 or f64) for the host, which gets it at the next wait. */
+MUST_CHECK bool cuda_result(struct cuda *c, struct cuda_result to, void **out, struct err *e);
+
+/* ---- cuda_gemm.c */
+MUST_CHECK bool cuda_gemms_open(struct cuda *c, struct err *e);
+void cuda_gemms_close(struct cuda *c);
+MUST_CHECK bool cuda_gemm(struct cuda *c, const struct dev_call *call, struct err *e);
+/* dev_tune, dev_choices_get and dev_choices_set of dev.h. */
+void cuda_gemms_tune(struct cuda *c, bool on);
+size_t cuda_gemms_bytes(const struct cuda *c);
+void cuda_gemms_get(const struct cuda *c, void *out);
+MUST_CHECK bool cuda_gemms_set(struct cuda *c, const void *in, size_t bytes, bool *taken,
+                               struct err *e);
+
+/* ---- cuda_ops.c */
+MUST_CHECK bool cuda_run(struct cuda *c, const struct dev_call *call, struct err *e);
+/* For products: dst = alpha * src, views of one shape; m = 0. */
+MUST_CHECK bool cuda_scale_cast(struct cuda *c, float alpha, struct dev_mat src, struct dev_mat dst,
+                                struct err *e);
+MUST_CHECK bool cuda_zero(struct cuda *c, struct dev_mat m, struct err *e);
