@@ -23,8 +23,10 @@ const struct opt evaluate_table[] = {
     OPT_PATH(struct evaluate_opts, per_pair, NULL,
              "scores of each pair, instead of dir/per_pair.jsonl"),
     OPT_PATH(struct evaluate_opts, report, NULL, "the report, instead of dir/report.json"),
-    OPT_STRS(struct evaluate_opts, metrics, "[rouge, bleu, chrf, meteor]",
-             "what to compute: all, or some of rouge, rougeLsum_sent, bleu, chrf, meteor"),
+    OPT_STRS(
+        struct evaluate_opts, metrics, "[rouge, bleu, chrf, meteor, facts]",
+        "what to compute: all (that needs no weights), or some of rouge, rougeLsum_sent, bleu, "
+        "chrf, meteor, facts, bertscore, clinicalbert, radbert, chexbert"),
     OPT_U32(struct evaluate_opts, bootstrap, 10000, 100, 1000000,
             "replicates of intervals and tests"),
     OPT_U64(struct evaluate_opts, seed, 1, 0, 9007199254740992.0, "seed of the resampling"),
@@ -35,6 +37,8 @@ const struct opt evaluate_table[] = {
     OPT_BOOL(struct evaluate_opts, strata, true, "tables by kind of report"),
     OPT_U32(struct evaluate_opts, threads, 0, 0, 256,
             "threads of a rank; 0: its share of the processors"),
+    OPT_PATH(struct evaluate_opts, lexicon, NULL,
+             "folder of another lexicon for the fact check (docs/FACTS.md)"),
     OPT_MAP(struct evaluate_opts, encoders, struct encoder_opts, encoder_table,
             "folders of encoders; each turns its metric on"),
     OPT_MAP(struct evaluate_opts, bertscore, struct encoder_bertscore_opts, encoder_bertscore_table,

@@ -34,7 +34,8 @@ struct evaluate_opts {
     struct opt_strs baselines;
     int cluster; /* enum evaluate_cluster */
     bool strata;
-    uint32_t threads; /* of a rank; 0: its share of the processors */
+    uint32_t threads;    /* of a rank; 0: its share of the processors */
+    const char *lexicon; /* folder of the fact check's lexicon; NULL: the one built in */
     struct encoder_opts encoders;
     struct encoder_bertscore_opts bertscore;
     int pooling, lower_case; /* enum similarity_pool, enum embed_case */

@@ -10,6 +10,7 @@ extern const struct metric metric_rouge_sent;
 extern const struct metric metric_bleu;
 extern const struct metric metric_chrf;
 extern const struct metric metric_meteor;
+extern const struct metric metric_facts;
 extern const struct metric metric_bertscore;
 extern const struct metric metric_clinicalbert;
 extern const struct metric metric_radbert;
@@ -22,6 +23,7 @@ const struct metric *const metric_table[] = {
     &metric_bleu,
     &metric_chrf,
     &metric_meteor,
+    &metric_facts,
     &metric_bertscore,
     &metric_clinicalbert,
     &metric_radbert,

@@ -254,6 +254,60 @@ static void table_is_sound(void **state)
     assert_false(metric_set_init(&s, &(struct opt_strs){NULL, 0}, &none));
 }
 
+/* ---- the fact check's rows: flags with their places in the pair's own texts */
+
+static void check_flag(const json_t *flag, const char *kind, const struct str texts[3],
+                       const char *const words[3])
+{
+    static const char *const keys[] = {"generated_span", "reference_span", "source_span"};
+    assert_string_equal(json_string_value(json_object_get(flag, "kind")), kind);
+    for (int i = 0; i < 3; i++) {
+        const json_t *span = json_object_get(flag, keys[i]);
+        if (json_is_null(span)) continue;
+        size_t from = (size_t)json_integer_value(json_array_get(span, 0));
+        size_t to = (size_t)json_integer_value(json_array_get(span, 1));
+        if (str_find(str_sub(texts[i], from, to), str_of(words[i]), 0) == SIZE_MAX)
+            fail_msg("%s %s: [%zu, %zu)", kind, keys[i], from, to);
+    }
+    assert_true(json_is_array(json_object_get(flag, "generated_span")));
+}
+
+static void fact_rows(void **state)
+{
+    (void)state;
+    static const char pairs[] =
+        "{\"prediction\": \"Small left pleural effusion.\", \"reference\": \"Small right pleural "
+        "effusion.\", \"findings\": \"There is a right pleural effusion.\", \"clinical\": "
+        "\"Cough.\"}\n"
+        "{\"prediction\": \"No acute disease.\", \"reference\": \"No acute disease.\"}\n";
+    const struct str texts[] = {STR("Small left pleural effusion."),
+                                STR("Small right pleural effusion."),
+                                STR("There is a right pleural effusion.")};
+    static const char *const words[] = {"effusion", "effusion", "effusion"};
+    const char *path = testdir_path("facts.jsonl"), *rows = testdir_path("facts_rows.jsonl");
+    struct err e = {0};
+    json_t *row;
+    testdir_write(path, pairs, strlen(pairs));
+    run(path, rows, NULL, 0);
+    char *text = testdir_read(rows, NULL);
+    struct str rest = str_of(text), line;
+    assert_true(str_split(&rest, '\n', &line) && json_parse(line, "row", &row, &e));
+    json_t *facts = json_object_get(row, "facts"), *flags = json_object_get(facts, "flags");
+    assert_true(json_number_value(json_object_get(facts, "score")) < 100);
+    assert_int_equal(json_array_size(flags), 1);
+    check_flag(json_array_get(flags, 0), "laterality", texts, words);
+    json_t *kinds = json_object_get(facts, "by_kind");
+    assert_int_equal(json_integer_value(json_object_get(kinds, "laterality")), 1);
+    json_decref(row);
+    assert_true(str_split(&rest, '\n', &line) && json_parse(line, "row", &row, &e));
+    facts = json_object_get(row, "facts");
+    assert_int_equal(json_array_size(json_object_get(facts, "flags")), 0);
+    assert_true(json_is_array(json_object_get(facts, "flags")));
+    assert_true(json_is_null(json_object_get(facts, "support"))); /* no findings to ask */
+    json_decref(row);
+    free(text);
+}
+
 /* ---- chrF and METEOR alone: limits and failing allocations */
 
 static bool score_both(double out[2], struct err *e)
@@ -323,7 +377,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_rows),   cmocka_unit_test(published_rows),
         cmocka_unit_test(golden_corpus), cmocka_unit_test(table_is_sound),
-        cmocka_unit_test(faults),        cmocka_unit_test(limits),
+        cmocka_unit_test(fact_rows),     cmocka_unit_test(faults),
+        cmocka_unit_test(limits),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
