@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "support/testdir.h"
+#include "text/chat.h"
 #include "text/prompt_parse.h"
 #include "text/tok_impl.h"
 
@@ -74,6 +75,34 @@ static void same_ids(const json_t *want, const struct prompt_sample *got, const 
         fail_msg("row %zu, %s: %zu ids, not %zu", line, name, got->n, json_array_size(want));
 }
 
+/* The same prompt as a conversation, by text/chat. */
+static void check_chat(const struct tokenizer *t, struct tok_cache *c, const json_t *row,
+                       const char *name, size_t line)
+{
+    static const char system[] = "You write the impression of radiology reports.";
+    const char *key;
+    json_t *v;
+    struct sbuf user;
+    struct tok_ids ids = {0};
+    struct err e = {0};
+
+    sbuf_init(&user, 1 << 16);
+    assert_true(sbuf_put(&user, STR("Write the impression for this report.\n\n"), &e));
+    json_object_foreach(json_object_get(row, "fields"), key, v)
+    {
+        bool clinical = strcmp(key, "clinical") == 0;
+        if (user.p[user.n - 1] != '\n') assert_true(sbuf_putc(&user, '\n', &e));
+        assert_true(sbuf_printf(&user, &e, "%c%s: %s", key[0] - 32,
+                                clinical ? "linical information" : key + 1, json_string_value(v)));
+    }
+    const struct chat_message m[] = {{STR("system"), {system, sizeof system - 1}}, {STR("user"), sbuf_str(&user)}};
+    if (!chat_ids(name, t, c, m, 2, &ids, &e)) fail_msg("row %zu: %s", line, e.text);
+    struct prompt_sample got = {.ids = ids.ids, .n = ids.n};
+    same_ids(json_object_get(row, "prompt"), &got, name, line);
+    tok_ids_free(&ids);
+    sbuf_free(&user);
+}
+
 static void check_row(const struct tokenizer *t, const json_t *row, size_t line)
 {
     struct str fields[PROMPT_FIELDS] = {0};
@@ -102,6 +131,7 @@ static void check_row(const struct tokenizer *t, const json_t *row, size_t line)
     assert_true(prompt_build(p, c, fields, target, 0, &s, &e));
     same_ids(json_object_get(row, "whole"), &s, name, line);
     assert_int_equal(s.target, json_array_size(json_object_get(row, "prompt")));
+    check_chat(t, c, row, name, line);
     prompt_close(p);
     tok_cache_close(c);
     assert_true(
