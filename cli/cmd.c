@@ -12,6 +12,7 @@ static const char *const in_train[] = {"shards", "model", "lora", "train", NULL}
 static const char *const in_generate[] = {"shards", "model", "train", "generate", NULL};
 static const char *const in_sweep[] = {"sweep", "shards", "model", "lora", "train", NULL};
 static const char *const in_evaluate[] = {"generate", "evaluate", NULL};
+static const char *const in_serve[] = {"serve", "shards", "model", NULL};
 static const char *const in_slurm[] = {"slurm", NULL};
 
 static const struct cmd_arg export_args[] = {
@@ -137,6 +138,9 @@ const struct cmd cmd_list[] = {
     {"sweep", "run|worker|status|best|report CONFIG.yaml [--workers N] [--top N]",
      "many trials over some keys; any number of workers share a folder", sweep_args, in_sweep, 2, 2,
      true, false, cmd_sweep},
+    {"serve", "CONFIG.yaml [--set KEY=VALUE]...",
+     "a page and OpenAI's API over the model and its adapters, for one hospital", NULL, in_serve, 1, 1,
+     true, false, cmd_serve},
     {"submit", "CONFIG.yaml --stages LIST [--modality LIST] [--dry-run]",
      "stages as SLURM jobs, chained by dependencies", submit_args, in_slurm, 1, 1, true, false,
      cmd_submit},

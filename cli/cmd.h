@@ -73,6 +73,7 @@ bool cmd_ingest(struct cmd_call *call);
 bool cmd_inspect(struct cmd_call *call);
 bool cmd_job(struct cmd_call *call);
 bool cmd_label(struct cmd_call *call);
+bool cmd_serve(struct cmd_call *call);
 bool cmd_shard(struct cmd_call *call);
 bool cmd_stats(struct cmd_call *call);
 bool cmd_status(struct cmd_call *call);

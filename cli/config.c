@@ -18,6 +18,7 @@ const struct config_section config_section_list[] = {
     {"generate", generate_table, offsetof(struct config, generate)},
     {"evaluate", evaluate_table, offsetof(struct config, evaluate)},
     {"sweep", sweep_table, offsetof(struct config, sweep)},
+    {"serve", serve_table, offsetof(struct config, serve)},
     {"slurm", slurm_table, offsetof(struct config, slurm)},
     {NULL, NULL, 0},
 };
@@ -119,7 +120,8 @@ const char *config_stage_dir(const struct config *c, const char *stage)
         const char *stage, *dir;
     } dirs[] = {{"ingest", c->corpus.dir},     {"shard", c->shards.dir},
                 {"train", c->train.dir},       {"generate", c->generate.dir},
-                {"evaluate", c->evaluate.dir}, {"sweep", c->sweep.dir}};
+                {"evaluate", c->evaluate.dir}, {"sweep", c->sweep.dir},
+                {"serve", c->serve.dir}};
 
     for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++)
         if (str_eqz(str_of(stage), dirs[i].stage)) return dirs[i].dir;

@@ -12,6 +12,7 @@
 #include "ingest/ingest.h"
 #include "model/lora.h"
 #include "model/model_opts.h"
+#include "serve/serve.h"
 #include "shard/shard.h"
 #include "slurm/slurm.h"
 #include "stats/stats.h"
@@ -28,6 +29,7 @@ struct config {
     struct generate_opts generate;
     struct evaluate_opts evaluate;
     struct sweep_opts sweep;
+    struct serve_opts serve;
     struct slurm_opts slurm;
 };
 

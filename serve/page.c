@@ -64,23 +64,7 @@ const char *page_csp(const struct page *p)
     return p->csp.p;
 }
 
-bool page_escape(struct str s, struct sbuf *out, struct err *e)
-{
-    static const char special[] = "&<>\"'";
-    static const char *const name[] = {"&amp;", "&lt;", "&gt;", "&quot;", "&#39;"};
-    size_t done = 0;
-
-    for (size_t i = 0; i < s.n; i++) {
-        const char *at = s.p[i] ? strchr(special, s.p[i]) : NULL;
-        if (!at) continue;
-        if (!sbuf_put(out, str_sub(s, done, i), e) || !sbuf_put(out, str_of(name[at - special]), e))
-            return false;
-        done = i + 1;
-    }
-    return sbuf_put(out, str_sub(s, done, s.n), e);
-}
-
-bool page_render(const struct page *p, const struct page_parts *v, struct sbuf *out, struct err *e)
+void page_render(const struct page_parts *v, struct html *out)
 {
     const struct {
         struct str mark, text;
@@ -92,7 +76,6 @@ bool page_render(const struct page *p, const struct page_parts *v, struct sbuf *
     };
     struct str rest = {page_html, page_html_bytes};
 
-    (void)p;
     for (;;) {
         size_t best = SIZE_MAX, which = 0;
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -102,11 +85,13 @@ bool page_render(const struct page *p, const struct page_parts *v, struct sbuf *
                 which = i;
             }
         }
-        if (best == SIZE_MAX) return sbuf_put(out, rest, e);
-        if (!sbuf_put(out, str_sub(rest, 0, best), e)) return false;
-        if (!(parts[which].html ? sbuf_put(out, parts[which].text, e)
-                                : page_escape(parts[which].text, out, e)))
-            return false;
+        struct str plain = str_sub(rest, 0, best);
+        out->ok = out->ok && sbuf_put(&out->b, plain, out->e);
+        if (best == SIZE_MAX) return;
+        if (parts[which].html)
+            out->ok = out->ok && sbuf_put(&out->b, parts[which].text, out->e);
+        else
+            html_text(out, parts[which].text);
         rest = str_sub(rest, best + parts[which].mark.n, rest.n);
     }
 }

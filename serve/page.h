@@ -11,6 +11,7 @@
  */
 #pragma once
 #include "base/err.h"
+#include "base/html.h"
 #include "base/str.h"
 
 extern const char page_html[];
@@ -24,7 +25,5 @@ struct page_parts {
     struct str session, findings, clinical, reference; /* text */
     struct str models, result;                         /* HTML */
 };
-MUST_CHECK bool page_render(const struct page *p, const struct page_parts *v, struct sbuf *out,
-                            struct err *e);
-/* Text as HTML, in elements and in quoted attributes. */
-MUST_CHECK bool page_escape(struct str s, struct sbuf *out, struct err *e);
+/* Appended to out. */
+void page_render(const struct page_parts *v, struct html *out);
