@@ -17,11 +17,11 @@ struct answer {
     const struct tokenizer *tok;
     const struct str *stops; /* borrowed */
     size_t nstops;
-    bool trim;     /* leave out white space in front of the answer */
-    bool keep;     /* keep the tokens: logprobs are wanted */
+    bool trim; /* leave out white space in front of the answer */
+    bool keep; /* keep the tokens: logprobs are wanted */
     struct tok_stream stream;
     struct sbuf text;
-    size_t sent;  /* bytes of text already taken */
+    size_t sent; /* bytes of text already taken */
     struct answer_token *tokens;
     size_t ntokens, cap, sent_tokens;
     uint32_t count;     /* tokens of the model, the one that ended it left out */

@@ -35,8 +35,8 @@ static void put_quote(struct html *h, const char *head, struct str text, struct 
     HTML(h, "</q>");
 }
 
-static bool put_flags(const struct server *s, const struct ask *o, struct str text,
-                      struct arena *a, struct html *h)
+static bool put_flags(const struct server *s, const struct ask *o, struct str text, struct arena *a,
+                      struct html *h)
 {
     struct facts_result v;
     struct sbuf source;
@@ -163,8 +163,9 @@ static bool answer_form(struct server *s, struct http_request *q, struct http_re
 
     if (!impression_open(s, o, &t, r, &refused, h->e)) {
         if (refused)
-            put_refusal(r, "The form cannot be answered: some findings are needed, and they must "
-                           "fit the model.",
+            put_refusal(r,
+                        "The form cannot be answered: some findings are needed, and they must "
+                        "fit the model.",
                         h);
         return refused;
     }

@@ -44,8 +44,8 @@ static void put_tokens(struct jot *j, const struct talk *t, const struct answer 
 
 static bool put_verdict(struct jot *j, const struct talk *t, uint32_t i, struct arena *a)
 {
-    struct verdict_texts v = {sbuf_str(&t->seq[i].answer.text), t->ask->reference,
-                              t->ask->findings, t->ask->clinical};
+    struct verdict_texts v = {sbuf_str(&t->seq[i].answer.text), t->ask->reference, t->ask->findings,
+                              t->ask->clinical};
 
     return j->ok && verdict_put(t->s->facts, &v, a, j);
 }
@@ -175,8 +175,8 @@ static enum http_more stream(void *ctx, struct http_request *q, struct sbuf *out
         return j.ok ? HTTP_END : HTTP_BROKEN;
     }
     if (state != TALK_FAILED) return HTTP_MORE;
-    log_error("request_failed", "route=/radmill/impression code=%s error=%s",
-              err_code_name(e.code), e.text);
+    log_error("request_failed", "route=/radmill/impression code=%s error=%s", err_code_name(e.code),
+              e.text);
     sbuf_clear(out);
     err_clear(&e);
     j = jot_begin(out, &e);
@@ -199,8 +199,8 @@ static bool find_models(struct server *s, const struct ask *o, const struct shel
     return true;
 }
 
-bool impression_open(struct server *s, const struct ask *o, struct talk **out,
-                     struct http_reply *r, bool *refused, struct err *e)
+bool impression_open(struct server *s, const struct ask *o, struct talk **out, struct http_reply *r,
+                     bool *refused, struct err *e)
 {
     const struct shelf_model *models[ASK_ADAPTERS_MAX];
     uint32_t n = o->nadapters ? (uint32_t)o->nadapters : 1;

@@ -95,14 +95,15 @@ static bool put_embeddings(const struct embedding *v, bool base64, struct http_r
 }
 
 /* False with *refused: r says why. */
-static bool sequences(struct embedding *v, const struct ask *o, struct http_reply *r,
-                      bool *refused, struct err *e)
+static bool sequences(struct embedding *v, const struct ask *o, struct http_reply *r, bool *refused,
+                      struct err *e)
 {
     *refused = false;
     for (size_t i = 0; i < o->nprompts; i++) {
         *refused = !o->prompts[i].text.p;
         if (*refused)
-            return !http_refuse(r, 400, "invalid_value", "input", "input: texts are needed, not ids");
+            return !http_refuse(r, 400, "invalid_value", "input",
+                                "input: texts are needed, not ids");
         if (!shelf_encode_sequence(v->shelf, o->prompts[i].text, &v->ids, e)) {
             *refused = e->code == ERR_LIMIT;
             if (!*refused) return false;

@@ -294,8 +294,8 @@ static bool prompts_to_ids(struct talk *t, struct http_reply *r, bool *refused, 
         for (size_t k = 0; k < p->n && !p->text.p; k++) {
             *refused = p->ids[k] >= vocab;
             if (*refused)
-                return !http_refuse(r, 400, "invalid_value", "prompt",
-                                    "token ids must be below %u", vocab);
+                return !http_refuse(r, 400, "invalid_value", "prompt", "token ids must be below %u",
+                                    vocab);
             if (!tok_ids_put(to, p->ids[k], e)) return false;
         }
         if (p->text.p && !shelf_encode(t->s->shelf, p->text, to, e)) return false;

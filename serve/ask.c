@@ -199,7 +199,8 @@ static bool take_messages(struct reader *p)
         const json_t *m = json_array_get(v, i), *role = json_object_get(m, "role");
         struct chat_message *to = &p->out->messages[i];
         if (!json_is_string(role)) return bad(p, "messages", "each message needs a role");
-        if (!copy(p, role, &to->role) || !take_content(p, json_object_get(m, "content"), &to->content))
+        if (!copy(p, role, &to->role) ||
+            !take_content(p, json_object_get(m, "content"), &to->content))
             return false;
         if (str_eqz(to->role, "developer")) to->role = STR("system");
         if (!str_eqz(to->role, "system") && !str_eqz(to->role, "user") &&
@@ -237,9 +238,18 @@ static bool is_empty(const json_t *v)
 
 static bool check_unsupported(struct reader *p)
 {
-    static const char *const keys[] = {
-        "tools", "functions", "echo", "suffix", "presence_penalty", "frequency_penalty",
-        "logit_bias", "audio", "dimensions", "prediction", "web_search_options", NULL};
+    static const char *const keys[] = {"tools",
+                                       "functions",
+                                       "echo",
+                                       "suffix",
+                                       "presence_penalty",
+                                       "frequency_penalty",
+                                       "logit_bias",
+                                       "audio",
+                                       "dimensions",
+                                       "prediction",
+                                       "web_search_options",
+                                       NULL};
     const json_t *format = get(p, "response_format");
     const json_t *kind = json_object_get(format, "type");
 
@@ -301,8 +311,7 @@ static bool take_chat(struct reader *p)
     const char *max = get(p, "max_completion_tokens") ? "max_completion_tokens" : "max_tokens";
     int64_t top = 0;
 
-    if (!take_sampling(p, max) || !take_messages(p) ||
-        !flag(p, "logprobs", &p->out->logprobs) ||
+    if (!take_sampling(p, max) || !take_messages(p) || !flag(p, "logprobs", &p->out->logprobs) ||
         !whole(p, "top_logprobs", 0, ASK_TOP_MAX, &top))
         return false;
     if (top && !p->out->logprobs) return bad(p, "top_logprobs", "needs logprobs: true");

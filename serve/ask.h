@@ -34,7 +34,7 @@ struct ask {
     size_t nprompts;
     struct chat_message *messages;
     size_t nmessages;
-    uint32_t n; /* choices a prompt */
+    uint32_t n;         /* choices a prompt */
     int64_t max_tokens; /* -1: not said */
     bool has_temperature, has_top_p, has_seed;
     double temperature, top_p;

@@ -28,8 +28,8 @@ enum { GATE_SECRET_BYTES = 65 }; /* 64 digits and NUL */
 enum gate_who { GATE_NOBODY, GATE_SOCKET, GATE_TOKEN, GATE_SESSION };
 
 struct gate_opts {
-    bool open;               /* whoever reaches the socket may pass */
-    struct str token;        /* empty: one is made */
+    bool open;                /* whoever reaches the socket may pass */
+    struct str token;         /* empty: one is made */
     const char *const *hosts; /* further names that Host may have; nhosts of them */
     size_t nhosts;
     uint32_t rate_per_min; /* requests a minute of one secret; 0: any */

@@ -284,8 +284,8 @@ static void run_handler(struct http *h, struct exchange *x)
     }
     if (!admit(h, x)) return;
     if (x->route->run(h->ctx, &x->q, &x->reply, &e)) return;
-    log_error("request_failed", "route=%s code=%s error=%s", x->route->path,
-              err_code_name(e.code), e.text);
+    log_error("request_failed", "route=%s code=%s error=%s", x->route->path, err_code_name(e.code),
+              e.text);
     if (x->reply.stream_free) x->reply.stream_free(x->reply.stream_ctx);
     x->reply.stream = NULL;
     x->reply.stream_free = NULL;
@@ -455,8 +455,9 @@ static bool start(struct http *h, struct err *e)
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
     if (h->daemon) return true;
     if (h->o.tls_cert)
-        return err_set(e, ERR_CONFIG, "the server does not start: is serve.tls_cert a PEM "
-                                      "certificate, and serve.tls_key its key?");
+        return err_set(e, ERR_CONFIG,
+                       "the server does not start: is serve.tls_cert a PEM "
+                       "certificate, and serve.tls_key its key?");
     return err_set(e, ERR_LIB, "libmicrohttpd does not start");
 }
 
@@ -551,9 +552,9 @@ static bool put_counts(const struct route_stats *s, const char *method, const ch
 {
     for (int i = 1; i < 6; i++)
         if (s->by_class[i] &&
-            !sbuf_printf(b, e,
-                         "radmill_requests_total{method=\"%s\",route=\"%s\",status=\"%dxx\"} %llu\n",
-                         method, path, i, (unsigned long long)s->by_class[i]))
+            !sbuf_printf(
+                b, e, "radmill_requests_total{method=\"%s\",route=\"%s\",status=\"%dxx\"} %llu\n",
+                method, path, i, (unsigned long long)s->by_class[i]))
             return false;
     return true;
 }

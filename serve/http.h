@@ -12,7 +12,7 @@
  * request: route, status, token counts, times. Paths, bodies and header values go into no log and
  * no error: they may hold report text.
  *
- * Limits: bodies in memory; no compression, ranges, uploads of files or HTTP/2. A client that closes
+ * Limits: bodies in memory; no compression, ranges, uploads of files, HTTP/2. A client that closes
  * its sending side counts as gone. GET and POST and DELETE alone (HEAD as GET).
  *
  * Used by `radmill serve`; knows nothing of models, so that other pages can stand behind it.
@@ -77,7 +77,7 @@ struct http_route {
 struct http_opts {
     uint32_t max_connections, max_requests;
     size_t max_body_bytes;
-    double receive_s; /* headers and body must be there */
+    double receive_s;               /* headers and body must be there */
     const char *tls_cert, *tls_key; /* PEM texts; both NULL: no TLS */
 };
 /* routes: ends with method NULL; gate, routes and ctx are borrowed; the listener's socket is taken

@@ -11,9 +11,9 @@
 
 struct listener {
     int fd;
-    uint16_t port;     /* 0: a Unix socket */
-    char address[64];  /* "127.0.0.1", "[::1]": as a URL has it */
-    char path[112];    /* of the Unix socket; removed by listener_close */
+    uint16_t port;    /* 0: a Unix socket */
+    char address[64]; /* "127.0.0.1", "[::1]": as a URL has it */
+    char path[112];   /* of the Unix socket; removed by listener_close */
     bool loopback;
 };
 /* path not NULL: a Unix socket there; one that a dead server left is replaced, any other file is

@@ -70,9 +70,12 @@ void page_render(const struct page_parts *v, struct html *out)
         struct str mark, text;
         bool html;
     } parts[] = {
-        {STR_INIT("@SESSION@"), v->session, false},   {STR_INIT("@FINDINGS@"), v->findings, false},
-        {STR_INIT("@CLINICAL@"), v->clinical, false}, {STR_INIT("@REFERENCE@"), v->reference, false},
-        {STR_INIT("@MODELS@"), v->models, true},      {STR_INIT("@RESULT@"), v->result, true},
+        {STR_INIT("@SESSION@"), v->session, false},
+        {STR_INIT("@FINDINGS@"), v->findings, false},
+        {STR_INIT("@CLINICAL@"), v->clinical, false},
+        {STR_INIT("@REFERENCE@"), v->reference, false},
+        {STR_INIT("@MODELS@"), v->models, true},
+        {STR_INIT("@RESULT@"), v->result, true},
     };
     struct str rest = {page_html, page_html_bytes};
 

@@ -43,6 +43,7 @@ struct house {
     struct str cert, key;
     const char *token_path, *connect_path;
     char url[192];         /* without the ticket */
+    unsigned port;         /* 0: a socket */
     uint32_t tickets_used; /* when connect.txt was written */
 };
 
@@ -123,8 +124,7 @@ static bool note_start(const struct house *h, const struct serve_opts *o, struct
     return ok;
 }
 
-static bool open_gate(struct house *h, const struct serve_opts *o, struct str token,
-                      struct err *e)
+static bool open_gate(struct house *h, const struct serve_opts *o, struct str token, struct err *e)
 {
     struct gate_opts g = {
         .open = o->socket != NULL,
@@ -150,9 +150,10 @@ static bool open_http(struct house *h, const struct serve_opts *o, struct err *e
         .tls_key = h->key.p,
     };
 
-    if (h->listener.port)
+    h->port = h->listener.port;
+    if (h->port)
         (void)snprintf(h->url, sizeof h->url, "%s://%s:%u/", h->cert.p ? "https" : "http",
-                       h->listener.address, h->listener.port);
+                       h->listener.address, h->port);
     return http_open(&v, &h->listener, h->s.gate, server_routes, &h->s, &h->s.http, e);
 }
 
@@ -212,8 +213,7 @@ static bool put_tunnel(const struct house *h, const struct serve_opts *o, struct
     return sbuf_printf(b, e,
                        "from your own computer:  ssh -N -L %u:%s:%u %s\n"
                        "(behind a login node:    ssh -N -J LOGIN -L %u:%s:%u %s)\n",
-                       h->listener.port, o->address, h->listener.port, host, h->listener.port,
-                       o->address, h->listener.port, host);
+                       h->port, o->address, h->port, host, h->port, o->address, h->port, host);
 }
 
 /* connect.txt: the next one-time link, the tunnel, the token's place. */
@@ -325,8 +325,8 @@ bool serve_run(const struct serve_job *j, struct err *e)
     h.has_run = true;
     if (!open_all(&h, j, e) || !write_entrance(&h, j, e)) goto out;
     log_info("serving", "address=%s port=%u tls=%d history=%d",
-             j->serve->socket ? "socket" : j->serve->address, h.s.http ? (unsigned)j->serve->port : 0,
-             j->serve->tls_cert != NULL, j->serve->history != NULL);
+             j->serve->socket ? "socket" : j->serve->address, h.port, j->serve->tls_cert != NULL,
+             j->serve->history != NULL);
     ok = watch(&h, j, e);
     drain(&h, ok ? j->serve->drain_s : 0);
 out:

@@ -41,13 +41,13 @@ extern const struct opt serve_table[]; /* section "serve" */
 struct serve_job {
     const struct serve_opts *serve;
     const struct model_opts *model;
-    const char *template;     /* of impressions: shards.template */
-    struct opt_strs input;    /* shards.input */
-    bool encoder_decoder;     /* shards.layout */
-    const char *adapter;      /* where serve.adapters is empty; NULL: the base model alone */
-    struct str options;       /* the dump of the sections that the server was begun with */
+    const char *template;  /* of impressions: shards.template */
+    struct opt_strs input; /* shards.input */
+    bool encoder_decoder;  /* shards.layout */
+    const char *adapter;   /* where serve.adapters is empty; NULL: the base model alone */
+    struct str options;    /* the dump of the sections that the server was begun with */
     const char *version, *commit;
-    bool terminal;            /* stdout is a terminal: the link may be shown there */
+    bool terminal; /* stdout is a terminal: the link may be shown there */
     void (*show)(void *ctx, const char *line); /* a line for whoever started the server */
     void *show_ctx;
 };

@@ -1,10 +1,15 @@
 #include "serve/serve.h"
 #include "text/chat.h"
 
-static const char *const chat_names[] = {
-    "auto",          "chatml",           "llama2-chat",           "llama3-chat",
-    "llama3.1-chat", "mistral-instruct", "mistral-v0.3-instruct", "plain",
-    NULL};
+static const char *const chat_names[] = {"auto",
+                                         "chatml",
+                                         "llama2-chat",
+                                         "llama3-chat",
+                                         "llama3.1-chat",
+                                         "mistral-instruct",
+                                         "mistral-v0.3-instruct",
+                                         "plain",
+                                         NULL};
 
 static const struct opt adapter_table[] = {
     OPT_STRING(struct serve_adapter, name, NULL, "as /v1/models and the page call it"),

@@ -29,7 +29,7 @@ struct server {
 
 extern const struct http_route server_routes[];
 
-/* Handlers, by file: serve/api_text.c, api_radmill.c, api_small.c, api_page.c. ctx is the server. */
+/* Handlers, in serve/api_text.c, api_radmill.c, api_small.c, api_page.c. ctx is the server. */
 bool api_completions(void *ctx, struct http_request *q, struct http_reply *r, struct err *e);
 bool api_chat(void *ctx, struct http_request *q, struct http_reply *r, struct err *e);
 bool api_models(void *ctx, struct http_request *q, struct http_reply *r, struct err *e);

@@ -29,7 +29,7 @@ struct talk {
     bool begun, last_sent;
     double heard_s; /* when something was last sent */
 };
-/* The sequences of an impression request, started; see talk_start for *refused. serve/api_radmill.c */
+/* The sequences of an impression request, started; *refused as in talk_start. api_radmill.c */
 MUST_CHECK bool impression_open(struct server *s, const struct ask *o, struct talk **out,
                                 struct http_reply *r, bool *refused, struct err *e);
 

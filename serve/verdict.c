@@ -35,10 +35,8 @@ static void put_flag(struct jot *j, const struct verdict_texts *t, const struct 
     jot_key(j, "supported");
     jot_put(j, f->supported ? "true" : "false");
     jot_pair(j, "concept", f->concept);
-    if (f->generated.to)
-        put_span(j, "generated", t->generated, f->generated.from, f->generated.to);
-    if (f->reference.to)
-        put_span(j, "reference", t->reference, f->reference.from, f->reference.to);
+    if (f->generated.to) put_span(j, "generated", t->generated, f->generated.from, f->generated.to);
+    if (f->reference.to) put_span(j, "reference", t->reference, f->reference.from, f->reference.to);
     if (f->source.to && f->source.from < split)
         put_span(j, "findings", t->findings, f->source.from, f->source.to);
     else if (f->source.to)

@@ -1,6 +1,6 @@
 /*
- * serve/verdict - what can be said of one impression: the rule check with places in all three texts,
- * and ROUGE and BLEU where there is a reference. As JSON.
+ * serve/verdict - what can be said of one impression: the rule check with places in all texts, and
+ * ROUGE and BLEU where there is a reference. As JSON.
  *
  *     {"check": {"signature", "score", "support", "flags": [{"kind", "significance", "supported",
  *      "generated": [from, to], "reference": ..., "findings" or "clinical": ...}]},

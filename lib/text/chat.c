@@ -97,15 +97,15 @@ static bool llama3(struct writer *w, const struct chat_message *m, size_t n, boo
 /* ---- formats in which users and assistants take turns */
 
 struct turn_form {
-    const char *open, *close;     /* tokens, or NULL for the texts */
-    const char *before, *after;   /* texts around what the user says */
-    const char *answer, *ended;   /* texts around what the assistant says */
-    const char *system, *sysend;  /* texts around what the system says */
-    bool bos_each;                /* each user's turn begins with <s> */
+    const char *open, *close;    /* tokens, or NULL for the texts */
+    const char *before, *after;  /* texts around what the user says */
+    const char *answer, *ended;  /* texts around what the assistant says */
+    const char *system, *sysend; /* texts around what the system says */
+    bool bos_each;               /* each user's turn begins with <s> */
     bool trim;
 };
-static const struct turn_form llama2_form = {
-    NULL, NULL, "[INST] ", " [/INST]", " ", " ", "<<SYS>>\n", "\n<</SYS>>\n\n", true, true};
+static const struct turn_form llama2_form = {NULL, NULL,        "[INST] ",        " [/INST]", " ",
+                                             " ",  "<<SYS>>\n", "\n<</SYS>>\n\n", true,       true};
 static const struct turn_form mistral_form = {NULL, NULL, "[INST] ", " [/INST]", "",
                                               "",   "",   "\n\n",    false,      false};
 static const struct turn_form mistral3_form = {"[INST]", "[/INST]", " ",    "",    " ",

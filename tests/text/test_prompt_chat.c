@@ -95,7 +95,8 @@ static void check_chat(const struct tokenizer *t, struct tok_cache *c, const jso
         assert_true(sbuf_printf(&user, &e, "%c%s: %s", key[0] - 32,
                                 clinical ? "linical information" : key + 1, json_string_value(v)));
     }
-    const struct chat_message m[] = {{STR("system"), {system, sizeof system - 1}}, {STR("user"), sbuf_str(&user)}};
+    const struct chat_message m[] = {{STR("system"), {system, sizeof system - 1}},
+                                     {STR("user"), sbuf_str(&user)}};
     if (!chat_ids(name, t, c, m, 2, &ids, &e)) fail_msg("row %zu: %s", line, e.text);
     struct prompt_sample got = {.ids = ids.ids, .n = ids.n};
     same_ids(json_object_get(row, "prompt"), &got, name, line);
