@@ -305,6 +305,8 @@ bool facts_check(const struct facts *f, struct str generated, struct str referen
     if (!pair_mentions(f->l, &c.g, &c.r, a, e)) return false;
     if (!check_generated(&c, e) || !check_missing(&c, e) || !check_source(&c, e)) return false;
     if (!pair_sentences(f->l, &c.g, &c.r, c.of_source, a, &c.flags, e)) return false;
+    /* Findings recommend nothing: without a reference there is nothing to compare. */
+    if (!c.of_source && !pair_recommendations(&c.g, &c.r, &c.flags, e)) return false;
     give(&c, out);
     return true;
 }

@@ -22,6 +22,7 @@
  * weight. n = 1/2 stands for all that is normal and rightly not mentioned, so that one false
  * finding in a normal report is not the worst score; m = 3/4: leaving a finding out costs more than
  * not earning its weight. n and m were set on the even cases of RadPref alone.
+ * Recommendations are flagged, not scored, and compared with a reference only.
  *
  * Sources: negation scopes after Chapman et al. 2001 (NegEx); the form of the score after CRIMSON
  * (2026), which has n = m = 0.

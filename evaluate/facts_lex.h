@@ -63,7 +63,8 @@ struct lex_role {
     uint32_t next; /* another role of the same term; 0: none */
 };
 struct lex_concept {
-    struct str id; /* NUL-terminated */
+    struct str id;   /* NUL-terminated */
+    struct str name; /* its first term */
     uint16_t family, part;
     uint8_t significance;
 };

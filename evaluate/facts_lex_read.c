@@ -271,6 +271,8 @@ bool lex_line_finding(struct lex *l, const struct str *col, struct err *e)
     for (uint16_t i = 0; i < l->nconcepts; i++)
         if (str_eq(l->concepts[i].id, col[0])) return err_set(e, ERR_FORMAT, "an id stands twice");
     if (!arena_str(&l->a, col[0], &c.id, e)) return false;
+    struct str terms = col[5];
+    if (!str_split(&terms, '|', &c.name)) return err_set(e, ERR_FORMAT, "no terms");
     return add_concept(l, c, e) && add_terms(l, col[5], role, e);
 }
 

@@ -44,6 +44,10 @@ uint32_t pair_denied(const struct lex *l, const struct facts_text *x, uint32_t i
 MUST_CHECK bool pair_sentences(const struct lex *l, const struct facts_text *x,
                                const struct facts_text *y, bool of_source, struct arena *a,
                                struct flag_list *flags, struct err *e);
+/* Recommended examinations and intervals that only one of the texts has, or that differ. Adds to
+ * flags; counts nothing. */
+MUST_CHECK bool pair_recommendations(const struct facts_text *x, const struct facts_text *y,
+                                     struct flag_list *flags, struct err *e);
 struct facts_span facts_words(const struct facts_text *t, uint32_t w0, uint32_t w1);
 bool facts_time_differs(uint32_t x, uint32_t y);
 bool facts_size_differs(double x, double y);

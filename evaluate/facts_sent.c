@@ -79,7 +79,6 @@ static bool differ(enum attr_kind kind, const struct scan_attr *x, const struct 
     case ATTR_SIZE:
         return x->a == y->a && facts_size_differs(x->v, y->v);
     case ATTR_NUMBER:
-    case ATTR_PERIOD:
         return facts_size_differs(x->v, y->v);
     default:
         return x->a != y->a;
@@ -129,7 +128,7 @@ static bool put(const struct sentences *p, enum facts_kind kind, struct facts_sp
         [FACTS_NEGATION] = FACTS_URGENT,        [FACTS_LATERALITY] = FACTS_ACTIONABLE,
         [FACTS_LEVEL] = FACTS_ACTIONABLE,       [FACTS_NUMBER] = FACTS_ACTIONABLE,
         [FACTS_MEASUREMENT] = FACTS_ACTIONABLE, [FACTS_SEVERITY] = FACTS_MINOR,
-        [FACTS_TEMPORAL] = FACTS_MINOR,         [FACTS_RECOMMENDATION] = FACTS_ACTIONABLE,
+        [FACTS_TEMPORAL] = FACTS_MINOR,
     };
     if (known(p, kind)) return true;
     struct facts_flag f = {
@@ -168,10 +167,9 @@ static bool compare_all(const struct sentences *p, struct err *e)
         enum attr_kind kind;
         enum facts_kind flag;
     } rows[] = {
-        {ATTR_PLACE, FACTS_LATERALITY},      {ATTR_SEVERITY, FACTS_SEVERITY},
-        {ATTR_TIME, FACTS_TEMPORAL},         {ATTR_SIZE, FACTS_MEASUREMENT},
-        {ATTR_LEVEL, FACTS_NUMBER},          {ATTR_NUMBER, FACTS_NUMBER},
-        {ATTR_PERIOD, FACTS_RECOMMENDATION}, {ATTR_MODALITY, FACTS_RECOMMENDATION},
+        {ATTR_PLACE, FACTS_LATERALITY}, {ATTR_SEVERITY, FACTS_SEVERITY},
+        {ATTR_TIME, FACTS_TEMPORAL},    {ATTR_SIZE, FACTS_MEASUREMENT},
+        {ATTR_LEVEL, FACTS_NUMBER},     {ATTR_NUMBER, FACTS_NUMBER},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (!compare(p, rows[i].kind, rows[i].flag, e)) return false;

@@ -23,6 +23,7 @@ enum rng_stream {
     RNG_LABEL = 21,
     RNG_MISMATCH = 14,
     RNG_DECODE = 22,
+    RNG_PERTURB = 26,
 };
 
 struct rng_key {
