@@ -101,6 +101,7 @@ static const struct cmd_arg inspect_args[] = {
     {"--bin-tokens", NULL, "N", NULL, "of the plan: train.bin_tokens (default 8192)"},
     {"--bin-targets", NULL, "N", NULL, "of the plan, encoder-decoder: decoder tokens of a bin"},
     {"--bins-per-step", NULL, "N", NULL, "of the plan: tokens_per_step / bin_tokens (default 8)"},
+    {"--once", NULL, NULL, NULL, "of the plan: as with train.duplicates: weight"},
     {NULL, NULL, NULL, NULL, NULL},
 };
 static const struct cmd_arg tokenize_args[] = {

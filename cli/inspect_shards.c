@@ -141,6 +141,7 @@ static bool read_params(struct cmd_call *call, struct plan_params *q)
     q->bin_targets = (uint32_t)targets;
     q->bins_per_step = (uint32_t)bins;
     q->shuffle = true;
+    q->once = cmd_value(call, "--once") != NULL;
     return true;
 }
 

@@ -103,10 +103,9 @@ static bool digest_config(struct builder *b, struct err *e)
                      "%s %s shard_size=%u duplicates=%s min_findings_words=%u "
                      "min_impression_words=%u impression_shorter=%d cut_communication=%d "
                      "drop_long=%d",
-                     BUILDER_VERSION, sizes, o->shard_size,
-                     o->duplicates == SHARD_DUP_DROP ? "drop" : "keep", o->min_findings_words,
-                     o->min_impression_words, o->impression_shorter, o->cut_communication,
-                     o->drop_long);
+                     BUILDER_VERSION, sizes, o->shard_size, shard_duplicates_names[o->duplicates],
+                     o->min_findings_words, o->min_impression_words, o->impression_shorter,
+                     o->cut_communication, o->drop_long);
     if (ok) {
         struct sha256 h;
         memcpy(b->options, s.p, s.n);
@@ -193,13 +192,17 @@ const char *builder_options(const struct builder *b)
 /* ---- which records */
 int builder_screen(const struct builder *b, const struct record *r)
 {
+    static const uint32_t repeats[] = {[SHARD_DUP_KEEP] = 0,
+                                       [SHARD_DUP_HEAD] = RECORD_DUPLICATE,
+                                       [SHARD_DUP_NEAR_HEAD] =
+                                           RECORD_DUPLICATE | RECORD_NEAR_DUPLICATE};
+
     if (r->flags & RECORD_SUPERSEDED) return SHARD_DROP_SUPERSEDED;
     if (r->split >= SHARD_SPLITS) return SHARD_DROP_SPLIT;
     if (b->used[PROMPT_FINDINGS] && r->section[SEC_FINDINGS].length == 0)
         return SHARD_DROP_FINDINGS;
     if (r->section[SEC_IMPRESSION].length == 0) return SHARD_DROP_IMPRESSION;
-    if (b->o->duplicates == SHARD_DUP_DROP && r->split == SPLIT_TRAIN &&
-        r->flags & RECORD_DUPLICATE)
+    if (r->split == SPLIT_TRAIN && r->flags & repeats[b->o->duplicates])
         return SHARD_DROP_DUPLICATE;
     return BUILDER_TAKEN;
 }

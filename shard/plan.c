@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "shard/once.h"
 
 /*
  * Packing of one window, best-fit-decreasing: longest sample first (ties: order of the
@@ -27,7 +28,8 @@ struct rooms {
 
 struct packer {
     const uint32_t *lengths, *targets;
-    bool apart; /* encoder-decoder: two limits */
+    uint32_t *chosen; /* of all samples those of this epoch; NULL: all */
+    bool apart;       /* encoder-decoder: two limits */
     uint32_t bin_tokens, bin_targets;
     struct rooms rooms;
     uint64_t *items, *spare; /* of a window: length and position, for sorting */
@@ -220,6 +222,7 @@ static void emit(struct packer *p, uint32_t n, uint32_t nbins, struct rng_key ke
 static void packer_free(struct packer *p)
 {
     rooms_free(&p->rooms);
+    mem_free(p->chosen);
     mem_free(p->items);
     mem_free(p->spare);
     mem_free(p->samples);
@@ -254,6 +257,11 @@ static bool packer_init(struct packer *p, const struct shard_set *s, const struc
 }
 
 /* ---- the plan */
+static uint32_t sample_at(const struct packer *p, uint64_t i)
+{
+    return p->chosen ? p->chosen[i] : (uint32_t)i;
+}
+
 static void shuffle(struct packer *p, const struct plan_params *q, struct plan *out)
 {
     struct rng_key samples = rng_key(q->seed, RNG_PLAN, q->epoch);
@@ -263,7 +271,7 @@ static void shuffle(struct packer *p, const struct plan_params *q, struct plan *
         uint32_t n = left < WINDOW ? (uint32_t)left : WINDOW;
         struct rng_key bins = rng_key(q->seed, RNG_PLAN, w << 32 | q->epoch);
         for (uint32_t i = 0; i < n; i++)
-            p->samples[i] = (uint32_t)rng_permute(samples, from + i, out->nsamples);
+            p->samples[i] = sample_at(p, rng_permute(samples, from + i, out->nsamples));
         emit(p, n, pack(p, n), bins, out, from);
     }
 }
@@ -274,16 +282,17 @@ static void in_order(const struct packer *p, struct plan *out)
     struct plan_bin *b = NULL;
     uint32_t inputs = 0; /* of b */
 
-    for (uint32_t i = 0; i < out->nsamples; i++) {
+    for (uint64_t at = 0; at < out->nsamples; at++) {
+        uint32_t i = sample_at(p, at);
         if (!b || input(p, i) > p->bin_tokens - inputs ||
             (p->apart && answer(p, i) > p->bin_targets - b->targets)) {
             b = &out->bins[out->nbins++];
-            *b = (struct plan_bin){.first = i};
+            *b = (struct plan_bin){.first = at};
             inputs = 0;
         }
         bin_add(b, p->lengths[i], p->targets[i]);
         inputs += input(p, i);
-        out->order[i] = i;
+        out->order[at] = i;
     }
 }
 
@@ -299,8 +308,8 @@ static void digest(struct plan *p, const struct packer *k, const struct shard_se
     sha256_put(&h, shard_set_info(s)->dataset_digest, 32);
     sha256_put(&h, params, sizeof params);
     if (k->apart) sha256_put(&h, &k->bin_targets, sizeof k->bin_targets);
-    sha256_put(&h, shard_set_lengths(s), p->nsamples * sizeof(uint32_t));
-    sha256_put(&h, shard_set_targets(s), p->nsamples * sizeof(uint32_t));
+    sha256_put(&h, shard_set_lengths(s), shard_set_count(s) * sizeof(uint32_t));
+    sha256_put(&h, shard_set_targets(s), shard_set_count(s) * sizeof(uint32_t));
     sha256_put(&h, p->order, p->nsamples * sizeof *p->order);
     for (size_t i = 0; i < p->nbins; i++)
         sha256_put(&h, &p->bins[i].samples, sizeof p->bins[i].samples);
@@ -348,6 +357,7 @@ bool plan_init(struct plan *p, const struct shard_set *s, const struct plan_para
     if (!p->bins) goto out;
     if (!packer_init(&k, s, q, e)) goto out;
     if (!check_lengths(&k, p->nsamples, e)) goto out;
+    if (q->once && !once_pick(s, q->epoch, &k.chosen, &p->nsamples, e)) goto out;
     if (q->shuffle)
         shuffle(&k, q, p);
     else

@@ -7,7 +7,7 @@
  * permuted inside their window; step k takes bins [kG, (k+1)G), the last step of an epoch may be
  * shorter. A bin is one micro-batch: the unit of work, of summation and of resumption. Rank r of P
  * works on bins [kG + floor(n r/P), kG + floor(n (r+1)/P)) of the n bins of step k. No sample is
- * lost or repeated.
+ * lost or repeated; with `once` no text is, see shard/once.
  *
  * Encoder-decoder shards are packed in two dimensions: a bin holds at most bin_tokens of encoder
  * input and at most bin_targets of decoder labels, and neither is ever exceeded.
@@ -23,8 +23,8 @@ struct plan_bin {
     uint32_t targets; /* tokens that bear loss; encoder-decoder: all the decoder's */
 };
 struct plan {
-    uint32_t *order; /* sample numbers, bin by bin */
-    size_t nsamples;
+    uint32_t *order;       /* sample numbers, bin by bin */
+    size_t nsamples;       /* of this epoch */
     struct plan_bin *bins; /* in step order */
     size_t nbins;
     uint32_t bins_per_step;
@@ -40,6 +40,7 @@ struct plan_params {
     uint32_t bin_targets;
     uint32_t bins_per_step;
     bool shuffle; /* false: file order (evaluation), packed in order */
+    bool once;    /* of samples with one text, one an epoch */
 };
 MUST_CHECK bool plan_init(struct plan *p, const struct shard_set *s, const struct plan_params *q,
                           struct err *e);

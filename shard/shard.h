@@ -27,7 +27,9 @@
  * nobody did, it means decoder. */
 enum { SHARD_LAYOUT_AUTO = SHARD_LAYOUTS };
 
-enum shard_duplicates { SHARD_DUP_KEEP, SHARD_DUP_DROP };
+/* Of texts that stand in train more than once. A third policy, weight, is train.duplicates. */
+enum shard_duplicates { SHARD_DUP_KEEP, SHARD_DUP_HEAD, SHARD_DUP_NEAR_HEAD };
+extern const char *const shard_duplicates_names[]; /* "keep", ... */
 
 struct shard_opts {
     const char *dir;
@@ -38,7 +40,7 @@ struct shard_opts {
     uint32_t max_tokens;                          /* decoder: prompt and answer */
     uint32_t max_input_tokens, max_target_tokens; /* encoder-decoder */
     uint32_t shard_size;
-    int duplicates; /* enum shard_duplicates: of repeated texts in train */
+    int duplicates; /* enum shard_duplicates */
     uint32_t min_findings_words, min_impression_words;
     bool impression_shorter; /* drop reports whose impression is not shorter than the findings */
     bool cut_communication;  /* end the impression before its first sentence about calls */
@@ -49,12 +51,12 @@ extern const struct opt shard_table[]; /* section "shards" */
 
 /* Why a record gave no sample. */
 enum shard_drop {
-    SHARD_DROP_SPLIT,       /* belongs to no split */
-    SHARD_DROP_SUPERSEDED,  /* a later or more final report of the study is there */
-    SHARD_DROP_FINDINGS,    /* no text in any of the input fields (findings, where they are one) */
-    SHARD_DROP_IMPRESSION,  /* no impression */
-    SHARD_DROP_DUPLICATE,   /* duplicates: drop, and not the first of its text in train */
-    SHARD_DROP_SHORT,       /* min_findings_words, min_impression_words */
+    SHARD_DROP_SPLIT,      /* belongs to no split */
+    SHARD_DROP_SUPERSEDED, /* a later or more final report of the study is there */
+    SHARD_DROP_FINDINGS,   /* no text in any of the input fields (findings, where they are one) */
+    SHARD_DROP_IMPRESSION, /* no impression */
+    SHARD_DROP_DUPLICATE,  /* duplicates: head, near-head, and not the first of its text in train */
+    SHARD_DROP_SHORT,      /* min_findings_words, min_impression_words */
     SHARD_DROP_NOT_SHORTER, /* impression_shorter */
     SHARD_DROP_LONG,        /* the answer alone does not fit; with drop_long what would be cut */
     SHARD_DROPS

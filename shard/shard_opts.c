@@ -1,7 +1,7 @@
 #include "shard/shard.h"
 #include "text/prompt.h"
 
-static const char *const duplicates_names[] = {"keep", "drop", NULL};
+const char *const shard_duplicates_names[] = {"keep", "head", "near-head", NULL};
 
 const char *const shard_layout_names[SHARD_LAYOUTS + 1] = {"decoder", "encoder-decoder"};
 static const char *const layout_names[] = {"decoder", "encoder-decoder", "auto", NULL};
@@ -30,8 +30,9 @@ const struct opt shard_table[] = {
     OPT_U32(struct shard_opts, max_target_tokens, 512, 2, 131072,
             "encoder-decoder: longest answer; reports with a longer one are left out, never cut"),
     OPT_U32(struct shard_opts, shard_size, 65536, 1, 1048576, "records a shard file covers"),
-    OPT_ENUM(struct shard_opts, duplicates, "keep", duplicates_names,
-             "drop: of equal texts only the first is trained on"),
+    OPT_ENUM(struct shard_opts, duplicates, "keep", shard_duplicates_names,
+             "head: of equal texts only the first is trained on; near-head: of nearly equal ones, "
+             "too (corpus.near_duplicates); for weight see train.duplicates"),
     OPT_U32(struct shard_opts, min_findings_words, 0, 0, 10000,
             "drop reports with fewer (Trienes 2023: 10, ImpressionGPT: 11)"),
     OPT_U32(struct shard_opts, min_impression_words, 0, 0, 10000,

@@ -48,6 +48,8 @@ size_t shard_set_count(const struct shard_set *s);
 /* Lengths and first-target indices of all samples: what the plan needs. Borrowed until close. */
 const uint32_t *shard_set_lengths(const struct shard_set *s);
 const uint32_t *shard_set_targets(const struct shard_set *s);
+/* Samples with equal findings and impression have the same (struct sample). i < count. */
+struct hash128 shard_set_text_hash(const struct shard_set *s, size_t i);
 /* Sample i < count. out->tokens is valid until the next get or close. */
 MUST_CHECK bool shard_set_get(struct shard_set *s, size_t i, struct sample *out, struct err *e);
 /* Refuse shards made with another tokenizer or template than the run's; a NULL digest is not

@@ -212,6 +212,13 @@ static struct hash128 hash_at(const struct shard_file *f, enum shard_column c, u
     return (struct hash128){shard_file_u64(f, c, 2 * k), shard_file_u64(f, c, 2 * k + 1)};
 }
 
+struct hash128 shard_set_text_hash(const struct shard_set *s, size_t i)
+{
+    const struct part *p = part_of(s, i);
+
+    return hash_at(&p->file, SHARD_COL_TEXT_HASH, p->first + (i - p->begin));
+}
+
 /* What a random sample needs lies in six places: ask for all at once instead of waiting for one
  * after the other. */
 static void fetch(const struct shard_file *f, uint64_t k)

@@ -12,7 +12,8 @@ bool course_plan(const struct course *c, const struct shard_set *s, uint32_t epo
                             .bin_tokens = c->o.bin_tokens,
                             .bin_targets = c->o.bin_targets,
                             .bins_per_step = c->o.bins_per_step,
-                            .shuffle = true};
+                            .shuffle = true,
+                            .once = c->o.once};
     return plan_init(out, s, &q, e);
 }
 

@@ -17,6 +17,7 @@ struct course_opts {
     uint64_t seed;
     uint32_t bin_tokens, bin_targets, bins_per_step; /* as in struct plan_params */
     bool loss_on_all;
+    bool once; /* as in struct plan_params */
 };
 struct course {
     struct course_opts o;

@@ -25,6 +25,7 @@
 #include "model/model_opts.h"
 
 enum train_loss_on { TRAIN_LOSS_TARGET, TRAIN_LOSS_ALL };
+enum train_duplicates { TRAIN_DUP_KEEP, TRAIN_DUP_WEIGHT };
 enum train_export { TRAIN_EXPORT_AUTO, TRAIN_EXPORT_BEST, TRAIN_EXPORT_LAST };
 
 struct train_opts {
@@ -38,7 +39,8 @@ struct train_opts {
     double warmup; /* below 1: a fraction of all steps, else steps */
     double min_lr, beta1, beta2, eps, weight_decay, clip;
     uint64_t seed;
-    int loss_on; /* enum train_loss_on */
+    int loss_on;    /* enum train_loss_on */
+    int duplicates; /* enum train_duplicates */
     struct opt_every eval_every, save_every;
     uint32_t keep, patience;
     int export; /* enum train_export */

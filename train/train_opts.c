@@ -3,6 +3,7 @@
 #include "train/schedule.h"
 
 static const char *const loss_on_names[] = {"target", "all", NULL};
+static const char *const duplicates_names[] = {"keep", "weight", NULL};
 static const char *const export_names[] = {"auto", "best", "last", NULL};
 
 const struct opt train_table[] = {
@@ -33,6 +34,10 @@ const struct opt train_table[] = {
     OPT_U64(struct train_opts, seed, 1, 0, 9e18, "of the adapter's start, the plan and dropout"),
     OPT_ENUM(struct train_opts, loss_on, "target", loss_on_names,
              "tokens that bear loss: the target (and its end mark), or all"),
+    OPT_ENUM(
+        struct train_opts, duplicates, "keep", duplicates_names,
+        "texts that occur n times: keep: seen n times an epoch; weight: once an epoch, another "
+        "of the n each time"),
     OPT_EVERY(struct train_opts, eval_every, "0.25 epoch",
               "how often the dev split is scored: steps, epochs, minutes or never"),
     OPT_EVERY(

@@ -161,7 +161,8 @@ static bool open_train_split(struct train_run *r, struct err *e)
                             .bin_tokens = o->bin_tokens,
                             .bin_targets = o->bin_targets,
                             .bins_per_step = bins_per_step(r),
-                            .loss_on_all = o->loss_on == TRAIN_LOSS_ALL};
+                            .loss_on_all = o->loss_on == TRAIN_LOSS_ALL,
+                            .once = o->duplicates == TRAIN_DUP_WEIGHT};
 
     if (!open_set(r, SHARD_TRAIN, &r->set, e)) return false;
     const struct shard_info *i = shard_set_info(r->set);

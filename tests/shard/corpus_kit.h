@@ -30,5 +30,7 @@ void kit_fail(const char *file, int line, const char *what, const struct err *e)
 /* A shards folder of one file with n train samples of these lengths (target at half), tokens i % 100;
  * sample 0 also once in dev. Written by the shard writer, without a corpus. */
 void kit_lengths(const char *dir, size_t n, uint32_t (*length)(size_t));
+/* The same where samples of equal text(i) have one text. */
+void kit_repeats(const char *dir, size_t n, uint32_t (*length)(size_t), size_t (*text)(size_t));
 /* The same with encoder-decoder samples of these two lengths. */
 void kit_parts(const char *dir, size_t n, uint32_t (*input)(size_t), uint32_t (*answer)(size_t));

@@ -12,11 +12,19 @@ static void put(struct shard_data *d, enum shard_column c, const void *p, size_t
     KIT(sbuf_put(&d->col[c], (struct str){p, n}, &e), &e);
 }
 
+static size_t own_text(size_t i)
+{
+    return i;
+}
+
+/* Which text sample i has. */
+static size_t (*text_of)(size_t) = own_text;
+
 static void put_sample(struct shard_data *d, size_t i, uint32_t target, uint32_t length,
                        uint64_t *at)
 {
     uint32_t record[3] = {0, 0, (uint32_t)i};
-    uint64_t entry = i, hash[2] = {i, ~(uint64_t)i};
+    uint64_t entry = i, hash[2] = {text_of(i), ~(uint64_t)text_of(i)};
 
     for (uint32_t k = 0; k < length; k++) {
         uint16_t token = (uint16_t)((i + k) % 100);
@@ -98,6 +106,13 @@ static void make(const char *dir, size_t n, uint32_t (*input)(size_t), uint32_t 
 void kit_lengths(const char *dir, size_t n, uint32_t (*length)(size_t))
 {
     make(dir, n, length, NULL);
+}
+
+void kit_repeats(const char *dir, size_t n, uint32_t (*length)(size_t), size_t (*text)(size_t))
+{
+    text_of = text;
+    make(dir, n, length, NULL);
+    text_of = own_text;
 }
 
 void kit_parts(const char *dir, size_t n, uint32_t (*input)(size_t), uint32_t (*answer)(size_t))

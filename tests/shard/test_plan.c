@@ -255,6 +255,50 @@ static void without_shuffle_the_order_stays(void **state)
     plan_free(&p);
 }
 
+/* The first hundred have one text, the next thirty are pairs. */
+static size_t repeated(size_t i)
+{
+    return i < 100 ? 1000 : i < 130 ? 1001 + i / 2 : i;
+}
+
+static void a_text_is_seen_once_an_epoch(void **state)
+{
+    enum { N = 500, TEXTS = 1 + 15 + 370 };
+    struct plan_params q = {.seed = 3, .bin_tokens = 1024, .bins_per_step = 6, .once = true};
+    unsigned seen[N] = {0};
+    uint8_t digest[32];
+    struct err e = {0};
+
+    (void)state;
+    kit_repeats(testdir_path("repeats"), N, golden_length, repeated);
+    KIT(shard_set_open(testdir_path("repeats"), SHARD_TRAIN, NULL, 0, false, &set, &e), &e);
+    for (q.epoch = 0; q.epoch < 100; q.epoch++) {
+        unsigned texts[2000] = {0};
+        q.shuffle = q.epoch % 2;
+        struct plan p = make(&q);
+        assert_int_equal(p.nsamples, TEXTS);
+        uint64_t tokens = 0, want = 0;
+        for (size_t i = 0; i < p.nsamples; i++) {
+            assert_int_equal(texts[repeated(p.order[i])]++, 0);
+            seen[p.order[i]]++;
+            want += golden_length(p.order[i]);
+        }
+        for (size_t b = 0; b < p.nbins; b++)
+            tokens += p.bins[b].tokens;
+        assert_int_equal(tokens, want);
+        memcpy(digest, p.digest, 32);
+        plan_free(&p);
+    }
+    for (size_t i = 0; i < N; i++) /* each of a group in turn */
+        assert_int_equal(seen[i], i < 100 ? 1 : i < 130 ? 50 : 100);
+    q.epoch = 99;
+    q.once = false;
+    struct plan all = make(&q);
+    assert_int_equal(all.nsamples, N);
+    assert_memory_not_equal(all.digest, digest, 32);
+    plan_free(&all);
+}
+
 /* Against an independent implementation, see the script. */
 static void equals_the_reference(void **state)
 {
@@ -316,6 +360,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(two_limits_hold, setup, teardown),
         cmocka_unit_test_setup_teardown(digests_tell_plans_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(without_shuffle_the_order_stays, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_text_is_seen_once_an_epoch, setup, teardown),
         cmocka_unit_test_setup_teardown(equals_the_reference, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_is_leaked, setup, teardown),
     };

@@ -52,6 +52,7 @@ static void edit_texts(size_t s, size_t i, struct record *r, const char *text[SE
     if (s == 0 && i == 7) r->flags |= RECORD_SUPERSEDED;
     if (s == 0 && i == 8) r->split = SPLIT_NONE;
     if (s == 0 && i == 9) r->flags |= RECORD_DUPLICATE;
+    if (s == 0 && (i == 1 || i == 3)) r->flags |= RECORD_NEAR_DUPLICATE;
     if (s == 1) r->split = SPLIT_TRAIN;
 }
 
@@ -127,7 +128,7 @@ static void each_loss_is_counted_by_its_reason(void **state)
 
     (void)state;
     kit_corpus(corpus, sources, 2, edit_texts);
-    o.duplicates = SHARD_DUP_DROP;
+    o.duplicates = SHARD_DUP_HEAD;
     struct shard_summary s = run_with(&o);
     uint64_t samples = s.samples[0] + s.samples[1] + s.samples[2], dropped = 0;
     for (int d = 0; d < SHARD_DROPS; d++)
@@ -140,6 +141,10 @@ static void each_loss_is_counted_by_its_reason(void **state)
     assert_int_equal(s.dropped[SHARD_DROP_DUPLICATE], 1);
     assert_int_equal(dropped, 6);
 
+    o.duplicates = SHARD_DUP_NEAR_HEAD;
+    s = run_with(&o);
+    assert_int_equal(s.dropped[SHARD_DROP_DUPLICATE], 3);
+    o.duplicates = SHARD_DUP_HEAD;
     o.min_findings_words = 20;
     o.impression_shorter = true;
     s = run_with(&o);
