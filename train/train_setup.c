@@ -252,8 +252,9 @@ static bool take_memory(struct train_run *r, struct err *e)
     largest_bin(r, &tokens, &rows);
     most = tokens > rows ? tokens : rows;
     r->memory.bytes[MEMORY_OPTIMIZER] = step_bytes(lora_count(r->lora));
-    r->memory.bytes[MEMORY_ACTIVATIONS] = decoder_work_bytes(
-        model_get_spec(r->model), model_dtype(r->model), r->j->lora, tokens, rows, true);
+    if (!decoder_work_bytes(model_get_spec(r->model), model_dtype(r->model), r->j->lora, tokens,
+                            rows, true, &r->memory.bytes[MEMORY_ACTIVATIONS], e))
+        return false;
     if (!memory_plan_check(&r->memory, o->memory_gib, e)) return false;
     if (r->j->dry_run) return true;
     if (!decoder_work_open(r->model, r->lora, tokens, rows, true, &r->work, e)) return false;

@@ -16,8 +16,13 @@ struct plan {
     enum dev_dtype dtype;
     bool train, dropout;
     uint32_t tokens, rows;
-    const uint32_t *widths; /* [layers * LINEARS] of the adapters' h */
+    const uint32_t *widths; /* [layers * LINEARS] of the adapters' h; NULL: none */
 };
+
+static uint32_t width_of(const struct plan *p, uint32_t i)
+{
+    return p->widths ? p->widths[i] : 0;
+}
 
 /* Rows that a linear of a block works on. Without a backward pass one slot serves all blocks. */
 static uint32_t linear_rows(const struct model_spec *s, const struct plan *p, uint32_t layer,
@@ -42,7 +47,7 @@ static void lay_kept(struct kept *k, const struct model_spec *s, const struct pl
     for (enum linear i = 0; i < LINEARS; i++) {
         uint32_t width = 0;
         for (uint32_t j = first; j < last; j++)
-            width = max3(width, p->widths[j * LINEARS + i], 0);
+            width = max3(width, width_of(p, j * LINEARS + i), 0);
         k->h[i] = work_take(b, at, p->dtype, linear_rows(s, p, layer, i), width);
     }
     k->qkv = work_take(b, at, p->dtype, t, q + 2 * (uint64_t)kv);
@@ -82,7 +87,7 @@ static uint64_t lay_out(struct decoder_work *w, const struct model_spec *s, cons
     uint32_t wide = max3(s->ff, qkv, s->d);
 
     for (uint32_t i = 0; i < s->layers * LINEARS; i++)
-        widest = max3(widest, p->widths[i], 0);
+        widest = max3(widest, width_of(p, i), 0);
     w->enc = (struct side){.stack = 0, .end = s->enc_layers};
     w->dec = (struct side){.stack = 1, .first = s->enc_layers, .end = s->layers};
     lay_side(&w->enc, s, p, enc, b, &at);
@@ -107,23 +112,23 @@ static uint64_t lay_out(struct decoder_work *w, const struct model_spec *s, cons
     return at;
 }
 
-uint64_t decoder_work_bytes(const struct model_spec *s, enum dev_dtype dtype,
-                            const struct lora_opts *o, uint32_t max_tokens, uint32_t max_rows,
-                            bool train)
+bool decoder_work_bytes(const struct model_spec *s, enum dev_dtype dtype, const struct lora_opts *o,
+                        uint32_t max_tokens, uint32_t max_rows, bool train, uint64_t *bytes,
+                        struct err *e)
 {
     struct decoder_work w = {0};
-    struct err e = {0};
-    uint32_t *widths = mem_calloc((size_t)s->layers * LINEARS, sizeof *widths, &e);
+    uint32_t *widths = o ? mem_calloc((size_t)s->layers * LINEARS, sizeof *widths, e) : NULL;
     struct plan p = {dtype,      train,    o && o->method == LORA_LORA && o->dropout > 0,
                      max_tokens, max_rows, widths};
-    uint64_t bytes;
-    /* a few kilobytes, before anything is allocated; o is one that lora_open takes */
-    CHECK(widths && (!o || lora_widths(s, o, widths, &e)));
-    bytes = lay_out(&w, s, &p);
-    if (o && o->method == LORA_LORA && o->dora)
-        bytes += lora_dora_bytes(s, dtype, max3(max_tokens, max_rows, 0));
+    bool ok = !o || (widths && lora_widths(s, o, widths, e));
+
+    if (ok) {
+        *bytes = lay_out(&w, s, &p);
+        if (o && o->method == LORA_LORA && o->dora)
+            *bytes += lora_dora_bytes(s, dtype, max3(max_tokens, max_rows, 0));
+    }
     mem_free(widths);
-    return bytes;
+    return ok;
 }
 
 static bool load_buckets(struct decoder_work *w, const struct side *v, struct err *e)

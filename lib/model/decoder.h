@@ -38,10 +38,11 @@ MUST_CHECK bool decoder_work_open(struct model *m, struct lora *l, uint32_t max_
                                   uint32_t max_rows, bool train, struct decoder_work **out,
                                   struct err *e);
 void decoder_work_close(struct decoder_work *w);
-/* Device bytes that decoder_work_open would take: the memory plan, before anything is allocated. */
-uint64_t decoder_work_bytes(const struct model_spec *s, enum dev_dtype dtype,
-                            const struct lora_opts *o, uint32_t max_tokens, uint32_t max_rows,
-                            bool train);
+/* Device bytes that decoder_work_open would take: the memory plan, before anything is allocated.
+ * Without an adapter (o NULL) it cannot fail. */
+MUST_CHECK bool decoder_work_bytes(const struct model_spec *s, enum dev_dtype dtype,
+                                   const struct lora_opts *o, uint32_t max_tokens,
+                                   uint32_t max_rows, bool train, uint64_t *bytes, struct err *e);
 
 /* Sum of the rows' losses (nats); row_loss[nrows] may be NULL. Forward only. */
 MUST_CHECK bool decoder_loss(struct decoder_work *w, const struct decoder_batch *b, double *loss,

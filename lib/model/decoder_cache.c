@@ -80,8 +80,10 @@ uint64_t decoder_cache_bytes(const struct model_spec *s, enum dev_dtype dtype,
                              const struct decoder_cache_opts *o)
 {
     struct decoder_cache c = {.o = *o};
-    uint64_t encoder =
-        s->enc_layers ? decoder_work_bytes(s, dtype, NULL, o->max_memory, 1, false) : 0;
+    uint64_t encoder = 0;
+    struct err e = {0};
+    if (s->enc_layers)
+        CHECK(decoder_work_bytes(s, dtype, NULL, o->max_memory, 1, false, &encoder, &e));
     return lay_out(&c, s, dtype) + encoder;
 }
 

@@ -113,11 +113,10 @@ static uint64_t adapter_count(const struct model_spec *s, const struct lora_opts
 static double plan_gb(const struct model_spec *s, const struct loaded *c, enum dev_quant_kind quant,
                       uint32_t bin)
 {
-    uint64_t weights, count = adapter_count(s, &c->lora);
+    uint64_t weights, work, count = adapter_count(s, &c->lora);
+    OK(decoder_work_bytes(s, DEV_BF16, &c->lora, bin, bin / 4, true, &work, e));
     OK(model_bytes(s, DEV_BF16, quant, &weights, e));
-    return (double)(weights + count * (4 + 2) + step_bytes(count) +
-                    decoder_work_bytes(s, DEV_BF16, &c->lora, bin, bin / 4, true)) /
-           1e9;
+    return (double)(weights + count * (4 + 2) + step_bytes(count) + work) / 1e9;
 }
 
 /* What a card needs of: nothing, smaller bins, nf4, nf4 with smaller bins. */
