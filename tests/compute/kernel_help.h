@@ -70,7 +70,10 @@ static inline int trial_add(struct trial *t, enum dev_dtype type, uint32_t rows,
 static inline int trial_random(struct trial *t, enum dev_dtype type, uint32_t rows, uint32_t cols,
                                uint32_t ld, uint32_t offset, double scale)
 {
-    double *x = help_values((uint64_t)t->n + 1, (size_t)rows * cols, scale, type);
+    size_t n = (size_t)rows * cols;
+    double *x = calloc(n + 1, sizeof *x);
+    for (size_t k = 0; k < n; k++)
+        x[k] = help_round(scale * help_random((uint64_t)t->n + 1, k), type);
     int i = trial_add(t, type, rows, cols, ld, offset, x);
     free(x);
     return i;
@@ -183,7 +186,20 @@ static inline bool trial_order(struct trial *t, enum shim_order o, trial_kernel_
     return ok;
 }
 
-/* Run both; frees the matrices, the trial can be filled again. */
+/* Frees the matrices; the trial can be filled again. */
+static inline void trial_drop(struct trial *t)
+{
+    for (int i = 0; i < t->n; i++) {
+        free(t->start[i]);
+        free(t->got[i]);
+        free(t->first[i]);
+        dev_buf_close(t->buf[i]);
+        t->out[i] = false;
+    }
+    t->n = 0;
+}
+
+/* Runs both, then drops. */
 static inline bool trial_run(struct trial *t, const char *name, trial_dev_fn *op,
                              trial_kernel_fn *run)
 {
@@ -199,14 +215,8 @@ static inline bool trial_run(struct trial *t, const char *name, trial_dev_fn *op
     }
     for (int o = 0; o < SHIM_ORDERS; o++)
         ok = trial_order(t, (enum shim_order)o, run, want) && ok;
-    for (int i = 0; i < t->n; i++) {
+    for (int i = 0; i < t->n; i++)
         free(want[i]);
-        free(t->start[i]);
-        free(t->got[i]);
-        free(t->first[i]);
-        dev_buf_close(t->buf[i]);
-        t->out[i] = false;
-    }
-    t->n = 0;
+    trial_drop(t);
     return ok;
 }

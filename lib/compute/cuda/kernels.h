@@ -81,6 +81,58 @@ void kernel_rope(struct kernel_mat x, uint32_t heads, const int32_t *pos, const 
 /* Within 1e-6. B/el: 4 + y's size. */
 void kernel_layernorm(struct kernel_mat x, const float *w, const float *b, float eps,
                       struct kernel_mat y, struct gpu_stream *s);
+/* ---- attention
+ *
+ * Work is cut into tiles of at most KERNEL_TILE neighbours of one sample: of queries for out and dq,
+ * of keys for dk and dv. The table of tiles is made on the host once for a packed batch and serves
+ * all its layers. A sample without queries has key tiles (its dk and dv become 0). */
+enum { KERNEL_TILE = 64 };
+struct kernel_tile {
+    uint32_t i0;     /* position in the sample of the tile's first query, or key */
+    uint32_t q0, nq; /* the sample's rows of q */
+    uint32_t k0, nk; /* and of k, v */
+};
+/* How many tiles; out, unless NULL, is filled. Host only. */
+uint32_t kernel_attn_tiles(const uint32_t *cu, const uint32_t *cu_k, uint32_t nseq, bool of_keys,
+                           struct kernel_tile *out);
+
+struct kernel_attn {
+    struct kernel_mat q, k, v, out;
+    struct kernel_mat lse; /* f32 [heads, T]; fwd: may be left out */
+    const struct kernel_tile *tiles;
+    uint32_t ntiles;
+    uint32_t heads, kv_heads, head_dim;
+    float scale;
+    uint32_t window;
+    bool bidirectional;
+    struct kernel_mat bias; /* may be left out */
+    /* backward */
+    struct kernel_mat dout, dq, dk, dv;
+    struct kernel_mat dbias; /* may be left out */
+    const struct kernel_tile *key_tiles;
+    uint32_t nkey_tiles;
+    /* cached; pos of each row, and the largest of them */
+    const uint32_t *slot, *pos;
+    uint32_t max_len, max_pos;
+};
+/* bf16 with head_dim 64 or 128 (forward: 32, too) and rows at multiples of 16 bytes: tensor cores
+ * (mma.m16n8k16), scores and sums in f32, P rounded to bf16; within 4e-3 of the cpu device. All
+ * else: plain f32 arithmetic, within 2e-6 in f32; some ten times slower.
+ *
+ * A query's result does not depend on the others of its batch. Forward reads k and v once for each
+ * tile of queries and head that sees them (from L2), writes out and lse once. */
+void kernel_attn_fwd(const struct kernel_attn *a, struct gpu_stream *s);
+/* FlashAttention-2 without atomics: one block owns a tile of queries and adds up its dq, another
+ * owns a tile of keys and adds up dk, dv over the heads of its group, so scores are made twice.
+ * Within 1e-2 in bf16 (dbias: of its largest values), 5e-6 in f32. */
+void kernel_attn_bwd(const struct kernel_attn *a, void *scratch, struct gpu_stream *s);
+size_t kernel_attn_bwd_scratch(const struct kernel_attn *a);
+/* k, v: the cache. One row of q against its slot's keys, in splits of 128 keys that are joined in
+ * order: a row's bits depend on nothing but its slot's keys and its position. Memory: the visible
+ * part of the cache once. Within 4e-3 in bf16, 2e-6 in f32. */
+void kernel_attn_cached(const struct kernel_attn *a, void *scratch, struct gpu_stream *s);
+size_t kernel_attn_cached_scratch(const struct kernel_attn *a);
+
 /* Within 1e-6. B/el of y: x once or, gated, twice, and y. */
 void kernel_act(enum dev_act act, struct kernel_mat x, struct kernel_mat y, struct gpu_stream *s);
 /* Within 3e-6. B/el of dy: dy, and x and dx once or, gated, twice. */
