@@ -37,7 +37,7 @@ struct thread {
     int line;
     shim_warp_fn *fn;
     shim_slot slot;
-    copy copies[MOST_COPIES];
+    copy *copies; /* [MOST_COPIES] */
     int ncopies, groups;
 #if defined(__x86_64__)
     void *sp;
@@ -67,6 +67,7 @@ static struct {
     thread *threads;
     char *stacks;
     unsigned n, me;
+    unsigned waiting[1 + MOST_THREADS / SHIM_WARP]; /* at the barrier; in each warp */
     unsigned char *shared;
     size_t shared_bytes;
     void (*run)(const void *);
@@ -98,7 +99,10 @@ static void set_up(void)
     shim.threads = static_cast<thread *>(calloc(MOST_THREADS, sizeof *shim.threads));
     void *p = mmap(NULL, MOST_THREADS * STACK_BYTES, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (!shim.threads || p == MAP_FAILED) shim_die("no memory for fibers");
+    copy *copies = static_cast<copy *>(calloc(MOST_THREADS * MOST_COPIES, sizeof *copies));
+    if (!shim.threads || !copies || p == MAP_FAILED) shim_die("no memory for fibers");
+    for (size_t i = 0; i < MOST_THREADS; i++)
+        shim.threads[i].copies = copies + i * MOST_COPIES;
     shim.stacks = static_cast<char *>(p);
 }
 
@@ -250,7 +254,9 @@ static void begin_thread(unsigned i)
 static int site_of(const char *file, int line)
 {
     for (int i = 0; i < shim.nsites; i++)
-        if (shim.sites[i].line == line && strcmp(shim.sites[i].file, file) == 0) return i;
+        if (shim.sites[i].line == line &&
+            (shim.sites[i].file == file || strcmp(shim.sites[i].file, file) == 0))
+            return i;
     if (shim.nsites == MOST_SITES) shim_die("more barriers than MOST_SITES");
     site *s = &shim.sites[shim.nsites];
     const char *base = strrchr(file, '/');
@@ -268,33 +274,29 @@ static void wait_here(enum state state, const char *file, int line)
     t->line = line;
 }
 
-/* Have all of [from, from + n) come to the same place? */
-static bool all_came(unsigned from, unsigned n)
+/* The last of n to come finds all at the same place, and lets them go. */
+static bool last_of(unsigned *waiting, unsigned from, unsigned n)
 {
     const thread *t = &shim.threads[shim.me];
+    if (++*waiting < n) return false;
+    *waiting = 0;
     for (unsigned i = from; i < from + n; i++) {
-        const thread *o = &shim.threads[i];
-        if (o->state != t->state) return false;
-        if (o->line != t->line || strcmp(o->file, t->file) != 0) {
+        thread *o = &shim.threads[i];
+        if (o->line != t->line || (o->file != t->file && strcmp(o->file, t->file) != 0)) {
             fprintf(stderr, "cuda_shim: thread %u waits at %s:%d, thread %u at %s:%d\n", shim.me,
                     t->file, t->line, i, o->file, o->line);
             abort();
         }
+        o->state = READY;
     }
     return true;
-}
-
-static void release(unsigned from, unsigned n)
-{
-    for (unsigned i = from; i < from + n; i++)
-        shim.threads[i].state = READY;
 }
 
 void shim_barrier(const char *file, int line)
 {
     if (site_of(file, line) == shim.skip) return;
     wait_here(AT_BARRIER, file, line);
-    if (all_came(0, shim.n)) release(0, shim.n);
+    (void)last_of(&shim.waiting[0], 0, shim.n);
     to_main(false);
 }
 
@@ -306,12 +308,11 @@ void shim_warp(shim_warp_fn *fn, const char *file, int line, const void *in, siz
     if (in_bytes > SHIM_DATA || out_bytes > SHIM_DATA) shim_die("SHIM_DATA is too small");
     memcpy(t->slot.in, in, in_bytes);
     wait_here(IN_WARP, file, line);
-    if (all_came(from, SHIM_WARP)) {
+    if (last_of(&shim.waiting[1 + from / SHIM_WARP], from, SHIM_WARP)) {
         shim_slot *lanes[SHIM_WARP];
         for (unsigned l = 0; l < SHIM_WARP; l++)
             lanes[l] = &shim.threads[from + l].slot;
         fn(lanes);
-        release(from, SHIM_WARP);
     }
     to_main(false);
     if (out_bytes) memcpy(out, t->slot.out, out_bytes);
@@ -392,6 +393,7 @@ static void run_block(void)
 {
     static unsigned list[MOST_THREADS];
     memset(shim.shared, 0xFF, shim.shared_bytes);
+    memset(shim.waiting, 0, sizeof shim.waiting);
     for (unsigned i = 0; i < shim.n; i++)
         begin_thread(i);
     for (;;) {

@@ -83,9 +83,9 @@ void kernel_layernorm(struct kernel_mat x, const float *w, const float *b, float
                       struct kernel_mat y, struct gpu_stream *s);
 /* ---- attention
  *
- * Work is cut into tiles of at most KERNEL_TILE neighbours of one sample: of queries for out and dq,
- * of keys for dk and dv. The table of tiles is made on the host once for a packed batch and serves
- * all its layers. A sample without queries has key tiles (its dk and dv become 0). */
+ * Work is cut into tiles of at most KERNEL_TILE neighbours of one sample: of queries for out and
+ * dq, of keys for dk and dv. The table of tiles is made on the host once for a packed batch and
+ * serves all its layers. A sample without queries has key tiles (its dk and dv become 0). */
 enum { KERNEL_TILE = 64 };
 struct kernel_tile {
     uint32_t i0;     /* position in the sample of the tile's first query, or key */

@@ -1,6 +1,6 @@
 /*
- * compute/cuda/kernels/attn - what the attention kernels share: who sees whom, the bias by distance,
- * tensor cores.
+ * compute/cuda/kernels/attn - what the attention kernels share: who sees whom, the bias by
+ * distance, tensor cores.
  *
  * kernel_attn.cu     tiles, launches, the parts that do not multiply
  * kernel_attn_f32.cu plain arithmetic, any head width up to 256, both dtypes

@@ -122,7 +122,7 @@ struct cached_warp {
     float top[CACHED_HEADS], sum[CACHED_HEADS], acc[CACHED_HEADS][HEAD_PARTS];
 };
 
-/* Scores of a warp's 32 keys, one a lane, for `n` heads from `head`. q: [n, hd] in shared memory. */
+/* Scores of a warp's 32 keys, one a lane, for n heads. q: [n, hd] in shared memory. */
 static __device__ __forceinline__ void cached_scores(const struct kernel_attn &a,
                                                      const struct kernel_view &k, const float *q,
                                                      size_t key, uint32_t col, uint32_t n,

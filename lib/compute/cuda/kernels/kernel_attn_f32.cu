@@ -1,8 +1,8 @@
 /* Attention in plain f32 arithmetic, for f32 and for shapes that tensor cores do not take.
  *
  * A warp owns a query (or, for dk and dv, a key) and walks over the other side 32 at a time: scores
- * one a lane, then sums over the head's columns, `PARTS` a lane. The 32 rows lie in shared memory as
- * f32, padded by one value so that lanes at different rows meet different banks. */
+ * one a lane, then sums over the head's columns, `PARTS` a lane. The 32 rows lie in shared memory
+ * as f32, padded by one value so that lanes at different rows meet different banks. */
 #include "compute/cuda/kernels/attn.cuh"
 
 constexpr uint32_t WARPS = KERNEL_THREADS / 32, STEP = 32, PARTS = 8; /* 8 * 32 columns */
@@ -106,7 +106,8 @@ static __global__ void __launch_bounds__(KERNEL_THREADS) attn_f32_out(struct ker
     }
 }
 
-/* ---- dq, and parts of dbias. Shared: q, dout [WARPS, hd], k, v [STEP, hd + 1], ds [WARPS, STEP] */
+/* ---- dq, and parts of dbias. Shared: q, dout [WARPS, hd], k, v [STEP, hd + 1], ds [WARPS,
+ * STEP] */
 static __global__ void __launch_bounds__(KERNEL_THREADS)
     attn_f32_dq(struct kernel_attn a, const float *delta, float *parts)
 {
