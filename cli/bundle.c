@@ -268,6 +268,23 @@ static bool put_training(const struct bundle *b, struct sbuf *t, struct err *e)
                        text_at(b->radmill, "commit") ? text_at(b->radmill, "commit") : "?");
 }
 
+/* What the reports were given under binds who gets the adapter. */
+static bool put_terms(const struct bundle *b, struct sbuf *t, struct err *e)
+{
+    json_t *terms = json_object_get(json_object_get(b->radmill, "shards"), "terms"), *one;
+    const char *source;
+
+    if (json_object_size(terms) == 0) return true;
+    if (!sbuf_put(t, STR("\n## Data-use terms\n\nOf the reports it was trained on:\n\n"), e))
+        return false;
+    json_object_foreach(terms, source, one)
+    {
+        const char *text = json_string_value(one);
+        if (!sbuf_printf(t, e, "* %s: %s\n", source, text ? text : "?")) return false;
+    }
+    return true;
+}
+
 static bool write_card(struct bundle *b, struct err *e)
 {
     struct sbuf t;
@@ -291,7 +308,8 @@ static bool write_card(struct bundle *b, struct err *e)
                       "* Send exactly the text of `prompt.txt` with the fields filled in; "
                       "`prompt_ids.json` are its token ids, to compare.\n* Answer greedily; stop "
                       "at the end-of-text token.\n"),
-                  e);
+                  e) &&
+         put_terms(b, &t, e);
     for (size_t i = 0; ok && i < b->out->nwarnings; i++)
         ok = (i || sbuf_put(&t, STR("\n## Beware\n\n"), e)) &&
              sbuf_printf(&t, e, "* %s\n", b->out->warnings[i]);

@@ -13,6 +13,7 @@ static const char *const in_generate[] = {"shards", "model", "train", "generate"
 static const char *const in_sweep[] = {"sweep", "shards", "model", "lora", "train", NULL};
 static const char *const in_evaluate[] = {"generate", "evaluate", NULL};
 static const char *const in_serve[] = {"serve", "shards", "model", NULL};
+static const char *const in_judge[] = {"judge", "model", "lora", "train", NULL};
 static const char *const in_slurm[] = {"slurm", NULL};
 
 static const struct cmd_arg export_args[] = {
@@ -41,6 +42,13 @@ static const struct cmd_arg evaluate_args[] = {
     {"--per-pair", NULL, "FILE", NULL, "one line of scores a pair, in input order"},
     {"--output", "-o", "FILE", NULL, "the report (JSON)"},
     {"--samples", NULL, "N", NULL, "show N predictions beside their references (report text!)"},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+static const struct cmd_arg judge_args[] = {
+    {"--pairs", NULL, "FILE", NULL, "score: this pairs file; default that of generate.dir"},
+    {"--output", "-o", "FILE", NULL, "score: a JSON line a pair; default judge.dir/scores.jsonl"},
+    {"--labels", NULL, "FILE", NULL, "validate: labels that it was not trained on"},
+    {"--force", NULL, NULL, NULL, "train: on labels whose readers agree too little"},
     {NULL, NULL, NULL, NULL, NULL},
 };
 static const struct cmd_arg synth_args[] = {
@@ -153,8 +161,12 @@ const struct cmd cmd_list[] = {
      1, 1, true, true, cmd_stats},
     {"inspect", "FILE|DIR|CONFIG.yaml [--sample N | --plan EPOCH] [--show-text]",
      "what a file of ours holds", inspect_args, NULL, 1, 1, false, false, cmd_inspect},
-    {"audit", "DIR", "what left a folder: exports, converts, text shown", NULL, NULL, 1, 1, false,
-     false, cmd_audit},
+    {"audit", "DIR | CONFIG.yaml",
+     "what left a folder, or all folders of a configuration: exports, converts, text shown", NULL,
+     NULL, 1, 1, false, false, cmd_audit},
+    {"judge", "train|score|validate CONFIG.yaml [--pairs FILE] [--labels FILE] [-o FILE]",
+     "a learned factual score that says how far it can be trusted", judge_args, in_judge, 2, 2,
+     true, true, cmd_judge},
     {"doctor", "", "what this machine has, compared with the build", NULL, NULL, 0, 0, false, true,
      cmd_doctor},
     {"help", "[COMMAND]", "this list, or one command with its options", NULL, NULL, 0, 1, false,

@@ -72,6 +72,7 @@ bool cmd_help(struct cmd_call *call);
 bool cmd_ingest(struct cmd_call *call);
 bool cmd_inspect(struct cmd_call *call);
 bool cmd_job(struct cmd_call *call);
+bool cmd_judge(struct cmd_call *call);
 bool cmd_label(struct cmd_call *call);
 bool cmd_serve(struct cmd_call *call);
 bool cmd_shard(struct cmd_call *call);

@@ -69,12 +69,26 @@ static void print_tallies(const struct cmd_call *call, const struct tally *t)
     print_tally(call, "sections", record_section_names, t->section, SEC_COUNT);
 }
 
+/* Where the log of a record block is: its corpus, else the folder it lies in. */
+static bool block_home(struct cmd_call *call, const char *path, const char **out)
+{
+    size_t at = str_find(str_of(path), STR("/records/"), 0);
+    struct str dir = str_sub(str_of(path), 0, at == SIZE_MAX ? 0 : at);
+
+    if (dir.n == 0) return fs_dir_of(&call->arena, path, out, &call->err);
+    if (!arena_str(&call->arena, dir, &dir, &call->err)) return false;
+    *out = dir.p;
+    return true;
+}
+
 static bool inspect_block(struct cmd_call *call, const char *path)
 {
     bool show = cmd_value(call, "--show-text") != NULL;
     struct tally t = {0};
+    const char *home;
 
-    if (show && !audit_note(".", "show", "report text of one record block", &call->err))
+    if (show && !(block_home(call, path, &home) &&
+                  audit_note(home, "show", "report text of one record block", &call->err)))
         return false;
     cmd_print(call, "%s: record block\n", path);
     if (!tally_block(call, path, &t, show)) return false;

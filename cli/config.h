@@ -10,6 +10,7 @@
 #include "evaluate/evaluate.h"
 #include "generate/generate.h"
 #include "ingest/ingest.h"
+#include "judge/judge.h"
 #include "model/lora.h"
 #include "model/model_opts.h"
 #include "serve/serve.h"
@@ -28,6 +29,7 @@ struct config {
     struct train_opts train;
     struct generate_opts generate;
     struct evaluate_opts evaluate;
+    struct judge_opts judge;
     struct sweep_opts sweep;
     struct serve_opts serve;
     struct slurm_opts slurm;

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "base/fs.h"
 #include "base/hash.h"
 
 static bool open_set(const struct generate_job *j, struct gen_inputs *in, struct err *e)
@@ -47,30 +46,6 @@ static bool open_tokenizer(const struct generate_job *j, struct gen_inputs *in, 
     return true;
 }
 
-/* Digest over the names and contents of a folder's files. */
-static bool folder_digest(const char *dir, uint8_t out[32], struct err *e)
-{
-    struct arena a;
-    struct str *names;
-    struct sha256 h;
-    size_t n = 0;
-    arena_init(&a, 1 << 20);
-    sha256_init(&h);
-    bool ok = fs_list(dir, &a, &names, &n, e);
-    for (size_t i = 0; ok && i < n; i++) {
-        const char *path;
-        uint8_t one[32];
-        ok = fs_join(&a, dir, names[i].p, &path, e);
-        if (!ok || fs_is_dir(path)) continue;
-        ok = sha256_file(path, one, e);
-        sha256_put(&h, names[i].p, names[i].n + 1);
-        sha256_put(&h, one, sizeof one);
-    }
-    sha256_end(&h, out);
-    arena_free(&a);
-    return ok;
-}
-
 static bool check_layout(const struct generate_job *j, const struct gen_inputs *in, struct err *e)
 {
     enum shard_layout have = shard_set_info(in->set)->layout;
@@ -95,7 +70,7 @@ static bool open_model(const struct generate_job *j, struct gen_inputs *in, stru
                        vocab, m->base, model_get_spec(in->model)->vocab);
     if (!check_layout(j, in, e)) return false;
     if (!j->adapter) return true;
-    return folder_digest(j->adapter, in->adapter_digest, e) &&
+    return sha256_folder(j->adapter, in->adapter_digest, e) &&
            lora_load(in->model, j->adapter, &in->lora, e);
 }
 

@@ -101,6 +101,7 @@ struct ingest_source_opts {
     const char *custom_rules; /* mitlcp: the per-study overrides */
     const char *site;         /* sources of one site share accession numbers; NULL: each its own */
     const char *modality;     /* of every report of the source; a column or the text go first */
+    const char *terms;        /* data-use terms, in words; NULL: none stated */
     struct ingest_columns columns;
     struct ingest_headers headers;
 };

@@ -80,6 +80,10 @@ static const struct opt source_table[] = {
                "sources of one site share accession numbers: a report in a later dump supersedes "
                "that of an earlier one"),
     OPT_STRING(S, modality, NULL, "modality of reports that do not tell; mimic-cxr: CR"),
+    OPT_STRING(
+        S, terms, NULL,
+        "data-use terms in words (licence, agreement, approval): they follow the reports into "
+        "manifests, shards, adapters and cards"),
     OPT_MAP(S, columns, struct ingest_columns, column_table,
             "columns of a table, or keys of JSON lines (a.b.c), by what they hold"),
     OPT_MAP(S, headers, struct ingest_headers, header_table,

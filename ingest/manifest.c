@@ -117,7 +117,7 @@ static bool fill_source(json_t *j, const struct source *s, const struct block_fa
     }
     return put(j, "name", json_string(s->o->name), e) &&
            put(j, "sections", json_string(record_mode_names[s->rules.mode]), e) &&
-           fill_counts(j, sum, e);
+           (!s->o->terms || put(j, "terms", json_string(s->o->terms), e)) && fill_counts(j, sum, e);
 }
 
 static bool put_sources(json_t *root, const struct source_set *set, const struct block_fact *facts,

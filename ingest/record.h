@@ -205,9 +205,11 @@ void record_reader_sha256(const struct record_reader *r, uint8_t out[32]);
 void record_reader_close(struct record_reader *r);
 
 /* ---- the corpus: what manifest.json says */
+enum { RECORD_TERMS_BYTES = 1024 }; /* data-use terms are shorter */
 struct record_block {
     const char *path;   /* of the block file */
     const char *source; /* name in the configuration */
+    const char *terms;  /* data-use terms of the source; "": none stated */
     uint32_t source_index, block_index;
     uint64_t records;
     uint8_t sha256[32]; /* of the file */

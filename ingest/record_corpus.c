@@ -22,6 +22,18 @@ static bool inside(struct str path)
            !memchr(path.p, 0, path.n);
 }
 
+/* Data-use terms of a source; a manifest from before they were kept has none. */
+static bool read_terms(const json_t *source, struct arena *a, const char **out, struct err *e)
+{
+    struct str text = STR("");
+
+    if (json_object_get(source, "terms") && !json_get_str(source, "terms", &text, e)) return false;
+    if (text.n >= RECORD_TERMS_BYTES) return bad("a source has overlong terms", e);
+    if (!arena_str(a, text, &text, e)) return false;
+    *out = text.p;
+    return true;
+}
+
 static bool read_block(const char *dir, const json_t *j, const json_t *sources, struct arena *a,
                        struct record_block *out, struct err *e)
 {
@@ -37,6 +49,7 @@ static bool read_block(const char *dir, const json_t *j, const json_t *sources, 
     if (!json_get_str(json_array_get(sources, source), "name", &name, e)) return false;
     if (!arena_str(a, name, &copy, e)) return false;
     out->source = copy.p;
+    if (!read_terms(json_array_get(sources, source), a, &out->terms, e)) return false;
     if (!arena_str(a, path, &copy, e)) return false;
     return fs_join(a, dir, copy.p, &out->path, e);
 }

@@ -42,6 +42,9 @@ static bool check_source(const struct ingest_opts *o, size_t i, struct err *e)
     if (!s->path) return err_set(e, ERR_CONFIG, "source %s: path is missing", s->name);
     if (s->split != INGEST_SPLIT_AUTO && (s->split == INGEST_SPLIT_LIST) != (s->split_list != NULL))
         return err_set(e, ERR_CONFIG, "source %s: split: list and split_list go together", s->name);
+    if (s->terms && strlen(s->terms) >= RECORD_TERMS_BYTES)
+        return err_set(e, ERR_CONFIG, "source %s: terms are longer than %d bytes", s->name,
+                       RECORD_TERMS_BYTES - 1);
     if (s->modality && record_modality_of(str_of(s->modality)) < 0)
         return err_set(e, ERR_CONFIG,
                        "source %s: modality is not CR, CT, MR, US, NM, PT, XA, MG, RF "

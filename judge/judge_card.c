@@ -168,11 +168,12 @@ static json_t *card_json(const struct judge_card *c)
     json_t *q = isfinite(c->quantile) ? json_real(c->quantile) : json_null();
 
     return json_pack(
-        "{s:s, s:s, s:s, s:I, s:b, s:b, s:b, s:s, s:s, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:I, s:I, "
+        "{s:s, s:s, s:s, s:s, s:I, s:b, s:b, s:b, s:s, s:s, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:I, "
+        "s:I, "
         "s:f, s:f, s:f, s:f, s:b}}",
-        "format", CARD_FORMAT, "truth", c->truth, "template", c->template, "max_tokens",
-        (json_int_t)c->max_tokens, "list", c->list, "check", c->check, "shuffled", c->shuffled,
-        "base_sha256", c->base, "adapter_sha256", c->adapter, "quantile", q, "raw",
+        "format", CARD_FORMAT, "truth", c->truth, "adapter", c->folder, "template", c->template,
+        "max_tokens", (json_int_t)c->max_tokens, "list", c->list, "check", c->check, "shuffled",
+        c->shuffled, "base_sha256", c->base, "adapter_sha256", c->adapter, "quantile", q, "raw",
         knots(c->map.x, c->map.n), "grade", knots(c->map.y, c->map.n), "validity", "tau",
         ci_json(&v->tau.a), "rule_tau", ci_json(&v->tau.b), "difference", ci_json(&v->tau.diff),
         "n", (json_int_t)v->tau.n, "patients", (json_int_t)v->tau.groups, "coverage", v->coverage,
@@ -289,7 +290,8 @@ static bool card_of(json_t *j, struct arena *a, struct judge_card *c, struct err
     if (!str_eqz(format, CARD_FORMAT))
         return err_set(e, ERR_FORMAT, "its format is not %s", CARD_FORMAT);
     if (!json_check_seal(j, e) || !get_text(j, "truth", a, &c->truth, e) ||
-        !get_text(j, "template", a, &c->template, e) || !json_get_u64(j, "max_tokens", &tokens, e))
+        !get_text(j, "adapter", a, &c->folder, e) || !get_text(j, "template", a, &c->template, e) ||
+        !json_get_u64(j, "max_tokens", &tokens, e))
         return false;
     if (tokens < 1 || tokens > 1 << 20)
         return err_set(e, ERR_FORMAT, "\"max_tokens\" is no length");

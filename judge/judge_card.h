@@ -50,6 +50,7 @@ struct judge_card {
     struct judge_validity v;
     const char *truth; /* "errors made on purpose" or "readers" */
     /* how to read: what scoring must repeat */
+    const char *folder; /* of the adapter, below judge.dir */
     const char *template;
     uint32_t max_tokens;
     bool list, check;

@@ -320,17 +320,21 @@ static bool has_file(const struct shard_fact *f)
 
 static bool list_sources(struct run *r, struct shard_manifest *m, struct err *e)
 {
-    const char **names;
+    const char **names, **terms;
 
     for (size_t i = 0; i < r->corpus.nblocks; i++)
         if (r->corpus.blocks[i].source_index >= m->nsources)
             m->nsources = r->corpus.blocks[i].source_index + 1;
-    m->sources = names = arena_alloc(&r->arena, (m->nsources + 1) * sizeof *names, e);
+    m->sources = names = arena_alloc(&r->arena, 2 * (m->nsources + 1) * sizeof *names, e);
     if (!names) return false;
+    m->terms = terms = names + m->nsources + 1;
     for (size_t i = 0; i < m->nsources; i++)
-        names[i] = "";
-    for (size_t i = 0; i < r->corpus.nblocks; i++)
-        names[r->corpus.blocks[i].source_index] = r->corpus.blocks[i].source;
+        names[i] = terms[i] = "";
+    for (size_t i = 0; i < r->corpus.nblocks; i++) {
+        const struct record_block *b = &r->corpus.blocks[i];
+        names[b->source_index] = b->source;
+        terms[b->source_index] = b->terms;
+    }
     return true;
 }
 

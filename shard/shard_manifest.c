@@ -93,6 +93,19 @@ static json_t *element(json_t *list, struct err *e)
     return NULL;
 }
 
+/* {"source": "its terms"}, only those that have any; left out where none has. */
+static bool put_terms(const struct shard_manifest *m, json_t *root, struct err *e)
+{
+    json_t *map = json_object();
+    bool ok = map != NULL || lacking(e);
+
+    for (size_t i = 0; ok && m->terms && i < m->nsources; i++)
+        if (m->terms[i][0]) ok = put(map, m->sources[i], json_string(m->terms[i]), e);
+    if (ok && json_object_size(map) > 0) return put(root, "terms", map, e);
+    json_decref(map);
+    return ok;
+}
+
 static bool put_lists(const struct shard_manifest *m, json_t *root, struct err *e)
 {
     json_t *files = json_array(), *modalities = json_array(), *sources = json_array(), *j;
@@ -101,6 +114,7 @@ static bool put_lists(const struct shard_manifest *m, json_t *root, struct err *
 
     for (size_t i = 0; ok && i < m->nsources; i++)
         ok = json_array_append_new(sources, json_string(m->sources[i])) == 0 || lacking(e);
+    ok = ok && put_terms(m, root, e);
     for (size_t i = 0; ok && i < m->nmodalities; i++)
         ok = (j = element(modalities, e)) != NULL && modality_json(&m->modalities[i], j, e);
     for (size_t i = 0; ok && i < m->nfiles; i++)
@@ -245,6 +259,23 @@ static bool get_modality(const json_t *j, struct arena *a, struct shard_manifest
            get_counts(j, "dropped", shard_drop_names, m->dropped, e);
 }
 
+static bool get_terms(const json_t *root, struct arena *a, struct shard_manifest *m, struct err *e)
+{
+    const json_t *map = json_object_get(root, "terms");
+    const char **terms = arena_alloc(a, (m->nsources + 1) * sizeof *terms, e);
+
+    m->terms = terms;
+    if (!terms) return false;
+    if (map && !json_is_object(map)) return err_set(e, ERR_FORMAT, "terms is not an object");
+    for (size_t i = 0; i < m->nsources; i++) {
+        const char *s = json_string_value(json_object_get(map, m->sources[i]));
+        struct str copy;
+        if (!arena_str(a, str_of(s), &copy, e)) return false;
+        terms[i] = copy.p;
+    }
+    return true;
+}
+
 static bool get_lists(const json_t *root, struct arena *a, struct shard_manifest *m, struct err *e)
 {
     json_t *files, *modalities, *sources;
@@ -270,6 +301,7 @@ static bool get_lists(const json_t *root, struct arena *a, struct shard_manifest
         if (!arena_str(a, str_of(s), &copy, e)) return false;
         names[i] = copy.p;
     }
+    if (!get_terms(root, a, m, e)) return false;
     for (size_t i = 0; i < m->nmodalities; i++)
         if (!get_modality(json_array_get(modalities, i), a, &m->modalities[i], e))
             return err_wrap(e, "modalities[%zu]", i);

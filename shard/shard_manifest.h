@@ -25,6 +25,7 @@ struct shard_manifest_modality {
 struct shard_manifest {
     struct shard_info info; /* dataset_digest is computed by write and checked by read */
     const char *const *sources;
+    const char *const *terms; /* data-use terms of each source, "": none stated; NULL: of all */
     size_t nsources;
     struct shard_manifest_modality *modalities;
     size_t nmodalities;

@@ -60,3 +60,7 @@ MUST_CHECK bool shard_check_tokenizer(const struct shard_info *i, const uint8_t 
 /* Modality name of sample i, and the source's name. */
 const char *shard_set_modality(const struct shard_set *s, size_t i);
 const char *shard_set_source(const struct shard_set *s, size_t i);
+/* All sources of the folder: how many, the name of source k, its data-use terms ("": none). */
+size_t shard_set_sources(const struct shard_set *s);
+const char *shard_set_source_name(const struct shard_set *s, size_t k);
+const char *shard_set_terms(const struct shard_set *s, size_t k);

@@ -270,6 +270,21 @@ const char *shard_set_source(const struct shard_set *s, size_t i)
         .sources[shard_file_u32(&p->file, SHARD_COL_RECORD, 3 * (p->first + (i - p->begin)))];
 }
 
+size_t shard_set_sources(const struct shard_set *s)
+{
+    return s->m.nsources;
+}
+
+const char *shard_set_source_name(const struct shard_set *s, size_t k)
+{
+    return s->m.sources[k];
+}
+
+const char *shard_set_terms(const struct shard_set *s, size_t k)
+{
+    return s->m.terms[k];
+}
+
 static bool refuse(const char *thing, const uint8_t then[32], const uint8_t now[32],
                    const char *what, struct err *e)
 {

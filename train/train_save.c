@@ -170,6 +170,21 @@ static json_t *hex_json(const uint8_t digest[32])
     return json_string(hex);
 }
 
+/* Data-use terms of the sources, {"source": "terms"}: whoever holds the adapter holds them too. */
+static json_t *terms_json(const struct shard_set *s)
+{
+    json_t *map = json_object();
+
+    for (size_t k = 0; map && k < shard_set_sources(s); k++)
+        if (shard_set_terms(s, k)[0] &&
+            json_object_set_new(map, shard_set_source_name(s, k),
+                                json_string(shard_set_terms(s, k))) != 0) {
+            json_decref(map);
+            map = NULL;
+        }
+    return map;
+}
+
 static json_t *shards_json(const struct train_run *r)
 {
     const struct shard_info *i = shard_set_info(r->set);
@@ -180,11 +195,11 @@ static json_t *shards_json(const struct train_run *r)
             json_decref(modalities);
             modalities = NULL;
         }
-    return json_pack("{s:o, s:o, s:o, s:s?, s:s?, s:o, s:I}", "dataset",
-                     hex_json(i->dataset_digest), "tokenizer", hex_json(i->tokenizer_digest),
-                     "template", hex_json(i->template_digest), "template_name", i->template_name,
-                     "inputs", i->inputs, "modalities", modalities, "samples",
-                     (json_int_t)shard_set_count(r->set));
+    return json_pack("{s:o, s:o, s:o, s:o, s:s?, s:s?, s:o, s:I}", "terms", terms_json(r->set),
+                     "dataset", hex_json(i->dataset_digest), "tokenizer",
+                     hex_json(i->tokenizer_digest), "template", hex_json(i->template_digest),
+                     "template_name", i->template_name, "inputs", i->inputs, "modalities",
+                     modalities, "samples", (json_int_t)shard_set_count(r->set));
 }
 
 static const char *base_name(const struct train_run *r)

@@ -8,14 +8,18 @@
 #include "base/json.h"
 
 #define NOTE_MAX_BYTES 8192
+#define HOST_MAX_BYTES 256
 #define LOCK_TRIES     200 /* of 10 ms */
 
 static bool build(struct sbuf *b, const char *action, const char *what, struct err *e)
 {
-    char now[21];
+    char now[21], host[HOST_MAX_BYTES];
     clock_iso8601(clock_wall_s(), now);
-    return sbuf_printf(b, e, "{\"time\": \"%s\", \"uid\": %lu, \"action\": ", now,
+    if (gethostname(host, sizeof host) != 0) host[0] = 0;
+    host[sizeof host - 1] = 0;
+    return sbuf_printf(b, e, "{\"time\": \"%s\", \"uid\": %lu, \"host\": ", now,
                        (unsigned long)getuid()) &&
+           json_put_str(b, str_of(host), true, e) && sbuf_put(b, STR(", \"action\": "), e) &&
            json_put_str(b, str_of(action), true, e) && sbuf_put(b, STR(", \"what\": "), e) &&
            json_put_str(b, str_of(what), true, e) && sbuf_putc(b, '}', e);
 }

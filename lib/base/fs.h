@@ -87,6 +87,8 @@ MUST_CHECK bool fs_glob(const char *pattern, struct arena *a, struct str **paths
 /* "dir/name" in the arena, NUL-terminated. */
 MUST_CHECK bool fs_join(struct arena *a, const char *dir, const char *name, const char **out,
                         struct err *e);
+/* The folder that a path's last name is in, "." for a lone name; in the arena. */
+MUST_CHECK bool fs_dir_of(struct arena *a, const char *path, const char **out, struct err *e);
 /* Remove "*.tmp.*" left below dir (one level) by processes that are gone. */
 MUST_CHECK bool fs_gc_tmp(const char *dir, struct err *e);
 /* Exclusive lock file held until process end or fs_unlock; a lock held by a live process is

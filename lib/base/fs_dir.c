@@ -283,3 +283,14 @@ bool fs_gc_tmp(const char *dir, struct err *e)
     closedir(d);
     return ok;
 }
+
+bool fs_dir_of(struct arena *a, const char *path, const char **out, struct err *e)
+{
+    const char *slash = strrchr(path, '/');
+    struct str dir = slash ? (struct str){path, (size_t)(slash - path)} : STR(".");
+
+    if (slash == path) dir = STR("/");
+    if (!arena_str(a, dir, &dir, e)) return false;
+    *out = dir.p;
+    return true;
+}

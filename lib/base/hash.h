@@ -27,6 +27,9 @@ void sha256_hmac(struct str key, struct str msg, uint8_t out[32]);
 MUST_CHECK bool sha256_file(const char *path, uint8_t out[32], struct err *e);
 /* Digest of a secret kept in a file, blanks around it aside; 16 bytes to 4 KiB, else ERR_CONFIG. */
 MUST_CHECK bool sha256_key_file(const char *path, uint8_t out[32], struct err *e);
+/* Over the names and contents of a folder's files, sorted; folders in it, names that begin with a
+ * dot and audit.jsonl (an export changes nothing) do not count. */
+MUST_CHECK bool sha256_folder(const char *dir, uint8_t out[32], struct err *e);
 
 struct hash128 {
     uint64_t lo, hi;

@@ -227,3 +227,26 @@ bool sha256_key_file(const char *path, uint8_t out[32], struct err *e)
     arena_free(&a);
     return ok;
 }
+
+bool sha256_folder(const char *dir, uint8_t out[32], struct err *e)
+{
+    struct arena a;
+    struct str *names;
+    struct sha256 h;
+    size_t n = 0;
+    arena_init(&a, 1 << 20);
+    sha256_init(&h);
+    bool ok = fs_list(dir, &a, &names, &n, e);
+    for (size_t i = 0; ok && i < n; i++) {
+        const char *path;
+        uint8_t one[32];
+        ok = fs_join(&a, dir, names[i].p, &path, e);
+        if (!ok || fs_is_dir(path) || str_eqz(names[i], "audit.jsonl")) continue;
+        ok = sha256_file(path, one, e);
+        sha256_put(&h, names[i].p, names[i].n + 1);
+        sha256_put(&h, one, sizeof one);
+    }
+    sha256_end(&h, out);
+    arena_free(&a);
+    return ok;
+}

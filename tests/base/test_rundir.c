@@ -300,13 +300,14 @@ static void audit_lines(void **state)
     clock_freeze(86400);
     OK(audit_note(testdir_path("d"), "export", "mediqa \"train\", 91544 pairs", &e));
     OK(audit_note(testdir_path("d"), "convert", "gguf", &e));
-    char *got = testdir_read(testdir_path("d/audit.jsonl"), NULL), want[400];
+    char *got = testdir_read(testdir_path("d/audit.jsonl"), NULL), want[1200], host[256];
+    assert_int_equal(gethostname(host, sizeof host), 0);
     snprintf(want, sizeof want,
-             "{\"time\": \"1970-01-02T00:00:00Z\", \"uid\": %u, \"action\": \"export\", \"what\": "
-             "\"mediqa \\\"train\\\", 91544 pairs\"}\n"
-             "{\"time\": \"1970-01-02T00:00:00Z\", \"uid\": %u, \"action\": \"convert\", \"what\": "
-             "\"gguf\"}\n",
-             getuid(), getuid());
+             "{\"time\": \"1970-01-02T00:00:00Z\", \"uid\": %u, \"host\": \"%s\", \"action\": "
+             "\"export\", \"what\": \"mediqa \\\"train\\\", 91544 pairs\"}\n"
+             "{\"time\": \"1970-01-02T00:00:00Z\", \"uid\": %u, \"host\": \"%s\", \"action\": "
+             "\"convert\", \"what\": \"gguf\"}\n",
+             getuid(), host, getuid(), host);
     assert_string_equal(got, want);
     free(got);
 }

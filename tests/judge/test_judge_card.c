@@ -110,8 +110,11 @@ static void few_answers(void **state)
 static void on_disk(void **state)
 {
     (void)state;
-    struct judge_card c = {
-        .truth = "readers", .template = "judge", .max_tokens = 512, .list = true};
+    struct judge_card c = {.truth = "readers",
+                           .folder = "final",
+                           .template = "judge",
+                           .max_tokens = 512,
+                           .list = true};
     struct judge_card d;
     struct arena a;
     struct err e = {0};
