@@ -66,6 +66,7 @@ bool decode_open(struct model *m, struct lora *const *adapters, uint32_t nadapte
     d->o = *o;
     d->nadapters = nadapters;
     d->last = &d->first;
+    d->nfree = o->slots;
     d->both = model_get_spec(m)->enc_layers > 0;
     struct decoder_cache_opts c = cache_opts(model_get_spec(m), o);
     c.adapters = adapters;
@@ -80,16 +81,22 @@ out:
     return ok;
 }
 
+static void drop(struct job *j)
+{
+    mem_free(j->beams);
+    mem_free(j);
+}
+
 void decode_close(struct decode *d)
 {
     if (!d) return;
     decoder_cache_close(d->cache);
     for (struct job *j = d->first, *next; j; j = next) {
         next = j->next;
-        mem_free(j);
+        drop(j);
     }
     for (uint32_t i = 0; i < d->nbusy; i++)
-        mem_free(d->busy[i]);
+        drop(d->busy[i]);
     pick_scratch_free(&d->pick);
     mem_free(d->logprob);
     mem_free(d->row);
@@ -101,6 +108,17 @@ void decode_close(struct decode *d)
     mem_free(d);
 }
 
+bool slot_fork(struct decode *d, uint32_t from, uint32_t to, uint32_t first, uint32_t end,
+               struct err *e)
+{
+    struct slot *s = &d->slot[to];
+    if (!d->both)
+        memcpy(s->tokens + first, d->slot[from].tokens + first, (end - first) * sizeof *s->tokens);
+    s->adapter = d->slot[from].adapter;
+    s->filled = end;
+    return decoder_fork(d->cache, from, to, first, end, e);
+}
+
 /* ---- the queue */
 
 static bool check_sampling(const struct decode_sampling *s, struct err *e)
@@ -109,6 +127,19 @@ static bool check_sampling(const struct decode_sampling *s, struct err *e)
         return err_set(e, ERR_CONFIG, "temperature %g is not between 0 and 100", s->temperature);
     return (s->top_p >= 0 && s->top_p <= 1) ||
            err_set(e, ERR_CONFIG, "top_p %g is not between 0 and 1", s->top_p);
+}
+
+static bool check_beams(const struct decode *d, const struct decode_request *r, struct err *e)
+{
+    if (r->beams <= 1) return true;
+    if (r->beams > DECODE_BEAMS || r->beams > d->o.slots)
+        return err_set(e, ERR_LIMIT, "%u beams, with %u slots there may be %u", r->beams,
+                       d->o.slots, d->o.slots < DECODE_BEAMS ? d->o.slots : DECODE_BEAMS);
+    if (r->sampling.temperature > 0 || r->logprobs)
+        return err_set(e, ERR_CONFIG, "beam search draws no tokens and gives no probabilities");
+    return (r->length_penalty >= -100 && r->length_penalty <= 100) ||
+           err_set(e, ERR_CONFIG, "length penalty %g is not between -100 and 100",
+                   r->length_penalty);
 }
 
 bool decode_check(const struct decode *d, const struct decode_request *r, struct err *e)
@@ -131,7 +162,7 @@ bool decode_check(const struct decode *d, const struct decode_request *r, struct
     if (r->neos > DECODE_EOS || r->top > DECODE_TOP)
         return err_set(e, ERR_LIMIT, "%u end marks and %u alternatives, at most %d and %d", r->neos,
                        r->top, DECODE_EOS, DECODE_TOP);
-    return check_sampling(&r->sampling, e);
+    return check_sampling(&r->sampling, e) && check_beams(d, r, e);
 }
 
 bool decode_submit(struct decode *d, const struct decode_request *r, uint64_t *handle,
@@ -152,6 +183,11 @@ bool decode_submit(struct decode *d, const struct decode_request *r, uint64_t *h
                       .limit = limit,
                       .answer = ids + r->n};
     j->r.ids = ids;
+    j->nslots = r->beams > 1 ? r->beams : 1;
+    if (j->nslots > 1 && !beams_open(j, e)) {
+        drop(j);
+        return false;
+    }
     *d->last = j;
     d->last = &j->next;
     d->waiting++;
@@ -205,15 +241,17 @@ static bool finish(struct job *j, enum decode_reason why, decode_event_fn event,
                               .prefill_s = first - began,
                               .decode_s = now - first};
     bool ok = event(ctx, &ev, e);
-    mem_free(j);
+    drop(j);
     return ok;
 }
 
-/* busy[i] leaves its slot. */
+/* busy[i] leaves its slots. */
 static struct job *release(struct decode *d, uint32_t i)
 {
     struct job *j = d->busy[i];
-    d->slot[j->slot].job = NULL;
+    for (uint32_t k = 0; k < j->nslots; k++)
+        d->slot[j->slots[k]].job = NULL;
+    d->nfree += j->nslots;
     d->nbusy--;
     memmove(d->busy + i, d->busy + i + 1, (d->nbusy - i) * sizeof *d->busy);
     return j;
@@ -222,10 +260,13 @@ static struct job *release(struct decode *d, uint32_t i)
 static bool drop_cancelled(struct decode *d, decode_event_fn event, void *ctx, struct err *e)
 {
     for (uint32_t i = 0; i < d->nbusy;) {
-        if (!d->busy[i]->cancelled)
+        if (!d->busy[i]->cancelled) {
             i++;
-        else if (!finish(release(d, i), DECODE_CANCELLED, event, ctx, e))
-            return false;
+            continue;
+        }
+        struct job *j = release(d, i);
+        if (j->beams) j->n = 0;
+        if (!finish(j, DECODE_CANCELLED, event, ctx, e)) return false;
     }
     for (struct job **at = &d->first; *at;) {
         struct job *j = *at;
@@ -243,27 +284,34 @@ static bool drop_cancelled(struct decode *d, decode_event_fn event, void *ctx, s
 
 /* ---- one step */
 
-static bool admit(struct decode *d, struct job *j, struct err *e)
+static void take_slot(struct decode *d, struct job *j, uint32_t k)
 {
     struct slot *s;
-    j->slot = share_choose_slot(d, j);
-    s = &d->slot[j->slot];
+    j->slots[k] = share_choose_slot(d, j);
+    s = &d->slot[j->slots[k]];
     if (s->adapter != j->r.adapter) s->filled = 0;
     s->adapter = j->r.adapter;
     s->job = j;
     s->used = ++d->uses;
+    d->nfree--;
+    decoder_set_adapter(d->cache, j->slots[k], j->r.adapter);
+}
+
+static bool admit(struct decode *d, struct job *j, struct err *e)
+{
+    for (uint32_t k = 0; k < j->nslots; k++)
+        take_slot(d, j, k);
     d->busy[d->nbusy++] = j;
     j->began_s = clock_mono_s();
     d->stats.prompt_tokens += j->r.n;
-    decoder_set_adapter(d->cache, j->slot, j->r.adapter);
-    return decoder_begin(d->cache, j->slot, j->r.ids, j->r.n, &j->begin, &j->nbegin, e);
+    return decoder_begin(d->cache, j->slots[0], j->r.ids, j->r.n, &j->begin, &j->nbegin, e);
 }
 
 /* Give free slots to who waits. */
 static bool refill(struct decode *d, struct err *e)
 {
     double t0 = clock_mono_s();
-    while (d->first && d->nbusy < d->o.slots) {
+    while (d->first && d->first->nslots <= d->nfree) {
         struct job *j = d->first;
         d->first = j->next;
         if (!d->first) d->last = &d->first;
@@ -283,7 +331,7 @@ static bool plan_rows(struct decode *d, struct err *e)
     for (uint32_t i = 0; i < d->nbusy; i++) {
         struct job *j = d->busy[i];
         bool ready = true;
-        j->take = j->n > 0;
+        j->take = j->n == 0 ? 0 : j->beams ? beams_running(j) : 1;
         if (j->n > 0) continue;
         if (!j->started && left > 0 && !share_beginning(d, j, &ready, e)) return false;
         if (!ready) continue;
@@ -294,20 +342,32 @@ static bool plan_rows(struct decode *d, struct err *e)
     return true;
 }
 
-static void put_row(struct decode *d, struct job *j, uint32_t token)
+static void put_row(struct decode *d, uint32_t slot, uint32_t pos, uint32_t token)
 {
-    struct slot *s = &d->slot[j->slot];
+    struct slot *s = &d->slot[slot];
     uint32_t i = d->rows.n++;
     d->token[i] = token;
-    d->slot_of[i] = j->slot;
-    d->pos[i] = j->pos;
-    if (!d->both) s->tokens[j->pos] = token;
-    s->filled = ++j->pos;
+    d->slot_of[i] = slot;
+    d->pos[i] = pos;
+    if (!d->both) s->tokens[pos] = token;
+    s->filled = pos + 1;
+}
+
+static void put_rows(struct decode *d, struct job *j)
+{
+    for (uint32_t k = 0; k < j->take && j->n == 0; k++, j->pos++)
+        put_row(d, j->slots[0], j->pos, j->begin[j->pos]);
+    for (uint32_t k = 0; k < j->take && j->n > 0; k++) {
+        uint32_t slot = j->slots[0], token = j->answer[j->n - 1];
+        if (j->beams) beams_row(j, k, &slot, &token);
+        put_row(d, slot, j->pos, token);
+    }
+    j->pos += j->n > 0;
 }
 
 static bool wants_logits(const struct job *j)
 {
-    return j->r.sampling.temperature > 0 || (j->r.logprobs && j->r.top > 0);
+    return j->beams || j->r.sampling.temperature > 0 || (j->r.logprobs && j->r.top > 0);
 }
 
 /* Who asks for a token in this step: who has no prompt left. */
@@ -329,9 +389,7 @@ static void fill_rows(struct decode *d)
     for (int32_t adapter = -1; adapter < (int32_t)d->nadapters; adapter++)
         for (uint32_t i = 0; i < d->nbusy; i++) {
             struct job *j = d->busy[i];
-            if (j->r.adapter != adapter) continue;
-            for (uint32_t k = 0; k < j->take; k++)
-                put_row(d, j, j->n > 0 ? j->answer[j->n - 1] : j->begin[j->pos]);
+            if (j->r.adapter == adapter) put_rows(d, j);
         }
     ask(d, true);
     d->nlogits = d->nask;
@@ -342,7 +400,10 @@ static void see(void *ctx, uint32_t i, const float *logits)
 {
     struct decode *d = ctx;
     struct job *j = d->asker[i];
-    pick_token(&j->r, j->n, logits, &d->pick, &j->choice);
+    if (j->beams)
+        beams_see(j, d->slot_of[d->row[i]], logits, d->pick.vocab);
+    else
+        pick_token(&j->r, j->n, logits, &d->pick, &j->choice);
 }
 
 static bool run_rows(struct decode *d, struct err *e)
@@ -372,7 +433,7 @@ static bool run_rows(struct decode *d, struct err *e)
     return true;
 }
 
-static bool is_eos(const struct decode_request *r, uint32_t id)
+bool decode_is_eos(const struct decode_request *r, uint32_t id)
 {
     for (uint32_t i = 0; i < r->neos; i++)
         if (r->eos[i] >= 0 && (uint32_t)r->eos[i] == id) return true;
@@ -391,24 +452,44 @@ static bool token_event(struct job *j, decode_event_fn event, void *ctx, struct 
     return event(ctx, &ev, e);
 }
 
-/* Take every asker's token, hand out finished answers. Askers are in no order of use to the
- * caller; `busy` is. */
+/* Take a job's token; *why is set when it was the last. */
+static bool take_token(struct decode *d, struct job *j, bool *done, enum decode_reason *why,
+                       struct err *e)
+{
+    bool ended;
+    if (j->beams) {
+        if (j->n == 0) beams_start(j);
+        d->stats.new_tokens++;
+        if (!beams_step(d, j, done, e)) return false;
+        ended = *done && beams_finish(j);
+    } else {
+        ended = decode_is_eos(&j->r, j->choice.id);
+        d->stats.new_tokens++;
+        if (!ended) j->answer[j->n++] = j->choice.id;
+        *done = ended || j->n == j->limit;
+    }
+    if (j->first_s == 0) j->first_s = clock_mono_s();
+    *why = ended ? DECODE_BY_EOS : DECODE_BY_LENGTH;
+    return true;
+}
+
+/* Everyone's who asked; and hand out finished answers. */
 static bool take_tokens(struct decode *d, decode_event_fn event, void *ctx, struct err *e)
 {
     for (uint32_t i = 0; i < d->nbusy;) {
         struct job *j = d->busy[i];
+        enum decode_reason why;
+        bool done;
         if (j->take == 0 || j->pos < j->nbegin) {
             i++;
             continue;
         }
-        bool ended = is_eos(&j->r, j->choice.id);
-        d->stats.new_tokens++;
-        if (j->first_s == 0) j->first_s = clock_mono_s();
-        if (!ended) j->answer[j->n++] = j->choice.id;
-        if (!ended && !token_event(j, event, ctx, e)) return false;
-        if (!ended && j->n < j->limit)
+        if (!take_token(d, j, &done, &why, e)) return false;
+        bool told = !j->beams && why != DECODE_BY_EOS;
+        if (told && !token_event(j, event, ctx, e)) return false;
+        if (!done)
             i++;
-        else if (!finish(release(d, i), ended ? DECODE_BY_EOS : DECODE_BY_LENGTH, event, ctx, e))
+        else if (!finish(release(d, i), why, event, ctx, e))
             return false;
     }
     return true;

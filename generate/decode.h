@@ -2,7 +2,7 @@
  * generate/decode - requests to answers: continuous batching over a decoder cache.
  *
  * A request is a prompt, how to choose tokens, and when to stop. It waits in a queue until slots
- * are free (in the order of submission: no request overtakes another), then every step pushes one
+ * are free (one, or one a beam; in the order of submission: no request overtakes another), then every step pushes one
  * token of each answer in the making and prompt tokens of new ones; a finished answer's slot is
  * taken at once. One base model serves up to DECODE_ADAPTERS adapters, and requests of all of them
  * share a step.
@@ -32,7 +32,7 @@
 #pragma once
 #include "model/decoder.h"
 
-enum { DECODE_ADAPTERS = DECODER_ADAPTERS, DECODE_EOS = 8, DECODE_TOP = 20 };
+enum { DECODE_ADAPTERS = DECODER_ADAPTERS, DECODE_EOS = 8, DECODE_TOP = 20, DECODE_BEAMS = 16 };
 
 struct decode_opts {
     uint32_t slots;          /* sequences at once */
@@ -57,12 +57,18 @@ struct decode_sampling {
     double top_p;       /* 0 or 1: all */
     uint64_t seed;
 };
+/* When a search that has as many finished answers as beams stops: when the best beam at its present
+ * length is worse than the worst of them; at once; or when it would be at the best of lengths. */
+enum decode_early { DECODE_STOP_SOON, DECODE_STOP_EARLY, DECODE_STOP_NEVER };
 struct decode_request {
     const uint32_t *ids; /* of the prompt; copied */
     uint32_t n;
     uint32_t max_new_tokens; /* the answer also ends where max_len is full */
     int32_t adapter;         /* into decode_open's; -1: the base model */
     struct decode_sampling sampling;
+    uint32_t beams;          /* 0 or 1: none; a search gives no token events, greedy only */
+    double length_penalty;   /* score: log-probability / length^this; transformers' default is 1 */
+    int early_stopping;      /* enum decode_early: transformers' False, True, "never" */
     int32_t eos[DECODE_EOS]; /* any of them ends the answer; negative ones are passed over */
     uint32_t neos;
     bool logprobs; /* of the chosen tokens */
@@ -119,8 +125,8 @@ uint64_t decode_bytes(const struct model_spec *s, enum dev_dtype dtype,
  * has changed. */
 MUST_CHECK bool decode_submit(struct decode *d, const struct decode_request *r, uint64_t *handle,
                               struct err *e);
-/* End a request: its finish event (DECODE_CANCELLED, with the tokens so far) comes in the next
- * decode_step. false: there is no such request, any more. */
+/* End a request: its finish event (DECODE_CANCELLED, with the tokens so far; of a search none)
+ * comes in the next decode_step. false: there is no such request, any more. */
 bool decode_cancel(struct decode *d, uint64_t handle);
 /* Requests that have not finished, waiting ones included. */
 size_t decode_busy(const struct decode *d);

@@ -12,8 +12,8 @@ struct job {
     bool cancelled;
     double submitted_s, began_s, first_s; /* clock */
 
-    /* in a slot: */
-    uint32_t slot;
+    /* in slots: */
+    uint32_t nslots, slots[DECODE_BEAMS]; /* one, or one a beam */
     const uint32_t *begin; /* what is pushed first: the prompt, or behind an encoder its start */
     uint32_t nbegin, pos;  /* rows 0 .. pos - 1 are in the cache */
     uint32_t shared;       /* of them taken over */
@@ -22,6 +22,7 @@ struct job {
     uint32_t n, limit;     /* tokens of the answer; most of them */
     uint32_t *answer;      /* [limit], behind ids */
     struct decode_choice choice;
+    struct beams *beams; /* NULL: one sequence */
 };
 
 /* What a slot's cache holds: rows 0 .. filled - 1 are those of these tokens under this adapter. It
@@ -46,8 +47,8 @@ struct decode {
     size_t waiting;
     struct slot *slot;
     uint32_t *history;
-    struct job **busy; /* [slots], in the order they were given out */
-    uint32_t nbusy;
+    struct job **busy;     /* [slots], in the order they were given out */
+    uint32_t nbusy, nfree; /* jobs in slots; free slots */
     struct pick_scratch pick;
 
     /* one step */
@@ -69,7 +70,27 @@ uint32_t share_choose_slot(const struct decode *d, const struct job *j);
  * now, wait. */
 MUST_CHECK bool share_beginning(struct decode *d, struct job *j, bool *ready, struct err *e);
 
+/* ---- decode_beam.c */
+
+MUST_CHECK bool beams_open(struct job *j, struct err *e);
+/* The prompt is through in slots[0]. */
+void beams_start(struct job *j);
+/* Rows of the next step: one for each beam that goes on. */
+uint32_t beams_running(const struct job *j);
+void beams_row(const struct job *j, uint32_t i, uint32_t *slot, uint32_t *token);
+/* The logits behind the row of that slot. */
+void beams_see(struct job *j, uint32_t slot, const float *logits, uint32_t vocab);
+/* All rows of a step were seen. */
+MUST_CHECK bool beams_step(struct decode *d, struct job *j, bool *done, struct err *e);
+/* The best hypothesis becomes the answer; true: it ended by itself. */
+bool beams_finish(struct job *j);
+
 /* ---- decode.c */
+
+/* decoder_fork, and what is known of the slots. */
+MUST_CHECK bool slot_fork(struct decode *d, uint32_t from, uint32_t to, uint32_t first,
+                          uint32_t end, struct err *e);
+bool decode_is_eos(const struct decode_request *r, uint32_t id);
 
 /* Could it be answered? */
 MUST_CHECK bool decode_check(const struct decode *d, const struct decode_request *r, struct err *e);

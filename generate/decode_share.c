@@ -54,8 +54,8 @@ uint32_t share_choose_slot(const struct decode *d, const struct job *j)
 
 bool share_beginning(struct decode *d, struct job *j, bool *ready, struct err *e)
 {
-    struct slot *own = &d->slot[j->slot];
-    uint32_t have = held(d, own, j), best = j->slot, most = have, soon = 0;
+    struct slot *own = &d->slot[j->slots[0]];
+    uint32_t have = held(d, own, j), best = j->slots[0], most = have, soon = 0;
 
     for (uint32_t i = 0; i < d->o.slots; i++) {
         const struct slot *s = &d->slot[i];
@@ -70,10 +70,9 @@ bool share_beginning(struct decode *d, struct job *j, bool *ready, struct err *e
     *ready = soon < most + WORTH_WAIT;
     if (!*ready) return true;
     if (most < have + WORTH_COPY) most = have;
-    if (most > have && !decoder_fork(d->cache, best, j->slot, have, most, e)) return false;
-    for (uint32_t i = have; i < most; i++)
-        own->tokens[i] = j->r.ids[i];
-    own->filled = j->pos = j->shared = most;
+    own->filled = have;
+    if (most > have && !slot_fork(d, best, j->slots[0], have, most, e)) return false;
+    j->pos = j->shared = most;
     d->stats.shared_tokens += most;
     j->started = true;
     return true;
