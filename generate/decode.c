@@ -445,6 +445,8 @@ static bool token_event(struct job *j, decode_event_fn event, void *ctx, struct 
     struct decode_event ev = {.handle = j->handle,
                               .user = j->r.user,
                               .index = j->n - 1,
+                              .ids = j->answer,
+                              .n = j->n,
                               .id = j->choice.id,
                               .logprob = j->choice.logprob,
                               .top = j->choice.top,

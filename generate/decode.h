@@ -94,10 +94,11 @@ struct decode_event {
     const struct decode_alternative
         *top; /* most probable first; the chosen one may be among them */
     uint32_t ntop;
+    /* the answer so far, this token last; finished: all of it, without EOS */
+    const uint32_t *ids;
+    uint32_t n;
     /* finished: */
     enum decode_reason reason;
-    const uint32_t *ids; /* the answer, without EOS */
-    uint32_t n;
     uint32_t prompt_tokens;
     uint32_t shared_tokens;               /* of them taken over from another prompt */
     double queued_s, prefill_s, decode_s; /* submission, slots, first token, end; wall time */
@@ -144,7 +145,7 @@ struct decode_prompt {
 struct decode_answer {
     const uint32_t *ids; /* without the EOS; borrowed until the callback returns */
     uint32_t n;
-    bool ended; /* by EOS, not by max_new_tokens */
+    bool ended; /* by EOS or `stop`, not by max_new_tokens */
 };
 /* Called when answer i is complete (in any order); false with *e set ends the run. */
 typedef bool (*decode_done_fn)(void *ctx, size_t i, const struct decode_answer *a, struct err *e);
@@ -154,6 +155,8 @@ struct decode_batch {
     const struct decode_prompt *prompts;
     size_t n;
     uint32_t window; /* as in decode_opts */
+    /* After each token of answer i but a search's: does it end here? NULL: no. ctx is `done`'s. */
+    bool (*stop)(void *ctx, size_t i, const uint32_t *ids, uint32_t n);
 };
 /* Answer all prompts; `done` sees every answer once. An answer ends at an EOS, after
  * max_new_tokens, or where prompt and answer fill max_len. A prompt that is empty or leaves no room

@@ -43,9 +43,11 @@ static bool make_order(struct batch_run *r, struct err *e)
 static bool on_event(void *ctx, const struct decode_event *ev, struct err *e)
 {
     const struct batch_run *r = ctx;
-    if (!ev->finished) return true;
-    struct decode_answer a = {.ids = ev->ids, .n = ev->n, .ended = ev->reason == DECODE_BY_EOS};
-    return r->done(r->ctx, (size_t)(uintptr_t)ev->user, &a, e);
+    size_t i = (size_t)(uintptr_t)ev->user;
+    struct decode_answer a = {.ids = ev->ids, .n = ev->n, .ended = ev->reason != DECODE_BY_LENGTH};
+    if (ev->finished) return r->done(r->ctx, i, &a, e);
+    if (r->b->stop && r->b->stop(r->ctx, i, ev->ids, ev->n)) (void)decode_cancel(r->d, ev->handle);
+    return true;
 }
 
 static bool submit(struct batch_run *r, uint32_t i, struct err *e)

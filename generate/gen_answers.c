@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/rng.h"
 #include "base/stop.h"
+#include "generate/gen_stop.h"
 #include "generate/pairs.h"
 
 #define WAVE_ARENA_BYTES ((size_t)4 << 30)
@@ -27,6 +29,7 @@ struct wave {
     struct str *findings, *clinical; /* [nprompts], NULL: not asked for */
     struct sbuf id, text, other, row;
     struct gen_score *score;
+    struct gen_stop stop;
 };
 
 static size_t sample_of(const struct wave *v, size_t prompt)
@@ -45,6 +48,24 @@ static bool decode_text(const struct gen_inputs *in, const uint32_t *ids, size_t
     if (!tokenizer_decode(in->tok, ids, n, true, b, e)) return false;
     *out = str_trim(sbuf_str(b));
     return true;
+}
+
+/* Every sample has a seed of its own: what is drawn does not depend on who else is there. */
+static uint64_t seed_of(const struct wave *v, size_t prompt)
+{
+    return rng_u64(rng_key(v->w->opts->seed, RNG_DECODE, 1), sample_of(v, prompt));
+}
+
+/* The answer is long enough when a stop is in its text. */
+static bool on_token(void *ctx, size_t i, const uint32_t *ids, uint32_t n)
+{
+    struct wave *v = ctx;
+    struct err e = {0};
+    struct str text;
+    (void)i;
+    /* what cannot be decoded is an error when the answer is whole */
+    if (!decode_text(v->w->in, ids, n, &v->text, &text, &e)) return true;
+    return gen_stop_at(&v->stop, text) < text.n;
 }
 
 /* The pair's line for this prompt, in v->row. */
@@ -76,9 +97,10 @@ static bool compose(struct wave *v, size_t prompt, const struct decode_answer *a
     };
     /* the target's last token is the end mark */
     size_t n = s.length - 1 - s.target;
-    if (!decode_text(in, a->ids, a->n, &v->text, &p.prediction, e) ||
-        !decode_text(in, s.tokens + s.target, n, &v->other, &p.reference, e))
-        return false;
+    if (!decode_text(in, a->ids, a->n, &v->text, &p.prediction, e)) return false;
+    p.prediction.n = gen_stop_at(&v->stop, p.prediction);
+    p.prediction = str_trim(p.prediction);
+    if (!decode_text(in, s.tokens + s.target, n, &v->other, &p.reference, e)) return false;
     if (!gen_score_sample(v->score, &s, &p.nll, e)) return false;
     p.tokens = s.length - s.target;
     sbuf_clear(&v->row);
@@ -160,7 +182,7 @@ static bool load_prompts(struct wave *v, struct err *e)
         if (!shard_set_get(v->w->in->set, sample_of(v, i), &s, e)) return false;
         CHECK(s.target == target[sample_of(v, i)]);
         memcpy(at, s.tokens, s.target * sizeof *at);
-        v->prompt[i] = (struct decode_prompt){.ids = at, .n = s.target};
+        v->prompt[i] = (struct decode_prompt){.ids = at, .n = s.target, .seed = seed_of(v, i)};
         at += s.target;
     }
     return true;
@@ -169,7 +191,8 @@ static bool load_prompts(struct wave *v, struct err *e)
 static bool wave_init(struct wave *v, struct gen_work *w, struct gen_score *score, size_t first,
                       struct err *e)
 {
-    *v = (struct wave){.w = w, .score = score, .first = first};
+    *v = (struct wave){
+        .w = w, .score = score, .first = first, .stop = {w->opts->stop, w->opts->stop_at_header}};
     arena_init(&v->arena, WAVE_ARENA_BYTES);
     sbuf_init(&v->id, 4096);
     sbuf_init(&v->text, LINE_MAX_BYTES / 4);
@@ -204,42 +227,67 @@ static void wave_free(struct wave *v)
     arena_free(&v->arena);
 }
 
-static void put_eos(struct decode_opts *d, int32_t id)
+static void put_eos(struct decode_request *r, int32_t id)
 {
-    for (uint32_t i = 0; i < d->neos; i++)
-        if (d->eos[i] == id) return;
-    if (id >= 0 && d->neos < sizeof d->eos / sizeof d->eos[0]) d->eos[d->neos++] = id;
+    for (uint32_t i = 0; i < r->neos; i++)
+        if (r->eos[i] == id) return;
+    if (id >= 0 && r->neos < DECODE_EOS) r->eos[r->neos++] = id;
 }
 
-static struct decode_opts decode_opts_of(const struct gen_work *w)
+static struct decode_request request_of(const struct gen_work *w)
 {
     const struct model_spec *spec = model_get_spec(w->in->model);
-    struct decode_opts d = {
-        .slots = w->opts->slots,
-        .max_len = w->in->max_len,
-        .max_new_tokens = w->opts->max_new_tokens,
-        .prefill_rows = w->opts->prefill_rows,
-        .window = GEN_BLOCK, /* so that blocks are finished one after the other */
-    };
+    const struct generate_opts *o = w->opts;
+    struct decode_request r = {
+        .max_new_tokens = o->max_new_tokens,
+        .adapter = w->in->lora ? 0 : -1,
+        .sampling = {.temperature = o->temperature, .top_k = o->top_k, .top_p = o->top_p},
+        .beams = o->beams,
+        .length_penalty = o->length_penalty,
+        .early_stopping = o->early_stopping};
     /* What training taught as the end, then what the base model means by it. */
-    put_eos(&d, shard_set_info(w->in->set)->eos);
+    put_eos(&r, shard_set_info(w->in->set)->eos);
     for (uint32_t i = 0; i < spec->neos; i++)
-        put_eos(&d, spec->eos[i]);
-    return d;
+        put_eos(&r, spec->eos[i]);
+    return r;
+}
+
+struct decode_opts gen_decode_opts(const struct generate_opts *o, const struct gen_inputs *in)
+{
+    uint64_t useful = (uint64_t)in->n * (o->beams ? o->beams : 1);
+    return (struct decode_opts){.slots = useful < o->slots ? (uint32_t)useful : o->slots,
+                                .max_len = in->max_len,
+                                .max_new_tokens = o->max_new_tokens,
+                                .prefill_rows = o->prefill_rows,
+                                .share_nothing = o->share_nothing};
+}
+
+static bool answer_wave(struct wave *v, struct decode *d, struct err *e)
+{
+    struct decode_request like = request_of(v->w);
+    struct decode_batch b = {.like = &like,
+                             .prompts = v->prompt,
+                             .n = v->nprompts,
+                             .window = GEN_BLOCK, /* blocks are finished one after the other */
+                             .stop = gen_stop_any(&v->stop) ? on_token : NULL};
+    return decode_all(d, &b, on_answer, v, e);
 }
 
 bool gen_answers(struct gen_work *w, struct err *e)
 {
-    struct decode_opts d = decode_opts_of(w);
+    struct decode_opts o = gen_decode_opts(w->opts, w->in);
+    struct decode *d = NULL;
     struct gen_score score;
-    bool ok = gen_score_init(&score, w->in, e);
+    bool ok =
+        gen_score_init(&score, w->in, e) &&
+        (w->ntodo == 0 || decode_open(w->in->model, &w->in->lora, w->in->lora ? 1 : 0, &o, &d, e));
     for (size_t first = 0; ok && first < w->ntodo; first += WAVE_BLOCKS) {
         struct wave v;
-        ok = wave_init(&v, w, &score, first, e) &&
-             decode_run(w->in->model, w->in->lora, &d, v.prompt, v.nprompts, on_answer, &v,
-                        &w->stats, e);
+        ok = wave_init(&v, w, &score, first, e) && answer_wave(&v, d, e);
         wave_free(&v);
     }
+    if (d) w->stats = *decode_get_stats(d);
+    decode_close(d);
     gen_score_free(&score);
     return ok;
 }

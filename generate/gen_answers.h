@@ -18,8 +18,10 @@ struct gen_work {
     size_t ntodo;
     uint64_t mine, all;        /* pairs of these blocks; of all ranks' */
     struct progress *progress; /* rank 0's share stands for the whole */
-    struct decode_stats stats; /* added to */
+    struct decode_stats stats; /* set */
     uint64_t made, ended;      /* added to: pairs in blocks written */
 };
+/* The decoding engine of a run: its memory is planned with it. */
+struct decode_opts gen_decode_opts(const struct generate_opts *o, const struct gen_inputs *in);
 /* Answer and write all blocks. When it fails or is stopped, the blocks finished so far stay. */
 MUST_CHECK bool gen_answers(struct gen_work *w, struct err *e);

@@ -70,8 +70,19 @@ static bool open_model(const struct generate_job *j, struct gen_inputs *in, stru
                        vocab, m->base, model_get_spec(in->model)->vocab);
     if (!check_layout(j, in, e)) return false;
     if (!j->adapter) return true;
-    return sha256_folder(j->adapter, in->adapter_digest, e) &&
-           lora_load(in->model, j->adapter, &in->lora, e);
+    in->adapted = true;
+    if (!sha256_folder(j->adapter, in->adapter_digest, e) ||
+        !lora_load(in->model, j->adapter, &in->lora, e))
+        return false;
+    if (j->generate->adapter_use == GENERATE_APPLIED) return true;
+    if (j->slot)
+        return err_set(e, ERR_CONFIG,
+                       "generate.adapter_use: merged changes the base, which this run shares with "
+                       "others; use applied");
+    if (!lora_merge(in->lora, e)) return false;
+    lora_close(in->lora);
+    in->lora = NULL;
+    return true;
 }
 
 /* The cache's length follows from all prompts of the run, so that an answer's room does not depend
@@ -79,7 +90,8 @@ static bool open_model(const struct generate_job *j, struct gen_inputs *in, stru
 static bool find_max_len(const struct generate_job *j, struct gen_inputs *in, struct err *e)
 {
     const uint32_t *prompt = shard_set_targets(in->set);
-    uint32_t longest = 0, most = model_get_spec(in->model)->max_positions;
+    const struct model_spec *spec = model_get_spec(in->model);
+    uint32_t longest = 0, most = spec->max_positions;
     for (size_t i = 0; i < in->n; i++) {
         if (prompt[i] == 0) return err_set(e, ERR_FORMAT, "sample %zu has an empty prompt", i);
         if (prompt[i] > longest) longest = prompt[i];
@@ -91,7 +103,7 @@ static bool find_max_len(const struct generate_job *j, struct gen_inputs *in, st
             "shards.max_tokens",
             longest, most);
     uint32_t room = most - longest, ask = j->generate->max_new_tokens;
-    in->max_len = longest + (ask < room ? ask : room);
+    in->max_len = spec->enc_layers ? longest : longest + (ask < room ? ask : room);
     return true;
 }
 
@@ -130,7 +142,7 @@ json_t *gen_inputs_identity(const struct gen_inputs *in)
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:s}", "shards",
                      hex_json(s->dataset_digest), "tokenizer", hex_json(s->tokenizer_digest),
                      "template", hex_json(s->template_digest), "base weights", hex_json(weights),
-                     "adapter", in->lora ? hex_json(in->adapter_digest) : json_null(), "dtype",
+                     "adapter", in->adapted ? hex_json(in->adapter_digest) : json_null(), "dtype",
                      dev_dtype_names[model_dtype(in->model)], "samples", (json_int_t)in->n,
                      "fields",
                      in->findings && in->clinical ? "findings, clinical"

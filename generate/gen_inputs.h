@@ -19,9 +19,10 @@ struct gen_inputs {
     struct model_slot *slot; /* borrowed; owns the next two unless NULL */
     struct dev *dev;
     struct model *model;
-    struct lora *lora;          /* NULL: none */
+    struct lora *lora;          /* NULL: none, or merged into model */
+    bool adapted;               /* there is an adapter */
     size_t n;                   /* samples to answer */
-    uint32_t max_len;           /* longest prompt + answer */
+    uint32_t max_len;           /* longest prompt + answer; behind an encoder without the answer */
     uint8_t adapter_digest[32]; /* over the folder's files; zeros without an adapter */
 };
 /* On failure call close all the same. */

@@ -13,6 +13,8 @@ enum {
 };
 
 static const char *const adapter_words[] = {"auto", "none", NULL};
+static const char *const adapter_uses[] = {"applied", "merged", NULL};
+static const char *const early_words[] = {"when-worse", "at-once", "never", NULL};
 
 const struct opt generate_table[] = {
     OPT_PATH(struct generate_opts, dir, NULL, "folder of the pairs file"),
@@ -20,8 +22,28 @@ const struct opt generate_table[] = {
     OPT_U32(struct generate_opts, max_new_tokens, 128, 1, 65536, "longest answer"),
     OPT_U32(struct generate_opts, slots, 32, 1, 4096, "answers in the making at once"),
     OPT_U32(struct generate_opts, prefill_rows, 1024, 1, 1048576, "prompt tokens in one step"),
+    OPT_BOOL(struct generate_opts, share_nothing, false,
+             "compute what prompts begin with again for each: to measure what sharing saves"),
+    OPT_F64(struct generate_opts, temperature, 0, 0, 100, "0: the most probable token, always"),
+    OPT_U32(struct generate_opts, top_k, 0, 0, 1048576, "draw among that many; 0: all"),
+    OPT_F64(struct generate_opts, top_p, 1, 0, 1,
+            "draw among the fewest that have this probability together"),
+    OPT_U64(struct generate_opts, seed, 1, 0, 9007199254740992.0, "of what is drawn"),
+    OPT_U32(struct generate_opts, beams, 1, 1, DECODE_BEAMS,
+            "answers searched side by side; one slot each"),
+    OPT_F64(struct generate_opts, length_penalty, 1, -100, 100,
+            "beams: log-probability is divided by length to this power"),
+    OPT_ENUM(struct generate_opts, early_stopping, "when-worse", early_words,
+             "beams: end when no running one is better than the finished; at-once: when there are "
+             "enough finished; never: when none could become better (transformers: False, True, "
+             "never)"),
+    OPT_STRS(struct generate_opts, stop, "[]", "texts that end an answer, and are left out"),
+    OPT_BOOL(struct generate_opts, stop_at_header, false,
+             "end an answer where a line like \"FINDINGS:\" begins"),
     OPT_PATH_OR(struct generate_opts, adapter, "auto", adapter_words,
                 "auto (the one in train.dir), none, or a folder"),
+    OPT_ENUM(struct generate_opts, adapter_use, "applied", adapter_uses,
+             "applied: beside the base, as in training; merged: added to its weights, faster"),
     OPT_U64(struct generate_opts, limit, 0, 0, 9007199254740992.0,
             "only the first reports of the split; 0: all"),
     OPT_STRS(struct generate_opts, fields, "[findings, clinical]",
@@ -32,7 +54,8 @@ const struct opt generate_table[] = {
 };
 
 /* Keys that change speed alone. */
-static const char *const free_keys[] = {"generate.slots", "generate.prefill_rows", NULL};
+static const char *const free_keys[] = {"generate.slots", "generate.prefill_rows",
+                                        "generate.share_nothing", NULL};
 
 struct run {
     const struct generate_job *j;
@@ -123,6 +146,29 @@ static bool begin(struct run *r, struct err *e)
 
 /* ---- start */
 
+/* How tokens are chosen and answers end. */
+static json_t *decoding_json(const struct generate_opts *o)
+{
+    json_t *stop = json_array();
+    for (size_t i = 0; stop && i < o->stop.n; i++)
+        if (json_array_append_new(stop, json_string(o->stop.v[i])) != 0) return NULL;
+    return json_pack("{s:f, s:i, s:f, s:I, s:i, s:f, s:s, s:b, s:o, s:s}", "temperature",
+                     o->temperature, "top_k", (int)o->top_k, "top_p", o->top_p, "seed",
+                     (json_int_t)o->seed, "beams", (int)o->beams, "length_penalty",
+                     o->length_penalty, "early_stopping", early_words[o->early_stopping],
+                     "stop_at_header", o->stop_at_header, "stop", stop, "adapter_use",
+                     adapter_uses[o->adapter_use]);
+}
+
+static bool check_opts(const struct generate_opts *o, struct err *e)
+{
+    if (o->beams > 1 && o->temperature > 0)
+        return err_set(e, ERR_CONFIG,
+                       "generate.beams searches, generate.temperature draws: set one of them");
+    return o->beams <= o->slots ||
+           err_set(e, ERR_CONFIG, "generate.beams is %u: generate.slots must be as many", o->beams);
+}
+
 static bool start(struct run *r, struct err *e)
 {
     const struct generate_opts *o = r->j->generate;
@@ -132,10 +178,11 @@ static bool start(struct run *r, struct err *e)
         return err_set(e, ERR_CONFIG, "generate.dir is missing: where should the pairs go?");
     if (!r->j->model->base)
         return err_set(e, ERR_CONFIG, "model.base is missing: which model shall answer?");
-    if (!gen_inputs_open(r->j, &r->in, e)) return false;
+    if (!check_opts(o, e) || !gen_inputs_open(r->j, &r->in, e)) return false;
     r->identity = gen_inputs_identity(&r->in);
     if (!r->identity) return err_set(e, ERR_NOMEM, "no memory");
-    if (json_object_set_new(r->identity, "max_new_tokens", json_integer(o->max_new_tokens)) != 0)
+    if (json_object_set_new(r->identity, "max_new_tokens", json_integer(o->max_new_tokens)) != 0 ||
+        json_object_set_new(r->identity, "decoding", decoding_json(o)) != 0)
         return err_set(e, ERR_NOMEM, "no memory");
     if (!gen_blocks_init(&r->blocks, o->dir, r->in.n, a, e) ||
         !fs_join(a, o->dir, "pairs.jsonl", &r->pairs, e) ||

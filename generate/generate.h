@@ -13,7 +13,8 @@
  * thread count). What changed below the folder - shards, tokenizer, weights, adapter - is refused
  * by name, not mixed in.
  *
- * Greedy decoding only. A prompt has exactly the ids the shard holds: nothing is tokenized here.
+ * Answers are greedy, drawn (temperature; seed and sample number decide, nothing else), or searched
+ * with beams. A prompt has exactly the ids the shard holds: nothing is tokenized here.
  * generate.fields says which fields of the report stand in a pair beside answer and reference:
  * baselines and fact checks read the findings. They come from the record blocks (shard/source_text)
  * whether the prompt held them or not.
@@ -21,14 +22,25 @@
 #pragma once
 #include "base/opt.h"
 #include "comm/comm.h"
+#include "generate/decode.h"
 #include "model/model_opts.h"
 
+/* Beside the base's products, as in training; or added to the base's weights and rounded once. */
+enum generate_adapter_use { GENERATE_APPLIED, GENERATE_MERGED };
 struct generate_opts {
     const char *dir;
     int split; /* enum shard_split */
     uint32_t max_new_tokens;
     uint32_t slots, prefill_rows;
+    bool share_nothing; /* compute the instruction before every report again */
+    double temperature, top_p, length_penalty;
+    uint32_t top_k, beams;
+    int early_stopping; /* enum decode_early */
+    uint64_t seed;
+    struct opt_strs stop;
+    bool stop_at_header;
     const char *adapter; /* "auto", "none" or a folder; the caller makes job.adapter of it */
+    int adapter_use;     /* enum generate_adapter_use */
     uint64_t limit;
     struct opt_strs fields; /* of "findings", "clinical" */
     const char *name;

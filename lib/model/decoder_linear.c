@@ -74,6 +74,40 @@ static bool lower(struct dev *d, const struct lora_group *g, struct dev_mat x, s
     return ok;
 }
 
+/* W_p += s b_p a_p */
+static bool merge_linear(const struct model *m, const struct lora_group *g, uint32_t layer,
+                         enum linear lin, struct err *e)
+{
+    struct linear_shape sh = linear_shape(&m->spec, layer, lin);
+    struct dev_mat w = m->layers[layer].w[lin];
+    for (uint32_t p = 0; p < sh.nparts; p++) {
+        const struct lora_part *t = &g->part[p];
+        struct dev_gemm add = {false, false, t->scale, 1};
+        if (t->rank && !dev_gemm(m->dev, add, b_of_part(g, &sh, p),
+                                 dev_mat_part(g->a, t->col, t->rank, 0, g->a.cols),
+                                 rows_of_part(w, &sh, p), e))
+            return false;
+    }
+    return true;
+}
+
+bool lora_merge(struct lora *l, struct err *e)
+{
+    const struct model *m = l->m;
+    if (l->method == LORA_FULL) return true;
+    if (l->dora || m->quant)
+        return err_set(e, ERR_CONFIG,
+                       "%s cannot be merged into the loaded base: use `radmill "
+                       "convert`, or the adapter as it is",
+                       l->dora ? "DoRA" : "an adapter of a quantised model");
+    for (uint32_t layer = 0; layer < m->spec.layers; layer++)
+        for (enum linear lin = 0; lin < LINEARS; lin++) {
+            const struct lora_group *g = lora_group_of(l, layer, lin);
+            if (g && !merge_linear(m, g, layer, lin, e)) return false;
+        }
+    return true;
+}
+
 /* y = beta y + x W^T + h b^T */
 static bool lin_raise(const struct model *m, const struct lora_group *g, const struct lin_call *c,
                       float beta, struct dev_mat y, struct err *e)

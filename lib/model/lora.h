@@ -58,6 +58,11 @@ struct dev_buf *lora_params(const struct lora *l); /* f32 [lora_count] masters *
 /* After the masters changed (optimizer step, checkpoint load): refresh the device's working copies.
  */
 MUST_CHECK bool lora_refresh(struct lora *l, struct err *e);
+/* Add the adapter to the base's weights on the device, rounded once to the model's dtype: the model
+ * alone is then what model and adapter were, and l can be closed. For decoding; model_digest does
+ * not change. Not with DoRA or a quantised base (ERR_CONFIG; `radmill convert` merges on disk);
+ * method full is in the weights already. */
+MUST_CHECK bool lora_merge(struct lora *l, struct err *e);
 /* Write a folder PEFT loads (or an HF folder for method full); atomic per file, config last.
  * base_name goes into base_model_name_or_path. */
 MUST_CHECK bool lora_save(struct lora *l, const char *dir, const char *base_name, struct err *e);

@@ -196,6 +196,92 @@ static void again_limit_adapter(void **state)
     free(got);
 }
 
+static char *made_with(struct kit_job *k, const char *name, uint32_t slots)
+{
+    struct generate_summary s;
+    struct err e;
+    char out[32];
+    snprintf(out, sizeof out, "%s%u", name, slots);
+    k->opts.dir = testdir_path(out);
+    k->opts.slots = slots;
+    if (!run(k, &s, &e)) fail_msg("%s: %s", name, e.text);
+    assert_int_equal(s.made, KIT_TEST);
+    return pairs_of(k->opts.dir);
+}
+
+/* Drawn, searched and cut answers, too, are the same in any batch; and not those of greedy. */
+static void ways_to_decode(void **state)
+{
+    (void)state;
+    static const char *const stop[] = {"e", "a"};
+    for (int way = 0; way < 4; way++) {
+        static const char *const names[] = {"drawn", "seeded", "beams", "stop"};
+        struct kit_job k;
+        kit_job(&k, dir, NULL);
+        k.opts.temperature = way < 2 ? 1.2 : 0;
+        k.opts.top_k = way < 2 ? 30 : 0;
+        k.opts.top_p = 0.9;
+        k.opts.seed = way == 1 ? 8 : 7;
+        k.opts.beams = way == 2 ? 3 : 1;
+        k.opts.length_penalty = 1;
+        if (way == 3) k.opts.stop = (struct opt_strs){stop, 2};
+        char *few = made_with(&k, names[way], 3), *many = made_with(&k, names[way], 16);
+        assert_string_equal(few, many);
+        assert_true(strcmp(few, want) != 0);
+        if (way == 1) { /* another seed, other answers */
+            char *drawn = pairs_of(testdir_path("drawn3"));
+            assert_true(strcmp(few, drawn) != 0);
+            free(drawn);
+        }
+        free(many);
+        free(few);
+    }
+    struct pair *p;
+    struct arena a;
+    struct err e = {0};
+    size_t n;
+    char *cut = pairs_of(testdir_path("stop3"));
+    arena_init(&a, 16 << 20);
+    assert_true(pairs_parse(str_of(cut), "stop", &a, &p, &n, &e));
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < p[i].prediction.n; c++)
+            assert_true(p[i].prediction.p[c] != 'e' && p[i].prediction.p[c] != 'a');
+    arena_free(&a);
+    free(cut);
+}
+
+/* An instruction computed once or every time; an adapter beside the weights or in them (f32). */
+static void same_text_otherwise(void **state)
+{
+    (void)state;
+    char path[700];
+    struct kit_job k;
+    kit_job(&k, dir, NULL);
+    k.opts.share_nothing = true;
+    char *alone = made_with(&k, "unshared", 4);
+    assert_string_equal(alone, want);
+    free(alone);
+    kit_job(&k, dir, NULL);
+    snprintf(path, sizeof path, "%s/adapter", dir);
+    k.job.adapter = path;
+    char *applied = made_with(&k, "applied", 4);
+    k.opts.adapter_use = GENERATE_MERGED;
+    char *merged = made_with(&k, "merged", 4);
+    struct pair *p, *q;
+    struct arena a;
+    struct err e = {0};
+    size_t n;
+    arena_init(&a, 16 << 20);
+    assert_true(pairs_parse(str_of(applied), "applied", &a, &p, &n, &e));
+    assert_true(pairs_parse(str_of(merged), "merged", &a, &q, &n, &e));
+    for (size_t i = 0; i < n; i++)
+        assert_true(str_eq(p[i].prediction, q[i].prediction));
+    assert_true(strcmp(applied, want) != 0);
+    arena_free(&a);
+    free(merged);
+    free(applied);
+}
+
 static void refused(struct kit_job *k, enum err_code code, const char *text)
 {
     struct generate_summary s;
@@ -331,10 +417,11 @@ static void fault_sweep(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_pairs),    cmocka_unit_test(fields_of_the_reports),
-        cmocka_unit_test(any_batching), cmocka_unit_test(again_limit_adapter),
-        cmocka_unit_test(refusals),     cmocka_unit_test(begun_or_not),
-        cmocka_unit_test(killed),       cmocka_unit_test(fault_sweep),
+        cmocka_unit_test(the_pairs),      cmocka_unit_test(fields_of_the_reports),
+        cmocka_unit_test(any_batching),   cmocka_unit_test(again_limit_adapter),
+        cmocka_unit_test(ways_to_decode), cmocka_unit_test(same_text_otherwise),
+        cmocka_unit_test(refusals),       cmocka_unit_test(begun_or_not),
+        cmocka_unit_test(killed),         cmocka_unit_test(fault_sweep),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
