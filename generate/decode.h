@@ -2,10 +2,10 @@
  * generate/decode - requests to answers: continuous batching over a decoder cache.
  *
  * A request is a prompt, how to choose tokens, and when to stop. It waits in a queue until slots
- * are free (one, or one a beam; in the order of submission: no request overtakes another), then every step pushes one
- * token of each answer in the making and prompt tokens of new ones; a finished answer's slot is
- * taken at once. One base model serves up to DECODE_ADAPTERS adapters, and requests of all of them
- * share a step.
+ * are free (one, or one a beam; in the order of submission: no request overtakes another), then
+ * every step pushes one token of each answer in the making and prompt tokens of new ones; a finished
+ * answer's slot is taken at once. One base model serves up to DECODE_ADAPTERS adapters, and requests
+ * of all of them share a step.
  *
  *     submit -> queue -> slots: prompt, prompt, answer, answer, ... -> token events, finish event
  *
