@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Golden values for tests/generate/test_beams.c: beam search of transformers, one prompt at a time, in f32.
+"""Golden values for tests/generate/test_decode_models.c: beam search of transformers, one prompt at a time, in f32.
 
 Writes tests/generate/golden/beams.json: for the tiny llama of model_tiny.py and the tiny flan of model_t5.py (weights from
 the same counter hash) what `generate` answers, end marks left out, and whether one ended it.
