@@ -63,8 +63,9 @@ static bool keep(void *ctx, size_t i, const struct decode_answer *a, struct err 
 
 static enum dev_quant_kind quant_of(const char *name)
 {
-    return strcmp(name, "int8") == 0 ? DEV_QUANT_INT8 : strcmp(name, "nf4") == 0 ? DEV_QUANT_NF4
-                                                                                 : DEV_QUANT_NONE;
+    return strcmp(name, "int8") == 0  ? DEV_QUANT_INT8
+           : strcmp(name, "nf4") == 0 ? DEV_QUANT_NF4
+                                      : DEV_QUANT_NONE;
 }
 
 static void report(const struct decode_stats *s, double wall, double cpu)
@@ -72,8 +73,7 @@ static void report(const struct decode_stats *s, double wall, double cpu)
     printf("reports_per_s %.4f\ncpu_reports_per_s %.4f\nwall_s %.3f\ncpu_s %.3f\n",
            (double)n / wall, (double)n / cpu, wall, cpu);
     printf("prefill_s %.3f\ndecode_s %.3f\nprompt_tokens %llu\nshared_tokens %llu\n", s->prefill_s,
-           s->decode_s, (unsigned long long)s->prompt_tokens,
-           (unsigned long long)s->shared_tokens);
+           s->decode_s, (unsigned long long)s->prompt_tokens, (unsigned long long)s->shared_tokens);
     printf("new_tokens %llu\nsteps %llu\npeak_rss_gib %.3f\n", (unsigned long long)s->new_tokens,
            (unsigned long long)s->steps, (double)mem_peak_rss_bytes() / (1 << 30));
 }

@@ -3,9 +3,9 @@
  *
  * A request is a prompt, how to choose tokens, and when to stop. It waits in a queue until slots
  * are free (one, or one a beam; in the order of submission: no request overtakes another), then
- * every step pushes one token of each answer in the making and prompt tokens of new ones; a finished
- * answer's slot is taken at once. One base model serves up to DECODE_ADAPTERS adapters, and requests
- * of all of them share a step.
+ * every step pushes one token of each answer in the making and prompt tokens of new ones; the slot
+ * of a finished answer is taken at once. One base model serves up to DECODE_ADAPTERS adapters, and
+ * requests of all of them share a step.
  *
  *     submit -> queue -> slots: prompt, prompt, answer, answer, ... -> token events, finish event
  *
