@@ -247,6 +247,89 @@ static void test_openi(void **state)
     free(p);
 }
 
+/* What is right, and what is wrong rather than abstained. */
+struct score {
+    size_t n, right, wrong;
+};
+
+static void put_score(struct score *s, enum record_modality got, const char *want)
+{
+    s->n++;
+    s->right += strcmp(record_modality_names[got], want) == 0;
+    s->wrong += got != MOD_UNKNOWN && strcmp(record_modality_names[got], want) != 0;
+}
+
+/* Captions of CT and MR images: by the words of their modality field ("CT w/contrast (IV)"), and by
+ * the caption alone, most of which name no modality. */
+static void test_medpix_captions(void **state)
+{
+    const char *path = testdir_shared("data/medpix2/descriptions.jsonl.gz");
+    struct score field = {0}, caption = {0};
+    struct str all, line;
+    size_t n;
+    char *p;
+    (void)state;
+    if (!path) skip();
+    p = testdir_gunzip(path, &n);
+    all = (struct str){p, n};
+    while (str_split(&all, '\n', &line)) {
+        json_t *j;
+        if (line.n == 0) continue;
+        assert_true(json_parse(line, "medpix2", &j, &e));
+        const json_t *d = json_object_get(j, "Description");
+        const char *want = str_eqz(member(j, "Type"), "CT") ? "CT" : "MR";
+        struct modality_input in = {.head = member(d, "Caption"), .text = member(d, "Caption")};
+        put_score(&field, modality_by_name(member(d, "Modality")), want);
+        put_score(&caption, modality_of(NULL, &in).code, want);
+        json_decref(j);
+    }
+    print_message("medpix2: %zu captions, %zu right %zu wrong by field, %zu and %zu by caption\n",
+                  field.n, field.right, field.wrong, caption.right, caption.wrong);
+    assert_int_equal(field.n, 1727);
+    assert_true(field.right * 100 >= field.n * 99);
+    assert_int_equal(field.wrong, 0);
+    assert_true(caption.right > 900 && caption.right > 30 * caption.wrong); /* 914, 23 */
+    free(p);
+}
+
+/* Cases with images of one kind only, by history, exam and findings. */
+static void test_medpix_cases(void **state)
+{
+    const char *path = testdir_shared("data/medpix2/cases.jsonl.gz");
+    struct score score = {0};
+    struct str all, line;
+    size_t n;
+    char *p;
+    (void)state;
+    if (!path) skip();
+    p = testdir_gunzip(path, &n);
+    all = (struct str){p, n};
+    while (str_split(&all, '\n', &line)) {
+        static char text[1 << 16];
+        json_t *j;
+        if (line.n == 0) continue;
+        assert_true(json_parse(line, "medpix2", &j, &e));
+        const json_t *c = json_object_get(j, "Case");
+        size_t ct = json_array_size(json_object_get(j, "TAC"));
+        size_t mr = json_array_size(json_object_get(j, "MRI"));
+        int k = snprintf(text, sizeof text, "%.*s\n%.*s\n", STR_ARG(member(c, "History")),
+                         STR_ARG(member(c, "Findings")));
+        struct str whole = {text, (size_t)k};
+        struct modality_input in = {
+            .examination = member(c, "Exam"), .head = STR(""), .text = whole};
+        assert_true(k > 0 && (size_t)k < sizeof text);
+        if ((ct == 0) != (mr == 0))
+            put_score(&score, modality_of(NULL, &in).code, ct ? "CT" : "MR");
+        json_decref(j);
+    }
+    print_message("medpix2: %zu cases of one kind, %zu right %zu wrong\n", score.n, score.right,
+                  score.wrong);
+    /* Most findings name no modality, and the rules do not guess: 87 right, 24 wrong. */
+    assert_int_equal(score.n, 476);
+    assert_true(score.right > 80 && score.wrong < 30);
+    free(p);
+}
+
 /* Without the modality column. */
 static void test_truth_table(void **state)
 {
@@ -285,10 +368,11 @@ static void test_truth_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole_words), cmocka_unit_test(test_precedence),
-        cmocka_unit_test(test_codes),       cmocka_unit_test(test_order_of_evidence),
-        cmocka_unit_test(test_synonyms),    cmocka_unit_test(test_mtsamples),
-        cmocka_unit_test(test_truth_table), cmocka_unit_test(test_openi),
+        cmocka_unit_test(test_whole_words),     cmocka_unit_test(test_precedence),
+        cmocka_unit_test(test_codes),           cmocka_unit_test(test_order_of_evidence),
+        cmocka_unit_test(test_synonyms),        cmocka_unit_test(test_mtsamples),
+        cmocka_unit_test(test_medpix_captions), cmocka_unit_test(test_medpix_cases),
+        cmocka_unit_test(test_truth_table),     cmocka_unit_test(test_openi),
         cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -433,6 +433,59 @@ static void test_recovery(void **state)
     fs_map_close(&map);
 }
 
+/* The text of the next element of this kind behind *rest, which moves on; n == 0: none. */
+static struct str next_text(struct str *rest, const char *type)
+{
+    size_t at = str_find(*rest, str_of(type), 0), from, to;
+    struct str out;
+    if (at == SIZE_MAX) return STR("");
+    from = str_find(*rest, STR(">"), at) + 1;
+    to = str_find(*rest, STR("</text>"), from);
+    assert_true(to != SIZE_MAX);
+    out = str_sub(*rest, from, to);
+    *rest = str_sub(*rest, to, rest->n);
+    return out;
+}
+
+/* Notes of history and impression alone: both are found as they stand, and no findings. */
+static void read_notes(const char *path, bool inline_headers, size_t *notes)
+{
+    size_t n;
+    char *p = testdir_gunzip(path, &n);
+    struct str rest = {p, n};
+    for (;; ++*notes) {
+        char text[4096];
+        struct str clinical = next_text(&rest, "type=\"CLINICAL_HISTORY\"");
+        struct str impression = next_text(&rest, "type=\"IMPRESSION\"");
+        if (impression.n == 0) break;
+        const char *behind = inline_headers ? " " : "\n", *end = inline_headers ? "\n" : "\n\n";
+        int k = snprintf(text, sizeof text, "CLINICAL HISTORY:%s%.*s%sIMPRESSION:%s%.*s", behind,
+                         STR_ARG(clinical), end, behind, STR_ARG(impression));
+        char *want[] = {fold(clinical), fold(impression)};
+        assert_true(k > 0 && (size_t)k < sizeof text);
+        assert_true(sections_own(NULL, str_of(text), &list, span, &guessed, &e));
+        assert_int_equal(span[SEC_FINDINGS].length, 0);
+        assert_true(is_right(str_of(text), SEC_CLINICAL, want[0]));
+        assert_true(is_right(str_of(text), SEC_IMPRESSION, want[1]));
+        free(want[0]);
+        free(want[1]);
+    }
+    free(p);
+}
+
+static void test_notes_without_findings(void **state)
+{
+    const char *train = testdir_shared("data/cmc2007/train.xml.gz");
+    (void)state;
+    if (!train) skip();
+    for (size_t i = 0; i < 2; i++) {
+        size_t notes = 0;
+        read_notes(testdir_shared("data/cmc2007/train.xml.gz"), i > 0, &notes);
+        read_notes(testdir_shared("data/cmc2007/test_nocodes.xml.gz"), i > 0, &notes);
+        assert_int_equal(notes, 780 + 788);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -447,6 +500,7 @@ int main(void)
         cmocka_unit_test_teardown(test_question_is_no_answer, teardown),
         cmocka_unit_test_teardown(test_parts, teardown),
         cmocka_unit_test_teardown(test_recovery, teardown),
+        cmocka_unit_test_teardown(test_notes_without_findings, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
