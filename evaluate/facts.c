@@ -103,7 +103,7 @@ static void ask_source(const struct check *c, uint32_t i, struct facts_flag *f)
     if (!j) return;
     f->source = span(&c->s, j - 1);
     const struct mention *m = &c->s.m.v[j - 1];
-    uint32_t bits = pair_differs(c->f->l, &c->g, i, &c->s, j - 1);
+    uint32_t bits = pair_differs(&c->g, i, &c->s, j - 1);
     uint32_t mine =
         f->kind == FACTS_ADDED ? 1u << FACTS_NEGATION | 1u << FACTS_LATERALITY : 1u << f->kind;
     f->supported = m->concept < c->f->l->nfindings && !(bits & mine);
@@ -171,7 +171,7 @@ static bool check_generated(struct check *c, struct err *e)
         const struct mention *m = &c->g.m.v[i];
         uint32_t j = c->g.partner[i];
         if (j) {
-            uint32_t bits = pair_differs(c->f->l, &c->g, i, &c->r, j - 1);
+            uint32_t bits = pair_differs(&c->g, i, &c->r, j - 1);
             if (!flag_pair(c, i, j - 1, bits, e)) return false;
             double w = weights[concept_of(c, &c->r.m.v[j - 1])->significance];
             if (bits & 1u << FACTS_NEGATION)
@@ -212,7 +212,7 @@ static bool check_source(struct check *c, struct err *e)
         if (c->g.partner[i] || c->g.cover[i] || c->g.m.v[i].normal) continue;
         uint32_t j = pair_best(c->f->l, &c->g, i, &c->s);
         if (!j || c->s.m.v[j - 1].concept != c->g.m.v[i].concept) continue;
-        uint32_t bits = pair_differs(c->f->l, &c->g, i, &c->s, j - 1);
+        uint32_t bits = pair_differs(&c->g, i, &c->s, j - 1);
         const struct lex_concept *k = concept_of(c, &c->g.m.v[i]);
         for (uint32_t kind = FACTS_NEGATION; kind <= FACTS_MEASUREMENT; kind++) {
             struct facts_flag f = {.kind = kind,
@@ -236,7 +236,7 @@ static double support(const struct check *c, const struct facts_text *s)
         if (m->normal || m->concept >= c->f->l->nfindings) continue;
         uint32_t j = pair_best(c->f->l, &c->g, i, s);
         if (!j && m->negated) continue;
-        uint32_t bits = j ? pair_differs(c->f->l, &c->g, i, s, j - 1) : 0;
+        uint32_t bits = j ? pair_differs(&c->g, i, s, j - 1) : 0;
         n++;
         good += j && !(bits & (1u << FACTS_NEGATION | 1u << FACTS_LATERALITY));
     }
@@ -304,7 +304,7 @@ bool facts_check(const struct facts *f, struct str generated, struct str referen
     if (!c.of_source && !read_text(&c, source, &c.s, e)) return err_wrap(e, "source");
     if (!pair_mentions(f->l, &c.g, &c.r, a, e)) return false;
     if (!check_generated(&c, e) || !check_missing(&c, e) || !check_source(&c, e)) return false;
-    if (!pair_sentences(f->l, &c.g, &c.r, c.of_source, a, &c.flags, e)) return false;
+    if (!pair_sentences(&c.g, &c.r, c.of_source, a, &c.flags, e)) return false;
     /* Findings recommend nothing: without a reference there is nothing to compare. */
     if (!c.of_source && !pair_recommendations(&c.g, &c.r, &c.flags, e)) return false;
     give(&c, out);

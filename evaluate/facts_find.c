@@ -144,16 +144,18 @@ static bool joined(const struct finder *f, uint32_t from, uint32_t to)
 
 static void polarity(const struct finder *f, struct mention *m)
 {
+    const uint32_t after = 1u << LEX_NEG_POST | 1u << LEX_MOOT_POST;
     uint32_t negations = 0;
     for (uint32_t k = f->s->h0; k < f->s->h1; k++) {
         const struct scan_hit *x = &f->d->h[k];
         if (!same_scope(f, x->w0, m->w0)) continue;
         bool before = x->w1 <= m->w0 || (x->w0 >= m->w0 && x->w1 <= m->w1);
-        bool list = f->d->w[x->w0].commas == f->d->w[m->w0].commas || joined(f, m->w1, x->w0);
+        bool behind = (x->cls & after) && x->w0 >= m->w1 &&
+                      (f->d->w[x->w0].commas == f->d->w[m->w0].commas || joined(f, m->w1, x->w0));
         if (scan_is(x, LEX_NEG_PRE) && before) negations++;
-        if (scan_is(x, LEX_NEG_POST) && x->w0 >= m->w1 && list) negations++;
+        if (scan_is(x, LEX_NEG_POST) && behind) negations++;
         if (scan_is(x, LEX_MOOT) && x->w1 <= m->w0) m->moot = true;
-        if (scan_is(x, LEX_MOOT_POST) && x->w0 >= m->w1 && list) m->moot = true;
+        if (scan_is(x, LEX_MOOT_POST) && behind) m->moot = true;
         if (scan_is(x, LEX_UNSURE_PRE) && x->w1 <= m->w0 && m->w0 - x->w1 < 10) m->unsure = true;
         if (scan_is(x, LEX_UNSURE_POST) && x->w0 >= m->w1 && x->w0 - m->w1 < 10) m->unsure = true;
     }

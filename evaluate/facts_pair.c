@@ -142,12 +142,24 @@ static void sort(struct candidate *v, size_t n)
     }
 }
 
+/* Does the sentence of statement i speak of its family where the other text does too? */
+static bool elaborates(const struct lex *l, const struct facts_text *x, uint32_t i)
+{
+    const struct mention *m = &x->m.v[i];
+    for (uint32_t k = 0; k < x->m.n; k++)
+        if (x->m.v[k].sentence == m->sentence && x->partner[k] && !x->m.v[k].negated &&
+            same_family(l, x->m.v[k].concept, m->concept))
+            return true;
+    return false;
+}
+
 /* A leftover is covered by a statement of the same finding that is not elsewhere, or one of the
  * family when its own sentence already speaks of that ("opacity ... consistent with pneumonia"). */
 static uint32_t covered(const struct lex *l, const struct facts_text *x, uint32_t i,
                         const struct facts_text *y)
 {
     const struct mention *m = &x->m.v[i];
+    bool more = elaborates(l, x, i);
     uint32_t found = 0;
     for (uint32_t j = 0; j < y->m.n; j++) {
         const struct mention *q = &y->m.v[j];
@@ -155,10 +167,7 @@ static uint32_t covered(const struct lex *l, const struct facts_text *x, uint32_
         if (m->sides && !(m->sides & q->sides)) continue;
         if (apart_zones(m->zones, q->zones) || (m->levels && !(m->levels & q->levels))) continue;
         if (m->concept == q->concept) return j + 1;
-        for (uint32_t k = 0; k < x->m.n && !found; k++)
-            if (x->m.v[k].sentence == m->sentence && x->partner[k] &&
-                same_family(l, x->m.v[k].concept, m->concept) && !x->m.v[k].negated)
-                found = j + 1;
+        if (more) found = j + 1;
     }
     return found;
 }
@@ -255,12 +264,11 @@ static struct said said_of(const struct facts_text *t, uint16_t concept)
     return s;
 }
 
-uint32_t pair_differs(const struct lex *l, const struct facts_text *x, uint32_t i,
-                      const struct facts_text *y, uint32_t j)
+uint32_t pair_differs(const struct facts_text *x, uint32_t i, const struct facts_text *y,
+                      uint32_t j)
 {
     const struct mention *p = &x->m.v[i], *q = &y->m.v[j];
     uint32_t bits = 0;
-    (void)l;
     if (p->negated != q->negated) return 1u << FACTS_NEGATION;
     if (p->negated) return 0;
     struct said s = said_of(x, p->concept), t = said_of(y, q->concept);

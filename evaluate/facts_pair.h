@@ -31,8 +31,8 @@ MUST_CHECK bool pair_mentions(const struct lex *l, struct facts_text *x, struct 
                               struct arena *a, struct err *e);
 /* Bit set of enum facts_kind: how two statements of one finding differ. The union over the
  * statements of a finding decides for sides, zones and levels: "right and left" is "bilateral". */
-uint32_t pair_differs(const struct lex *l, const struct facts_text *x, uint32_t i,
-                      const struct facts_text *y, uint32_t j);
+uint32_t pair_differs(const struct facts_text *x, uint32_t i, const struct facts_text *y,
+                      uint32_t j);
 /* The statement of y nearest to statement i of x by finding and place: index + 1; 0: none. */
 uint32_t pair_best(const struct lex *l, const struct facts_text *x, uint32_t i,
                    const struct facts_text *y);
@@ -41,9 +41,9 @@ uint32_t pair_denied(const struct lex *l, const struct facts_text *x, uint32_t i
                      const struct facts_text *y);
 /* Sentences that are alike but for a side, a level, a size, ...; adds to flags what statements did
  * not show. `of_source`: y is the source. */
-MUST_CHECK bool pair_sentences(const struct lex *l, const struct facts_text *x,
-                               const struct facts_text *y, bool of_source, struct arena *a,
-                               struct flag_list *flags, struct err *e);
+MUST_CHECK bool pair_sentences(const struct facts_text *x, const struct facts_text *y,
+                               bool of_source, struct arena *a, struct flag_list *flags,
+                               struct err *e);
 /* Recommended examinations and intervals that only one of the texts has, or that differ. Adds to
  * flags; counts nothing. */
 MUST_CHECK bool pair_recommendations(const struct facts_text *x, const struct facts_text *y,

@@ -160,16 +160,22 @@ static void mark_gaps(struct scanner *s, struct str t)
     }
 }
 
+/* Cuts sentences that never end: what follows compares words of a sentence with each other. */
+static bool is_start(const struct scan *d, uint32_t i)
+{
+    return d->w[i].gap == GAP_STOP || i - d->s[d->ns - 1].w0 >= SCAN_SENTENCE_MAX;
+}
+
 static bool cut_sentences(struct scanner *s, struct arena *a, struct err *e)
 {
     struct scan *d = s->out;
     uint32_t n = 0;
     for (uint32_t i = 0; i < d->nw; i++)
         n += d->w[i].gap == GAP_STOP;
-    d->s = arena_alloc(a, (n + 1) * sizeof *d->s, e);
+    d->s = arena_alloc(a, (n + d->nw / SCAN_SENTENCE_MAX + 1) * sizeof *d->s, e);
     if (!d->s) return false;
     for (uint32_t i = 0; i < d->nw; i++) {
-        if (d->w[i].gap == GAP_STOP) d->s[d->ns++].w0 = i;
+        if (is_start(d, i)) d->s[d->ns++].w0 = i;
         d->w[i].sentence = d->ns - 1;
         d->s[d->ns - 1].w1 = i + 1;
     }

@@ -11,6 +11,9 @@
 #pragma once
 #include "evaluate/facts_lex.h"
 
+/* A sentence of more words is cut there. */
+#define SCAN_SENTENCE_MAX 250u
+
 enum scan_gap { /* what stands before a word */
                 GAP_NONE,
                 GAP_SPACE,

@@ -5,6 +5,7 @@
 #define ALIKE 0.7
 /* In texts of more sentences than this only the first are compared with each other. */
 #define SENTENCES_MAX 256u
+#define ATTRS_MAX     16u
 
 struct bag {
     uint64_t *v; /* sorted hashes of content words */
@@ -50,11 +51,11 @@ static double likeness(const struct bag *x, const struct bag *y)
     return (double)both / (x->n + y->n - both);
 }
 
-/* The k-th attribute of a kind in a sentence, or NULL. */
+/* The k-th attribute of a kind in a sentence, or NULL; of very many only the first count. */
 static const struct scan_attr *attr(const struct facts_text *t, uint32_t s, enum attr_kind kind,
                                     uint32_t k)
 {
-    for (uint32_t i = t->scan.s[s].a0; i < t->scan.s[s].a1; i++)
+    for (uint32_t i = t->scan.s[s].a0; i < t->scan.s[s].a1 && k < ATTRS_MAX; i++)
         if (t->scan.attr[i].kind == kind && k-- == 0) return &t->scan.attr[i];
     return NULL;
 }
@@ -96,7 +97,6 @@ static bool has_equal(const struct facts_text *t, uint32_t s, const struct scan_
 }
 
 struct sentences {
-    const struct lex *l;
     const struct facts_text *x, *y;
     uint32_t sx, sy;
     bool of_source;
@@ -137,6 +137,19 @@ static bool put(const struct sentences *p, enum facts_kind kind, struct facts_sp
     return flags_put(p->flags, f, e);
 }
 
+static bool has_statement(const struct facts_text *t, uint32_t s)
+{
+    for (uint32_t i = 0; i < t->m.n; i++)
+        if (t->m.v[i].sentence == s) return true;
+    return false;
+}
+
+/* "Right" for "bilateral": of a finding its statements decide, the left one may stand elsewhere. */
+static bool part_of(const struct sentences *p, const struct scan_attr *x, const struct scan_attr *y)
+{
+    return x->kind == ATTR_PLACE && (x->a & y->a) && has_statement(p->x, p->sx);
+}
+
 static bool compare(const struct sentences *p, enum attr_kind kind, enum facts_kind flag,
                     struct err *e)
 {
@@ -144,7 +157,7 @@ static bool compare(const struct sentences *p, enum attr_kind kind, enum facts_k
     if (n != count(p->y, p->sy, kind)) return true;
     for (uint32_t k = 0; k < n; k++) {
         const struct scan_attr *x = attr(p->x, p->sx, kind, k), *y = attr(p->y, p->sy, kind, k);
-        if (!differ(kind, x, y)) continue;
+        if (!differ(kind, x, y) || part_of(p, x, y)) continue;
         if (n > 1 && has_equal(p->y, p->sy, x) && has_equal(p->x, p->sx, y)) continue;
         return put(p, flag, facts_words(p->x, x->w0, x->w1), facts_words(p->y, y->w0, y->w1), e);
     }
@@ -208,8 +221,8 @@ static const struct bag *partner(const struct facts_text *x, const struct bag *b
     return best;
 }
 
-bool pair_sentences(const struct lex *l, const struct facts_text *x, const struct facts_text *y,
-                    bool of_source, struct arena *a, struct flag_list *flags, struct err *e)
+bool pair_sentences(const struct facts_text *x, const struct facts_text *y, bool of_source,
+                    struct arena *a, struct flag_list *flags, struct err *e)
 {
     struct bag *bx, *by;
     uint32_t nx, ny;
@@ -217,7 +230,7 @@ bool pair_sentences(const struct lex *l, const struct facts_text *x, const struc
     for (uint32_t i = 0; i < nx; i++) {
         const struct bag *b = partner(x, &bx[i], y, by, ny);
         if (!b) continue;
-        struct sentences p = {l, x, y, bx[i].s, b->s, of_source, flags};
+        struct sentences p = {x, y, bx[i].s, b->s, of_source, flags};
         if (!compare_all(&p, e)) return false;
     }
     return true;
