@@ -13,6 +13,7 @@ static const char *const in_generate[] = {"shards", "model", "train", "generate"
 static const char *const in_sweep[] = {"sweep", "shards", "model", "lora", "train", NULL};
 static const char *const in_evaluate[] = {"generate", "evaluate", NULL};
 static const char *const in_serve[] = {"serve", "shards", "model", NULL};
+static const char *const in_label[] = {"label", "generate", NULL};
 static const char *const in_judge[] = {"judge", "model", "lora", "train", NULL};
 static const char *const in_slurm[] = {"slurm", NULL};
 
@@ -142,8 +143,9 @@ const struct cmd cmd_list[] = {
      in_generate, 1, 1, true, true, cmd_generate},
     {"evaluate", "[CONFIG.yaml] [--pairs FILE] [--against NAME=FILE]", "predictions to scores",
      evaluate_args, in_evaluate, 0, 1, true, true, cmd_evaluate},
-    {"label", "stats LABELS.jsonl...", "judgements by people: how far readers agree", NULL, NULL, 2,
-     CMD_MAX_POS, false, false, cmd_label},
+    {"label", "CONFIG.yaml | stats LABELS.jsonl...",
+     "a blind rating page; with stats: how far its readers agree", NULL, in_label, 1, CMD_MAX_POS,
+     true, false, cmd_label},
     {"sweep", "run|worker|status|best|report CONFIG.yaml [--workers N] [--top N]",
      "many trials over some keys; any number of workers share a folder", sweep_args, in_sweep, 2, 2,
      true, false, cmd_sweep},

@@ -98,11 +98,14 @@ static bool list_dirs(struct cmd_call *call, const struct config *c, const char 
                       size_t *n)
 {
     const char *const named[] = {c->corpus.dir,   c->shards.dir,   c->stats.dir, c->train.dir,
-                                 c->generate.dir, c->evaluate.dir, c->sweep.dir, c->judge.dir};
+                                 c->generate.dir, c->evaluate.dir, c->sweep.dir, c->judge.dir,
+                                 c->label.dir,    c->serve.dir};
     const struct {
         const char *dir, *below;
-    } adapters[] = {
-        {c->train.dir, "adapter"}, {c->sweep.dir, "best"}, {c->judge.dir, "final/run/adapter"}};
+    } adapters[] = {{c->train.dir, "adapter"},
+                    {c->sweep.dir, "best"},
+                    {c->judge.dir, "made/run/adapter"},
+                    {c->judge.dir, "final/run/adapter"}};
 
     *n = 0;
     for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {

@@ -8,8 +8,9 @@
 static void print_trained(const struct cmd_call *call, const struct judge_opts *o,
                           const struct judge_summary *s)
 {
-    cmd_print(call, "%s: %llu labels of readers, %llu answers held out\n", o->dir,
-              (unsigned long long)s->labels, (unsigned long long)s->held);
+    cmd_print(call, "%s: %llu made judgements, %llu labels of readers, %llu answers held out\n",
+              o->dir, (unsigned long long)s->made, (unsigned long long)s->labels,
+              (unsigned long long)s->held);
     if (!isnan(s->alpha)) cmd_print(call, "  readers agree with alpha %.3f\n", s->alpha);
     if (s->cut)
         cmd_print(call, "  %llu texts were shortened to judge.max_tokens\n",

@@ -1,7 +1,12 @@
 /* radmill label: judgements of generated impressions by people. */
+#include <stdio.h>
+
+#include "base/fs.h"
 #include "base/mem.h"
-#include "cli/cmd.h"
+#include "cli/build_info.h"
+#include "cli/config.h"
 #include "label/agreement.h"
+#include "label/label_server.h"
 
 #define LABELS_ARENA_BYTES ((size_t)4 << 30)
 enum { BOOTSTRAP = 2000 };
@@ -83,9 +88,49 @@ static bool stats(struct cmd_call *call)
     return ok;
 }
 
+static void show(void *ctx, const char *text)
+{
+    cmd_print(ctx, "%s", text);
+    fflush(stdout);
+}
+
+/* Where label.systems names none: what this configuration generated. */
+static bool own_system(struct cmd_call *call, struct config *c, struct label_system *own)
+{
+    if (c->label.systems.n > 0) return true;
+    if (!config_need(call, c->generate.dir, "generate.dir (or label.systems)") ||
+        !fs_join(&call->arena, c->generate.dir, "pairs.jsonl", &own->path, &call->err))
+        return false;
+    own->name = c->generate.name ? c->generate.name : "this";
+    c->label.systems = (struct opt_list){own, 1};
+    return true;
+}
+
+static bool serve(struct cmd_call *call)
+{
+    static const char tool[] = "radmill label ";
+    struct label_system own;
+    struct str name;
+    struct config c;
+    struct sbuf b;
+    bool stop, ok;
+
+    if (!config_load(call, &c) || !config_dry_run(call, &c, &stop)) return false;
+    if (stop) return true;
+    if (!config_need(call, c.label.dir, "label.dir") || !own_system(call, &c, &own)) return false;
+    sbuf_init(&b, 256);
+    ok = sbuf_printf(&b, &call->err, "%s%s", tool, build_info_version) &&
+         arena_str(&call->arena, sbuf_str(&b), &name, &call->err);
+    sbuf_free(&b);
+    const struct label_job job = {
+        .label = &c.label, .tool = ok ? name.p : NULL, .show = show, .show_ctx = call};
+    return ok && label_serve(&job, &call->err);
+}
+
 bool cmd_label(struct cmd_call *call)
 {
-    if (!str_eqz(str_of(call->pos[0]), "stats") || call->npos < 2)
+    if (!str_eqz(str_of(call->pos[0]), "stats")) return serve(call);
+    if (call->npos < 2)
         return err_set(&call->err, ERR_CONFIG, "usage: radmill label stats LABELS.jsonl...");
     return stats(call);
 }

@@ -17,6 +17,7 @@ const struct config_section config_section_list[] = {
     {"train", train_table, offsetof(struct config, train)},
     {"generate", generate_table, offsetof(struct config, generate)},
     {"evaluate", evaluate_table, offsetof(struct config, evaluate)},
+    {"label", label_table, offsetof(struct config, label)},
     {"judge", judge_table, offsetof(struct config, judge)},
     {"sweep", sweep_table, offsetof(struct config, sweep)},
     {"serve", serve_table, offsetof(struct config, serve)},

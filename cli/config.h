@@ -11,6 +11,7 @@
 #include "generate/generate.h"
 #include "ingest/ingest.h"
 #include "judge/judge.h"
+#include "label/rating.h"
 #include "model/lora.h"
 #include "model/model_opts.h"
 #include "serve/serve.h"
@@ -29,6 +30,7 @@ struct config {
     struct train_opts train;
     struct generate_opts generate;
     struct evaluate_opts evaluate;
+    struct label_opts label;
     struct judge_opts judge;
     struct sweep_opts sweep;
     struct serve_opts serve;

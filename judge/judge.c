@@ -7,19 +7,29 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "judge/judge_apart.h"
+#include "judge/judge_made.h"
 #include "label/agreement.h"
 
 const struct opt judge_table[] = {
     OPT_PATH(struct judge_opts, dir, NULL,
              "folder of the judge: trainings, held-out answers, card"),
-    OPT_PATH(struct judge_opts, labels, NULL, "label file of readers, or a pattern of several"),
+    OPT_PATH(struct judge_opts, reports, NULL,
+             "a pairs file: errors are made in its references (stage A)"),
+    OPT_U32(struct judge_opts, made, 5000, 0, 10000000,
+            "judgements to make from judge.reports; 0: no stage A"),
+    OPT_PATH(struct judge_opts, labels, NULL,
+             "label file of readers, or a pattern of several (stage B)"),
     OPT_U32(struct judge_opts, folds, 5, 2, 100, "parts of the cross-validation: whole patients"),
+    OPT_F64(struct judge_opts, held, 0.3, 0.05, 0.8,
+            "without labels: share of patients held out of stage A, to validate on"),
     OPT_STRING(struct judge_opts, template, "judge",
                "prompt: judge, or a file (judge/judge_prompt)"),
     OPT_U32(struct judge_opts, max_tokens, 768, 32, 1048576, "of prompt and answer"),
     OPT_BOOL(struct judge_opts, list, true,
              "the judge lists the errors before it grades; false: faster, the grade alone"),
     OPT_BOOL(struct judge_opts, check, true, "the judge is shown what the rule check says"),
+    OPT_F64(struct judge_opts, made_epochs, 1, 0.001, 1000, "epochs of stage A"),
+    OPT_F64(struct judge_opts, made_lr, 2e-4, 0, 1, "peak learning rate of stage A"),
     OPT_F64(struct judge_opts, least_alpha, 0.4, -1, 1,
             "least agreement of the readers (Krippendorff's alpha) to train on"),
     OPT_BOOL(struct judge_opts, force, false, "train on labels of less or unknown agreement"),
@@ -39,6 +49,7 @@ static bool read_labels(struct judge_run *r, struct factlabel **out, size_t *n, 
 
     *out = NULL;
     *n = 0;
+    if (!r->o->labels) return true;
     if (!fs_glob(r->o->labels, &r->arena, &files, &nfiles, e)) return false;
     for (size_t i = 0; i < nfiles; i++) {
         struct factlabel *v, *all;
@@ -77,7 +88,6 @@ static bool check_agreement(struct judge_run *r, const struct factlabel *v, size
     return ok;
 }
 
-/* ---- stage B: readers' labels, each part held out once */
 static bool new_flags(struct judge_run *r, size_t n, bool **out, uint8_t **split, struct err *e)
 {
     *out = arena_alloc(&r->arena, n + 1, e);
@@ -92,6 +102,87 @@ static bool make_set(struct judge_run *r, const struct factlabel *v, size_t n,
            (!r->o->shuffle || judge_set_shuffle(out, r->o->seed, e));
 }
 
+/* Made judgements of patients whose answers readers judged stay out of training. */
+static size_t without_patients(struct factlabel *made, size_t n, const struct factlabel *labels,
+                               size_t nlabels)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        bool named = false;
+        for (size_t k = 0; k < nlabels && !named && made[i].subject.n > 0; k++)
+            named = str_eq(made[i].subject, labels[k].subject);
+        if (!named) made[kept++] = made[i];
+    }
+    return kept;
+}
+
+/* ---- stage A: errors made on purpose */
+enum { TENTHS = 10 };
+
+/* The labels to train stage A on; judge.dir/made.jsonl keeps all that were made. */
+static bool made_set(struct judge_run *r, const struct factlabel *labels, size_t nlabels,
+                     struct judge_set *out, struct err *e)
+{
+    const struct judge_made_opts o = {.reports = r->o->reports,
+                                      .count = r->o->made,
+                                      .seed = r->o->seed,
+                                      .lexicon = r->o->lexicon};
+    struct factlabel *v;
+    const char *path;
+    size_t n;
+
+    if (!judge_made_labels(&o, &r->arena, &v, &n, e)) return false;
+    if (comm_rank(r->c) == 0 &&
+        !(fs_join(&r->arena, r->o->dir, "made.jsonl", &path, e) && judge_made_write(path, v, n, e)))
+        return false;
+    n = without_patients(v, n, labels, nlabels);
+    return make_set(r, v, n, out, e);
+}
+
+/* So many tenths of the patients are not trained on. */
+static bool split_made(struct judge_run *r, const struct judge_set *s, double share,
+                       uint8_t **split, bool **held, struct err *e)
+{
+    uint32_t *part, apart = (uint32_t)lround(share * TENTHS);
+
+    if (share > 0 && apart == 0) apart = 1;
+    if (!judge_apart_parts(r, s, TENTHS, 1, &part, e) || !new_flags(r, s->n, held, split, e))
+        return false;
+    for (size_t i = 0; i < s->n; i++)
+        (*held)[i] = part[i] < apart;
+    return judge_apart_split(r, s, *held, *split, e);
+}
+
+/* *adapter of stage A; without labels its validation too. Collective. */
+static bool stage_a(struct judge_run *r, const struct factlabel *labels, size_t nlabels,
+                    const char **adapter, struct judge_card *card, struct judge_summary *out,
+                    struct err *e)
+{
+    bool alone = nlabels == 0, *held = NULL;
+    struct judge_set s;
+    struct judge_apart h;
+    struct judge_stage stage = {
+        .name = "made", .epochs = r->o->made_epochs, .lr = r->o->made_lr, .set = &s};
+    uint8_t *split = NULL;
+    bool ok = made_set(r, labels, nlabels, &s, e) &&
+              split_made(r, &s, alone ? r->o->held : 0, &split, &held, e);
+
+    if (!comm_agree(r->c, ok, e)) return err_wrap(e, "stage made");
+    out->made = s.n;
+    stage.split = split;
+    if (!judge_run_stage(r, &stage, adapter, e)) return false;
+    if (!alone) return true;
+    card->truth = "errors made on purpose";
+    ok = judge_apart_init(r, &s, &h, e);
+    if (!comm_agree(r->c, ok, e) || !judge_apart_read(r, &s, held, *adapter, &h, card, e))
+        return false;
+    ok = (comm_rank(r->c) != 0 || judge_apart_write(r, &s, &h, e)) &&
+         judge_apart_card(r, &s, &h, card, e);
+    return comm_agree(r->c, ok, e);
+}
+
+/* ---- stage B: readers' labels, each part held out once */
 struct stage_b {
     struct judge_set s;
     struct judge_apart h;
@@ -148,7 +239,9 @@ static bool stage_b(struct judge_run *r, const struct factlabel *v, size_t n, co
 /* ---- the whole */
 static bool check_opts(const struct judge_opts *o, struct err *e)
 {
-    return o->labels || err_set(e, ERR_CONFIG, "judge.labels is not set: nothing to learn from");
+    return o->labels || (o->reports && o->made > 0) ||
+           err_set(e, ERR_CONFIG,
+                   "neither judge.labels nor judge.reports is set: nothing to learn from");
 }
 
 static bool finish(struct judge_run *r, const char *adapter, struct judge_card *card,
@@ -164,7 +257,7 @@ static bool finish(struct judge_run *r, const char *adapter, struct judge_card *
     card->list = r->o->list;
     card->check = r->o->check;
     card->shuffled = r->o->shuffle;
-    card->folder = "final/run/adapter";
+    card->folder = r->o->labels ? "final/run/adapter" : "made/run/adapter";
     ok = judge_read_digest(adapter, card->adapter, e) &&
          fs_join(&r->arena, r->o->dir, "judge.json", &path, e) &&
          (comm_rank(r->c) != 0 || judge_card_write(path, card, e)) &&
@@ -186,7 +279,9 @@ static bool train_all(struct judge_run *r, struct judge_summary *out, struct err
     bool ok = comm_agree(r->c, fs_mkdirs(r->o->dir, e) && read_labels(r, &v, &n, e), e);
 
     out->labels = ok ? n : 0;
-    ok = ok && check_agreement(r, v, n, &out->alpha, e) && stage_b(r, v, n, &adapter, &card, e);
+    if (ok && r->o->labels) ok = check_agreement(r, v, n, &out->alpha, e);
+    if (ok && r->o->reports && r->o->made > 0) ok = stage_a(r, v, n, &adapter, &card, out, e);
+    if (ok && r->o->labels) ok = stage_b(r, v, n, &adapter, &card, e);
     ok = ok && finish(r, adapter, &card, out, e);
     judge_card_free(&card);
     return ok;

@@ -11,9 +11,8 @@ struct page {
 };
 
 /* The text between <style> and </style>. */
-static bool element(const char *open, const char *close, struct str *out)
+static bool element(struct str s, const char *open, const char *close, struct str *out)
 {
-    struct str s = {page_html, page_html_bytes};
     size_t from = str_find(s, str_of(open), 0), to = str_find(s, str_of(close), 0);
 
     if (from == SIZE_MAX || to == SIZE_MAX) return false;
@@ -30,21 +29,28 @@ static bool put_hash(struct sbuf *b, const char *name, struct str text, struct e
            sbuf_putc(b, '\'', e);
 }
 
+bool page_csp_of(struct str html, struct sbuf *out, struct err *e)
+{
+    struct str style, script;
+
+    CHECK(element(html, "<style>", "</style>", &style) &&
+          element(html, "<script>", "</script>", &script));
+    return sbuf_put(out, STR("default-src 'self'"), e) && put_hash(out, "script-src", script, e) &&
+           put_hash(out, "style-src", style, e) &&
+           sbuf_put(out,
+                    STR("; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+                        "form-action 'self'; frame-ancestors 'none'"),
+                    e);
+}
+
 bool page_open(struct page **out, struct err *e)
 {
     struct page *p = mem_calloc(1, sizeof *p, e);
-    struct str style, script;
 
     *out = NULL;
     if (!p) return false;
     sbuf_init(&p->csp, CSP_BYTES);
-    CHECK(element("<style>", "</style>", &style) && element("<script>", "</script>", &script));
-    if (!sbuf_put(&p->csp, STR("default-src 'self'"), e) ||
-        !put_hash(&p->csp, "script-src", script, e) || !put_hash(&p->csp, "style-src", style, e) ||
-        !sbuf_put(&p->csp,
-                  STR("; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
-                      "form-action 'self'; frame-ancestors 'none'"),
-                  e)) {
+    if (!page_csp_of((struct str){page_html, page_html_bytes}, &p->csp, e)) {
         page_close(p);
         return false;
     }

@@ -21,6 +21,8 @@ struct page;
 MUST_CHECK bool page_open(struct page **out, struct err *e);
 void page_close(struct page *p);
 const char *page_csp(const struct page *p);
+/* The policy of any such file: one <style>, one <script>, its own origin. Appended to out. */
+MUST_CHECK bool page_csp_of(struct str html, struct sbuf *out, struct err *e);
 struct page_parts {
     struct str session, findings, clinical, reference; /* text */
     struct str models, result;                         /* HTML */
