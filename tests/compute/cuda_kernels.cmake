@@ -33,3 +33,9 @@ if(RADMILL_SANITIZE MATCHES "address")
     -fno-sanitize-recover=all)
   target_link_options(radmill_kernels_shim PUBLIC -fsanitize=${RADMILL_SANITIZE})
 endif()
+
+# Kernels that are wrong, for the shim's own test.
+add_library(radmill_shim_cases STATIC shim_cases.cc)
+set_target_properties(radmill_shim_cases PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS OFF)
+target_link_libraries(radmill_shim_cases PUBLIC radmill_kernels_shim)
+target_compile_options(radmill_shim_cases PRIVATE $<TARGET_PROPERTY:radmill_kernels_shim,COMPILE_OPTIONS>)

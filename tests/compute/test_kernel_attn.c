@@ -302,12 +302,24 @@ static void alone_or_in_a_batch(void **state)
     assert_memory_equal(bits[0], bits[1], sizeof bits[0]);
 }
 
+static void all(void **state)
+{
+    every_shape_in_plain_arithmetic(state);
+    tensor_cores(state);
+    decoding(state);
+}
+static void every_barrier_is_needed(void **state)
+{
+    trial_without_barriers(all, state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_shape_in_plain_arithmetic),
         cmocka_unit_test(tensor_cores),
         cmocka_unit_test(decoding),
+        cmocka_unit_test(every_barrier_is_needed),
         cmocka_unit_test(alone_or_in_a_batch),
     };
     struct dev *d = NULL;

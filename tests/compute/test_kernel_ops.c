@@ -130,13 +130,14 @@ static void rope(void **state)
 {
     static const struct rope cases[] = {{1, 1, 2, 0, 0, false},    {5, 3, 64, 0, 0, true},
                                         {40, 2, 128, 8, 8, false}, {3, 9, 6, 1, 1, true},
-                                        {2, 32, 128, 0, 0, false}, {30, 2, 64, 3, 1, false}};
+                                        {2, 32, 128, 0, 0, false}, {30, 2, 64, 3, 1, false},
+                                        {80, 2, 32, 0, 0, false}};
     struct trial t = {.d = *state};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         for (int a = 0; a < 2; a++) {
             const struct rope *c = &cases[i];
             uint32_t cols = c->heads * c->hd;
-            double pos[64], freq[64];
+            double pos[128], freq[64];
             for (uint32_t r = 0; r < c->rows; r++)
                 pos[r] = r % 3 == 2 ? 100000 + r : r * 7;
             for (uint32_t j = 0; j < c->hd / 2; j++)
@@ -260,18 +261,19 @@ static void argmax_kernel(struct trial *t)
 {
     kernel_argmax(trial_mat(t, 0), trial_ptr(t, 1), NULL);
 }
-/* Few different values, so that there are ties; then NaN and infinities among them. */
+/* Few different values, so that there are ties; then NaN and infinities among them; then all
+ * different, the largest anywhere. */
 static void argmax(void **state)
 {
     struct trial t = {.d = *state};
     for (int s = 0; s < NSHAPES; s++)
-        for (int a = 0; a < 4; a++) {
+        for (int a = 0; a < 5; a++) {
             size_t n = (size_t)shapes[s].rows * shapes[s].cols;
             double *x = malloc(n * sizeof *x);
             for (size_t i = 0; i < n; i++) {
-                x[i] = floor(help_random(3, i) * 8);
-                if (a > 1 && i % 3 == 0) x[i] = NAN;
-                if (a > 1 && i / shapes[s].cols == 1) x[i] = i % 2 ? -INFINITY : NAN;
+                x[i] = a == 4 ? help_random(3, i) : floor(help_random(3, i) * 8);
+                if (a / 2 == 1 && i % 3 == 0) x[i] = NAN;
+                if (a / 2 == 1 && i / shapes[s].cols == 1) x[i] = i % 2 ? -INFINITY : NAN;
             }
             trial_add(&t, floats[a % 2], shapes[s].rows, shapes[s].cols,
                       shapes[s].cols + shapes[s].gap, shapes[s].offset, x);
@@ -529,6 +531,27 @@ static void adamw(void **state)
         }
 }
 
+static void all(void **state)
+{
+    rmsnorm(state);
+    rmsnorm_bwd(state);
+    layernorm(state);
+    rope(state);
+    activations(state);
+    dropout(state);
+    cross_entropy(state);
+    argmax(state);
+    dequant(state);
+    rows_and_columns(state);
+    adamw(state);
+    one_number_of_a_matrix(state);
+    fixed_point_is_exact(state);
+}
+static void every_barrier_is_needed(void **state)
+{
+    trial_without_barriers(all, state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -545,6 +568,7 @@ int main(void)
         cmocka_unit_test(adamw),
         cmocka_unit_test(one_number_of_a_matrix),
         cmocka_unit_test(fixed_point_is_exact),
+        cmocka_unit_test(every_barrier_is_needed),
     };
     struct dev *d = NULL;
     MUST(dev_open("cpu:generic", 1, &d, e));

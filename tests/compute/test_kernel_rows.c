@@ -162,6 +162,20 @@ static void add_takes_a_matrix_or_a_row(void **state)
     }
 }
 
+static void all(void **state)
+{
+    zero_sets_all_and_nothing_else(state);
+    copies_convert_and_scale(state);
+    gather_takes_rows(state);
+    scatter_keeps_rows_not_named(state);
+    scatter_add_keeps_the_order(state);
+    add_takes_a_matrix_or_a_row(state);
+}
+static void every_barrier_is_needed(void **state)
+{
+    trial_without_barriers(all, state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +185,7 @@ int main(void)
         cmocka_unit_test(scatter_keeps_rows_not_named),
         cmocka_unit_test(scatter_add_keeps_the_order),
         cmocka_unit_test(add_takes_a_matrix_or_a_row),
+        cmocka_unit_test(every_barrier_is_needed),
     };
     struct dev *d = NULL;
     MUST(dev_open("cpu:generic", 1, &d, e));

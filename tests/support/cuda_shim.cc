@@ -52,6 +52,7 @@ struct thread {
 struct site {
     const char *file;
     int line;
+    uint64_t hits;
     char name[128];
 };
 
@@ -67,6 +68,7 @@ static struct {
     thread *threads;
     char *stacks;
     unsigned n, me;
+    bool released;                                  /* the barrier let all go */
     unsigned waiting[1 + MOST_THREADS / SHIM_WARP]; /* at the barrier; in each warp */
     unsigned char *shared;
     size_t shared_bytes;
@@ -130,6 +132,10 @@ int shim_barriers(void)
 const char *shim_barrier_name(int i)
 {
     return shim.sites[i].name;
+}
+uint64_t shim_barrier_hits(int i)
+{
+    return shim.sites[i].hits;
 }
 void shim_barrier_skip(int i)
 {
@@ -294,9 +300,11 @@ static bool last_of(unsigned *waiting, unsigned from, unsigned n)
 
 void shim_barrier(const char *file, int line)
 {
-    if (site_of(file, line) == shim.skip) return;
+    int at = site_of(file, line);
+    shim.sites[at].hits++;
+    if (at == shim.skip) return;
     wait_here(AT_BARRIER, file, line);
-    (void)last_of(&shim.waiting[0], 0, shim.n);
+    if (last_of(&shim.waiting[0], 0, shim.n)) shim.released = true;
     to_main(false);
 }
 
@@ -340,8 +348,11 @@ void shim_copy_commit(void)
     shim.threads[shim.me].groups++;
 }
 
-void shim_copy_wait(int pending)
+void shim_copy_wait(int pending, const char *file, int line)
 {
+    int at = site_of(file, line);
+    shim.sites[at].hits++;
+    if (at == shim.skip) return;
     thread *t = &shim.threads[shim.me];
     int kept = 0;
     for (int i = 0; i < t->ncopies; i++) {
@@ -389,26 +400,46 @@ static void put_in_order(unsigned *list, unsigned n)
     abort();
 }
 
+/* Every lane of a warp that can run does, up to where it waits. Did any? */
+static bool run_warp(unsigned warp)
+{
+    unsigned lanes[SHIM_WARP];
+    bool moved = false;
+    put_in_order(lanes, SHIM_WARP);
+    for (unsigned l = 0; l < SHIM_WARP; l++)
+        if (shim.threads[warp * SHIM_WARP + lanes[l]].state == READY) {
+            moved = true;
+            to_fiber(warp * SHIM_WARP + lanes[l]);
+        }
+    return moved;
+}
+
+/* In order, the first warp goes as far as the block's barriers let it, then the next: what a warp
+ * may do to another's data too early, it does. Shuffled, they go on by turns. */
+static bool run_warps(unsigned warps)
+{
+    unsigned list[MOST_THREADS / SHIM_WARP];
+    bool any = false;
+    put_in_order(list, warps);
+    shim.released = false;
+    for (unsigned w = 0; w < warps && !shim.released; w++)
+        while (run_warp(list[w]) && !shim.released) {
+            any = true;
+            if (shim.order == SHIM_SHUFFLED) break;
+        }
+    return any || shim.released;
+}
+
 static void run_block(void)
 {
-    static unsigned list[MOST_THREADS];
     memset(shim.shared, 0xFF, shim.shared_bytes);
     memset(shim.waiting, 0, sizeof shim.waiting);
     for (unsigned i = 0; i < shim.n; i++)
         begin_thread(i);
-    for (;;) {
-        bool moved = false, done = true;
-        put_in_order(list, shim.n);
-        for (unsigned k = 0; k < shim.n; k++) {
-            if (shim.threads[list[k]].state == READY) {
-                moved = true;
-                to_fiber(list[k]);
-            }
-            done = done && shim.threads[list[k]].state == DONE;
-        }
-        if (done) return;
-        if (!moved) die_stuck();
+    while (run_warps(shim.n / SHIM_WARP)) {
     }
+    for (unsigned i = 0; i < shim.n; i++)
+        if (shim.threads[i].state != DONE) die_stuck();
 }
 
 void shim_launch_run(dim3 grid, dim3 block, size_t shared, void (*run)(const void *),

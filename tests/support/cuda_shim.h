@@ -4,8 +4,9 @@
  * The main idea: the same .cu files are compiled by g++ or clang++, which see this header in place
  * of CUDA's own. A block's threads are fibers on one processor: each runs until it meets a barrier
  * or an operation of its warp (shuffle, ballot, mma, ldmatrix), and goes on when all have come. In
- * which order they run is chosen (forward, reverse, shuffled anew in every pass; blocks likewise),
- * so a missing barrier shows as a result that depends on the order. Also seen, at once:
+ * which order they run is chosen (forward, reverse, shuffled; blocks likewise), so a missing barrier
+ * shows as a result that depends on the order: forward and reverse, one warp runs as far ahead as
+ * barriers let it; shuffled, warps go on by turns, in an order that is drawn anew. Also seen:
  *
  *     - threads that leave while others wait, and threads that wait at different places: abort
  *     - shared memory read before it is written: every block finds it full of NaN
@@ -31,9 +32,10 @@ extern "C" {
 enum shim_order { SHIM_FORWARD, SHIM_REVERSE, SHIM_SHUFFLED, SHIM_ORDERS };
 void shim_set_order(enum shim_order order, uint64_t seed);
 
-/* Barriers met so far, by "file:line"; i counts from 0. skip: -1 for none. */
+/* Barriers, and waits of cp.async, met so far, by "file:line", and how often; i counts from 0. skip: -1 for none. */
 int shim_barriers(void);
 const char *shim_barrier_name(int i);
+uint64_t shim_barrier_hits(int i);
 void shim_barrier_skip(int i);
 
 /* Kernels run so far. */
@@ -82,7 +84,7 @@ void shim_warp(shim_warp_fn *fn, const char *file, int line, const void *in, siz
 void *shim_shared(void);
 void shim_copy_start(void *shared, const void *global, size_t bytes, size_t valid);
 void shim_copy_commit(void);
-void shim_copy_wait(int pending);
+void shim_copy_wait(int pending, const char *file, int line);
 [[noreturn]] void shim_die(const char *what);
 void shim_launch_run(dim3 grid, dim3 block, size_t shared, void (*run)(const void *),
                      const void *c);

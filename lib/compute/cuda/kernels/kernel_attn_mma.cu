@@ -64,7 +64,7 @@ static inline void copy_commit(void)
 }
 template <int PENDING> static inline void copy_wait(void)
 {
-    shim_copy_wait(PENDING);
+    shim_copy_wait(PENDING, __FILE__, __LINE__);
 }
 template <bool TRANS> static inline void ldmatrix(uint32_t r[4], const uint16_t *row)
 {
