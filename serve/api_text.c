@@ -56,7 +56,24 @@ static void put_chat_logprobs(struct jot *j, const struct talk *t, const struct 
     jot_put(j, "],\"refusal\":null}");
 }
 
-/* {"token": logprob, ...}; of two tokens with one text (parts of characters) the likelier. */
+/* A token's text; part of a character as OpenAI writes it, "bytes:\\xe2\\x80", since keys must differ. */
+static void put_token_text(struct jot *j, struct str s)
+{
+    struct sbuf b;
+
+    if (str_is_utf8(s)) {
+        jot_str(j, s);
+        return;
+    }
+    sbuf_init(&b, 4 * s.n + 8);
+    j->ok = j->ok && sbuf_put(&b, STR("bytes:"), j->e);
+    for (size_t i = 0; i < s.n; i++)
+        j->ok = j->ok && sbuf_printf(&b, j->e, "\\x%02x", (unsigned)(uint8_t)s.p[i]);
+    jot_str(j, sbuf_str(&b));
+    sbuf_free(&b);
+}
+
+/* {"token": logprob, ...}; of two tokens with one text the likelier. */
 static void put_top(struct jot *j, const struct talk *t, const struct engine_token *v)
 {
     bool first = true;
@@ -69,7 +86,7 @@ static void put_top(struct jot *j, const struct talk *t, const struct engine_tok
         if (again) continue;
         if (!first) jot_put(j, ",");
         first = false;
-        jot_str(j, piece_of(t, v->top[k].id));
+        put_token_text(j, piece_of(t, v->top[k].id));
         jot_put(j, ":");
         jot_f64(j, (double)v->top[k].logprob);
     }
@@ -92,7 +109,7 @@ static void put_text_logprobs(struct jot *j, const struct talk *t, const struct 
     jot_put(j, "{\"tokens\":[");
     for (size_t i = from; i < to; i++) {
         if (i > from) jot_put(j, ",");
-        jot_str(j, piece_of(t, a->tokens[i].token.id));
+        put_token_text(j, piece_of(t, a->tokens[i].token.id));
     }
     jot_put(j, "],\"token_logprobs\":[");
     for (size_t i = from; i < to; i++) {

@@ -195,8 +195,8 @@ static const struct http_route *find_route(const struct http *h, const char *pat
     for (size_t i = 0; i < h->nroutes; i++) {
         const struct http_route *r = &h->routes[i];
         if (strcmp(r->path, path) != 0) continue;
-        if (strcmp(r->method, method) == 0) return r;
-        *allow = r->method;
+        *allow = strcmp(r->method, method) == 0 ? NULL : r->method;
+        if (!*allow) return r;
     }
     return NULL;
 }
@@ -351,6 +351,14 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
     return send_reply(c, x);
 }
 
+/* Paths and tickets need no escapes: "%00" is three characters of a path that is not there. */
+static size_t keep_escapes(void *cls, struct MHD_Connection *c, char *s)
+{
+    (void)cls;
+    (void)c;
+    return strlen(s);
+}
+
 static void count(struct http *h, const struct exchange *x, double seconds)
 {
     struct route_stats *s = &h->stats[x->route ? x->route - h->routes : ROUTES_MAX];
@@ -451,8 +459,9 @@ static bool start(struct http *h, struct err *e)
         MHD_OPTION_CONNECTION_LIMIT, h->o.max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)(2 * h->o.receive_s) + 2, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)HEADER_BYTES, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+        h, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
     if (h->daemon) return true;
     if (h->o.tls_cert)
         return err_set(e, ERR_CONFIG,
