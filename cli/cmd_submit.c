@@ -7,8 +7,8 @@
 
 enum { TEXT_MAX_BYTES = 1 << 20 };
 
-static const char *const order[] = {"ingest", "stats",    "shard",    "sweep",
-                                    "train",  "generate", "evaluate", NULL};
+static const char *const order[] = {"ingest",   "stats",    "shard", "sweep", "train",
+                                    "generate", "evaluate", "serve", NULL};
 
 /* ---- which stages */
 static size_t place_of(struct str name)
@@ -32,7 +32,7 @@ static bool take_stages(struct cmd_call *call, const struct config *c, struct sl
         if (!order[place] || !cmd_find(order[place]))
             return err_set(&call->err, ERR_CONFIG,
                            "--stages: %.40s is no stage; ingest, stats, shard, sweep, train, "
-                           "generate, evaluate",
+                           "generate, evaluate, serve",
                            word.n ? word.p : "nothing");
         if (*n > 0 && place <= last)
             return err_set(&call->err, ERR_CONFIG, "--stages: %s comes before %s, and each once",
@@ -141,6 +141,27 @@ static bool dry_run(struct cmd_call *call, const struct slurm_plan *p)
     return ok;
 }
 
+static bool serves(const struct slurm_request *q)
+{
+    return str_eqz(str_of(q->stages[q->nstages - 1].name), "serve"); /* the last there is */
+}
+
+/* How to reach a server that will run on a node not yet known. */
+static void print_tunnel(struct cmd_call *call, const struct config *c)
+{
+    char login[128] = "LOGIN";
+
+    if (c->serve.socket || !c->serve.port) {
+        cmd_print(call, "serve: when it runs, %s/connect.txt says how to reach it\n", c->serve.dir);
+        return;
+    }
+    (void)gethostname(login, sizeof login - 1);
+    cmd_print(call,
+              "serve: when it runs, %s/connect.txt has the one-time link, and the name of the node "
+              "for\n  ssh -N -J %s -L %u:%s:%u NODE\n",
+              c->serve.dir, login, c->serve.port, c->serve.address, c->serve.port);
+}
+
 bool cmd_submit(struct cmd_call *call)
 {
     struct slurm_stage stages[SLURM_STAGES_MAX];
@@ -163,11 +184,13 @@ bool cmd_submit(struct cmd_call *call)
     if (!slurm_plan(&q, &call->arena, p, &call->err)) goto out;
     if (call->dry_run) {
         ok = dry_run(call, p);
+        if (ok && serves(&q)) print_tunnel(call, &c);
         goto out;
     }
     ok = slurm_submit(p, &q, &call->arena, &call->err) && print_plan(call, p, false);
     for (size_t i = 0; ok && i < p->njobs; i++)
         cmd_print(call, "%s: job %s\n", p->jobs[i].stage->name, p->jobs[i].id);
+    if (ok && serves(&q)) print_tunnel(call, &c);
     if (ok) cmd_print(call, "follow it with: radmill status %s\n", c.slurm.dir);
 out:
     sbuf_free(&dump);

@@ -56,7 +56,7 @@ static void put_chat_logprobs(struct jot *j, const struct talk *t, const struct 
     jot_put(j, "],\"refusal\":null}");
 }
 
-/* A token's text; part of a character as OpenAI writes it, "bytes:\\xe2\\x80", since keys must differ. */
+/* A token's text; part of a character as OpenAI writes it, bytes:\\xe2, since keys must differ. */
 static void put_token_text(struct jot *j, struct str s)
 {
     struct sbuf b;
