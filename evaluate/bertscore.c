@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/fs.h"
 #include "base/mem.h"
 
 /* Pairs whose token vectors are held at once. */
@@ -24,7 +25,7 @@ static const struct bertscore_model models[] = {
 
 const struct bertscore_model *bertscore_model_of(const char *name)
 {
-    struct str s = embed_name(name);
+    struct str s = fs_name(name);
 
     for (size_t i = 0; i < sizeof models / sizeof *models; i++)
         if (str_eqz(s, models[i].name)) return &models[i];
@@ -241,7 +242,7 @@ bool bertscore_pairs(struct bertscore *b, const struct str *texts, size_t n,
 
 bool bertscore_signature(const struct bertscore *b, struct sbuf *out, struct err *e)
 {
-    struct str name = embed_name(b->o.name);
+    struct str name = fs_name(b->o.name);
     return sbuf_printf(
         out, e, "bertscore|model:%.*s|layer:%u|idf:%s|rescale:%s|lower:%s|weights:%s|v:1",
         STR_ARG(name), b->layer, b->o.idf ? "yes" : "no", b->o.rescale ? "yes" : "no",

@@ -38,7 +38,8 @@ struct board_row {
     double *sd;           /* [values] between runs, NaN for one; the first part's pairs */
     struct evaluate_loss loss;
     struct board_times times;
-    const char *note; /* of a quoted row: what it is from */
+    const char *note;                           /* of a quoted row: what it is from */
+    const char *quoted_train, *quoted_generate; /* as they stand there */
 };
 struct board_stratum {
     const char *by, *value;

@@ -114,18 +114,6 @@ void embed_close(struct embed *m)
     mem_free(m);
 }
 
-struct str embed_name(const char *dir)
-{
-    struct str s = str_of(dir);
-
-    while (s.n > 1 && s.p[s.n - 1] == '/')
-        s.n--;
-    size_t from = s.n;
-    while (from > 0 && s.p[from - 1] != '/')
-        from--;
-    return str_sub(s, from, s.n);
-}
-
 struct encoder_info embed_info(const struct embed *m)
 {
     return encoder_info(m->encoder);

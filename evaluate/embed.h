@@ -32,9 +32,6 @@ MUST_CHECK bool embed_open(const struct embed_opts *o, struct embed **out, struc
 void embed_close(struct embed *m);
 /* What can be known without reading weights: folder, config.json and tokenizer are there. */
 MUST_CHECK bool embed_check(const char *dir, const char *key, struct err *e);
-/* The folder's own name, "roberta-large" of "models/roberta-large/": where it lies is nobody's
- * business. */
-struct str embed_name(const char *dir);
 struct encoder_info embed_info(const struct embed *m);
 struct dev *embed_dev(const struct embed *m);
 /* Texts cut so far. */

@@ -28,6 +28,11 @@ struct eval_run {
     struct evaluate_summary *out;
 };
 
+/* The metrics that the options choose, checked: what is missing is told before any work. */
+MUST_CHECK bool eval_metrics(const struct evaluate_opts *o, struct metric_set *set, struct err *e);
+/* With pairs and n set: groups, texts, scorers and their signatures. scorers_close in the end. */
+MUST_CHECK bool eval_prepare(struct eval_run *r, struct err *e);
+
 /* Some pairs, and one or two systems' rows of them (by pair number). */
 struct eval_table {
     const struct score_columns *columns;

@@ -284,21 +284,31 @@ static bool check_baselines(const struct opt_strs *v, struct err *e)
     return true;
 }
 
+bool eval_metrics(const struct evaluate_opts *o, struct metric_set *set, struct err *e)
+{
+    const char *room[2 * METRICS_MAX];
+    const struct opt_strs names = encoders_metrics(o, room);
+
+    if (!metric_set_init(set, &names, e) || !check_baselines(&o->baselines, e)) return false;
+    for (size_t m = 0; m < set->n; m++)
+        if (set->metric[m]->check && !set->metric[m]->check(o, e)) return false;
+    return true;
+}
+
+bool eval_prepare(struct eval_run *r, struct err *e)
+{
+    return make_groups(r, e) && own_texts(r, e) && open_scorers(r, e);
+}
+
 static bool check_opts(const struct evaluate_opts *o, size_t nothers, struct metric_set *set,
                        struct err *e)
 {
-    const char *room[2 * METRICS_MAX];
-
     if (nothers > EVALUATE_OTHERS_MAX)
         return err_set(e, ERR_CONFIG, "%zu systems to compare with, at most %d", nothers,
                        EVALUATE_OTHERS_MAX);
     if (!o->dir && !o->per_pair && !o->report)
         return err_set(e, ERR_CONFIG, "evaluate.dir is missing: where should the report go?");
-    const struct opt_strs names = encoders_metrics(o, room);
-    if (!metric_set_init(set, &names, e) || !check_baselines(&o->baselines, e)) return false;
-    for (size_t m = 0; m < set->n; m++)
-        if (set->metric[m]->check && !set->metric[m]->check(o, e)) return false;
-    return true;
+    return eval_metrics(o, set, e);
 }
 
 static bool start(struct eval_run *r, const char *path, size_t nothers, struct err *e)
@@ -308,7 +318,7 @@ static bool start(struct eval_run *r, const char *path, size_t nothers, struct e
     if (r->n > UINT32_MAX) return err_set(e, ERR_LIMIT, "%s: %zu pairs", path, r->n);
     if (r->o->dir && comm_rank(r->comm) == 0 && !fs_mkdirs(r->o->dir, e)) return false;
     own_loss(r);
-    return make_groups(r, e) && own_texts(r, e) && open_scorers(r, e);
+    return eval_prepare(r, e);
 }
 
 static bool finish(struct eval_run *r, const char *path, struct err *e)

@@ -1,4 +1,5 @@
 /* BERTScore and the similarities of ClinicalBERT and RadBERT as metrics. */
+#include "base/fs.h"
 #include "base/mem.h"
 #include "evaluate/bertscore.h"
 #include "evaluate/encoders.h"
@@ -180,7 +181,7 @@ static bool cosine_score(void *scorer, const struct metric_text *t, size_t n, do
 static bool cosine_signature(void *scorer, struct sbuf *b, struct err *e)
 {
     struct cosine_scorer *s = scorer;
-    struct str name = embed_name(s->dir);
+    struct str name = fs_name(s->dir);
     return sbuf_printf(b, e,
                        "%s|model:%.*s|layer:%u|pool:%s|lower:%s|random pairs:%d, mean cosine "
                        "%.4f|weights:%s|v:1",

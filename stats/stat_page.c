@@ -12,7 +12,7 @@ static void put_head(struct page *p)
     char digest[65];
 
     hash_hex(p->r->corpus.digest, 6, digest);
-    html_head(&p->h, STR("Corpus report"), "Skip to the report");
+    html_head(&p->h, STR("Corpus report"), "Skip to the report", NULL);
     PUT(p,
         "<header><h1>What is in this corpus</h1><p class=\"lead\">%s radiology reports from %s "
         "source%s. Corpus <code>%s</code>, counted by radmill %s.</p>",

@@ -87,6 +87,8 @@ MUST_CHECK bool fs_glob(const char *pattern, struct arena *a, struct str **paths
 /* "dir/name" in the arena, NUL-terminated. */
 MUST_CHECK bool fs_join(struct arena *a, const char *dir, const char *name, const char **out,
                         struct err *e);
+/* The last name of a path: "b" of "a/b" and of "a/b/". */
+struct str fs_name(const char *path);
 /* The folder that a path's last name is in, "." for a lone name; in the arena. */
 MUST_CHECK bool fs_dir_of(struct arena *a, const char *path, const char **out, struct err *e);
 /* Remove "*.tmp.*" left below dir (one level) by processes that are gone. */

@@ -284,12 +284,23 @@ bool fs_gc_tmp(const char *dir, struct err *e)
     return ok;
 }
 
+struct str fs_name(const char *path)
+{
+    struct str s = str_of(path);
+
+    while (s.n > 1 && s.p[s.n - 1] == '/')
+        s.n--;
+    size_t from = s.n;
+    while (from > 0 && s.p[from - 1] != '/')
+        from--;
+    return str_sub(s, from, s.n);
+}
+
 bool fs_dir_of(struct arena *a, const char *path, const char **out, struct err *e)
 {
-    const char *slash = strrchr(path, '/');
-    struct str dir = slash ? (struct str){path, (size_t)(slash - path)} : STR(".");
+    size_t n = (size_t)(fs_name(path).p - path);
+    struct str dir = n == 0 ? STR(".") : (struct str){path, n > 1 ? n - 1 : 1};
 
-    if (slash == path) dir = STR("/");
     if (!arena_str(a, dir, &dir, e)) return false;
     *out = dir.p;
     return true;

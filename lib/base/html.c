@@ -20,7 +20,7 @@ void html_text(struct html *h, struct str s)
     }
 }
 
-void html_head(struct html *h, struct str title, const char *skip)
+void html_head(struct html *h, struct str title, const char *skip, const char *style)
 {
     HTML(h, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
             "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>");
@@ -28,6 +28,7 @@ void html_head(struct html *h, struct str title, const char *skip)
     HTML(h, "</title><style>");
     for (size_t i = 0; h->ok && html_style[i]; i++)
         h->ok = sbuf_put(&h->b, str_of(html_style[i]), h->e);
+    if (h->ok && style) h->ok = sbuf_put(&h->b, str_of(style), h->e);
     HTML(h, "</style></head><body><a class=\"skip\" href=\"#main\">%s</a>\n", skip);
 }
 

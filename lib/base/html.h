@@ -25,8 +25,9 @@ struct html {
 void html_init(struct html *h, size_t max_bytes, struct err *e);
 /* Text, or an attribute's value, escaped. */
 void html_text(struct html *h, struct str s);
-/* "<!doctype html>" to "<body>" with a link past the header to #main; title is escaped. */
-void html_head(struct html *h, struct str title, const char *skip);
+/* "<!doctype html>" to "<body>" with a link past the header to #main; title is escaped. style: a
+ * page's own rules behind the shared ones, or NULL. */
+void html_head(struct html *h, struct str title, const char *skip, const char *style);
 /* "227 835" with narrow no-break spaces; valid for the next HTML_NUMBERS calls. */
 const char *html_number(struct html *h, uint64_t n);
 /* "12.3 %", or a dash where there is nothing to divide by. */
