@@ -12,7 +12,7 @@
 #include "comm/comm.h"
 #include "ingest/record.h"
 
-enum { CMD_MAX_POS = 4, CMD_MAX_ARGS = 16, CMD_MAX_SETS = 64 };
+enum { CMD_MAX_POS = 33, CMD_MAX_ARGS = 24, CMD_MAX_SETS = 64 };
 
 /* One option of a subcommand. meta NULL: a flag. set: it is an alias of a configuration key. */
 struct cmd_arg {

@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "cli/config.h"
+#include "cli/evaluate_runs.h"
 #include "generate/pairs.h"
 
 /* The headline values, four to a table so that a terminal holds it. */
@@ -179,9 +180,11 @@ bool cmd_evaluate(struct cmd_call *call)
     struct config c;
     bool stop, ok = false;
 
-    if (call->npos ? !config_load(call, &c) : !config_defaults(call, &c)) return false;
+    bool config = call->npos > 0 && evaluate_is_config(call->pos[0]);
+    if (config ? !config_load(call, &c) : !config_defaults(call, &c)) return false;
     if (!config_dry_run(call, &c, &stop)) return false;
     if (stop) return true;
+    if (call->npos > config) return evaluate_runs(call, &c, config);
     if (!set_paths(call, &c, &pairs) || !set_other(call, &other, &nothers)) return false;
     s = mem_calloc(1, sizeof *s, &call->err);
     if (!s) return false;

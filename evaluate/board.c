@@ -434,16 +434,17 @@ static bool run_part(struct board *b, struct board_part *p, struct err *e)
 
 /* ---- the whole */
 
-static bool find_yardstick(struct board *b, struct err *e)
+/* A row that has pairs, by name or letter; none given: the first. */
+static bool find_row(const struct board *b, const char *option, const char *name, size_t *out,
+                     struct err *e)
 {
-    if (!b->o->yardstick) return true;
-    b->yardstick = board_find_row(b, str_of(b->o->yardstick));
-    if (b->yardstick == SIZE_MAX)
-        return err_set(e, ERR_CONFIG, "--yardstick: no row is called %s (or has that letter)",
-                       b->o->yardstick);
-    return b->row[b->yardstick].kind != BOARD_QUOTED ||
-           err_set(e, ERR_CONFIG, "--yardstick: %s is quoted: it has no pairs to compare with",
-                   b->o->yardstick);
+    *out = 0;
+    if (!name) return true;
+    *out = board_find_row(b, str_of(name));
+    if (*out == SIZE_MAX)
+        return err_set(e, ERR_CONFIG, "%s: no row is called %s (or has that letter)", option, name);
+    return b->row[*out].kind != BOARD_QUOTED ||
+           err_set(e, ERR_CONFIG, "%s: %s is quoted: it has no pairs", option, name);
 }
 
 static bool prepare(struct board *b, const struct board_input *in, size_t n, struct err *e)
@@ -458,7 +459,10 @@ static bool prepare(struct board *b, const struct board_input *in, size_t n, str
         if (!add_baseline(b, r->o->baselines.v[i], e)) return false;
     if (b->o->published && !board_published(b, b->o->published, e)) return false;
     name_rows(b);
-    return find_yardstick(b, e) && make_parts(b, e) && eval_prepare(r, e);
+    if (comm_rank(r->comm) == 0 && !fs_mkdirs(r->o->dir, e)) return false;
+    return find_row(b, "--yardstick", b->o->yardstick, &b->yardstick, e) &&
+           find_row(b, "--focus", b->o->focus, &b->focus, e) && make_parts(b, e) &&
+           eval_prepare(r, e);
 }
 
 static bool compute(struct board *b, struct err *e)
@@ -495,7 +499,6 @@ static bool write_files(const struct board *b, struct err *e)
     const char *dir = b->run.o->dir;
     char what[96];
 
-    if (!fs_mkdirs(dir, e)) return false;
     (void)snprintf(what, sizeof what, "comparison.html with the text of reports, %zu rows",
                    b->nrows);
     if (b->o->show_text && !audit_note(dir, "show", what, e)) return false;

@@ -34,6 +34,7 @@ struct board_input {
 };
 struct board_opts {
     const char *yardstick;    /* row to compare with, by name or letter; NULL: the first */
+    const char *focus;        /* row whose worst and best cases are shown; NULL: the first */
     const char *published;    /* CSV of quoted rows, or NULL */
     struct opt_strs external; /* sources that are external tests */
     const char *where;        /* pairs to list: 'A.rougeL > B.rougeL' (board_where.c), or NULL */

@@ -25,7 +25,7 @@ struct cases {
     const struct board *b;
     struct case_value *v; /* scratch [pairs] */
     bool *wanted;         /* [pairs] */
-    size_t row;           /* whose cases: the first system */
+    size_t row;           /* whose cases */
 };
 
 static void put_pair(struct cases *c, uint32_t pair)
@@ -207,7 +207,7 @@ static void put_texts(struct cases *c)
 void board_page_cases(struct html *h, const struct board *b)
 {
     const struct metric_set *set = &b->run.out->set;
-    struct cases c = {.h = h, .b = b};
+    struct cases c = {.h = h, .b = b, .row = b->focus};
 
     if (!h->ok) return;
     c.v = mem_calloc(b->run.n, sizeof *c.v, h->e);

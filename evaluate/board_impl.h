@@ -63,7 +63,7 @@ struct board {
     size_t nsources;
     struct board_row row[BOARD_ROWS_MAX];
     size_t nrows;
-    size_t yardstick;
+    size_t yardstick, focus;
     struct board_part part[BOARD_PARTS_MAX];
     size_t nparts;
     size_t left_out;

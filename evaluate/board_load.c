@@ -103,7 +103,7 @@ static bool read_training(struct arena *a, struct board_source *s, const json_t 
     bool ok = false;
 
     if (!adapter || !fs_exists(adapter)) return true;
-    if (!read_json(a, adapter, "radmill.json", &from, e) || !fs_parent(a, adapter, &run, e) ||
+    if (!read_json(a, adapter, "radmill.json", &from, e) || !fs_dir_of(a, adapter, &run, e) ||
         !read_json(a, run, "summary.json", &summary, e))
         goto out;
     s->times.train_s = number_of(summary, "seconds");
@@ -135,7 +135,7 @@ static bool read_meta(struct arena *a, struct board_source *s, struct err *e)
     const char *dir;
     json_t *meta = NULL;
 
-    if (!fs_parent(a, s->path, &dir, e)) return false;
+    if (!fs_dir_of(a, s->path, &dir, e)) return false;
     if (!str_eqz(fs_name(s->path), "pairs.jsonl")) return true; /* anyone's */
     if (!read_json(a, dir, "pairs.meta.json", &meta, e)) return false;
     const json_t *m = json_object_get(meta, "measured");
@@ -164,7 +164,7 @@ static bool name_source(struct arena *a, struct board_source *s, const struct bo
     }
     if (s->name[0]) return true;
     if (str_eqz(part, "pairs.jsonl")) {
-        if (!fs_parent(a, s->path, &dir, e)) return false;
+        if (!fs_dir_of(a, s->path, &dir, e)) return false;
         part = fs_name(dir);
     } else if (str_ends(part, STR(".jsonl")))
         part.n -= 6;

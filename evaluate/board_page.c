@@ -15,8 +15,10 @@ static const char *const own_style =
     ".board th[scope=row]{position:sticky;left:0;background:var(--card);white-space:nowrap;"
     "padding-right:1.2rem;z-index:1}.board td.n{padding-left:.9rem;padding-right:.2rem}"
     ".board thead th{text-align:right;padding-left:.9rem;padding-right:.2rem;white-space:nowrap}"
-    ".board thead th:first-child{text-align:left;position:sticky;left:0;background:var(--card);"
-    "padding-left:0;z-index:1}.board thead th[colspan],.board thead th.g{border-left:1px solid "
+    ".board thead tr:first-child th:first-child{text-align:left;position:sticky;left:0;"
+    "background:var(--card);padding-left:0;z-index:1}.board thead "
+    "th[colspan]{text-align:center}.board thead th[colspan],.board thead th.g{border-left:1px "
+    "solid "
     "var(--line)}.board td.g{border-left:1px solid var(--line)}"
     ".board .ci{display:block;color:var(--soft);font-size:.78rem}"
     ".board tr.yard>*{background:var(--fill)}.board tr.quoted>*{font-style:italic}"
@@ -35,7 +37,8 @@ static const char *const own_style =
     "@media(max-width:40rem){.diff,.diff tbody,.diff tr,.diff td,.diff th{display:block;width:"
     "auto}.diff thead{display:none}.diff th:first-child{width:auto}.board th[scope=row]{white-"
     "space:normal;min-width:8.5rem}.board td:last-child{min-width:0}}"
-    ".board td:last-child:not(.n){min-width:0}";
+    ".board td:last-child:not(.n){min-width:0}.strata thead "
+    "th{white-space:normal;min-width:6.5rem}";
 
 static double scale_of(const struct board *b, size_t v)
 {
@@ -153,21 +156,28 @@ static void put_time(struct html *h, double s, const char *quoted)
     HTML(h, "</td>");
 }
 
+static void put_legend(struct html *h, const struct board *b)
+{
+    HTML(
+        h,
+        "<p class=\"note\">Below each value its 95&nbsp;%% interval. &#9650; better, &#9660; worse "
+        "than %s (",
+        b->row[b->yardstick].letter);
+    html_text(h, str_of(b->row[b->yardstick].name));
+    HTML(h,
+         "), p &lt; 0.05 by Holm over all rows and headline values. &plusmn;: standard deviation "
+         "between runs that differ in their seed alone. Loss: nats a token of the reference. "
+         "Train and generate: wall-clock; the device of each is below.</p>");
+}
+
 static void put_table(struct html *h, const struct board *b, const struct board_part *p)
 {
     struct board_column col[BOARD_COLUMNS_MAX];
     size_t n = board_columns(b, col);
 
-    HTML(h,
-         "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Table of systems\">"
-         "<table class=\"board\"><caption>0 to 100; below each value its 95&nbsp;%% interval. "
-         "&#9650; better, &#9660; worse than %s (",
-         b->row[b->yardstick].letter);
-    html_text(h, str_of(b->row[b->yardstick].name));
-    HTML(h,
-         "), p &lt; 0.05 by Holm over all rows and headline values. &plusmn;: standard deviation "
-         "between runs that differ in their seed alone. Loss: nats a token of the "
-         "reference.</caption>");
+    put_legend(h, b);
+    HTML(h, "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Table of systems\">"
+            "<table class=\"board\"><caption>All values from 0 to 100</caption>");
     put_heads(h, col, n);
     for (size_t i = 0; i < b->nrows; i++) {
         const struct board_row *r = &b->row[i];
@@ -241,7 +251,8 @@ static void put_stratum_table(struct html *h, const struct board *b, const struc
     double scale = scale_of(b, v);
 
     HTML(h,
-         "<div class=\"wide\" tabindex=\"0\"><table class=\"board\"><caption>%s by kind of report."
+         "<div class=\"wide\" tabindex=\"0\"><table class=\"board strata\"><caption>%s by kind of "
+         "report."
          " Normal: a rule on the words of the reference.</caption><thead><tr><th scope=\"col\">"
          "Kind<th scope=\"col\">Reports",
          b->run.out->set.value[v]->label);

@@ -66,9 +66,13 @@ static void put_point(struct html *h, const struct board_row *r, const struct ax
 static void put_forest(struct html *h, const struct board *b, const struct board_part *p, size_t v)
 {
     struct axis a = axis_of(b, p, v);
-    int height = TOP + ROW * (int)b->nrows + FOOT;
-    double foot = height - FOOT;
     struct boot_ci c;
+    int rows = 0;
+
+    for (size_t i = 0; i < b->nrows; i++)
+        rows += shown(b, p, i, v, &c);
+    int height = TOP + ROW * rows + FOOT;
+    double foot = height - FOOT, y = TOP - ROW / 2.0;
 
     HTML(h,
          "<figure><figcaption><b>%s</b></figcaption><svg class=\"forest\" viewBox=\"0 0 %d %d\" "
@@ -79,9 +83,9 @@ static void put_forest(struct html *h, const struct board *b, const struct board
         HTML(h, "<line class=\"yard\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%.1f\"/>",
              at_x(&a, c.mean), at_x(&a, c.mean), TOP, foot);
     for (size_t i = 0; i < b->nrows; i++) {
-        double y = TOP + ROW * ((double)i + 0.5);
-        HTML(h, "<text x=\"2\" y=\"%.1f\">%s</text>", y + 4, b->row[i].letter);
         if (!shown(b, p, i, v, &c)) continue;
+        y += ROW;
+        HTML(h, "<text x=\"2\" y=\"%.1f\">%s</text>", y + 4, b->row[i].letter);
         put_point(h, &b->row[i], &a, &c, y);
         HTML(h, "<text x=\"%d\" y=\"%.1f\">%.1f</text>", WIDTH - RIGHT + 16, y + 4, c.mean);
     }
@@ -100,7 +104,7 @@ static void put_forest(struct html *h, const struct board *b, const struct board
 static void put_spread(struct html *h, const struct board *b, const struct board_part *p,
                        size_t row, size_t v)
 {
-    enum { W = 220, H = 84, BASE = 64, AREA = 52 };
+    enum { W = 340, H = 84, BASE = 64, AREA = 52 };
     size_t bin[BINS] = {0}, most = 1;
     double scale = b->run.out->set.value[v]->scale, x;
 

@@ -146,8 +146,9 @@ static bool put_field(struct board_row *row, struct table *t, size_t i, struct e
         break;
     }
     if (s.n == 0) return true;
-    if (!parse_f64(s, &row->quoted[t->column[i]], e) || !isfinite(row->quoted[t->column[i]]))
-        return bad(t, "a value is no number", e);
+    double *value = &row->quoted[t->column[i]];
+    if (!parse_f64(s, value, e)) return err_wrap(e, "%s line %zu", t->file, t->line);
+    if (!isfinite(*value)) return bad(t, "a value is no number", e);
     return true;
 }
 
