@@ -41,6 +41,7 @@ static const struct cmd_arg evaluate_args[] = {
     {"--metrics", NULL, "LIST", "evaluate.metrics",
      "e.g. rouge,bleu; all: every one that needs no weights"},
     {"--per-pair", NULL, "FILE", NULL, "one line of scores a pair, in input order"},
+    {"--facts", NULL, "FILE", NULL, "the fact check's flags as a listing, by report"},
     {"--output", "-o", "FILE", NULL, "the report (JSON); with RUNs the folder of the comparison"},
     {"--samples", NULL, "N", NULL, "show N predictions beside their references (report text!)"},
     {"--yardstick", NULL, "ROW", NULL,
@@ -55,7 +56,7 @@ static const struct cmd_arg evaluate_args[] = {
     {"--sample", NULL, "N", NULL, "RUNs: at most so many of them (default 50)"},
     {"--cases", NULL, "N", NULL, "RUNs: worst and best reports by each value (default 5)"},
     {"--show-text", NULL, NULL, NULL,
-     "RUNs: the page holds report text, side by side; noted in the audit log"},
+     "RUNs: the page holds report text, side by side; --facts: the words; noted in the audit log"},
     {NULL, NULL, NULL, NULL, NULL},
 };
 static const struct cmd_arg judge_args[] = {

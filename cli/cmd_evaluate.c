@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/config.h"
 #include "cli/evaluate_runs.h"
+#include "evaluate/facts_list.h"
 #include "generate/pairs.h"
 
 /* The headline values, four to a table so that a terminal holds it. */
@@ -144,6 +145,20 @@ out:
     return ok;
 }
 
+static bool list_facts(struct cmd_call *call, const char *path, const struct evaluate_opts *o)
+{
+    bool text = cmd_value(call, "--show-text") != NULL;
+    struct pair *pairs;
+    size_t n;
+    if (text && !audit_note(o->dir ? o->dir : ".", "show",
+                            "words of predictions, references and findings in the listing of "
+                            "evaluate --facts",
+                            &call->err))
+        return false;
+    return pairs_read(path, &call->arena, &pairs, &n, &call->err) &&
+           facts_list_write(cmd_value(call, "--facts"), o->lexicon, pairs, n, text, &call->err);
+}
+
 /* "NAME=FILE", or a file alone. */
 static bool set_other(struct cmd_call *call, struct evaluate_other *out, size_t *n)
 {
@@ -191,8 +206,10 @@ bool cmd_evaluate(struct cmd_call *call)
     if (!evaluate_run(&c.evaluate, pairs, &other, nothers, call->comm, s, &call->err)) goto out;
     print_table(call, s);
     print_strata(call, s);
-    ok = !cmd_value(call, "--samples") || comm_rank(call->comm) != 0 ||
-         show_samples(call, pairs, c.evaluate.dir ? c.evaluate.dir : ".");
+    ok = comm_rank(call->comm) != 0 || !cmd_value(call, "--facts") ||
+         list_facts(call, pairs, &c.evaluate);
+    ok = ok && (!cmd_value(call, "--samples") || comm_rank(call->comm) != 0 ||
+                show_samples(call, pairs, c.evaluate.dir ? c.evaluate.dir : "."));
 out:
     mem_free(s);
     return ok;

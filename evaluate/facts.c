@@ -65,6 +65,26 @@ const char *facts_signature(const struct facts *f)
     return f->signature;
 }
 
+bool facts_source(struct str findings, struct str clinical, struct sbuf *b, struct str *out,
+                  struct err *e)
+{
+    *out = findings;
+    if (clinical.n == 0) return true;
+    sbuf_clear(b);
+    if (!sbuf_put(b, findings, e) || !sbuf_putc(b, '\n', e) || !sbuf_put(b, clinical, e))
+        return false;
+    *out = sbuf_str(b);
+    return true;
+}
+
+bool facts_in_clinical(struct str findings, struct facts_span *s)
+{
+    uint32_t before = (uint32_t)findings.n + 1;
+    if (s->to == 0 || s->from < before) return false;
+    *s = (struct facts_span){s->from - before, s->to - before};
+    return true;
+}
+
 static bool read_text(const struct check *c, struct str text, struct facts_text *t, struct err *e)
 {
     if (text.n > FACTS_MAX_BYTES)
@@ -116,10 +136,9 @@ static bool flag_pair(struct check *c, uint32_t i, uint32_t j, uint32_t bits, st
     for (uint32_t kind = 0; kind < FACTS_KINDS; kind++) {
         if (!(bits >> kind & 1)) continue;
         struct facts_flag f = {.kind = kind,
-                               .significance = k->significance,
+                               .significance = pair_significance(kind, k->significance),
                                .generated = span(&c->g, i),
                                .concept = k->id.p};
-        if (kind == FACTS_NEGATION) f.significance = FACTS_URGENT;
         other_span(c, &f, span(&c->r, j));
         ask_source(c, i, &f);
         if (!flags_put(&c->flags, f, e)) return false;
@@ -143,6 +162,7 @@ static bool flag_added(struct check *c, uint32_t i, struct err *e)
     uint32_t j = pair_denied(c->f->l, &c->g, i, &c->r);
     if (j) other_span(c, &f, span(&c->r, j - 1));
     ask_source(c, i, &f);
+    if (!f.supported) c->wrong += weights[k->significance];
     return flags_put(&c->flags, f, e);
 }
 
@@ -181,7 +201,6 @@ static bool check_generated(struct check *c, struct err *e)
             continue;
         }
         if (!counts(c, m) || c->g.cover[i] || c->g.twice[i]) continue;
-        c->wrong += weights[concept_of(c, m)->significance];
         if (!flag_added(c, i, e)) return false;
     }
     return true;
@@ -216,7 +235,7 @@ static bool check_source(struct check *c, struct err *e)
         const struct lex_concept *k = concept_of(c, &c->g.m.v[i]);
         for (uint32_t kind = FACTS_NEGATION; kind <= FACTS_MEASUREMENT; kind++) {
             struct facts_flag f = {.kind = kind,
-                                   .significance = k->significance,
+                                   .significance = pair_significance(kind, k->significance),
                                    .generated = span(&c->g, i),
                                    .source = span(&c->s, j - 1),
                                    .concept = k->id.p};

@@ -22,6 +22,7 @@
  * weight. n = 1/2 stands for all that is normal and rightly not mentioned, so that one false
  * finding in a normal report is not the worst score; m = 3/4: leaving a finding out costs more than
  * not earning its weight. n and m were set on the even cases of RadPref alone.
+ * What is added and stands in the source is flagged and costs nothing.
  * Recommendations are flagged, not scored, and compared with a reference only.
  *
  * Sources: negation scopes after Chapman et al. 2001 (NegEx); the form of the score after CRIMSON
@@ -87,6 +88,13 @@ struct facts_result {
 /* More bytes or words in one text are ERR_LIMIT. */
 #define FACTS_MAX_BYTES ((size_t)1 << 20)
 #define FACTS_MAX_WORDS 16384u
+
+/* findings and clinical information as one source, a line end between them; b is used where both
+ * are there. */
+MUST_CHECK bool facts_source(struct str findings, struct str clinical, struct sbuf *b,
+                             struct str *out, struct err *e);
+/* Does a span of that source lie in the clinical information? Then it is moved to begin there. */
+bool facts_in_clinical(struct str findings, struct facts_span *s);
 
 struct facts;
 /* dir: a folder with the files of evaluate/lexicon, or NULL for the lexicon built in. A bad line is

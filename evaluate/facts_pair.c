@@ -215,6 +215,17 @@ bool pair_mentions(const struct lex *l, struct facts_text *x, struct facts_text 
     return true;
 }
 
+enum facts_significance pair_significance(enum facts_kind kind, unsigned of_finding)
+{
+    static const enum facts_significance least[FACTS_KINDS] = {
+        [FACTS_NEGATION] = FACTS_URGENT,        [FACTS_LATERALITY] = FACTS_ACTIONABLE,
+        [FACTS_LEVEL] = FACTS_ACTIONABLE,       [FACTS_NUMBER] = FACTS_ACTIONABLE,
+        [FACTS_MEASUREMENT] = FACTS_ACTIONABLE, [FACTS_SEVERITY] = FACTS_MINOR,
+        [FACTS_TEMPORAL] = FACTS_MINOR,
+    };
+    return of_finding > least[kind] ? (enum facts_significance)of_finding : least[kind];
+}
+
 uint32_t pair_best(const struct lex *l, const struct facts_text *x, uint32_t i,
                    const struct facts_text *y)
 {

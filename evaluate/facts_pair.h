@@ -33,6 +33,8 @@ MUST_CHECK bool pair_mentions(const struct lex *l, struct facts_text *x, struct 
  * statements of a finding decides for sides, zones and levels: "right and left" is "bilateral". */
 uint32_t pair_differs(const struct facts_text *x, uint32_t i, const struct facts_text *y,
                       uint32_t j);
+/* Of a difference in a finding of this significance: a wrong side matters, whatever has it. */
+enum facts_significance pair_significance(enum facts_kind kind, unsigned of_finding);
 /* The statement of y nearest to statement i of x by finding and place: index + 1; 0: none. */
 uint32_t pair_best(const struct lex *l, const struct facts_text *x, uint32_t i,
                    const struct facts_text *y);

@@ -124,15 +124,11 @@ static bool known(const struct sentences *p, enum facts_kind kind)
 static bool put(const struct sentences *p, enum facts_kind kind, struct facts_span x,
                 struct facts_span y, struct err *e)
 {
-    static const enum facts_significance weight[FACTS_KINDS] = {
-        [FACTS_NEGATION] = FACTS_URGENT,        [FACTS_LATERALITY] = FACTS_ACTIONABLE,
-        [FACTS_LEVEL] = FACTS_ACTIONABLE,       [FACTS_NUMBER] = FACTS_ACTIONABLE,
-        [FACTS_MEASUREMENT] = FACTS_ACTIONABLE, [FACTS_SEVERITY] = FACTS_MINOR,
-        [FACTS_TEMPORAL] = FACTS_MINOR,
-    };
     if (known(p, kind)) return true;
-    struct facts_flag f = {
-        .kind = kind, .significance = weight[kind], .generated = x, .concept = ""};
+    struct facts_flag f = {.kind = kind,
+                           .significance = pair_significance(kind, FACTS_BENIGN),
+                           .generated = x,
+                           .concept = ""};
     *(p->of_source ? &f.source : &f.reference) = y;
     return flags_put(p->flags, f, e);
 }

@@ -86,14 +86,8 @@ static bool open_facts(const struct metric_env *env, void **out, struct err *e)
 static bool check_pair(struct scorer *s, const struct metric_text *t, struct facts_result *out,
                        struct err *e)
 {
-    struct str source = t->findings;
-    if (t->clinical.n > 0) {
-        sbuf_clear(&s->source);
-        if (!sbuf_put(&s->source, t->findings, e) || !sbuf_putc(&s->source, '\n', e) ||
-            !sbuf_put(&s->source, t->clinical, e))
-            return false;
-        source = sbuf_str(&s->source);
-    }
+    struct str source;
+    if (!facts_source(t->findings, t->clinical, &s->source, &source, e)) return false;
     return facts_check(s->facts, t->prediction, t->reference, source, &s->arena, out, e);
 }
 
@@ -133,10 +127,8 @@ static bool put_span(struct sbuf *b, const char *key, struct facts_span s, struc
 static bool put_source(struct sbuf *b, const struct metric_text *t, struct facts_span s,
                        struct err *e)
 {
-    uint32_t before = (uint32_t)t->findings.n + 1;
     if (s.to == 0) return put_span(b, "source_span", s, e);
-    bool clinical = s.from >= before;
-    if (clinical) s = (struct facts_span){s.from - before, s.to - before};
+    bool clinical = facts_in_clinical(t->findings, &s);
     return put_span(b, "source_span", s, e) &&
            sbuf_printf(b, e, ", \"source_field\": \"%s\"", clinical ? "clinical" : "findings");
 }
