@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/config.h"
 #include "cli/evaluate_runs.h"
+#include "cli/train_split.h"
 #include "evaluate/facts_list.h"
 #include "generate/pairs.h"
 
@@ -94,6 +95,8 @@ static void print_table(const struct cmd_call *call, const struct evaluate_summa
     for (size_t first = 0; first < t.n; first += COLUMNS)
         print_part(call, s, &t, first);
     if (t.n > 0) print_deltas(call, s, main_value(s, &t));
+    for (size_t i = 0; i < s->nleft_out; i++)
+        cmd_print(call, "  baseline %s is left out: %s\n", s->left_out[i].name, s->left_out[i].why);
 }
 
 static void print_strata(const struct cmd_call *call, const struct evaluate_summary *s)
@@ -186,31 +189,49 @@ static bool set_paths(struct cmd_call *call, struct config *c, const char **pair
            fs_join(&call->arena, c->generate.dir, "pairs.jsonl", pairs, &call->err);
 }
 
-bool cmd_evaluate(struct cmd_call *call)
+static bool wants_train(const struct config *c)
+{
+    for (size_t i = 0; i < c->evaluate.baselines.n; i++)
+        if (str_eqz(str_of(c->evaluate.baselines.v[i]), "knn")) return !c->evaluate.train_pairs;
+    return false;
+}
+
+static bool run(struct cmd_call *call, struct config *c, struct evaluate_summary *s)
 {
     struct evaluate_other other;
+    struct train_split *train = NULL;
     const char *pairs;
     size_t nothers;
-    struct evaluate_summary *s = NULL;
+
+    if (!set_paths(call, c, &pairs) || !set_other(call, &other, &nothers)) return false;
+    bool ok = !wants_train(c) ||
+              train_split_open(c, &call->arena, &train, &c->evaluate.no_train, &call->err);
+    ok = comm_agree(call->comm, ok, &call->err);
+    if (train) c->evaluate.train = train_split_texts(train);
+    if (ok) ok = evaluate_run(&c->evaluate, pairs, &other, nothers, call->comm, s, &call->err);
+    train_split_close(train);
+    if (!ok) return false;
+    print_table(call, s);
+    print_strata(call, s);
+    if (comm_rank(call->comm) != 0) return true;
+    if (cmd_value(call, "--facts") && !list_facts(call, pairs, &c->evaluate)) return false;
+    return !cmd_value(call, "--samples") ||
+           show_samples(call, pairs, c->evaluate.dir ? c->evaluate.dir : ".");
+}
+
+bool cmd_evaluate(struct cmd_call *call)
+{
     struct config c;
-    bool stop, ok = false;
+    bool stop;
 
     bool config = call->npos > 0 && evaluate_is_config(call->pos[0]);
     if (config ? !config_load(call, &c) : !config_defaults(call, &c)) return false;
     if (!config_dry_run(call, &c, &stop)) return false;
     if (stop) return true;
     if (call->npos > config) return evaluate_runs(call, &c, config);
-    if (!set_paths(call, &c, &pairs) || !set_other(call, &other, &nothers)) return false;
-    s = mem_calloc(1, sizeof *s, &call->err);
+    struct evaluate_summary *s = mem_calloc(1, sizeof *s, &call->err);
     if (!s) return false;
-    if (!evaluate_run(&c.evaluate, pairs, &other, nothers, call->comm, s, &call->err)) goto out;
-    print_table(call, s);
-    print_strata(call, s);
-    ok = comm_rank(call->comm) != 0 || !cmd_value(call, "--facts") ||
-         list_facts(call, pairs, &c.evaluate);
-    ok = ok && (!cmd_value(call, "--samples") || comm_rank(call->comm) != 0 ||
-                show_samples(call, pairs, c.evaluate.dir ? c.evaluate.dir : "."));
-out:
+    bool ok = run(call, &c, s);
     mem_free(s);
     return ok;
 }

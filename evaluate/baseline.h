@@ -3,6 +3,8 @@
  *
  *     constant   one sentence, "No acute cardiopulmonary abnormality."
  *     lead2      the first two sentences of the findings
+ *     knn        the impression of the training report whose findings are nearest
+ *                (evaluate/nearest; eval_baselines.c)
  */
 #pragma once
 #include "base/str.h"

@@ -21,4 +21,8 @@ struct dense { /* zeroed at first */
 /* Empty the table and make room for n keys. */
 MUST_CHECK bool dense_begin(struct dense *t, size_t n, struct err *e);
 uint32_t dense_of(struct dense *t, uint64_t key);
+/* The same with as many keys as come: grows. */
+MUST_CHECK bool dense_add(struct dense *t, uint64_t key, uint32_t *value, struct err *e);
+/* The number of a key that was met, else UINT32_MAX. */
+uint32_t dense_find(const struct dense *t, uint64_t key);
 void dense_free(struct dense *t);

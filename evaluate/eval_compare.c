@@ -1,28 +1,18 @@
 #include <math.h>
 
 #include "base/mem.h"
-#include "evaluate/baseline.h"
 #include "evaluate/eval_run.h"
 #include "evaluate/text_numbers.h"
 
-/* Another system's answers to the pairs numbered rows[0..n). */
-struct rival {
-    struct evaluate_loss loss; /* until compare, per_token is the sum */
-    struct metric_text *v;
-    uint32_t *rows;
-    size_t n;
-};
-
-static bool rival_init(struct eval_run *r, struct rival *v, struct err *e)
+bool eval_rival_init(struct eval_run *r, struct eval_rival *v, struct err *e)
 {
-    *v = (struct rival){0};
+    *v = (struct eval_rival){0};
     v->v = arena_alloc(&r->arena, r->n * sizeof *v->v, e);
     if (v->v) v->rows = arena_alloc(&r->arena, r->n * sizeof *v->rows, e);
     return v->rows != NULL;
 }
 
-/* Its answer to our pair `row`; everything else about the report is ours. */
-static void rival_put(struct eval_run *r, struct rival *v, size_t row, struct str prediction)
+void eval_rival_put(struct eval_run *r, struct eval_rival *v, size_t row, struct str prediction)
 {
     v->v[v->n] = r->texts[row];
     v->v[v->n].prediction = prediction;
@@ -30,7 +20,7 @@ static void rival_put(struct eval_run *r, struct rival *v, size_t row, struct st
 }
 
 /* Compare this system with the rival's rows. Collective. */
-static bool compare_rows(struct eval_run *r, struct rival *v, const double *scores,
+static bool compare_rows(struct eval_run *r, struct eval_rival *v, const double *scores,
                          struct evaluate_compared *out, struct err *e)
 {
     struct score_columns every;
@@ -46,10 +36,8 @@ static bool compare_rows(struct eval_run *r, struct rival *v, const double *scor
     return true;
 }
 
-/* Score the rival and compare it with this system on its rows; the scores go to *keep unless NULL.
- * Collective. */
-static bool compare(struct eval_run *r, struct rival *v, const char *name, bool baseline,
-                    double **keep, struct err *e)
+bool eval_rival_compare(struct eval_run *r, struct eval_rival *v, const char *name, bool baseline,
+                        double **keep, struct err *e)
 {
     struct evaluate_compared *out = &r->out->compared[r->out->ncompared];
     double *scores;
@@ -71,7 +59,7 @@ static bool compare(struct eval_run *r, struct rival *v, const char *name, bool 
 /* Holm over all compared systems x headline values. */
 static bool correct(struct evaluate_summary *s, struct err *e)
 {
-    double p[(EVALUATE_OTHERS_MAX + 4) * METRIC_VALUES_MAX];
+    double p[(EVALUATE_OTHERS_MAX + EVALUATE_BASELINES) * METRIC_VALUES_MAX];
     struct score_columns headline;
     size_t n = 0;
     score_columns_init(&headline, &s->set, METRIC_HEADLINE);
@@ -86,35 +74,17 @@ static bool correct(struct evaluate_summary *s, struct err *e)
     return true;
 }
 
-/* ---- baselines */
-
-static bool baseline_run(struct eval_run *r, struct str name, struct err *e)
-{
-    struct rival v;
-    bool constant = str_eqz(name, "constant");
-    if (!comm_agree(r->comm, rival_init(r, &v, e), e)) return false;
-    for (size_t i = 0; i < r->n; i++) {
-        const struct pair *p = &r->pairs[i];
-        if (constant)
-            rival_put(r, &v, i, baseline_constant);
-        else if (p->findings.n > 0)
-            rival_put(r, &v, i, baseline_lead(p->findings, 2));
-    }
-    if (v.n == 0) return true; /* no findings in the file: lead2 has nothing to say */
-    return compare(r, &v, constant ? "constant" : "lead2", true, constant ? &r->constant : NULL, e);
-}
-
 /* ---- other systems */
 
 /* Put pair j of the other file beside pair i of ours. */
-static bool match_put(struct eval_run *r, struct rival *v, size_t i, const struct pair *other,
+static bool match_put(struct eval_run *r, struct eval_rival *v, size_t i, const struct pair *other,
                       size_t j, struct err *e)
 {
     if (!str_eq(r->pairs[i].reference, other[j].reference))
         return err_set(e, ERR_FORMAT,
                        "its pair %zu and pair %zu of the evaluated file have different references",
                        j + 1, i + 1);
-    rival_put(r, v, i, other[j].prediction);
+    eval_rival_put(r, v, i, other[j].prediction);
     v->loss.per_token += other[j].nll;
     v->loss.tokens += other[j].tokens;
     return true;
@@ -127,8 +97,8 @@ static bool have_ids(const struct pair *p, size_t n)
     return true;
 }
 
-static bool match_by_id(struct eval_run *r, struct rival *v, const struct pair *other, size_t n,
-                        struct err *e)
+static bool match_by_id(struct eval_run *r, struct eval_rival *v, const struct pair *other,
+                        size_t n, struct err *e)
 {
     struct text_numbers t;
     bool ok = text_numbers_init(&t, n, e);
@@ -147,8 +117,8 @@ static bool match_by_id(struct eval_run *r, struct rival *v, const struct pair *
     return ok;
 }
 
-static bool match_by_line(struct eval_run *r, struct rival *v, const struct pair *other, size_t n,
-                          struct err *e)
+static bool match_by_line(struct eval_run *r, struct eval_rival *v, const struct pair *other,
+                          size_t n, struct err *e)
 {
     if (n != r->n)
         return err_set(e, ERR_FORMAT,
@@ -159,11 +129,11 @@ static bool match_by_line(struct eval_run *r, struct rival *v, const struct pair
     return true;
 }
 
-static bool other_read(struct eval_run *r, const char *path, struct rival *v, struct err *e)
+static bool other_read(struct eval_run *r, const char *path, struct eval_rival *v, struct err *e)
 {
     struct pair *other;
     size_t n;
-    if (!rival_init(r, v, e) || !pairs_read(path, &r->arena, &other, &n, e)) return false;
+    if (!eval_rival_init(r, v, e) || !pairs_read(path, &r->arena, &other, &n, e)) return false;
     if (n > UINT32_MAX) return err_set(e, ERR_LIMIT, "%s: %zu pairs", path, n);
     bool ids = have_ids(r->pairs, r->n) && have_ids(other, n);
     bool ok = ids ? match_by_id(r, v, other, n, e) : match_by_line(r, v, other, n, e);
@@ -174,11 +144,10 @@ bool eval_compare(struct eval_run *r, const struct evaluate_other *others, size_
                   struct err *e)
 {
     for (size_t i = 0; i < nothers; i++) {
-        struct rival v;
+        struct eval_rival v;
         if (!comm_agree(r->comm, other_read(r, others[i].path, &v, e), e)) return false;
-        if (!compare(r, &v, others[i].name, false, NULL, e)) return false;
+        if (!eval_rival_compare(r, &v, others[i].name, false, NULL, e)) return false;
     }
-    for (size_t i = 0; i < r->o->baselines.n; i++)
-        if (!baseline_run(r, str_of(r->o->baselines.v[i]), e)) return false;
+    if (!eval_baselines(r, e)) return false;
     return comm_agree(r->comm, correct(r->out, e), e);
 }

@@ -54,9 +54,23 @@ static bool put_delta(struct sbuf *b, const struct evaluate_summary *s,
            sbuf_printf(b, e, "| %.4f | %.4f |\n", d->p, d->holm);
 }
 
+static bool put_notes(struct sbuf *b, const struct evaluate_summary *s, struct err *e)
+{
+    if (!sbuf_putc(b, '\n', e)) return false;
+    for (size_t i = 0; i < s->ncompared; i++)
+        if (s->compared[i].note[0] &&
+            !sbuf_printf(b, e, "%s: %s.\n", s->compared[i].name, s->compared[i].note))
+            return false;
+    for (size_t i = 0; i < s->nleft_out; i++)
+        if (!sbuf_printf(b, e, "Baseline %s is left out: %s.\n", s->left_out[i].name,
+                         s->left_out[i].why))
+            return false;
+    return true;
+}
+
 static bool put_compared(struct sbuf *b, const struct evaluate_summary *s, struct err *e)
 {
-    if (s->ncompared == 0) return true;
+    if (s->ncompared == 0) return put_notes(b, s, e);
     if (!sbuf_put(b,
                   STR("\n## Compared\n\nDifference: this system minus the other, on the pairs "
                       "both have. p: two-sided, of swapping their answers; by Holm: corrected for "
@@ -68,7 +82,7 @@ static bool put_compared(struct sbuf *b, const struct evaluate_summary *s, struc
     for (size_t i = 0; i < s->ncompared; i++)
         for (size_t v = 0; v < s->set.nvalues; v++)
             if (is_headline(s, v) && !put_delta(b, s, &s->compared[i], v, e)) return false;
-    return true;
+    return put_notes(b, s, e);
 }
 
 /* A stratum's line: the value, and by how much it is above the constant sentence's. */

@@ -99,6 +99,7 @@ static json_t *compared_json(struct maker *m, const struct evaluate_compared *c)
     }
     set(m, o, "name", json_string(c->name));
     set(m, o, "kind", json_string(c->baseline ? "baseline" : "system"));
+    if (c->note[0]) set(m, o, "note", json_string(c->note));
     set(m, o, "pairs", json_integer((json_int_t)c->pairs));
     set(m, o, "loss", loss_json(m, &c->loss));
     set(m, o, "values", values);
@@ -125,6 +126,18 @@ static json_t *stratum_json(struct maker *m, const struct evaluate_stratum *s)
     return o;
 }
 
+static json_t *left_out_json(struct maker *m)
+{
+    json_t *all = json_array();
+    for (size_t i = 0; i < m->s->nleft_out; i++) {
+        json_t *o = json_object();
+        set(m, o, "name", json_string(m->s->left_out[i].name));
+        set(m, o, "why", json_string(m->s->left_out[i].why));
+        append(m, all, o);
+    }
+    return all;
+}
+
 /* ---- report.json */
 
 static json_t *report_json(struct maker *m, const struct evaluate_opts *o, const char *pairs_path,
@@ -149,6 +162,7 @@ static json_t *report_json(struct maker *m, const struct evaluate_opts *o, const
     set(m, all, "metrics", metrics_json(m));
     set(m, all, "values", values_json(m));
     set(m, all, "compared", compared);
+    set(m, all, "left_out", left_out_json(m));
     set(m, all, "strata", strata);
     return all;
 }

@@ -4,11 +4,16 @@
  * Their bytes depend on the pairs and the options alone: no times, no host, no rank count. No
  * report text is in them.
  *
- * report.json, "radmill.evaluation/2": pairs, groups, bootstrap, seed; metrics: [{name,
- * signature}]; values: {NAME: {metric, label, scale, headline, lower_is_better, corpus, mean, lo,
- * hi}}; compared: [{name, kind, pairs, loss, values: {NAME: {mean, lo, hi, difference: {mean, lo,
- * hi, p, p_holm}}}}]; strata: [{by, value, pairs, values: {NAME: {mean, lo, hi, constant,
- * over_constant: {mean, lo, hi}}}}]. Values are not scaled; tables for people are.
+ * report.json, "radmill.evaluation/2", besides what evaluate was told and how many pairs there are:
+ *
+ *     metrics    [{name, signature}]
+ *     values     {NAME: {metric, label, scale, headline, lower_is_better, corpus, mean, lo, hi}}
+ *     compared   [{name, kind, note, pairs, loss, values: {NAME: {mean, lo, hi,
+ *                  difference: {mean, lo, hi, p, p_holm}}}}]
+ *     strata     [{by, value, pairs, values: {NAME: {mean, lo, hi, constant, over_constant}}}]
+ *     left_out   [{name, why}]: baselines that could not be computed
+ *
+ * Values are not scaled; tables for people are. p_holm stands at headline values alone.
  */
 #pragma once
 #include "evaluate/eval_run.h"

@@ -53,3 +53,20 @@ void eval_put_name(char *out, size_t cap, const char *name);
 /* ---- eval_compare.c: other systems, then baselines, then Holm's correction. Collective. */
 MUST_CHECK bool eval_compare(struct eval_run *r, const struct evaluate_other *others,
                              size_t nothers, struct err *e);
+/* Another system's answers to the pairs numbered rows[0..n). */
+struct eval_rival {
+    struct evaluate_loss loss; /* until compare, per_token is the sum */
+    struct metric_text *v;
+    uint32_t *rows;
+    size_t n;
+};
+MUST_CHECK bool eval_rival_init(struct eval_run *r, struct eval_rival *v, struct err *e);
+/* Its answer to our pair `row`; everything else about the report is ours. */
+void eval_rival_put(struct eval_run *r, struct eval_rival *v, size_t row, struct str prediction);
+/* Score the rival and compare it with this system on its rows; the scores go to *keep unless NULL.
+ * Collective. */
+MUST_CHECK bool eval_rival_compare(struct eval_run *r, struct eval_rival *v, const char *name,
+                                   bool baseline, double **keep, struct err *e);
+
+/* ---- eval_baselines.c: the baselines of evaluate.baselines. Collective. */
+MUST_CHECK bool eval_baselines(struct eval_run *r, struct err *e);

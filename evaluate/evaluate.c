@@ -17,7 +17,7 @@
 #define ARENA_BYTES ((size_t)64 << 30)
 
 static const char *const cluster_names[] = {"auto", "patient", "none", NULL};
-static const char *const baseline_names[] = {"constant", "lead2", NULL};
+static const char *const baseline_names[] = {"constant", "lead2", "knn", NULL};
 const struct opt evaluate_table[] = {
     OPT_PATH(struct evaluate_opts, dir, NULL, "folder of the report"),
     OPT_PATH(struct evaluate_opts, per_pair, NULL,
@@ -30,8 +30,12 @@ const struct opt evaluate_table[] = {
     OPT_U32(struct evaluate_opts, bootstrap, 10000, 100, 1000000,
             "replicates of intervals and tests"),
     OPT_U64(struct evaluate_opts, seed, 1, 0, 9007199254740992.0, "seed of the resampling"),
-    OPT_STRS(struct evaluate_opts, baselines, "[constant, lead2]",
-             "answers without a model to compare with: constant, lead2"),
+    OPT_STRS(struct evaluate_opts, baselines, "[constant, lead2, knn]",
+             "answers without a model to compare with: constant, lead2 (of the findings), knn (the "
+             "impression of the nearest training report)"),
+    OPT_PATH(struct evaluate_opts, train_pairs, NULL,
+             "training reports for knn, JSON lines with findings and reference (or impression); "
+             "else the train split of shards.dir and corpus.dir"),
     OPT_ENUM(struct evaluate_opts, cluster, "auto", cluster_names,
              "resample patients (auto: where every pair names one) or single pairs"),
     OPT_BOOL(struct evaluate_opts, strata, true, "tables by kind of report"),
@@ -275,7 +279,7 @@ static bool check_baselines(const struct opt_strs *v, struct err *e)
             k++;
         if (!baseline_names[k])
             return err_set(e, ERR_CONFIG,
-                           "evaluate.baselines: \"%s\" is unknown; known: constant, lead2",
+                           "evaluate.baselines: \"%s\" is unknown; known: constant, lead2, knn",
                            v->v[i]);
         for (size_t j = 0; j < i; j++)
             if (strcmp(v->v[i], v->v[j]) == 0)

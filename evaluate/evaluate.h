@@ -22,6 +22,7 @@
 #include "evaluate/bootstrap.h"
 #include "evaluate/encoders.h"
 #include "evaluate/metric.h"
+#include "evaluate/train_texts.h"
 
 enum evaluate_cluster { EVALUATE_CLUSTER_AUTO, EVALUATE_CLUSTER_PATIENT, EVALUATE_CLUSTER_NONE };
 struct evaluate_opts {
@@ -32,7 +33,8 @@ struct evaluate_opts {
     uint32_t bootstrap; /* replicates */
     uint64_t seed;
     struct opt_strs baselines;
-    int cluster; /* enum evaluate_cluster */
+    const char *train_pairs; /* file of training reports for the baseline knn */
+    int cluster;             /* enum evaluate_cluster */
     bool strata;
     uint32_t threads;    /* of a rank; 0: its share of the processors */
     const char *lexicon; /* folder of the fact check's lexicon; NULL: the one built in */
@@ -40,6 +42,10 @@ struct evaluate_opts {
     struct encoder_bertscore_opts bertscore;
     int pooling, lower_case; /* enum similarity_pool, enum embed_case */
     const char *device;      /* of the encoders */
+    /* no options: what the caller knows. Training reports where train_pairs names no file; NULL:
+     * none, and why. */
+    const struct train_texts *train;
+    const char *no_train;
 };
 extern const struct opt evaluate_table[]; /* section "evaluate" */
 
@@ -47,7 +53,11 @@ extern const struct opt evaluate_table[]; /* section "evaluate" */
 struct evaluate_other {
     const char *name, *path;
 };
-#define EVALUATE_OTHERS_MAX 16
+enum { EVALUATE_OTHERS_MAX = 16, EVALUATE_BASELINES = 3 };
+/* A baseline that could not be computed. */
+struct evaluate_left_out {
+    char name[16], why[192];
+};
 
 /* This system minus the other, over the pairs both have. */
 struct evaluate_delta {
@@ -64,6 +74,7 @@ struct evaluate_loss {
 /* Arrays by value are indexed as summary.set's values. */
 struct evaluate_compared {
     char name[64];
+    char note[128]; /* what it is, for people; may be empty */
     bool baseline;
     size_t pairs;
     struct boot_ci value[METRIC_VALUES_MAX];
@@ -88,8 +99,10 @@ struct evaluate_summary {
     bool clustered;
     struct boot_ci value[METRIC_VALUES_MAX];
     struct evaluate_loss loss;
-    struct evaluate_compared compared[EVALUATE_OTHERS_MAX + 4];
+    struct evaluate_compared compared[EVALUATE_OTHERS_MAX + EVALUATE_BASELINES];
     size_t ncompared;
+    struct evaluate_left_out left_out[EVALUATE_BASELINES];
+    size_t nleft_out;
     struct evaluate_stratum strata[EVALUATE_STRATA_MAX];
     size_t nstrata;
     double score_s; /* time for scoring this rank's share of the pairs; in no file */

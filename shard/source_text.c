@@ -92,3 +92,10 @@ bool source_text_get(struct source_text *t, const struct sample *s, enum prompt_
     struct record r;
     return find_record(t, s, &r, e) && field_text(&r, field, out, e);
 }
+
+bool source_text_target(struct source_text *t, const struct sample *s, struct sbuf *out,
+                        struct err *e)
+{
+    struct record r;
+    return find_record(t, s, &r, e) && field_text_target(&r, out, e);
+}

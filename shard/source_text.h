@@ -22,3 +22,6 @@ void source_text_close(struct source_text *t);
  * none. */
 MUST_CHECK bool source_text_get(struct source_text *t, const struct sample *s,
                                 enum prompt_field field, struct sbuf *out, struct err *e);
+/* The whole impression, cleaned as for the target (not cut where the target was). */
+MUST_CHECK bool source_text_target(struct source_text *t, const struct sample *s, struct sbuf *out,
+                                   struct err *e);

@@ -9,11 +9,13 @@ for n in 1 2 3 4; do
   ranks "$n" shard "$work/c.yaml" "${set[@]}" >"$work/shard$n"
   ranks "$n" train "$work/c.yaml" "${set[@]}" --set 'shards.modality=[CT]' >"$work/train$n"
   ranks "$n" generate "$work/c.yaml" "${set[@]}" --set 'shards.modality=[CT]' >"$work/generate$n"
-  one evaluate "$work/c.yaml" "${set[@]}" >"$work/evaluate$n"
+  ranks "$n" evaluate "$work/c.yaml" "${set[@]}" --set 'shards.modality=[CT]' >"$work/evaluate$n"
+  sed -i "s/pairs$n/pairs/" "$work/report$n/report.json" # the one path in it
   for part in corpus shards; do
     [ "$(tree "$work/$part$n")" = "$(tree "$work/${part}1")" ] || fail "$part differs between 1 and $n ranks"
   done
-  for file in run/adapter/adapter_model.safetensors run/adapter/adapter_config.json pairs/pairs.jsonl report/per_pair.jsonl; do
+  for file in run/adapter/adapter_model.safetensors run/adapter/adapter_config.json pairs/pairs.jsonl report/per_pair.jsonl report/report.md \
+    report/report.json; do
     cmp "$work/${file/\//$n/}" "$work/${file/\//1/}" || fail "$file differs between 1 and $n ranks"
   done
 done
@@ -30,6 +32,7 @@ ranks 2 shard "$work/c.yaml" --set "corpus.dir=$work/corpus1" --set "shards.dir=
 [ -n "$(find "$work/shards1/CT" -name '*.h5' -newer "$work/mark")" ] || fail "CT was not rebuilt"
 grep -q 'adapter' "$work/train1" || fail "train names no adapter"
 grep -q '"findings": ' "$work/pairs1/pairs.jsonl" || fail "the pairs hold no findings"
+grep -q 'ROUGE-L F over knn' "$work/evaluate1" || fail "evaluate compares with no nearest training report"
 grep -q 'ROUGE-L' "$work/evaluate1" || fail "evaluate prints no ROUGE-L"
 one status "$work/c.yaml" --set "train.dir=$work/run1" | grep -q 'train *done' || fail "status does not say done"
 one inspect "$work/corpus1" | grep -q 'corpus, ' || fail "inspect does not know a corpus"

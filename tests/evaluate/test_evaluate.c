@@ -101,6 +101,20 @@ static size_t at(const char *name)
     return v;
 }
 
+/* knn: from the caller's texts, from a file, or left out with the reason. */
+static bool get_train(void *ctx, size_t i, struct str *findings, struct str *impression,
+                      struct err *e)
+{
+    static const char *const texts[][2] = {{"Bones intact.", "Bones."},
+                                           {"An effusion on the right.", "Right effusion."}};
+    size_t *calls = ctx;
+    (void)e;
+    ++*calls;
+    if (findings) *findings = str_of(texts[i][0]);
+    if (impression) *impression = str_of(texts[i][1]);
+    return true;
+}
+
 static const struct evaluate_compared *compared(const char *name)
 {
     for (size_t i = 0; i < sum.ncompared; i++)
@@ -281,6 +295,44 @@ static void other_systems(void **state)
     close_to(compared("lines")->value[at("rouge1.f")].mean, 0.5 / 3);
 }
 
+static void nearest_baseline(void **state)
+{
+    (void)state;
+    static const char *const knn[] = {"knn", "lead2"};
+    const char *pairs = put("small.jsonl", small);
+    size_t calls = 0;
+    const struct train_texts train = {&calls, 2, "two reports", get_train};
+    struct evaluate_opts o = opts(testdir_path("knn"));
+    o.baselines = (struct opt_strs){knn, 1};
+    o.train = &train;
+    run_ok(&o, pairs, NULL, 0);
+    const struct evaluate_compared *c = compared("knn");
+    assert_true(c->baseline && c->pairs == 2 && calls == 4);
+    /* "Bones." against "No acute disease.", "Right effusion." against "Small right effusion." */
+    close_to(c->value[at("rouge1.f")].mean, 0.8 / 2);
+    assert_non_null(strstr(c->note, "nearest of 2 training reports"));
+    assert_int_equal(sum.nleft_out, 0);
+    o.train = NULL;
+    o.train_pairs =
+        put("train.jsonl", "{\"findings\": \"lungs\", \"reference\": \"No disease\"}\n");
+    run_ok(&o, pairs, NULL, 0);
+    close_to(compared("knn")->value[at("rouge1.f")].mean, 0.8 / 2); /* the second shares no word */
+    o.train_pairs = NULL;
+    o.no_train = "no corpus here";
+    run_ok(&o, pairs, NULL, 0);
+    assert_int_equal(sum.nleft_out, 1);
+    assert_string_equal(sum.left_out[0].why, "no corpus here");
+    json_t *j = read_json(testdir_path("knn/report.json"));
+    assert_int_equal(json_array_size(json_object_get(j, "left_out")), 1);
+    json_decref(j);
+    char *md = testdir_read(testdir_path("knn/report.md"), NULL);
+    assert_non_null(strstr(md, "Baseline knn is left out: no corpus here."));
+    free(md);
+    o.baselines.n = 2;
+    run_ok(&o, put("bare.jsonl", "{\"prediction\": \"a\", \"reference\": \"b\"}\n"), NULL, 0);
+    assert_int_equal(sum.nleft_out, 2); /* no findings: neither can speak */
+}
+
 static void expect_refusal(const struct evaluate_opts *o, const char *pairs, const char *other,
                            enum err_code code, const char *text)
 {
@@ -432,9 +484,11 @@ static void options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(by_hand),     cmocka_unit_test(files),         cmocka_unit_test(golden),
-        cmocka_unit_test(golden_bleu), cmocka_unit_test(other_systems), cmocka_unit_test(refusals),
-        cmocka_unit_test(fault_sweep), cmocka_unit_test(options),
+        cmocka_unit_test(by_hand),       cmocka_unit_test(files),
+        cmocka_unit_test(golden),        cmocka_unit_test(golden_bleu),
+        cmocka_unit_test(other_systems), cmocka_unit_test(nearest_baseline),
+        cmocka_unit_test(refusals),      cmocka_unit_test(fault_sweep),
+        cmocka_unit_test(options),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
