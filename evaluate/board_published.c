@@ -14,7 +14,7 @@
 #include "base/fs.h"
 #include "evaluate/board_impl.h"
 
-enum { FIELDS_MAX = 40, FILE_MAX_BYTES = 1 << 20 };
+enum { FIELDS_MAX = 40, FIELD_BYTES = 500, FILE_MAX_BYTES = 1 << 20 };
 enum {
     FIELD_NAME = -1,
     FIELD_NOTE = -2,
@@ -39,23 +39,22 @@ static bool bad(const struct table *t, const char *what, struct err *e)
     return err_set(e, ERR_FORMAT, "%s line %zu: %s", t->file, t->line, what);
 }
 
-/* One field; *end: a line ended behind it. */
-static bool next_field(struct table *t, struct arena *a, struct str *out, bool *end, struct err *e)
+/* One field into p[FIELD_BYTES], its length to *n; *end: a line ended behind it. */
+static bool read_field(struct table *t, char *p, size_t *n, bool *end, struct err *e)
 {
     struct str r = t->rest;
-    char *p = arena_alloc(a, r.n + 1, e);
     bool quoted = r.n > 0 && r.p[0] == '"';
-    size_t i = quoted ? 1 : 0, n = 0;
+    size_t i = quoted ? 1 : 0;
 
-    if (!p) return false;
-    for (; i < r.n; i++) {
+    for (*n = 0; i < r.n; i++) {
         char c = r.p[i];
         if (quoted && c == '"') {
             if (i + 1 >= r.n || r.p[i + 1] != '"') break;
             i++;
         } else if (!quoted && (c == ',' || c == '\n'))
             break;
-        p[n++] = c;
+        if (*n == FIELD_BYTES) return bad(t, "a field of more than 500 bytes", e);
+        p[(*n)++] = c;
     }
     if (quoted && i >= r.n) return bad(t, "a quote is not closed", e);
     if (quoted) i++;
@@ -63,8 +62,6 @@ static bool next_field(struct table *t, struct arena *a, struct str *out, bool *
     if (i < r.n && r.p[i] != ',' && r.p[i] != '\n') return bad(t, "text behind a closing quote", e);
     *end = i >= r.n || r.p[i] == '\n';
     t->rest = str_sub(r, i + (i < r.n), r.n);
-    if (!quoted && n > 0 && p[n - 1] == '\r') n--;
-    *out = str_trim((struct str){p, n});
     return true;
 }
 
@@ -75,17 +72,11 @@ static bool next_line(struct table *t, struct arena *a, bool *any, struct err *e
     t->n = 0;
     *any = t->rest.n > 0;
     while (*any && !end) {
-        struct arena_mark mark = arena_mark(a);
-        struct str field;
+        char p[FIELD_BYTES];
+        size_t n;
         if (t->n == FIELDS_MAX) return bad(t, "more than 40 columns", e);
-        if (!next_field(t, a, &field, &end, e)) return false;
-        struct str kept = {"", 0};
-        char copy[512];
-        if (field.n >= sizeof copy) return bad(t, "a field of more than 500 bytes", e);
-        memcpy(copy, field.p, field.n);
-        arena_reset(a, mark); /* the room was for the longest possible field */
-        if (!arena_str(a, (struct str){copy, field.n}, &kept, e)) return false;
-        t->field[t->n++] = kept;
+        if (!read_field(t, p, &n, &end, e)) return false;
+        if (!arena_str(a, str_trim((struct str){p, n}), &t->field[t->n++], e)) return false;
     }
     return true;
 }
