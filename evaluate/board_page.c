@@ -319,7 +319,7 @@ static void put_devices(struct html *h, const struct board *b)
         }
         board_device(r->times.train_device, r->times.train_ranks, train);
         board_device(r->times.generate_device, r->times.generate_ranks, generate);
-        html_text(h, str_of(train[0] ? train : "not said"));
+        html_text(h, str_of(train[0] ? train : "not trained, or not said"));
         HTML(h, "</td><td>");
         html_text(h, str_of(generate[0] ? generate : "not said"));
         HTML(h, "</td></tr>");

@@ -150,7 +150,7 @@ static bool md_method(const struct board *b, struct sbuf *out, struct err *e)
         board_device(row->times.train_device, row->times.train_ranks, train);
         board_device(row->times.generate_device, row->times.generate_ranks, generate);
         PUT("- %s %s: trained on %s; generated on %s\n", row->letter, row->name,
-            train[0] ? train : "(not said)", generate[0] ? generate : "(not said)");
+            train[0] ? train : "(not trained, or not said)", generate[0] ? generate : "(not said)");
     }
     for (size_t k = 0; k < b->nsources; k++) {
         char hex[65];
