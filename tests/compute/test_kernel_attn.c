@@ -302,6 +302,50 @@ static void alone_or_in_a_batch(void **state)
     assert_memory_equal(bits[0], bits[1], sizeof bits[0]);
 }
 
+/* The same sample behind another, and alone: its rows of out, dq, dk, dv. */
+static void packed_or_alone(void **state)
+{
+    static const struct shape shapes[2] = {
+        {"packed", 2, 1, 64, 20, false, 0, 0, 2, {37, 70}, {0}},
+        {"alone", 2, 1, 64, 20, false, 0, 0, 1, {70}, {0}},
+    };
+    for (int type = 0; type < 2; type++) {
+        enum dev_dtype dtype = type ? DEV_BF16 : DEV_F32;
+        size_t z = dev_dtype_bytes(dtype), q = (size_t)70 * 128 * z, k = q / 2;
+        unsigned char *kept = malloc(2 * q + 2 * k);
+        for (int alone = 0; alone < 2; alone++) {
+            struct trial t = {.d = *state};
+            struct job j = {.s = &shapes[alone], .bias = -1, .dbias = -1};
+            lay_out(&j);
+            uint32_t skip = alone ? 37 : 0, rows = 107 - skip;
+            int *mats[] = {&j.q, &j.k, &j.v, &j.out, &j.dout, &j.dq, &j.dk, &j.dv};
+            for (int m = 0; m < 8; m++) { /* the values of the packed batch's last rows */
+                uint32_t cols = m == 1 || m == 2 || m > 5 ? 64 : 128;
+                double *x = help_values((uint64_t)m + 1, (size_t)107 * cols, 1, dtype);
+                *mats[m] = trial_add(&t, dtype, rows, cols, cols, 0, x + (size_t)skip * cols);
+                free(x);
+            }
+            j.lse = trial_random(&t, DEV_F32, 2, rows, rows, 0, 1);
+            t.args = &j;
+            for (int i = 0; i < t.n; i++)
+                memcpy(t.got[i], t.start[i], t.bytes[i]);
+            fwd_kernel(&t);
+            bwd_kernel(&t);
+            const int outs[] = {j.out, j.dq, j.dk, j.dv};
+            size_t at = 0;
+            for (int m = 0; m < 4; at += m < 2 ? q : k, m++) {
+                const unsigned char *mine = t.got[outs[m]] + t.bytes[outs[m]] - (m < 2 ? q : k);
+                if (alone)
+                    assert_memory_equal(mine, kept + at, m < 2 ? q : k);
+                else
+                    memcpy(kept + at, mine, m < 2 ? q : k);
+            }
+            trial_drop(&t);
+        }
+        free(kept);
+    }
+}
+
 static void all(void **state)
 {
     every_shape_in_plain_arithmetic(state);
@@ -321,6 +365,7 @@ int main(void)
         cmocka_unit_test(decoding),
         cmocka_unit_test(every_barrier_is_needed),
         cmocka_unit_test(alone_or_in_a_batch),
+        cmocka_unit_test(packed_or_alone),
     };
     struct dev *d = NULL;
     MUST(dev_open("cpu:generic", 1, &d, e));

@@ -61,7 +61,7 @@ static void without_its_barrier_it_is_wrong(void **state)
 
 static bool dies(int which)
 {
-    int status, out[128];
+    int status = 0, out[128];
     pid_t child = fork();
     if (child == 0) {
         struct rlimit none = {0, 0};

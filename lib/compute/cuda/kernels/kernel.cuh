@@ -215,32 +215,66 @@ static __device__ __forceinline__ void kernel_put(const struct kernel_mat &m, ui
         *(float *)p = v;
 }
 
-/* The n <= 8 values from `col`; the rest of v is 0. */
-static __device__ __forceinline__ void kernel_load(const struct kernel_view &w, uint32_t row,
-                                                   uint32_t col, uint32_t n, float v[KERNEL_CHUNK])
+/* A chunk as it lies in memory. Kernels fetch all chunks that they need before they look at the
+ * first: so that the loads are on their way together. */
+struct kernel_raw {
+    uint4 a, b; /* b: f32 only */
+};
+
+static __device__ __forceinline__ uint32_t kernel_word(const struct kernel_mat &m, uint32_t row,
+                                                       uint32_t col, uint32_t n, uint32_t i)
 {
+    if (m.t == DEV_F32) return i < n ? *(const uint32_t *)kernel_at(m, row, col + i) : 0;
+    const uint16_t *p = (const uint16_t *)kernel_at(m, row, col);
+    uint32_t lo = 2 * i < n ? p[2 * i] : 0, hi = 2 * i + 1 < n ? p[2 * i + 1] : 0;
+    return lo | hi << 16;
+}
+
+/* The n <= 8 values from `col`; the rest is 0. */
+static __device__ __forceinline__ struct kernel_raw
+kernel_fetch(const struct kernel_view &w, uint32_t row, uint32_t col, uint32_t n)
+{
+    struct kernel_raw r;
     if (w.wide && n == KERNEL_CHUNK) {
         const uint4 *p = (const uint4 *)kernel_at(w.m, row, col);
-        uint4 a = p[0];
-        if (w.m.t == DEV_BF16) {
-            const uint32_t u[4] = {a.x, a.y, a.z, a.w};
+        r.a = p[0];
+        if (w.m.t == DEV_F32) r.b = p[1];
+        return r;
+    }
+    r.a.x = kernel_word(w.m, row, col, n, 0), r.a.y = kernel_word(w.m, row, col, n, 1);
+    r.a.z = kernel_word(w.m, row, col, n, 2), r.a.w = kernel_word(w.m, row, col, n, 3);
+    if (w.m.t == DEV_F32) {
+        r.b.x = kernel_word(w.m, row, col, n, 4), r.b.y = kernel_word(w.m, row, col, n, 5);
+        r.b.z = kernel_word(w.m, row, col, n, 6), r.b.w = kernel_word(w.m, row, col, n, 7);
+    }
+    return r;
+}
+
+static __device__ __forceinline__ void
+kernel_unpack(const struct kernel_view &w, const struct kernel_raw &r, float v[KERNEL_CHUNK])
+{
+    const uint32_t u[4] = {r.a.x, r.a.y, r.a.z, r.a.w};
+    if (w.m.t == DEV_BF16) {
 #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                v[2 * i] = kernel_low(u[i]);
-                v[2 * i + 1] = kernel_high(u[i]);
-            }
-        } else {
-            uint4 b = p[1];
-            const uint32_t u[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
-#pragma unroll
-            for (int i = 0; i < 8; i++)
-                v[i] = kernel_f32(u[i]);
+        for (uint32_t i = 0; i < 4; i++) {
+            v[2 * i] = kernel_low(u[i]);
+            v[2 * i + 1] = kernel_high(u[i]);
         }
         return;
     }
+    const uint32_t more[4] = {r.b.x, r.b.y, r.b.z, r.b.w};
 #pragma unroll
-    for (uint32_t i = 0; i < KERNEL_CHUNK; i++)
-        v[i] = i < n ? kernel_get(w.m, row, col + i) : 0.0f;
+    for (uint32_t i = 0; i < 4; i++) {
+        v[i] = kernel_f32(u[i]);
+        v[4 + i] = kernel_f32(more[i]);
+    }
+}
+
+static __device__ __forceinline__ void kernel_load(const struct kernel_view &w, uint32_t row,
+                                                   uint32_t col, uint32_t n, float v[KERNEL_CHUNK])
+{
+    struct kernel_raw r = kernel_fetch(w, row, col, n);
+    kernel_unpack(w, r, v);
 }
 
 static __device__ __forceinline__ void kernel_store(const struct kernel_view &w, uint32_t row,

@@ -44,8 +44,10 @@ static __global__ void __launch_bounds__(KERNEL_THREADS)
         float x[KERNEL_CHUNK], y[KERNEL_CHUNK], sum = 0.0f;
         for (uint32_t c = lane * KERNEL_CHUNK; at < total && c < hd; c += width * KERNEL_CHUNK) {
             uint32_t n = hd - c < KERNEL_CHUNK ? hd - c : KERNEL_CHUNK;
-            kernel_load(dout, r, h * hd + c, n, x);
-            kernel_load(out, r, h * hd + c, n, y);
+            struct kernel_raw rx = kernel_fetch(dout, r, h * hd + c, n);
+            struct kernel_raw ry = kernel_fetch(out, r, h * hd + c, n);
+            kernel_unpack(dout, rx, x);
+            kernel_unpack(out, ry, y);
 #pragma unroll
             for (uint32_t i = 0; i < KERNEL_CHUNK; i++)
                 sum = fmaf(x[i], y[i], sum);

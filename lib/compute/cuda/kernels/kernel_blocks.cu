@@ -29,8 +29,10 @@ static __device__ __forceinline__ void rotate(const struct kernel_view &x, uint3
                                               const float *cs, const float *sn)
 {
     float a[KERNEL_CHUNK], b[KERNEL_CHUNK], p[KERNEL_CHUNK], q[KERNEL_CHUNK];
-    kernel_load(x, row, col, width, a);
-    kernel_load(x, row, col + half, width, b);
+    struct kernel_raw ra = kernel_fetch(x, row, col, width);
+    struct kernel_raw rb = kernel_fetch(x, row, col + half, width);
+    kernel_unpack(x, ra, a);
+    kernel_unpack(x, rb, b);
 #pragma unroll
     for (uint32_t i = 0; i < KERNEL_CHUNK; i++) {
         float c = i < width ? cs[i] : 0.0f, s = i < width ? sn[i] : 0.0f;
@@ -128,8 +130,10 @@ static __global__ void __launch_bounds__(KERNEL_THREADS, 4)
     kernel_each_chunk(y.m.rows, y.m.cols, [&](uint32_t r, uint32_t c, uint32_t n) {
         float g[KERNEL_CHUNK], u[KERNEL_CHUNK];
         bool gated = x.m.cols != y.m.cols;
-        kernel_load(x, r, c, n, g);
-        if (gated) kernel_load(x, r, y.m.cols + c, n, u);
+        struct kernel_raw rg = kernel_fetch(x, r, c, n), ru = rg;
+        if (gated) ru = kernel_fetch(x, r, y.m.cols + c, n);
+        kernel_unpack(x, rg, g);
+        kernel_unpack(x, ru, u);
 #pragma unroll
         for (uint32_t i = 0; i < KERNEL_CHUNK; i++) {
             g[i] = act_of<ACT>(g[i]).y;
@@ -147,9 +151,11 @@ static __global__ void __launch_bounds__(KERNEL_THREADS, 4)
         float d[KERNEL_CHUNK], g[KERNEL_CHUNK], u[KERNEL_CHUNK];
         uint32_t f = dy.m.cols;
         bool gated = x.m.cols != f;
-        kernel_load(dy, r, c, n, d);
-        kernel_load(x, r, c, n, g);
-        if (gated) kernel_load(x, r, f + c, n, u);
+        struct kernel_raw rd = kernel_fetch(dy, r, c, n), rg = kernel_fetch(x, r, c, n), ru = rg;
+        if (gated) ru = kernel_fetch(x, r, f + c, n);
+        kernel_unpack(dy, rd, d);
+        kernel_unpack(x, rg, g);
+        kernel_unpack(x, ru, u);
 #pragma unroll
         for (uint32_t i = 0; i < KERNEL_CHUNK; i++) {
             struct act_at a = act_of<ACT>(g[i]);

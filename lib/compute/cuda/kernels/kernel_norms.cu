@@ -77,7 +77,7 @@ void kernel_rmsnorm(struct kernel_mat x, const float *w, float eps, struct kerne
 }
 
 /* dx_j += s (dy_j w_j - x_j s^2 / n sum_i dy_i w_i x_i) */
-static __global__ void __launch_bounds__(KERNEL_THREADS, 4)
+static __global__ void __launch_bounds__(KERNEL_THREADS, 3)
     rmsnorm_bwd_rows(struct kernel_view dy, struct kernel_view x, struct kernel_view w,
                      const float *rstd, struct kernel_view dx, uint32_t team)
 {
@@ -89,9 +89,10 @@ static __global__ void __launch_bounds__(KERNEL_THREADS, 4)
         float d[KERNEL_CHUNK], a[KERNEL_CHUNK], b[KERNEL_CHUNK], sum = 0.0f;
         EACH_OF_ROW(t, cols)
         {
-            kernel_load(dy, r, c, n, d);
-            kernel_load(x, r, c, n, a);
+            struct kernel_raw rd = kernel_fetch(dy, r, c, n), ra = kernel_fetch(x, r, c, n);
             kernel_load(w, 0, c, n, b);
+            kernel_unpack(dy, rd, d);
+            kernel_unpack(x, ra, a);
 #pragma unroll
             for (uint32_t i = 0; i < KERNEL_CHUNK; i++)
                 sum = fmaf(d[i] * b[i], a[i], sum);
@@ -100,13 +101,15 @@ static __global__ void __launch_bounds__(KERNEL_THREADS, 4)
         float s = cols ? rstd[r] : 0.0f, k = s * s * sum / (float)x.m.cols;
         EACH_OF_ROW(t, cols)
         {
-            kernel_load(dy, r, c, n, d);
-            kernel_load(x, r, c, n, a);
+            struct kernel_raw rd = kernel_fetch(dy, r, c, n), ra = kernel_fetch(x, r, c, n);
+            struct kernel_raw ro = kernel_fetch(dx, r, c, n);
             kernel_load(w, 0, c, n, b);
+            kernel_unpack(dy, rd, d);
+            kernel_unpack(x, ra, a);
 #pragma unroll
             for (uint32_t i = 0; i < KERNEL_CHUNK; i++)
                 a[i] = s * (d[i] * b[i] - a[i] * k);
-            kernel_load(dx, r, c, n, b);
+            kernel_unpack(dx, ro, b);
 #pragma unroll
             for (uint32_t i = 0; i < KERNEL_CHUNK; i++)
                 b[i] += a[i];
@@ -134,8 +137,9 @@ static __global__ void __launch_bounds__(KERNEL_THREADS)
     if (c >= cols) return;
     for (uint32_t r = r0; r < end; r++) {
         float k = scale ? scale[r] : 1.0f;
-        kernel_load(a, r, c, n, x);
-        kernel_load(b, r, c, n, y);
+        struct kernel_raw rx = kernel_fetch(a, r, c, n), ry = kernel_fetch(b, r, c, n);
+        kernel_unpack(a, rx, x);
+        kernel_unpack(b, ry, y);
 #pragma unroll
         for (uint32_t i = 0; i < KERNEL_CHUNK; i++)
             sum[i] = fmaf(k * x[i], y[i], sum[i]);

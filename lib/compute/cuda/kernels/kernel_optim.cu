@@ -43,8 +43,9 @@ static __global__ void __launch_bounds__(KERNEL_THREADS)
         float x[KERNEL_CHUNK];
         int64_t a[KERNEL_CHUNK];
         bool over = false;
-        kernel_load(g, 0, c, n, x);
+        struct kernel_raw rg = kernel_fetch(g, 0, c, n);
         load_i64(acc + c, wide, n, a);
+        kernel_unpack(g, rg, x);
 #pragma unroll
         for (uint32_t i = 0; i < KERNEL_CHUNK; i++) {
             double v = rint((double)x[i] * factor);
@@ -211,10 +212,12 @@ static __global__ void __launch_bounds__(KERNEL_THREADS)
 {
     kernel_each_chunk(1, g.m.cols, [&](uint32_t, uint32_t c, uint32_t n) {
         float gs[KERNEL_CHUNK], ps[KERNEL_CHUNK], ms[KERNEL_CHUNK], vs[KERNEL_CHUNK];
-        kernel_load(g, 0, c, n, gs);
-        kernel_load(p, 0, c, n, ps);
-        kernel_load(m, 0, c, n, ms);
-        kernel_load(v, 0, c, n, vs);
+        struct kernel_raw rg = kernel_fetch(g, 0, c, n), rp = kernel_fetch(p, 0, c, n);
+        struct kernel_raw rm = kernel_fetch(m, 0, c, n), rv = kernel_fetch(v, 0, c, n);
+        kernel_unpack(g, rg, gs);
+        kernel_unpack(p, rp, ps);
+        kernel_unpack(m, rm, ms);
+        kernel_unpack(v, rv, vs);
 #pragma unroll
         for (uint32_t i = 0; i < KERNEL_CHUNK; i++) {
             float x = gs[i] * o.grad_scale;

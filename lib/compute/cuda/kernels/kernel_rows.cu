@@ -161,8 +161,10 @@ static __global__ void __launch_bounds__(KERNEL_THREADS)
 {
     kernel_each_chunk(x.m.rows, x.m.cols, [&](uint32_t r, uint32_t c, uint32_t n) {
         float a[KERNEL_CHUNK], b[KERNEL_CHUNK];
-        kernel_load(x, r, c, n, a);
-        kernel_load(y, y.m.rows == 1 ? 0 : r, c, n, b);
+        struct kernel_raw rx = kernel_fetch(x, r, c, n);
+        struct kernel_raw ry = kernel_fetch(y, y.m.rows == 1 ? 0 : r, c, n);
+        kernel_unpack(x, rx, a);
+        kernel_unpack(y, ry, b);
 #pragma unroll
         for (uint32_t i = 0; i < KERNEL_CHUNK; i++)
             a[i] += b[i];
