@@ -351,7 +351,8 @@ bool generate_run(const struct generate_job *j, struct comm *c, struct generate_
     struct run r = {.j = j, .c = c, .out = out};
     *out = (struct generate_summary){0};
     arena_init(&r.arena, (size_t)1 << 32);
-    bool ok = comm_agree(c, start(&r, e), e) && begin(&r, e);
+    bool ok = comm_agree(c, start(&r, e), e) &&
+              comm_check_units(c, dev_unit(r.in.dev), j->model->share_gpu, e) && begin(&r, e);
     if (ok && !r.whole) {
         ok = work(&r, e);
         if (ok) ok = comm_agree(c, comm_rank(c) != 0 || finish_first(&r, e), e);

@@ -12,6 +12,7 @@ enum memory_part {
     MEMORY_ADAPTER,     /* masters and working copies */
     MEMORY_OPTIMIZER,   /* gradient, moments, exact sum */
     MEMORY_ACTIVATIONS, /* forward, backward, loss, for the largest bin */
+    MEMORY_DEVICE,      /* what the device keeps for itself: workspaces of products */
     MEMORY_PARTS
 };
 extern const char *const memory_part_names[MEMORY_PARTS + 1];
@@ -22,3 +23,6 @@ struct memory_plan {
 uint64_t memory_plan_total(const struct memory_plan *p);
 /* Log the table; above limit_gib (0: none) is ERR_LIMIT with what to change. */
 MUST_CHECK bool memory_plan_check(const struct memory_plan *p, double limit_gib, struct err *e);
+/* What is still to be taken (optimizer, activations) against what the device has left; 0: not
+ * known. */
+MUST_CHECK bool memory_plan_fits(const struct memory_plan *p, uint64_t left, struct err *e);

@@ -3,6 +3,7 @@
  * inside of train.h.
  *
  *     train_setup.c  open shards, model, device; lay out the course; take the memory
+ *     train_tune.c   how the device computes products: measured once a run
  *     train_save.c   checkpoints: save, go on from one; the adapter and its provenance
  *     train.c        the loop
  */
@@ -19,7 +20,7 @@
 
 struct train_paths { /* in the arena */
     const char *options, *checkpoints, *metrics, *tensorboard, *events, *adapter, *provenance,
-        *summary;
+        *summary, *choices;
 };
 struct train_run {
     const struct train_job *j;
@@ -43,6 +44,7 @@ struct train_run {
     struct decoder_work *work;
     struct loader loader, dev_loader;
     struct memory_plan memory;
+    uint32_t tune_tokens, tune_rows; /* of the largest bin */
     struct step step;
     struct train_identity id;
     struct train_state state;
@@ -61,6 +63,10 @@ MUST_CHECK bool train_run_check(const struct train_job *j, struct err *e);
 MUST_CHECK bool train_run_open(struct train_run *r, const struct train_job *j, struct comm *c,
                                struct err *e);
 void train_run_close(struct train_run *r);
+/* On a device that chooses among ways to compute (dev_tunes): take the choices of this run from its
+ * folder, or let rank 0 time them on the largest bin, write them there, and give them to all. That
+ * bin runs before step 0, so what it would take is known to be there. Collective. */
+MUST_CHECK bool train_run_tune(struct train_run *r, struct err *e);
 /* After a failure: a folder without any checkpoint forgets its options, so that the run may be
  * tried again with others (a lower rate, smaller bins). */
 void train_run_forget(struct train_run *r);

@@ -10,19 +10,14 @@
 enum { ARENA_BYTES = 1 << 20, CONFIG_BYTES = 1 << 20 };
 
 /* What may change when a run is continued: where things lie, and what leaves the bits alone. */
-static const char *const free_keys[] = {"train.dir",
-                                        "train.keep",
-                                        "train.save_every",
-                                        "train.memory_gib",
+static const char *const free_keys[] = {"train.dir",           "train.keep",
+                                        "train.save_every",    "train.memory_gib",
                                         "train.verify_tokens",
 
-                                        "model.base",
-                                        "model.name",
-                                        "model.threads",
-                                        "shards.dir",
-                                        "train.stop_after_steps",
-                                        "train.hang_minutes",
-                                        NULL};
+                                        "model.base",          "model.name",
+                                        "model.threads",       "model.share_gpu",
+                                        "shards.dir",          "train.stop_after_steps",
+                                        "train.hang_minutes",  NULL};
 
 /* ---- options */
 static bool check_every(const char *key, struct opt_every v, struct err *e)
@@ -103,7 +98,8 @@ static bool make_paths(struct train_run *r, struct err *e)
            fs_join(a, p->tensorboard, "events.out.tfevents.radmill", &p->events, e) &&
            fs_join(a, r->o->dir, "adapter", &p->adapter, e) &&
            fs_join(a, p->adapter, "radmill.json", &p->provenance, e) &&
-           fs_join(a, r->o->dir, "summary.json", &p->summary, e);
+           fs_join(a, r->o->dir, "summary.json", &p->summary, e) &&
+           fs_join(a, r->o->dir, "device_choices.bin", &p->choices, e);
 }
 
 static bool open_rundir(struct train_run *r, struct err *e)
@@ -251,11 +247,16 @@ static bool take_memory(struct train_run *r, struct err *e)
 
     largest_bin(r, &tokens, &rows);
     most = tokens > rows ? tokens : rows;
+    r->tune_tokens = tokens;
+    r->tune_rows = rows;
     r->memory.bytes[MEMORY_OPTIMIZER] = step_bytes(lora_count(r->lora));
     if (!decoder_work_bytes(model_get_spec(r->model), model_dtype(r->model), r->j->lora, tokens,
                             rows, true, &r->memory.bytes[MEMORY_ACTIVATIONS], e))
         return false;
-    if (!memory_plan_check(&r->memory, o->memory_gib, e)) return false;
+    r->memory.bytes[MEMORY_DEVICE] = dev_bytes_own(r->dev);
+    if (!memory_plan_check(&r->memory, o->memory_gib, e) ||
+        !memory_plan_fits(&r->memory, dev_bytes_free(r->dev), e))
+        return false;
     if (r->j->dry_run) return true;
     if (!decoder_work_open(r->model, r->lora, tokens, rows, true, &r->work, e)) return false;
     if (!step_init(&r->step, &q, r->model, r->lora, r->work, r->c, e)) return false;
@@ -303,8 +304,9 @@ bool train_run_open(struct train_run *r, const struct train_job *j, struct comm 
                   comm_gpu(c)[0] ? comm_gpu(c) : "none");
     ok = ok && take_memory(r, e);
     if (!comm_agree(c, ok, e)) return false;
+    if (!comm_check_units(c, dev_unit(r->dev), j->model->share_gpu, e)) return false;
     compare_devices(r);
-    return true;
+    return j->dry_run || train_run_tune(r, e);
 }
 
 void train_run_forget(struct train_run *r)

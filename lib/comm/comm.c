@@ -59,6 +59,36 @@ const char *comm_gpu(const struct comm *c)
     return c->gpu;
 }
 
+/* The first two ranks with the same unit; false: there are none. */
+static bool find_pair(const char *all, int n, int *a, int *b)
+{
+    for (*a = 0; *a < n; ++*a) {
+        const char *x = all + (size_t)*a * COMM_UNIT_BYTES;
+        for (*b = *a + 1; x[0] && *b < n; ++*b)
+            if (memcmp(x, all + (size_t)*b * COMM_UNIT_BYTES, COMM_UNIT_BYTES) == 0) return true;
+    }
+    return false;
+}
+
+bool comm_check_units(struct comm *c, const char *unit, bool shared, struct err *e)
+{
+    char mine[COMM_UNIT_BYTES] = "";
+    char *all = mem_alloc_or_abort((size_t)c->size * sizeof mine);
+    int a, b;
+
+    CHECK(strlen(unit) < sizeof mine);
+    memcpy(mine, unit, strlen(unit));
+    comm_allgather(c, mine, sizeof mine, all);
+    bool pair = find_pair(all, c->size, &a, &b);
+    if (pair && !shared)
+        err_set(e, ERR_CONFIG,
+                "ranks %d and %d would share %s; give each its own (one rank a GPU, "
+                "--gpus-per-task=1), or allow it with model.share_gpu: true",
+                a, b, all + (size_t)a * COMM_UNIT_BYTES);
+    mem_free(all);
+    return !pair || shared;
+}
+
 struct comm_range comm_share(const struct comm *c, uint64_t n)
 {
     uint64_t size = (uint64_t)c->size, rank = (uint64_t)c->rank, each = n / size, more = n % size;

@@ -37,8 +37,13 @@ int comm_local_rank(const struct comm *c);
 int comm_local_size(const struct comm *c);
 /* The GPU of this rank. Where CUDA_VISIBLE_DEVICES lists several and the node has several ranks,
  * comm_open leaves entry local_rank % count alone in it, before anything asks CUDA; a list of one
- * (--gpus-per-task) stays. Empty: no list. Whether ranks share a GPU is not checked here. */
+ * (--gpus-per-task) stays. Empty: no list. */
 const char *comm_gpu(const struct comm *c);
+/* Each rank names the hardware it computes on (dev_unit; "" never counts). Two ranks on one GPU
+ * halve each other's speed and memory, most often by mistake: ERR_CONFIG on all ranks, unless
+ * `shared` says that it is meant. Collective. */
+enum { COMM_UNIT_BYTES = 48 };
+MUST_CHECK bool comm_check_units(struct comm *c, const char *unit, bool shared, struct err *e);
 const char *comm_library(void);         /* "Open MPI v4.1.4, ..." or "none" */
 struct version_pair comm_version(void); /* of the MPI standard, e.g. "3.1" */
 

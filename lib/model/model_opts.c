@@ -17,6 +17,8 @@ const struct opt model_table[] = {
     OPT_ENUM(struct model_opts, quant, "none", quant_names,
              "frozen linear layers in few bits (QLoRA): int8 halves, nf4 quarters bf16's memory"),
     OPT_U32(struct model_opts, threads, 1, 1, 1024, "threads of one rank's operations"),
+    OPT_BOOL(struct model_opts, share_gpu, false,
+             "let several ranks compute on one GPU; slower than one rank on it"),
     OPT_END,
 };
 

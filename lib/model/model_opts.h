@@ -14,6 +14,7 @@ struct model_opts {
     int dtype;          /* enum model_dtype_choice */
     int quant;          /* enum dev_quant_kind */
     uint32_t threads;   /* of one rank's operations */
+    bool share_gpu;     /* two ranks on one GPU are meant */
 };
 extern const struct opt model_table[];
 

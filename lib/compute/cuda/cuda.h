@@ -4,6 +4,7 @@
  *     cuda_dev.c    the table of dev_ops.h: memory, copies, results that come at the next wait
  *     cuda_stage.c  pinned memory that uploads and downloads pass through; small host arrays
  *     cuda_gemm.c   products: which algorithm, found once, kept
+ *     cuda_attn.c   attention: tables of tiles
  *     cuda_ops.c    every other op: one launcher of kernels.h each
  *
  * The main idea: one stream, so what is submitted in order runs in order and no op needs an event;
@@ -38,9 +39,8 @@ struct cuda_stage {
 
 /* Host arrays of a call (sample starts, cache positions), which layer after layer are the same. */
 struct cuda_array {
-    uint32_t *host;
-    void *device;
-    size_t n, cap;
+    void *host, *device;
+    size_t n, cap; /* bytes */
     uint64_t last; /* when used */
 };
 
@@ -50,6 +50,7 @@ struct cuda_result {
 };
 
 struct cuda_gemms;
+struct kernel_tile;
 
 struct cuda {
     struct gpu *gpu;
@@ -58,6 +59,8 @@ struct cuda {
     struct cuda_array arrays[CUDA_ARRAYS];
     uint64_t tick;
     struct cuda_gemms *gemms;
+    struct kernel_tile *tiles; /* host: a table in the making */
+    size_t cap_tiles;
     void *workspace, *scratch;
     size_t scratch_bytes;
     double *results, *results_host; /* device, pinned: [CUDA_RESULTS] */
@@ -75,7 +78,7 @@ MUST_CHECK bool cuda_upload(struct cuda *c, void *device, const void *host, size
 MUST_CHECK bool cuda_download(struct cuda *c, const void *device, void *host, size_t bytes,
                               struct err *e);
 /* The array on the GPU; stays as it is for calls submitted before the CUDA_ARRAYS-th other one. */
-MUST_CHECK bool cuda_array(struct cuda *c, const uint32_t *host, size_t n, const uint32_t **out,
+MUST_CHECK bool cuda_array(struct cuda *c, const void *host, size_t bytes, const void **out,
                            struct err *e);
 
 /* ---- cuda_dev.c */
@@ -95,8 +98,15 @@ void cuda_gemms_get(const struct cuda *c, void *out);
 MUST_CHECK bool cuda_gemms_set(struct cuda *c, const void *in, size_t bytes, bool *taken,
                                struct err *e);
 
+/* ---- cuda_attn.c */
+MUST_CHECK bool cuda_attn_fwd(struct cuda *c, const struct dev_call *call, struct err *e);
+MUST_CHECK bool cuda_attn_bwd(struct cuda *c, const struct dev_call *call, struct err *e);
+MUST_CHECK bool cuda_attn_cached(struct cuda *c, const struct dev_call *call, struct err *e);
+
 /* ---- cuda_ops.c */
 MUST_CHECK bool cuda_run(struct cuda *c, const struct dev_call *call, struct err *e);
+/* A view as launchers take it (kernels.h); left out: p NULL. */
+struct kernel_mat cuda_mat(struct dev_mat m);
 /* For products: dst = alpha * src, views of one shape; m = 0. */
 MUST_CHECK bool cuda_scale_cast(struct cuda *c, float alpha, struct dev_mat src, struct dev_mat dst,
                                 struct err *e);

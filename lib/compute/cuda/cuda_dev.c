@@ -50,6 +50,7 @@ static void cuda_close(struct dev *d)
     struct cuda *c = d->impl;
     if (!c) return;
     cuda_gemms_close(c);
+    mem_free(c->tiles);
     if (c->gpu) {
         gpu_pinned_close(c->gpu, c->results_host);
         gpu_free(c->gpu, c->results);

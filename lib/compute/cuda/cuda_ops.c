@@ -2,8 +2,7 @@
 #include "compute/cuda/cuda.h"
 #include "compute/cuda/kernels.h"
 
-/* A view as launchers take it; left out: p NULL. */
-static struct kernel_mat mat(struct dev_mat m)
+struct kernel_mat cuda_mat(struct dev_mat m)
 {
     struct kernel_mat k = {.t = m.dtype, .rows = m.rows, .cols = m.cols, .ld = m.ld};
     if (m.buf) k.p = dev_mat_ptr(m);
@@ -17,14 +16,14 @@ static void *row(struct dev_mat m)
 
 bool cuda_zero(struct cuda *c, struct dev_mat m, struct err *e)
 {
-    kernel_zero(mat(m), c->s);
+    kernel_zero(cuda_mat(m), c->s);
     return gpu_stream_ok(c->s, e);
 }
 
 bool cuda_scale_cast(struct cuda *c, float alpha, struct dev_mat src, struct dev_mat dst,
                      struct err *e)
 {
-    kernel_scale_cast(alpha, mat(src), mat(dst), c->s);
+    kernel_scale_cast(alpha, cuda_mat(src), cuda_mat(dst), c->s);
     return gpu_stream_ok(c->s, e);
 }
 
@@ -32,8 +31,8 @@ bool cuda_scale_cast(struct cuda *c, float alpha, struct dev_mat src, struct dev
 static bool op_rmsnorm_bwd(struct cuda *c, const struct dev_call *call, struct err *e)
 {
     const struct dev_mat *m = call->m;
-    struct kernel_rmsnorm_grad g = {mat(m[0]), mat(m[1]), row(m[2]),
-                                    row(m[3]), mat(m[4]), row(m[5])};
+    struct kernel_rmsnorm_grad g = {cuda_mat(m[0]), cuda_mat(m[1]), row(m[2]),
+                                    row(m[3]),      cuda_mat(m[4]), row(m[5])};
     void *scratch = NULL;
 
     if (g.dw && !cuda_scratch(c, kernel_rmsnorm_bwd_scratch(m[1].rows, m[1].cols), &scratch, e))
@@ -48,13 +47,13 @@ static bool op_col_dot(struct cuda *c, const struct dev_call *call, struct err *
     void *scratch;
 
     if (!cuda_scratch(c, kernel_col_dot_scratch(m[0].rows, m[0].cols), &scratch, e)) return false;
-    kernel_col_dot(mat(m[0]), mat(m[1]), row(m[2]), scratch, c->s);
+    kernel_col_dot(cuda_mat(m[0]), cuda_mat(m[1]), row(m[2]), scratch, c->s);
     return true;
 }
 
 static bool op_reduce(struct cuda *c, const struct dev_call *call, struct err *e)
 {
-    struct kernel_mat g = mat(call->m[0]);
+    struct kernel_mat g = cuda_mat(call->m[0]);
     struct cuda_result to = {0};
     void *scratch, *out;
 
@@ -77,9 +76,9 @@ static void run_dequant(struct cuda *c, const struct dev_call *call)
 {
     const struct dev_mat *m = call->m;
     if (call->quant == DEV_QUANT_INT8)
-        kernel_dequant_int8(mat(m[0]), row(m[1]), mat(m[4]), c->s);
+        kernel_dequant_int8(cuda_mat(m[0]), row(m[1]), cuda_mat(m[4]), c->s);
     else
-        kernel_dequant_nf4(row(m[0]), row(m[1]), row(m[2]), row(m[3]), mat(m[4]), c->s);
+        kernel_dequant_nf4(row(m[0]), row(m[1]), row(m[2]), row(m[3]), cuda_mat(m[4]), c->s);
 }
 
 /* ---- the others, one line each */
@@ -88,31 +87,31 @@ static void run_rows(struct cuda *c, const struct dev_call *call)
     const struct dev_mat *m = call->m;
     switch (call->op) {
     case DEV_ZERO:
-        kernel_zero(mat(m[0]), c->s);
+        kernel_zero(cuda_mat(m[0]), c->s);
         break;
     case DEV_SCALE_CAST:
-        kernel_scale_cast(call->alpha, mat(m[0]), mat(m[1]), c->s);
+        kernel_scale_cast(call->alpha, cuda_mat(m[0]), cuda_mat(m[1]), c->s);
         break;
     case DEV_GATHER_ROWS:
-        kernel_gather_rows(mat(m[0]), row(m[1]), mat(m[2]), c->s);
+        kernel_gather_rows(cuda_mat(m[0]), row(m[1]), cuda_mat(m[2]), c->s);
         break;
     case DEV_SCATTER_ROWS:
-        kernel_scatter_rows(mat(m[0]), row(m[1]), mat(m[2]), c->s);
+        kernel_scatter_rows(cuda_mat(m[0]), row(m[1]), cuda_mat(m[2]), c->s);
         break;
     case DEV_SCATTER_ADD_ROWS:
-        kernel_scatter_add_rows(mat(m[0]), row(m[1]), mat(m[2]), c->s);
+        kernel_scatter_add_rows(cuda_mat(m[0]), row(m[1]), cuda_mat(m[2]), c->s);
         break;
     case DEV_ADD:
-        kernel_add(mat(m[0]), mat(m[1]), c->s);
+        kernel_add(cuda_mat(m[0]), cuda_mat(m[1]), c->s);
         break;
     case DEV_DEQUANT:
         run_dequant(c, call);
         break;
     case DEV_ROW_NORMS:
-        kernel_row_norms(mat(m[0]), row(m[1]), c->s);
+        kernel_row_norms(cuda_mat(m[0]), row(m[1]), c->s);
         break;
     case DEV_SCALE_COLS:
-        kernel_scale_cols(mat(m[0]), row(m[1]), mat(m[2]), c->s);
+        kernel_scale_cols(cuda_mat(m[0]), row(m[1]), cuda_mat(m[2]), c->s);
         break;
     case DEV_RATIO:
         kernel_ratio(row(m[0]), row(m[1]), row(m[2]), m[2].cols, c->s);
@@ -127,29 +126,30 @@ static void run_blocks(struct cuda *c, const struct dev_call *call)
     const struct dev_mat *m = call->m;
     switch (call->op) {
     case DEV_RMSNORM:
-        kernel_rmsnorm(mat(m[0]), row(m[1]), call->eps, mat(m[2]), row(m[3]), c->s);
+        kernel_rmsnorm(cuda_mat(m[0]), row(m[1]), call->eps, cuda_mat(m[2]), row(m[3]), c->s);
         break;
     case DEV_LAYERNORM:
-        kernel_layernorm(mat(m[0]), row(m[1]), row(m[2]), call->eps, mat(m[3]), c->s);
+        kernel_layernorm(cuda_mat(m[0]), row(m[1]), row(m[2]), call->eps, cuda_mat(m[3]), c->s);
         break;
     case DEV_ROPE:
-        kernel_rope(mat(m[0]), call->rope.heads, row(m[1]), row(m[2]), call->rope.inverse, c->s);
+        kernel_rope(cuda_mat(m[0]), call->rope.heads, row(m[1]), row(m[2]), call->rope.inverse,
+                    c->s);
         break;
     case DEV_ACT:
-        kernel_act(call->act, mat(m[0]), mat(m[1]), c->s);
+        kernel_act(call->act, cuda_mat(m[0]), cuda_mat(m[1]), c->s);
         break;
     case DEV_ACT_BWD:
-        kernel_act_bwd(call->act, mat(m[0]), mat(m[1]), mat(m[2]), c->s);
+        kernel_act_bwd(call->act, cuda_mat(m[0]), cuda_mat(m[1]), cuda_mat(m[2]), c->s);
         break;
     case DEV_DROPOUT:
-        kernel_dropout(mat(m[0]), call->dropout.p, call->dropout.key, call->dropout.base, mat(m[1]),
-                       c->s);
+        kernel_dropout(cuda_mat(m[0]), call->dropout.p, call->dropout.key, call->dropout.base,
+                       cuda_mat(m[1]), c->s);
         break;
     case DEV_XENT:
-        kernel_xent(mat(m[0]), row(m[1]), row(m[2]), call->xent.grad, call->xent.scale, c->s);
+        kernel_xent(cuda_mat(m[0]), row(m[1]), row(m[2]), call->xent.grad, call->xent.scale, c->s);
         break;
     case DEV_ARGMAX:
-        kernel_argmax(mat(m[0]), row(m[1]), c->s);
+        kernel_argmax(cuda_mat(m[0]), row(m[1]), c->s);
         break;
     case DEV_ACCUM_FIXED:
         kernel_accum_fixed(row(m[0]), call->fixed.shift, row(m[1]), row(m[2]), m[0].cols, c->s);
@@ -179,9 +179,11 @@ static bool run_op(struct cuda *c, const struct dev_call *call, struct err *e)
     case DEV_SUMSQ:
         return op_reduce(c, call, e);
     case DEV_ATTN_FWD:
+        return cuda_attn_fwd(c, call, e);
     case DEV_ATTN_BWD:
+        return cuda_attn_bwd(c, call, e);
     case DEV_ATTN_CACHED:
-        return err_set(e, ERR_LIB, "attention has no kernel on this device");
+        return cuda_attn_cached(c, call, e);
     case DEV_RMSNORM:
     case DEV_LAYERNORM:
     case DEV_ROPE:

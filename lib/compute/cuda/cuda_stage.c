@@ -91,30 +91,30 @@ bool cuda_download(struct cuda *c, const void *device, void *host, size_t bytes,
     return true;
 }
 
-/* Room for n numbers; what was there is forgotten. */
+/* Room for n bytes; what was there is forgotten. */
 static bool array_room(struct cuda *c, struct cuda_array *a, size_t n, struct err *e)
 {
     if (n <= a->cap) return true;
-    size_t cap = 1024;
+    size_t cap = 4096;
     while (cap < n)
         cap *= 2;
     gpu_free(c->gpu, a->device);
     mem_free(a->host);
     *a = (struct cuda_array){0};
-    a->host = mem_alloc(cap * sizeof *a->host, e);
-    if (!a->host || !gpu_malloc(c->gpu, cap * sizeof *a->host, &a->device, e)) return false;
+    a->host = mem_alloc(cap, e);
+    if (!a->host || !gpu_malloc(c->gpu, cap, &a->device, e)) return false;
     a->cap = cap;
     return true;
 }
 
-bool cuda_array(struct cuda *c, const uint32_t *host, size_t n, const uint32_t **out, struct err *e)
+bool cuda_array(struct cuda *c, const void *host, size_t bytes, const void **out, struct err *e)
 {
     struct cuda_array *a = &c->arrays[0];
 
     c->tick++;
     for (int i = 0; i < CUDA_ARRAYS; i++) {
         struct cuda_array *b = &c->arrays[i];
-        if (b->n == n && n > 0 && memcmp(b->host, host, n * sizeof *host) == 0) {
+        if (b->n == bytes && bytes > 0 && memcmp(b->host, host, bytes) == 0) {
             b->last = c->tick;
             *out = b->device;
             return true;
@@ -122,10 +122,10 @@ bool cuda_array(struct cuda *c, const uint32_t *host, size_t n, const uint32_t *
         if (b->last < a->last) a = b;
     }
     a->n = 0;
-    if (!array_room(c, a, n, e)) return false;
-    memcpy(a->host, host, n * sizeof *host);
-    if (!cuda_upload(c, a->device, host, n * sizeof *host, e)) return false;
-    a->n = n;
+    if (!array_room(c, a, bytes ? bytes : 1, e)) return false;
+    memcpy(a->host, host, bytes);
+    if (!cuda_upload(c, a->device, host, bytes, e)) return false;
+    a->n = bytes;
     a->last = c->tick;
     *out = a->device;
     return true;
