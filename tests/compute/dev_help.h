@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "compute/dev.h"
+#include "support/test_device.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -20,16 +21,6 @@
             abort();                                                                               \
         }                                                                                          \
     } while (0)
-
-/* Device "cuda" of the tests is the stand-in on the CPU (gpu_fake.c), or what RADMILL_CUDA_PLUGIN
- * names: on a machine with a GPU the real one. */
-__attribute__((constructor)) static inline void help_plugin(void)
-{
-    const char *real = getenv("RADMILL_CUDA_PLUGIN");
-    struct dev_place p = {.plugin = RADMILL_CUDA_FAKE, .gpus = DEV_GPUS_HIDDEN};
-    if (real) p.plugin = real;
-    dev_set_place(&p);
-}
 
 static inline double help_random(uint64_t seed, uint64_t i)
 {

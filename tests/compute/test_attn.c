@@ -145,7 +145,8 @@ static void check_shape(struct dev *d, const struct shape *s, enum dev_dtype t)
 
 static void test_formulas(void **state)
 {
-    static const char *const devices[] = {"cpu", "strict", "cpu:generic", "cpu:avx2", "cpu:avx512"};
+    static const char *const devices[] = {"cpu",      "strict",     "cpu:generic",
+                                          "cpu:avx2", "cpu:avx512", "cuda"};
     static const struct shape shapes[] = {{3, 1, 64, 0, 90, 0, 0},    {2, 2, 20, 0, 150, 0, 0},
                                           {4, 4, 16, 37, 140, 0, 0},  {16, 1, 8, 9, 30, 0, 0},
                                           {3, 3, 16, 0, 100, 100, 0}, {4, 2, 16, 0, 70, 130, 0},

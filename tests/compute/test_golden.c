@@ -200,7 +200,6 @@ static void all_blocks(struct dev *d)
         check_rmsnorm(d, t);
         check_rope(d, t);
         check_swiglu(d, t);
-        if (strcmp(dev_name(d), "cuda") == 0) continue; /* attention comes next */
         check_attn(d, t, &plain);
         check_attn(d, t, &window);
     }

@@ -109,7 +109,7 @@ static void test_golden_lora(void **state)
 {
     (void)state;
     for (enum tiny_case c = 0; c < TINY_CASES; c++)
-        golden_lora("cpu", c);
+        golden_lora(test_device(), c);
 }
 
 static void test_golden_lora_strict(void **state)
@@ -127,7 +127,7 @@ static void test_golden_full(void **state)
         struct tiny_batch t;
         json_t *root, *gold = tiny_golden(c, &root);
         size_t n;
-        rig_open(&r, "cpu", c, DEV_F32, true, 0);
+        rig_open(&r, test_device(), c, DEV_F32, true, 0);
         tiny_batch(&t);
         double loss = grad_of(&r, &t.b);
         assert_near(loss, tiny_number(gold, "base_loss"), F32_TOL * loss, "loss");
@@ -153,8 +153,8 @@ static void test_bf16(void **state)
         json_t *root, *gap = json_object_get(tiny_golden(c, &root), "bf16_gap");
         float la[TINY_ROWS * 128], lb[TINY_ROWS * 128];
         tiny_batch(&t);
-        rig_open(&a, "cpu", c, DEV_F32, false, 0);
-        rig_open(&b, "cpu", c, DEV_BF16, false, 0);
+        rig_open(&a, test_device(), c, DEV_F32, false, 0);
+        rig_open(&b, test_device(), c, DEV_BF16, false, 0);
         OK(decoder_logits(a.w, &t.b, la, e));
         OK(decoder_logits(b.w, &t.b, lb, e));
         double l0 = grad_of(&a, &t.b), l1 = grad_of(&b, &t.b);
@@ -181,7 +181,7 @@ static void differences(bool full, enum tiny_case c)
     double worst = 0;
     size_t n, checked = 0;
 
-    rig_open(&r, "cpu", c, DEV_F32, full, 0);
+    rig_open(&r, test_device(), c, DEV_F32, full, 0);
     tiny_batch(&t);
     grad_of(&r, &t.b);
     const struct lora_tensor *lt = lora_tensors(r.l, &n);
@@ -232,7 +232,7 @@ static void test_packed_is_sum(void **state)
     struct rig r;
     struct tiny_batch t, one;
     double loss = 0, sum = 0;
-    rig_open(&r, "cpu", TINY_LLAMA3, DEV_F32, false, 0);
+    rig_open(&r, test_device(), TINY_LLAMA3, DEV_F32, false, 0);
     size_t n = lora_count(r.l);
     float *g = calloc(n, sizeof *g);
     tiny_batch(&t);
@@ -262,7 +262,7 @@ static void test_no_rows(void **state)
     struct rig r;
     struct tiny_batch t;
     double loss = 1;
-    rig_open(&r, "cpu", TINY_LLAMA, DEV_F32, false, 0);
+    rig_open(&r, test_device(), TINY_LLAMA, DEV_F32, false, 0);
     tiny_batch(&t);
     grad_of(&r, &t.b);
     t.b.nrows = 0;
@@ -280,7 +280,7 @@ static void test_bad_token(void **state)
     struct tiny_batch t;
     struct err e = {0};
     double loss;
-    rig_open(&r, "cpu", TINY_LLAMA, DEV_F32, false, 0);
+    rig_open(&r, test_device(), TINY_LLAMA, DEV_F32, false, 0);
     tiny_batch(&t);
     t.tokens[5] = 128;
     assert_false(decoder_loss(r.w, &t.b, &loss, NULL, &e));
@@ -296,7 +296,7 @@ static void test_dropout(void **state)
     struct rig r;
     struct tiny_batch t;
     double a, b, plain;
-    rig_open(&r, "cpu", TINY_LLAMA, DEV_F32, false, 0.3);
+    rig_open(&r, test_device(), TINY_LLAMA, DEV_F32, false, 0.3);
     tiny_batch(&t);
     OK(decoder_grad(r.w, &t.b, 1, r.grad, &a, e));
     OK(decoder_grad(r.w, &t.b, 2, r.grad, &b, e));
@@ -349,7 +349,7 @@ static void only(const char *target)
     double loss, want;
 
     tiny_batch(&t);
-    rig_open(&r, "cpu", TINY_MISTRAL, DEV_F32, false, 0);
+    rig_open(&r, test_device(), TINY_MISTRAL, DEV_F32, false, 0);
     OK(lora_open(r.m, &o, 1, &few, e));
     const struct lora_tensor *lt = lora_tensors(r.l, &n), *lf = lora_tensors(few, &nf);
     float *p = malloc(lora_count(r.l) * sizeof *p), *g = malloc(lora_count(few) * sizeof *g);
@@ -415,7 +415,7 @@ static void test_last_block(void **state)
     double loss;
 
     tiny_batch(&t);
-    rig_open(&r, "cpu", TINY_LLAMA, DEV_F32, false, 0);
+    rig_open(&r, test_device(), TINY_LLAMA, DEV_F32, false, 0);
     OK(lora_save(r.l, testdir_path("last"), NULL, e));
     const struct lora_tensor *lt = lora_tensors(r.l, &n);
     size_t block = lt[14].offset, count = lora_count(r.l);
@@ -477,7 +477,7 @@ static void test_work_bytes(void **state)
         struct model *m = NULL;
         struct lora *l = NULL;
         struct decoder_work *w = NULL;
-        OK(dev_open("cpu", 1, &d, e));
+        OK(dev_open(test_device(), 1, &d, e));
         OK(model_open(d, dir, t, &m, e));
         OK(lora_open(m, &o, 3, &l, e));
         size_t before = dev_bytes_live(d);
@@ -502,7 +502,7 @@ static void test_out_of_memory(void **state)
     struct lora_opts o = {.rank = 2, .alpha = 2, .targets = {all, 1}};
     struct dev *d = NULL;
     struct model *m = NULL;
-    OK(dev_open("cpu", 1, &d, e));
+    OK(dev_open(test_device(), 1, &d, e));
     OK(model_open(d, dir, DEV_BF16, &m, e));
     struct lora *warm = NULL; /* the device keeps its scratch memory from the first use on */
     OK(lora_open(m, &o, 1, &warm, e));

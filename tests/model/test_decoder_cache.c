@@ -93,7 +93,7 @@ static void same_as_training(const char *device)
 static void test_same_as_training(void **state)
 {
     (void)state;
-    same_as_training("cpu");
+    same_as_training(test_device());
 }
 
 static void test_same_as_training_strict(void **state)
@@ -110,7 +110,7 @@ static void cut_does_not_matter(enum dev_dtype type)
     struct rig r;
     tiny_batch(&t);
     tiny_single(&t, 2, &one);
-    rig_open(&r, "cpu", TINY_MISTRAL, type);
+    rig_open(&r, test_device(), TINY_MISTRAL, type);
     push(&r, &one, 1, 0, 1, a);
     for (uint32_t chunk = 2; chunk <= 20; chunk += 3) {
         memset(b, 0, sizeof b);
@@ -135,7 +135,7 @@ static void company(enum dev_dtype type)
     struct rig r;
     struct decoder_cache *c = NULL;
     tiny_batch(&t);
-    rig_open(&r, "cpu", TINY_LLAMA, type);
+    rig_open(&r, test_device(), TINY_LLAMA, type);
     for (uint32_t i = 0; i < TINY_SEQS; i++) {
         tiny_single(&t, i, &one);
         push(&r, &one, 1, 0, one.cu[1], alone + (size_t)t.cu[i] * V);
@@ -176,7 +176,7 @@ static void test_bytes(void **state)
     struct dev *d = NULL;
     struct model *m = NULL;
     struct decoder_cache *c = NULL;
-    OK(dev_open("cpu", 1, &d, e));
+    OK(dev_open(test_device(), 1, &d, e));
     OK(model_open(d, dir, DEV_BF16, &m, e));
     size_t before = dev_bytes_live(d);
     OK(tiny_cache_open(m, NULL, 5, 33, 70, &c, e));

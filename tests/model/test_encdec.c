@@ -223,7 +223,7 @@ static void test_golden(void **state)
 {
     (void)state;
     for (int i = 0; i < CASES; i++)
-        check_golden("cpu", cases[i]);
+        check_golden(test_device(), cases[i]);
     check_golden("strict", "flan");
 }
 
@@ -238,7 +238,7 @@ static void test_full(void **state)
         struct bin t;
         size_t n;
         make_bin(&t);
-        rig_open(&r, "cpu", cases[c], DEV_F32, &full);
+        rig_open(&r, test_device(), cases[c], DEV_F32, &full);
         near(grad_of(&r, &t.b), tiny_number(gold, "base_loss"), 1e-5, "loss");
         const struct lora_tensor *l = lora_tensors(r.l, &n);
         assert_int_equal(n, json_array_size(tensors));
@@ -265,8 +265,8 @@ static void test_bf16(void **state)
         struct rig f, h;
         struct bin t;
         make_bin(&t);
-        rig_open(&f, "cpu", cases[c], DEV_F32, all_linear());
-        rig_open(&h, "cpu", cases[c], DEV_BF16, all_linear());
+        rig_open(&f, test_device(), cases[c], DEV_F32, all_linear());
+        rig_open(&h, test_device(), cases[c], DEV_BF16, all_linear());
         OK(decoder_logits(f.w, &t.b, lf, e));
         OK(decoder_logits(h.w, &t.b, lh, e));
         grad_of(&f, &t.b);
@@ -290,7 +290,7 @@ static void test_packed(void **state)
     struct bin t, s;
 
     make_bin(&t);
-    rig_open(&r, "cpu", "flan", DEV_F32, all_linear());
+    rig_open(&r, test_device(), "flan", DEV_F32, all_linear());
     sum = calloc(lora_count(r.l), sizeof *sum);
     OK(decoder_loss(r.w, &t.b, &loss, rows, e));
     for (uint32_t i = 0; i < SEQS; i++) {
@@ -318,7 +318,7 @@ static void check_direction(const struct lora_opts *o, const char *what)
     struct bin t;
     double norm = 0, side[2], h;
     make_bin(&t);
-    rig_open(&r, "cpu", "t5", DEV_F32, o);
+    rig_open(&r, test_device(), "t5", DEV_F32, o);
     size_t n = lora_count(r.l);
     float *p = malloc(n * sizeof *p), *moved = malloc(n * sizeof *p), *g = malloc(n * sizeof *p);
     grad_of(&r, &t.b);
@@ -455,7 +455,7 @@ static void test_cache_is_training(void **state)
     (void)state;
 
     make_bin(&t);
-    rig_open(&r, "cpu", "flan", DEV_F32, all_linear());
+    rig_open(&r, test_device(), "flan", DEV_F32, all_linear());
     OK(decoder_logits(r.w, &t.b, whole, e));
     OK(tiny_cache_open(r.m, r.l, 1, 40, 4, &c, e));
     for (uint32_t i = 0; i < SEQS; i++) {
@@ -484,7 +484,7 @@ static void test_bytes(void **state)
     for (int k = 0; k < CASES; k++) {
         for (int i = 0; i < 4; i++) {
             enum dev_dtype t = i & 1 ? DEV_BF16 : DEV_F32;
-            rig_open(&r, "cpu", cases[k], t, &o);
+            rig_open(&r, test_device(), cases[k], t, &o);
             size_t before = dev_bytes_live(r.d);
             OK(decoder_work_open(r.m, r.l, 37, 53, i & 2, &w, e));
             uint64_t want;
@@ -512,7 +512,7 @@ static void test_save_and_load(void **state)
     (void)state;
     make_bin(&t);
     for (int c = 0; c < CASES; c++) {
-        rig_open(&r, "cpu", cases[c], DEV_F32, &full);
+        rig_open(&r, test_device(), cases[c], DEV_F32, &full);
         OK(decoder_loss(r.w, &t.b, &a, NULL, e));
         snprintf(dir, sizeof dir, "%s", testdir_path("saved"));
         OK(lora_save(r.l, dir, NULL, e));
@@ -539,7 +539,7 @@ static void fails(const char *key, json_t *v, const char *part)
     struct dev *d = NULL;
     struct model *m = NULL;
     json_object_set_new(json_object_get(c, "config"), key, v);
-    OK(dev_open("cpu", 1, &d, e));
+    OK(dev_open(test_device(), 1, &d, e));
     FAILS(model_open(d, tiny_write_golden("bad", c, value, NULL), DEV_F32, &m, e), ERR_FORMAT,
           part);
     dev_close(d);

@@ -124,7 +124,7 @@ static void test_bins_and_old_names(void **state)
         for (uint32_t s = 0; s < SEQS; s++)
             starts[i * SEQS + s + 1] = i * TOKENS + cu[s + 1];
     }
-    OK(dev_open("cpu", 1, &d, e));
+    OK(dev_open(test_device(), 1, &d, e));
     OK(encoder_open(d, write_case(c, true), DEV_F32, &n, e));
     size_t bytes = (size_t)TOKENS * encoder_info(n).d * sizeof(float);
     char *out = malloc(COPIES * bytes);
@@ -158,7 +158,7 @@ static void test_errors(void **state)
     float out[20 * 24];
     (void)state;
 
-    OK(dev_open("cpu", 1, &d, e));
+    OK(dev_open(test_device(), 1, &d, e));
     fails(d, c, "model_type", json_string("deberta"), "expected bert, roberta or distilbert");
     fails(d, c, "hidden_act", json_string("mish"), "mish is not supported");
     fails(d, c, "position_embedding_type", json_string("relative_key"), "position_embedding_type");
@@ -196,7 +196,7 @@ static void test_faults(void **state)
         struct err e = {0};
         size_t before = mem_live_blocks();
         fault_arm(FAULT_MEM, k, false);
-        ok = dev_open("cpu", 1, &d, &e) && encoder_open(d, dir, DEV_BF16, &n, &e) &&
+        ok = dev_open(test_device(), 1, &d, &e) && encoder_open(d, dir, DEV_BF16, &n, &e) &&
              encoder_hidden(n, tokens, cu, SEQS, 2, out, &e);
         fault_arm(FAULT_MEM, 0, false);
         assert_true(ok || e.code == ERR_NOMEM);
@@ -229,7 +229,7 @@ static void test_tinybert(void **state)
     snprintf(path, sizeof path, "%s/config.json", dir);
     testdir_write(path, text, size);
     free(text);
-    OK(dev_open("cpu", 1, &d, e));
+    OK(dev_open(test_device(), 1, &d, e));
     OK(encoder_open(d, dir, DEV_F32, &n, e));
     text = testdir_read(testdir_shared("data/metrics/golden_bertscore_tiny.jsonl"), &size);
     int checked = 0;

@@ -89,7 +89,7 @@ static void round_trip(const char *base, struct lora *(*make)(struct model *))
 
     snprintf(dir, sizeof dir, "%s", testdir_path(testname));
     link_base(base, dir);
-    OK(dev_open("cpu", 1, &d, e));
+    OK(dev_open(test_device(), 1, &d, e));
     OK(model_open(d, base, DEV_F32, &m, e));
     l = make ? make(m) : tiny_lora(m, 0);
     snprintf(path, sizeof path, "%s/adapter", dir);
@@ -232,7 +232,7 @@ static void test_full(void **state)
     struct lora *l = NULL;
     snprintf(dir, sizeof dir, "%s", testdir_path("whole"));
     OK(fs_mkdirs(dir, e));
-    OK(dev_open("cpu", 1, &d, e));
+    OK(dev_open(test_device(), 1, &d, e));
     OK(model_open(d, base, DEV_F32, &m, e));
     OK(lora_open(m, &o, 1, &l, e));
     float *f = download(l, d);

@@ -226,10 +226,10 @@ static void test_gradients(void **state)
     for (enum dev_quant_kind kind = DEV_QUANT_INT8; kind <= DEV_QUANT_NF4; kind++) {
         double a, b, c, plain;
         size_t n;
-        float *x = gradient(base, kind, "cpu", &a, &n);
-        float *y = gradient(dequantised(base, kind), DEV_QUANT_NONE, "cpu", &b, &n);
-        float *z = gradient(base, kind, "strict", &c, &n);
-        float *p = gradient(base, DEV_QUANT_NONE, "cpu", &plain, &n);
+        float *x = gradient(base, kind, test_device(), &a, &n);
+        float *y = gradient(dequantised(base, kind), DEV_QUANT_NONE, test_device(), &b, &n);
+        float *z = gradient(base, kind, test_device_is_cuda() ? "cuda" : "strict", &c, &n);
+        float *p = gradient(base, DEV_QUANT_NONE, test_device(), &plain, &n);
         assert_true(a == b && a == c && a != plain);
         assert_memory_equal(x, y, n * sizeof *x);
         assert_memory_equal(x, z, n * sizeof *x);
@@ -273,7 +273,7 @@ static void test_full_refused(void **state)
     struct dev *d = NULL;
     struct model *m = NULL;
     struct lora *l = NULL;
-    OK(dev_open("cpu", 1, &d, e));
+    OK(dev_open(test_device(), 1, &d, e));
     OK(model_open_quant(d, tiny_write(TINY_LLAMA), DEV_F32, DEV_QUANT_NF4, &m, e));
     FAILS(lora_open(m, &o, 1, &l, e), ERR_CONFIG, "model.quant is none");
     model_close(m);

@@ -78,7 +78,7 @@ static void got_open(struct got *g, const char *dir, enum dev_dtype t, const str
     char path[700];
     *g = (struct got){0};
     snprintf(path, sizeof path, "%s/adapter", dir);
-    OK(dev_open("cpu", 1, &g->d, e));
+    OK(dev_open(test_device(), 1, &g->d, e));
     OK(model_open(g->d, dir, t, &g->m, e));
     if (o)
         OK(lora_open(g->m, o, 1, &g->l, e));
@@ -259,7 +259,7 @@ static void test_other_shape(void **state)
     struct lora *l = NULL;
     snprintf(base, sizeof base, "%s/llama31", root);
     snprintf(dir, sizeof dir, "%s/adapter", base);
-    OK(dev_open("cpu", 1, &d, e));
+    OK(dev_open(test_device(), 1, &d, e));
     OK(model_open(d, base, DEV_F32, &m, e));
     FAILS(lora_open(m, &o, 1, &l, e), ERR_CONFIG, "lora.rslora");
     o.rslora = true;
@@ -278,7 +278,7 @@ static void check_logits(const char *dir, const struct want *w)
     struct decoder_work *work = NULL;
     size_t n = (size_t)w->b.nrows * w->vocab;
     float *logits = malloc(n * sizeof *logits);
-    OK(dev_open("cpu", 1, &d, e));
+    OK(dev_open(test_device(), 1, &d, e));
     OK(model_open(d, dir, DEV_F32, &m, e));
     OK(decoder_work_open(m, NULL, w->b.ntokens, w->b.nrows, false, &work, e));
     OK(decoder_logits(work, &w->b, logits, e));

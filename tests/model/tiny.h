@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "model/decoder.h"
+#include "support/test_device.h"
 
 /* Calls that must succeed; print the error otherwise. */
 #define OK(call)                                                                                   \

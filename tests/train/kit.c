@@ -143,6 +143,10 @@ struct train_opts kit_train(const char *dir)
 
 struct model_opts kit_model_opts(const char *base)
 {
-    return (struct model_opts){
-        .base = base, .name = "tiny", .device = "cpu", .dtype = MODEL_DTYPE_F32, .threads = 1};
+    return (struct model_opts){.base = base,
+                               .name = "tiny",
+                               .device = test_device(),
+                               .dtype = MODEL_DTYPE_F32,
+                               .threads = 1,
+                               .share_gpu = true};
 }

@@ -7,6 +7,7 @@
 #include "comm/comm.h"
 #include "model/decoder.h"
 #include "shard/shard_reader.h"
+#include "support/test_device.h"
 #include "train/step.h"
 #include "train/train.h"
 

@@ -40,7 +40,7 @@ static float *train(struct comm *c, const char *dir, double dropout, bool redo, 
     uint64_t p = (uint64_t)comm_size(c), r = (uint64_t)comm_rank(c);
 
     l.dropout = dropout;
-    kit_open(&k, dir, "cpu", &kit_small, &l, KIT_BIN_TOKENS);
+    kit_open(&k, dir, test_device(), &kit_small, &l, KIT_BIN_TOKENS);
     if (!step_init(&s, &o, k.m, k.l, k.w, c, &e)) kit_die("step", &e);
     if (redo)
         for (size_t i = 0; i < s.sync.nslices; i++)
@@ -102,7 +102,7 @@ static void check_errors(const char *dir)
     struct step_flags flags = {0};
     struct step_result res;
 
-    kit_open(&k, dir, "cpu", &kit_small, &l, KIT_BIN_TOKENS);
+    kit_open(&k, dir, test_device(), &kit_small, &l, KIT_BIN_TOKENS);
     if (!step_init(&s, &o, k.m, k.l, k.w, world, &e)) kit_die("step", &e);
     MPI_CHECK(!step_run(&s, &src, &job, &flags, &res, &e));
     MPI_CHECK(e.code == ERR_IO && strcmp(e.text, "bin 6 is lost") == 0);
@@ -126,7 +126,7 @@ static void check_abandoned(const char *dir)
     struct step_flags flags = {0};
     struct step_result res;
 
-    kit_open(&k, dir, "cpu", &kit_small, &l, KIT_BIN_TOKENS);
+    kit_open(&k, dir, test_device(), &kit_small, &l, KIT_BIN_TOKENS);
     if (!step_init(&s, &o, k.m, k.l, k.w, world, &e)) kit_die("step", &e);
     if (r == p - 1) stop_request();
     MPI_CHECK(step_run(&s, &src, &job, &flags, &res, &e));

@@ -109,7 +109,7 @@ static void check_curve(const char *name, bool full)
 
     read_samples(s);
     OK(comm_open_self(&c, e));
-    OK(dev_open("cpu", 1, &k.d, e));
+    OK(dev_open(test_device(), 1, &k.d, e));
     OK(model_open(k.d, tiny_write_golden(name, gold, value, NULL), DEV_F32, &k.m, e));
     OK(lora_open(k.m, &lo, 1, &k.l, e));
     if (!full) fill_lora(k.m, k.l, json_object_get(gold, "lora_names"));

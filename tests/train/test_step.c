@@ -110,7 +110,7 @@ static void any_split_into_bins_gives_the_same_gradient(void **state)
     double norm = 0;
 
     (void)state;
-    fixture_open(&f, "cpu", &o);
+    fixture_open(&f, test_device(), &o);
     stir(&f);
     float *want = malloc(f.s.count * sizeof *want), *got = malloc(f.s.count * sizeof *got);
     struct step_result first = gradient(&f, one_bin, 1, want);
@@ -140,7 +140,7 @@ static void the_mean_loss_is_over_target_tokens(void **state)
     double sum, want = 0;
 
     (void)state;
-    fixture_open(&f, "cpu", &o);
+    fixture_open(&f, test_device(), &o);
     float *g = malloc(f.s.count * sizeof *g);
     struct step_result res = gradient(&f, three_bins, 3, g);
     assert_true(kit_get(&bins, 0, &b, &e));
@@ -159,9 +159,9 @@ static void a_redone_step_equals_one_with_fitting_shifts(void **state)
     struct step_opts o = opts();
 
     (void)state;
-    fixture_open(&f, "cpu", &o);
+    fixture_open(&f, test_device(), &o);
     stir(&f);
-    fixture_open(&g, "cpu", &o);
+    fixture_open(&g, test_device(), &o);
     stir(&g);
     float *a = malloc(f.s.count * sizeof *a), *b = malloc(f.s.count * sizeof *b);
     for (size_t i = 0; i < f.s.sync.nslices; i++)
@@ -200,7 +200,7 @@ static void falls(int method, int steps, double lr, double least)
     struct lora_opts l = kit_lora();
 
     l.method = method;
-    fixture_open_as(&f, "cpu", &l, &o);
+    fixture_open_as(&f, test_device(), &l, &o);
     double first = train(&f, three_bins, 3, 1, lr);
     double last = train(&f, three_bins, 3, steps, lr);
     assert_true(fabs(first - log(64)) < 0.3); /* a fresh model knows nothing */
@@ -229,7 +229,7 @@ static void loraplus_scales_the_rate_of_b(void **state)
         struct fixture f;
         struct lora_opts l = kit_lora();
         l.loraplus_lr_ratio = ratios[k];
-        fixture_open_as(&f, "cpu", &l, &o);
+        fixture_open_as(&f, test_device(), &l, &o);
         n = f.s.count;
         p[k] = malloc(n * sizeof *p[k]);
         if (!start) start = malloc(n * sizeof *start);
@@ -259,7 +259,7 @@ static void strict_does_what_cpu_does(void **state)
     struct step_opts o = opts();
 
     (void)state;
-    fixture_open(&f, "cpu", &o);
+    fixture_open(&f, test_device(), &o);
     fixture_open(&g, "strict", &o);
     float *a = malloc(f.s.count * sizeof *a), *b = malloc(f.s.count * sizeof *b);
     struct err e = {0};
@@ -291,8 +291,8 @@ static void an_abandoned_step_changes_nothing(void **state)
     struct err e = {0};
 
     (void)state;
-    fixture_open(&f, "cpu", &o);
-    fixture_open(&g, "cpu", &o);
+    fixture_open(&f, test_device(), &o);
+    fixture_open(&g, test_device(), &o);
     float *a = malloc(f.s.count * sizeof *a), *b = malloc(f.s.count * sizeof *b);
     assert_true(step_run(&f.s, &stopping, &job, &flags, &res, &e));
     assert_true(res.abandoned);
@@ -329,7 +329,7 @@ static void a_failing_source_is_an_error(void **state)
     struct err e = {0};
 
     (void)state;
-    fixture_open(&f, "cpu", &o);
+    fixture_open(&f, test_device(), &o);
     assert_false(step_run(&f.s, &src, &job, &flags, &res, &e));
     assert_int_equal(e.code, ERR_IO);
     assert_string_equal(e.text, "bin 4 cannot be read");
@@ -348,7 +348,7 @@ static void a_loss_that_is_not_finite_names_the_step(void **state)
     struct err e = {0};
 
     (void)state;
-    fixture_open(&f, "cpu", &o);
+    fixture_open(&f, test_device(), &o);
     float *p = malloc(f.s.count * sizeof *p);
     for (uint64_t i = 0; i < f.s.count; i++)
         p[i] = 1e30F;
@@ -369,7 +369,7 @@ static void dropout_changes_with_the_step_and_not_with_the_rank(void **state)
 
     (void)state;
     l.dropout = 0.5;
-    kit_open(&f.k, dir, "cpu", &kit_small, &l, KIT_BIN_TOKENS);
+    kit_open(&f.k, dir, test_device(), &kit_small, &l, KIT_BIN_TOKENS);
     assert_true(step_init(&f.s, &o, f.k.m, f.k.l, f.k.w, c, &e));
     stir(&f);
     struct kit_bins bins = {.cuts = three_bins, .nbins = 3};
@@ -421,7 +421,7 @@ static void adamw_and_clipping_are_those_of_torch(void **state)
     o.weight_decay = 0.1;
     o.clip = 2.0;
     snprintf(path, sizeof path, "%s-golden", dir);
-    kit_open(&f.k, path, "cpu", &golden_shape, &l, KIT_BIN_TOKENS);
+    kit_open(&f.k, path, test_device(), &golden_shape, &l, KIT_BIN_TOKENS);
     assert_true(step_init(&f.s, &o, f.k.m, f.k.l, f.k.w, c, &e));
     assert_int_equal(f.s.count, 32);
     for (i = 0; i < 32; i++)
