@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#if !defined(__x86_64__)
-#include <ucontext.h>
+#if defined(__x86_64__) && !defined(SHIM_UCONTEXT)
+#define SHIM_OWN_SWITCH
+#else
+#include <ucontext.h> /* slower: it saves the signal mask, too */
 #endif
 #if defined(__SANITIZE_ADDRESS__)
 #define SHIM_ASAN 1
@@ -39,7 +41,7 @@ struct thread {
     shim_slot slot;
     copy *copies; /* [MOST_COPIES] */
     int ncopies, groups;
-#if defined(__x86_64__)
+#if defined(SHIM_OWN_SWITCH)
     void *sp;
 #else
     ucontext_t context;
@@ -74,7 +76,7 @@ static struct {
     size_t shared_bytes;
     void (*run)(const void *);
     const void *closure;
-#if defined(__x86_64__)
+#if defined(SHIM_OWN_SWITCH)
     void *main_sp;
 #else
     ucontext_t main_context;
@@ -144,7 +146,7 @@ void shim_barrier_skip(int i)
 }
 
 /* ---- switching stacks */
-#if defined(__x86_64__)
+#if defined(SHIM_OWN_SWITCH)
 /* Saves what the compiler may keep in registers over a call, changes the stack and goes on where
  * that one stopped. Below the stack pointer 128 bytes belong to the function itself. */
 static __attribute__((noinline)) void switch_stack(void **save, void *to)
@@ -184,7 +186,7 @@ static void to_main(bool leave)
 #else
     (void)leave;
 #endif
-#if defined(__x86_64__)
+#if defined(SHIM_OWN_SWITCH)
     switch_stack(&t->sp, shim.main_sp);
 #else
     swapcontext(&t->context, &shim.main_context);
@@ -220,7 +222,7 @@ static void to_fiber(unsigned i)
 #ifdef SHIM_ASAN
     __sanitizer_start_switch_fiber(&shim.main_fake, stack_of(i), STACK_BYTES);
 #endif
-#if defined(__x86_64__)
+#if defined(SHIM_OWN_SWITCH)
     switch_stack(&shim.main_sp, t->sp);
 #else
     swapcontext(&shim.main_context, &t->context);
@@ -235,7 +237,7 @@ static void begin_thread(unsigned i)
     thread *t = &shim.threads[i];
     t->state = READY;
     t->ncopies = t->groups = 0;
-#if defined(__x86_64__)
+#if defined(SHIM_OWN_SWITCH)
     /* As if fiber_main had been called: its return address, which is never used, is aligned to 16 */
     void **top = reinterpret_cast<void **>(stack_of(i) + STACK_BYTES - 64);
     void (*entry)(void) = fiber_main;

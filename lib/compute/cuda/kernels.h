@@ -12,7 +12,9 @@
  *
  * Bits: every result is a function of the inputs alone: no sum depends on the size of the grid, on
  * the GPU's model or on what ran before; there are no floating-point atomics. "exact" below = the
- * same bits as the cpu device; else the tests' tolerance is named there.
+ * same bits as the cpu device; else the tests' tolerance is named there (relative, root mean
+ * square; run on the CPU: a GPU's own exp and division, where they are used - activations, loss,
+ * attention -, are a few units in the last place further off).
  *
  * Speed: all but attention are bound by memory. "B/el" = bytes of device memory read and written
  * for each element of the largest matrix, by design (f32 counts 4, bf16 2); second reads of a row

@@ -7,7 +7,7 @@
  *     - shared memory is what the launch asks for (kernel_shared): its bounds can be checked
  *     - warps are whole and take part with a full mask; no thread leaves before a barrier
  *     - compiled with -fmad=false: a fused multiply-add stands where fmaf is written, so results
- *       are the same bits on both, but for kernel_exp, kernel_log and the sum inside kernel_mma
+ *       are the same bits on both, but for kernel_exp, kernel_divide and the sum inside mma
  *
  * Work on matrices goes in chunks of 8 neighbours of a row: one 16-byte access in bf16, two in f32,
  * where address and row length allow (`wide`), else value by value.
@@ -62,13 +62,13 @@ static inline void kernel_refuse(struct gpu_stream *, const char *, const char *
 }
 #endif
 
-/* Multiprocessors of the current device. */
-int kernel_processors(void);
+/* Most blocks of a launch whose blocks stride: several times what is at work at once, so that the
+ * last ones to end leave little idle. No result depends on it. */
+unsigned kernel_most_blocks(void);
 
-/* Blocks for `work` of them: at most 8 a multiprocessor, the rest by striding. */
 static inline unsigned kernel_blocks(uint64_t work)
 {
-    uint64_t most = (uint64_t)kernel_processors() * 8;
+    uint64_t most = kernel_most_blocks();
     return (unsigned)(work < 1 ? 1 : work < most ? work : most);
 }
 
@@ -110,10 +110,6 @@ static __device__ __forceinline__ float kernel_exp(float x)
 {
     return __expf(x);
 }
-static __device__ __forceinline__ float kernel_log(float x)
-{
-    return __logf(x);
-}
 static __device__ __forceinline__ float kernel_divide(float a, float b)
 {
     return __fdividef(a, b);
@@ -130,10 +126,6 @@ static inline unsigned char *kernel_shared(void)
 static inline float kernel_exp(float x)
 {
     return expf(x);
-}
-static inline float kernel_log(float x)
-{
-    return logf(x);
 }
 static inline float kernel_divide(float a, float b)
 {

@@ -269,7 +269,7 @@ static __global__ void __launch_bounds__(THREADS) attn_mma_out(struct kernel_att
     for (uint32_t half = 0; a.lse.p && threadIdx.x % 4 == 0 && half < 2; half++)
         if (row + 8 * half < t.nq)
             ((float *)a.lse.p)[(size_t)head * a.lse.ld + t.q0 + row + 8 * half] =
-                top[half] + kernel_log(sum[half]);
+                top[half] + logf(sum[half]);
 }
 
 /* ---- dq, and parts of dbias. Shared: q, dout, k, v tiles; bias [2 TILE]; ds [TILE, TILE + 1] */

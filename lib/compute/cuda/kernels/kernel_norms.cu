@@ -357,7 +357,7 @@ static __global__ void __launch_bounds__(LOSS_THREADS)
         }
         float hit = threadIdx.x == 0 ? kernel_get(x.m, r, label) : 0.0f; /* before it is changed */
         struct soft s = soft_block(soft_row(x, r), red);
-        float lse = s.top + kernel_log(s.sum);
+        float lse = s.top + logf(s.sum);
         if (threadIdx.x == 0) loss[r] = lse - hit;
         if (!grad) continue;
         for (uint32_t c = threadIdx.x * KERNEL_CHUNK; c < x.m.cols;

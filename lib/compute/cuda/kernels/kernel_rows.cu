@@ -2,19 +2,20 @@
 #include "compute/cuda/kernels/kernel.cuh"
 
 #ifdef __CUDACC__
-int kernel_processors(void)
+unsigned kernel_most_blocks(void)
 {
-    static int of[64]; /* asked once a device */
+    static unsigned of[64]; /* asked once a device */
     int device = 0, n = 0;
-    if (cudaGetDevice(&device) != cudaSuccess || device < 0 || device >= 64) return 1;
+    if (cudaGetDevice(&device) != cudaSuccess || device < 0 || device >= 64) return 1024;
     if (of[device]) return of[device];
-    if (cudaDeviceGetAttribute(&n, cudaDevAttrMultiProcessorCount, device) != cudaSuccess) return 1;
-    return of[device] = n > 0 ? n : 1;
+    if (cudaDeviceGetAttribute(&n, cudaDevAttrMultiProcessorCount, device) != cudaSuccess)
+        return 1024;
+    return of[device] = 32 * (unsigned)(n > 0 ? n : 1);
 }
 #else
-int kernel_processors(void)
+unsigned kernel_most_blocks(void)
 {
-    return 1; /* few blocks: kernels must stride */
+    return 8; /* few: kernels must stride */
 }
 #endif
 
