@@ -45,9 +45,7 @@ static void ignore_dates(struct scanner *s, struct str t)
     for (uint32_t i = 0; i < d->nw; i++) {
         if (tied(t, d, i, "/-") && tied(t, d, i + 1, "/-"))
             ignore(d, i, i + 3);
-        else if (tied(t, d, i, ":"))
-            ignore(d, i, i + 2);
-        else if (tied(t, d, i, "/") && is_year(&d->w[i + 1]))
+        else if (tied(t, d, i, ":") || (tied(t, d, i, "/") && is_year(&d->w[i + 1])))
             ignore(d, i, i + 2);
         else if (is_year(&d->w[i]))
             ignore(d, i, i + 1);

@@ -159,9 +159,9 @@ static bool place_value(struct lex *l, struct str value, struct lex_role *role, 
 static bool time_value(struct str value, struct lex_role *role, struct err *e)
 {
     static const char *const names[] = {"", "new", "worse", "stable", "better", "old", "acute"};
-    for (uint16_t i = 1; i < sizeof names / sizeof *names; i++)
+    for (size_t i = 1; i < sizeof names / sizeof *names; i++)
         if (str_eqz(value, names[i])) {
-            role->a = i;
+            role->a = (uint16_t)i;
             return true;
         }
     return err_set(e, ERR_FORMAT, "a time is new, worse, stable, better, old or acute");

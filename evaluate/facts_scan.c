@@ -105,32 +105,29 @@ static bool line_ends(struct str t, size_t at, size_t to)
     return at - start < SHORT_LINE;
 }
 
-/* What the bytes [from, to) between two words say. */
+static enum scan_gap gap_of(char c)
+{
+    static const struct {
+        char c;
+        enum scan_gap gap;
+    } rows[] = {{'?', GAP_STOP},  {'!', GAP_STOP},  {';', GAP_SEMI},   {':', GAP_COLON},
+                {',', GAP_COMMA}, {'(', GAP_PAREN}, {')', GAP_PAREN},  {'[', GAP_PAREN},
+                {']', GAP_PAREN}, {'/', GAP_SLASH}, {'-', GAP_HYPHEN}, {'\xe2', GAP_HYPHEN},
+                {'\'', GAP_NONE}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].c == c) return rows[i].gap;
+    return GAP_SPACE;
+}
+
+/* What the bytes between a word and `to` say. 0xe2 begins the dashes of UTF-8. */
 static enum scan_gap gap_between(struct scanner *s, struct str t, const struct scan_word *before,
                                  size_t to)
 {
     enum scan_gap gap = GAP_NONE;
     for (size_t i = before->to; i < to; i++) {
-        enum scan_gap g = GAP_SPACE;
-        char c = t.p[i];
-        if ((c == '.' && !scan_abbrev(s, before)) || c == '?' || c == '!')
-            g = GAP_STOP;
-        else if (c == '\n' && line_ends(t, i, to))
-            g = GAP_STOP;
-        else if (c == ';')
-            g = GAP_SEMI;
-        else if (c == ':')
-            g = GAP_COLON;
-        else if (c == ',')
-            g = GAP_COMMA;
-        else if (c == '(' || c == ')' || c == '[' || c == ']')
-            g = GAP_PAREN;
-        else if (c == '/')
-            g = GAP_SLASH;
-        else if (c == '-' || (unsigned char)c == 0xe2)
-            g = GAP_HYPHEN;
-        else if (c == '\'')
-            g = GAP_NONE;
+        enum scan_gap g = gap_of(t.p[i]);
+        bool stop = t.p[i] == '.' && !scan_abbrev(s, before);
+        if (stop || (t.p[i] == '\n' && line_ends(t, i, to))) g = GAP_STOP;
         if (g > gap) gap = g;
     }
     return gap;

@@ -301,8 +301,8 @@ static const char *const reports[] = {
     "",
     "Heart size normal. Lungs clear. No effusion or pneumothorax.",
     "1. Acute left frontal infarct. 2. No hemorrhage. 3. Mild atrophy, unchanged.",
-    "There is a 4 x 5 cm right renal mass. Two left renal stones, 3 mm and 5 mm. No "
-    "hydronephrosis.",
+    ("There is a 4 x 5 cm right renal mass. Two left renal stones, 3 mm and 5 mm. No "
+     "hydronephrosis."),
     "L4-L5: large disc extrusion with severe canal stenosis. L5-S1: mild bulge. Cord is normal.",
     "Moderate left and small right pleural effusions, increased. Recommend CT in 3 months.",
     "Gallstones without cholecystitis. Liver is echogenic. Spleen is normal. Small ascites.",
