@@ -189,13 +189,6 @@ static bool set_paths(struct cmd_call *call, struct config *c, const char **pair
            fs_join(&call->arena, c->generate.dir, "pairs.jsonl", pairs, &call->err);
 }
 
-static bool wants_train(const struct config *c)
-{
-    for (size_t i = 0; i < c->evaluate.baselines.n; i++)
-        if (str_eqz(str_of(c->evaluate.baselines.v[i]), "knn")) return !c->evaluate.train_pairs;
-    return false;
-}
-
 static bool run(struct cmd_call *call, struct config *c, struct evaluate_summary *s)
 {
     struct evaluate_other other;
@@ -204,7 +197,7 @@ static bool run(struct cmd_call *call, struct config *c, struct evaluate_summary
     size_t nothers;
 
     if (!set_paths(call, c, &pairs) || !set_other(call, &other, &nothers)) return false;
-    bool ok = !wants_train(c) ||
+    bool ok = !train_split_wanted(c) ||
               train_split_open(c, &call->arena, &train, &c->evaluate.no_train, &call->err);
     ok = comm_agree(call->comm, ok, &call->err);
     if (train) c->evaluate.train = train_split_texts(train);

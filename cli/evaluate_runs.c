@@ -2,6 +2,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "cli/train_split.h"
 #include "evaluate/board.h"
 
 bool evaluate_is_config(const char *word)
@@ -74,7 +75,13 @@ bool evaluate_runs(struct cmd_call *call, const struct config *c, int first)
                        "--pairs and --against go without RUNs: name the files as RUNs");
     for (int i = first; i < call->npos; i++)
         if (!set_input(call, call->pos[i], &in[n++])) return false;
-    bool ok = board_run(&o, &b, in, n, call->comm, &s, &call->err);
+    struct train_split *train = NULL;
+    bool ok = !train_split_wanted(c) ||
+              train_split_open(c, &call->arena, &train, &o.no_train, &call->err);
+    if (!comm_agree(call->comm, ok, &call->err)) return false;
+    if (train) o.train = train_split_texts(train);
+    ok = board_run(&o, &b, in, n, call->comm, &s, &call->err);
+    train_split_close(train);
     if (ok) {
         cmd_print(call, "%.*s", STR_ARG(sbuf_str(&s.table)));
         if (b.where) cmd_print(call, "  %zu pairs fulfil --where\n", s.selected);

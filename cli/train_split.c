@@ -54,6 +54,13 @@ static bool open_all(const struct config *c, struct train_split *t, const char *
     return source_text_open(c->corpus.dir, &t->source, e);
 }
 
+bool train_split_wanted(const struct config *c)
+{
+    for (size_t i = 0; i < c->evaluate.baselines.n; i++)
+        if (str_eqz(str_of(c->evaluate.baselines.v[i]), "knn")) return !c->evaluate.train_pairs;
+    return false;
+}
+
 bool train_split_open(const struct config *c, struct arena *a, struct train_split **out,
                       const char **why, struct err *e)
 {

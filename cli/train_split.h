@@ -7,6 +7,8 @@
 #include "evaluate/train_texts.h"
 
 struct train_split;
+/* Is the baseline knn asked for, and no file named that it is to look at? */
+bool train_split_wanted(const struct config *c);
 /* *out stays NULL, without an error, where there is no such split or corpus; *why says what is
  * missing and lasts for ever. Texts are views until the next call. */
 MUST_CHECK bool train_split_open(const struct config *c, struct arena *a, struct train_split **out,

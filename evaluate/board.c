@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/progress.h"
-#include "evaluate/baseline.h"
 #include "evaluate/board_impl.h"
 
 #define ARENA_BYTES ((size_t)64 << 30)
@@ -167,19 +166,22 @@ size_t board_columns(const struct board *b, struct board_column out[BOARD_COLUMN
 
 /* ---- baselines and scores */
 
+/* Those that answer every pair. Collective. */
 static bool add_baseline(struct board *b, const char *name, struct err *e)
 {
-    const struct eval_run *r = &b->run;
-    bool constant = strcmp(name, "constant") == 0;
-
-    if (!constant && strcmp(name, "lead2") != 0) return true; /* those of a single evaluation */
-    for (size_t i = 0; !constant && i < r->n; i++)
-        if (r->pairs[i].findings.n == 0) return true; /* nothing to lead with */
+    struct eval_run *r = &b->run;
     struct board_row *row = &b->row[b->nrows];
-    row->baseline = arena_alloc(&b->run.arena, r->n * sizeof *row->baseline, e);
-    if (!row->baseline) return false;
-    for (size_t i = 0; i < r->n; i++)
-        row->baseline[i] = constant ? baseline_constant : baseline_lead(r->pairs[i].findings, 2);
+    bool all;
+
+    row->baseline = arena_alloc(&r->arena, r->n * sizeof *row->baseline, e);
+    if (!comm_agree(r->comm, row->baseline != NULL, e) ||
+        !eval_baseline_answers(r, name, row->baseline, &all, e))
+        return false;
+    if (!all) {
+        row->baseline = NULL;
+        log_warn("baseline_left_out", "name=%s", name);
+        return true;
+    }
     row->kind = BOARD_BASELINE;
     eval_put_name(row->name, sizeof row->name, name);
     b->nrows++;
@@ -213,7 +215,10 @@ static bool score_answers(struct board *b, const struct board_source *s, const s
 
     for (size_t i = 0; ok && i < r->n; i++) {
         t[i] = r->texts[i];
-        t[i].prediction = baseline ? baseline[i] : s->pairs[s->at[i]].prediction;
+        if (baseline)
+            t[i].prediction = baseline[i];
+        else if (s)
+            t[i].prediction = s->pairs[s->at[i]].prediction;
     }
     ok = ok && eval_score(r, t, r->all, r->n, out, e);
     mem_free(t);
@@ -382,10 +387,10 @@ static bool stratum_values(struct board *b, struct board_part *p, const struct s
     struct boot_ci ci[METRIC_VALUES_MAX];
     uint32_t *rows = arena_alloc(&b->run.arena, s->n * sizeof *rows, e);
 
-    *out = (struct board_stratum){.by = s->by, .value = s->value, .pairs = s->n};
-    out->ci =
-        rows ? arena_alloc(&b->run.arena, b->nrows * set->nvalues * sizeof *out->ci, e) : NULL;
-    if (!comm_agree(b->run.comm, out->ci != NULL, e)) return false;
+    struct boot_ci *all =
+        rows ? arena_alloc(&b->run.arena, b->nrows * set->nvalues * sizeof *all, e) : NULL;
+    if (!comm_agree(b->run.comm, all != NULL, e) || !rows || !all) return false;
+    *out = (struct board_stratum){.by = s->by, .value = s->value, .pairs = s->n, .ci = all};
     for (size_t i = 0; i < s->n; i++)
         rows[i] = p->pairs[s->rows[i]];
     for (size_t i = 0; i < b->nrows; i++) {
@@ -393,7 +398,7 @@ static bool stratum_values(struct board *b, struct board_part *p, const struct s
         const struct eval_table t = {headline, b->row[i].scores, NULL, rows, s->n};
         if (!eval_table_run(&b->run, &t, ci, NULL, e)) return false;
         for (size_t k = 0; k < headline->nvalues; k++)
-            out->ci[board_at(b, i, headline->value[k])] = ci[k];
+            all[board_at(b, i, headline->value[k])] = ci[k];
     }
     p->nstrata++;
     return true;
@@ -455,14 +460,26 @@ static bool prepare(struct board *b, const struct board_input *in, size_t n, str
         return err_set(e, ERR_CONFIG,
                        "where should the comparison go? give --output DIR, or evaluate.dir");
     if (!eval_metrics(r->o, &r->out->set, e) || !board_load(b, in, n, e)) return false;
-    for (size_t i = 0; i < r->o->baselines.n; i++)
-        if (!add_baseline(b, r->o->baselines.v[i], e)) return false;
+    if (comm_rank(r->comm) == 0 && !fs_mkdirs(r->o->dir, e)) return false;
+    return eval_prepare(r, e);
+}
+
+/* Once all rows of pairs are there. */
+static bool settle(struct board *b, struct err *e)
+{
     if (b->o->published && !board_published(b, b->o->published, e)) return false;
     name_rows(b);
-    if (comm_rank(r->comm) == 0 && !fs_mkdirs(r->o->dir, e)) return false;
     return find_row(b, "--yardstick", b->o->yardstick, &b->yardstick, e) &&
-           find_row(b, "--focus", b->o->focus, &b->focus, e) && make_parts(b, e) &&
-           eval_prepare(r, e);
+           find_row(b, "--focus", b->o->focus, &b->focus, e) && make_parts(b, e);
+}
+
+/* Collective. */
+static bool start(struct board *b, const struct board_input *in, size_t n, struct err *e)
+{
+    if (!comm_agree(b->run.comm, prepare(b, in, n, e), e)) return false;
+    for (size_t i = 0; i < b->run.o->baselines.n; i++)
+        if (!add_baseline(b, b->run.o->baselines.v[i], e)) return false;
+    return comm_agree(b->run.comm, settle(b, e), e);
 }
 
 static bool compute(struct board *b, struct err *e)
@@ -534,7 +551,7 @@ bool board_run(const struct evaluate_opts *o, const struct board_opts *bo,
     b->o = bo;
     b->run = (struct eval_run){.o = o, .comm = c, .out = summary};
     arena_init(&b->run.arena, ARENA_BYTES);
-    ok = comm_agree(c, prepare(b, in, n, e), e);
+    ok = start(b, in, n, e);
     if (!ok) goto out;
     progress_start(&p, comm_rank(c), "evaluate", "pairs", b->run.n, o->dir);
     progress_update(&p, 0, NULL);

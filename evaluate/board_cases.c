@@ -204,28 +204,40 @@ static void put_texts(struct cases *c)
     HTML(c->h, "</section>\n");
 }
 
-void board_page_cases(struct html *h, const struct board *b)
+static void put_all(struct cases *c)
 {
+    const struct board *b = c->b;
     const struct metric_set *set = &b->run.out->set;
-    struct cases c = {.h = h, .b = b, .row = b->focus};
+    struct html *h = c->h;
 
-    if (!h->ok) return;
-    c.v = mem_calloc(b->run.n, sizeof *c.v, h->e);
-    c.wanted = c.v ? mem_calloc(b->run.n, sizeof *c.wanted, h->e) : NULL;
-    h->ok = c.wanted != NULL;
     HTML(h, "<section id=\"cases\"><h2>Worst and best cases</h2><p class=\"lead\">Of %s (",
-         b->row[c.row].letter);
-    html_text(h, str_of(b->row[c.row].name));
+         b->row[c->row].letter);
+    html_text(h, str_of(b->row[c->row].name));
     HTML(h,
          "), by each value; beside it all systems on the same report. Pairs are numbered in the "
          "order of the first file, those that others lack left out.%s</p>",
          b->o->show_text ? ""
                          : " Report text is shown only on request (<code>--show-text</code>).");
-    for (size_t v = 0; h->ok && v < set->nvalues; v++)
-        if (set->value[v]->flags & METRIC_HEADLINE) put_metric(&c, v);
+    for (size_t v = 0; v < set->nvalues; v++)
+        if (set->value[v]->flags & METRIC_HEADLINE) put_metric(c, v);
     HTML(h, "</section>\n");
-    if (h->ok) put_where(&c);
-    if (h->ok) put_texts(&c);
-    mem_free(c.wanted);
-    mem_free(c.v);
+    put_where(c);
+    put_texts(c);
+}
+
+void board_page_cases(struct html *h, const struct board *b)
+{
+    struct case_value *v;
+    bool *wanted;
+
+    if (!h->ok) return;
+    v = mem_calloc(b->run.n, sizeof *v, h->e);
+    wanted = v ? mem_calloc(b->run.n, sizeof *wanted, h->e) : NULL;
+    if (v && wanted) {
+        struct cases c = {.h = h, .b = b, .v = v, .wanted = wanted, .row = b->focus};
+        put_all(&c);
+    } else
+        h->ok = false;
+    mem_free(wanted);
+    mem_free(v);
 }

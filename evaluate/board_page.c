@@ -37,6 +37,8 @@ static const char *const own_style =
     "@media(max-width:40rem){.diff,.diff tbody,.diff tr,.diff td,.diff th{display:block;width:"
     "auto}.diff thead{display:none}.diff th:first-child{width:auto}.board th[scope=row]{white-"
     "space:normal;min-width:8.5rem}.board td:last-child{min-width:0}}"
+    "@media(max-width:60rem){.board "
+    "th[scope=row]{white-space:normal;min-width:9rem;max-width:13rem}}"
     ".board td:last-child:not(.n){min-width:0}.strata thead "
     "th{white-space:normal;min-width:6.5rem}";
 

@@ -173,26 +173,54 @@ static bool knn_source(struct eval_run *r, struct train_texts *out, struct err *
     return true;
 }
 
-static bool knn(struct eval_run *r, struct err *e)
+/* The answers alone; *count: of training reports, 0: there are none to look at. Collective. */
+static bool knn_rival(struct eval_run *r, struct eval_rival *v, size_t *count, struct err *e)
 {
     struct knn k = {.r = r};
-    struct eval_rival v;
-    if (with_findings(r) == 0) return leave_out(r, "knn", "no pair has findings");
+    *count = 0;
     if (!comm_agree(r->comm, knn_source(r, &k.train, e), e)) return false;
-    if (!k.train.get)
+    if (!k.train.get) return true;
+    *count = k.train.n;
+    bool ok = knn_search(&k, e);
+    if (ok) ok = comm_agree(r->comm, knn_answers(&k, v, e), e);
+    knn_free(&k);
+    return ok;
+}
+
+static bool knn(struct eval_run *r, struct err *e)
+{
+    struct eval_rival v;
+    size_t count;
+    if (with_findings(r) == 0) return leave_out(r, "knn", "no pair has findings");
+    bool ok = knn_rival(r, &v, &count, e);
+    if (ok && count == 0)
         return leave_out(r, "knn",
                          r->o->no_train ? r->o->no_train
                                         : "no training reports: evaluate.train_pairs names a file");
-    bool ok = knn_search(&k, e);
-    if (ok) ok = comm_agree(r->comm, knn_answers(&k, &v, e), e);
     struct evaluate_compared *out = &r->out->compared[r->out->ncompared];
     if (ok) ok = eval_rival_compare(r, &v, "knn", true, NULL, e);
     if (ok)
         snprintf(out->note, sizeof out->note,
                  "impression of the nearest of %zu training reports, TF-IDF of the findings",
-                 k.train.n);
-    knn_free(&k);
+                 count);
     return ok || err_wrap(e, "baseline knn (evaluate.baselines can leave it out)");
+}
+
+bool eval_baseline_answers(struct eval_run *r, const char *name, struct str *out, bool *all,
+                           struct err *e)
+{
+    struct eval_rival v = {0};
+    size_t count;
+    *all = strcmp(name, "constant") == 0 || with_findings(r) == r->n;
+    for (size_t i = 0; *all && i < r->n; i++)
+        out[i] = strcmp(name, "constant") == 0 ? baseline_constant
+                                               : baseline_lead(r->pairs[i].findings, 2);
+    if (!*all || strcmp(name, "knn") != 0) return true;
+    if (!knn_rival(r, &v, &count, e)) return err_wrap(e, "baseline knn");
+    *all = v.n == r->n;
+    for (size_t i = 0; *all && i < v.n; i++)
+        out[v.rows[i]] = v.v[i].prediction;
+    return true;
 }
 
 bool eval_baselines(struct eval_run *r, struct err *e)

@@ -70,3 +70,7 @@ MUST_CHECK bool eval_rival_compare(struct eval_run *r, struct eval_rival *v, con
 
 /* ---- eval_baselines.c: the baselines of evaluate.baselines. Collective. */
 MUST_CHECK bool eval_baselines(struct eval_run *r, struct err *e);
+/* Only the answers of one of them, out[r->n]; *all false: it has none for some pair (no findings,
+ * no training reports). Collective. */
+MUST_CHECK bool eval_baseline_answers(struct eval_run *r, const char *name, struct str *out,
+                                      bool *all, struct err *e);
