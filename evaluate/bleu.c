@@ -49,18 +49,31 @@ void bleu_close(struct bleu *b)
 
 /* ---- tokens: words are the same when their 64-bit hashes are */
 
+static bool put_token(struct bleu *b, int side, struct str token, struct err *e)
+{
+    if (b->n[side] == TOKENS_MAX)
+        return err_set(e, ERR_LIMIT, "a text of more than %d tokens", TOKENS_MAX);
+    if (b->n[side] == b->cap[side] &&
+        !mem_grow((void **)&b->ids[side], &b->cap[side], b->n[side] + 1, sizeof *b->ids[side], e))
+        return false;
+    b->ids[side][b->n[side]++] = dense_of(&b->words, hash_xxh64(token.p, token.n, 0));
+    return true;
+}
+
 static bool put_tokens(struct bleu *b, int side, struct str text, struct err *e)
 {
     struct str token;
-    b->n[side] = 0;
-    while (bleu_tok_next(&text, &token)) {
-        if (b->n[side] == TOKENS_MAX)
-            return err_set(e, ERR_LIMIT, "a text of more than %d tokens", TOKENS_MAX);
-        if (!mem_grow((void **)&b->ids[side], &b->cap[side], b->n[side] + 1, sizeof *b->ids[side],
-                      e))
-            return false;
-        b->ids[side][b->n[side]++] = dense_of(&b->words, hash_xxh64(token.p, token.n, 0));
-    }
+    while (bleu_tok_next(&text, &token))
+        if (!put_token(b, side, token, e)) return false;
+    return true;
+}
+
+static bool put_plain(struct bleu *b, int side, struct str text, struct err *e)
+{
+    struct str token;
+    size_t at = 0;
+    while (bleu_tok_plain_next(text, &at, &token))
+        if (!put_token(b, side, token, e)) return false;
     return true;
 }
 
@@ -74,7 +87,9 @@ static bool lower(struct sbuf *b, struct str *text, struct err *e)
 
 static bool read_side(struct bleu *b, enum bleu_tokens t, int side, struct str text, struct err *e)
 {
+    b->n[side] = 0;
     if (t == BLEU_13A_LOWER && !lower(&b->lower, &text, e)) return false;
+    if (t != BLEU_BLANKS && bleu_tok_is_plain(text)) return put_plain(b, side, text, e);
     if (t != BLEU_BLANKS && !bleu_tok_13a(&b->tok, text, &text, e)) return false;
     return put_tokens(b, side, text, e);
 }

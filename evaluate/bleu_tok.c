@@ -197,3 +197,70 @@ bool bleu_tok_next(struct str *rest, struct str *token)
     *rest = str_sub(*rest, i, rest->n);
     return i > from;
 }
+
+/* ---- plain text */
+
+enum kind { WORD, DIGIT, WHITE, PART, POINT, DASH, ODD };
+
+static enum kind kind_of(char c)
+{
+    static const unsigned char table[128] = {
+        [0x09] = WHITE, [0x0a] = WHITE, [0x0b] = WHITE, [0x0c] = WHITE, [0x0d] = WHITE,
+        [0x1c] = WHITE, [0x1d] = WHITE, [0x1e] = WHITE, [0x1f] = WHITE, [' '] = WHITE,
+        ['!'] = PART,   ['"'] = PART,   ['#'] = PART,   ['$'] = PART,   ['%'] = PART,
+        ['&'] = ODD,    ['('] = PART,   [')'] = PART,   ['*'] = PART,   ['+'] = PART,
+        [','] = POINT,  ['-'] = DASH,   ['.'] = POINT,  ['/'] = PART,   ['0'] = DIGIT,
+        ['1'] = DIGIT,  ['2'] = DIGIT,  ['3'] = DIGIT,  ['4'] = DIGIT,  ['5'] = DIGIT,
+        ['6'] = DIGIT,  ['7'] = DIGIT,  ['8'] = DIGIT,  ['9'] = DIGIT,  [':'] = PART,
+        [';'] = PART,   ['<'] = ODD,    ['='] = PART,   ['>'] = PART,   ['?'] = PART,
+        ['@'] = PART,   ['['] = PART,   ['\\'] = PART,  [']'] = PART,   ['^'] = PART,
+        ['_'] = PART,   ['`'] = PART,   ['{'] = PART,   ['|'] = PART,   ['}'] = PART,
+        ['~'] = PART,
+    };
+    unsigned char b = (unsigned char)c;
+    return b < 0x80 ? (enum kind)table[b] : ODD;
+}
+
+bool bleu_tok_is_plain(struct str text)
+{
+    enum kind before = WHITE;
+    for (size_t i = 0; i < text.n; i++) {
+        enum kind k = kind_of(text.p[i]);
+        if (k == ODD || (k == POINT && before == POINT)) return false;
+        if (before == DASH && text.p[i] == '\n') return false;
+        before = k;
+    }
+    return true;
+}
+
+/* Does the word go on at i > 0? A point does inside a number alone, a dash but behind a digit. */
+static bool goes_on(struct str text, size_t i)
+{
+    switch (kind_of(text.p[i])) {
+    case WORD:
+    case DIGIT:
+        return true;
+    case POINT:
+        return is_digit(text.p[i - 1]) && i + 1 < text.n && is_digit(text.p[i + 1]);
+    case DASH:
+        return !is_digit(text.p[i - 1]);
+    default:
+        return false;
+    }
+}
+
+bool bleu_tok_plain_next(struct str text, size_t *at, struct str *token)
+{
+    size_t from = *at, to;
+    while (from < text.n && kind_of(text.p[from]) == WHITE)
+        from++;
+    if (from == text.n) return false;
+    enum kind k = kind_of(text.p[from]);
+    to = from + 1;
+    bool alone = k == PART || k == POINT || (k == DASH && from > 0 && is_digit(text.p[from - 1]));
+    while (!alone && to < text.n && goes_on(text, to))
+        to++;
+    *token = str_sub(text, from, to);
+    *at = to;
+    return true;
+}

@@ -25,3 +25,9 @@ void bleu_tok_free(struct bleu_tok *t);
 MUST_CHECK bool bleu_tok_13a(struct bleu_tok *t, struct str text, struct str *out, struct err *e);
 /* Cut the next token off *rest at Unicode white space (Python's); false when there is none. */
 bool bleu_tok_next(struct str *rest, struct str *token);
+
+/* ---- the same tokens at once, for the text nearly every report is: ASCII without '&', '<', "-\n"
+ * and neighbouring full stops or commas, where the passes cannot meet */
+bool bleu_tok_is_plain(struct str text);
+/* The token at or after *at of a plain text, a view into it; *at moves behind it. */
+bool bleu_tok_plain_next(struct str text, size_t *at, struct str *token);

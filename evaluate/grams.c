@@ -59,6 +59,23 @@ static void push(struct places *p, uint32_t id, uint64_t *match)
     }
 }
 
+/* A reference of up to 64 items, as most are: a vector is one word. */
+static void match_short(const struct places *p, const struct gram_texts *t, uint64_t *match)
+{
+    uint64_t ends[GRAMS_MAX] = {0}, used[GRAMS_MAX] = {0};
+    for (size_t i = 0; i < t->nhyp; i++) {
+        uint64_t mask = t->hyp[i] < p->distinct ? p->mask[t->hyp[i]] : 0;
+        for (size_t k = p->orders; k-- > 1;)
+            ends[k] = ends[k - 1] << 1 & mask;
+        ends[0] = mask;
+        for (size_t k = 0; k < p->orders && ends[k]; k++) {
+            uint64_t open = ends[k] & ~used[k];
+            used[k] |= open & (~open + 1);
+            match[k] += open != 0;
+        }
+    }
+}
+
 bool grams_match(struct grams *g, const struct gram_texts *t, size_t orders, uint64_t *match,
                  struct err *e)
 {
@@ -66,6 +83,10 @@ bool grams_match(struct grams *g, const struct gram_texts *t, size_t orders, uin
     CHECK(orders <= GRAMS_MAX);
     memset(match, 0, orders * sizeof *match);
     if (!places_init(g, t, orders, &p, e)) return false;
+    if (p.nw == 1) {
+        match_short(&p, t, match);
+        return true;
+    }
     for (size_t i = 0; i < t->nhyp; i++)
         push(&p, t->hyp[i], match);
     return true;

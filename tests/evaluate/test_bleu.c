@@ -14,6 +14,7 @@
 #include "base/fault.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/rng.h"
 #include "evaluate/bleu.h"
 #include "evaluate/bleu_tok.h"
 #include "support/testdir.h"
@@ -140,6 +141,34 @@ static void golden_extra(void **state)
                      160);
 }
 
+/* Plain texts are cut at once as the four passes cut them. */
+static void plain_tokens(void **state)
+{
+    (void)state;
+    static const char pieces[] = "aB5.,-.5- ()_'\n\t/09\x1c%.";
+    struct rng_key key = rng_key(7, RNG_TEST, 0);
+    size_t plain = 0;
+    uint64_t draw = 0;
+    for (int round = 0; round < 30000; round++) {
+        char bytes[24];
+        size_t n = (size_t)rng_below(key, draw++, sizeof bytes), at = 0;
+        for (size_t i = 0; i < n; i++)
+            bytes[i] = pieces[rng_below(key, draw++, sizeof pieces - 1)];
+        struct str text = {bytes, n}, rest, want, got;
+        struct err e = {0};
+        if (!bleu_tok_is_plain(text)) continue;
+        plain++;
+        assert_true(bleu_tok_13a(&tok, text, &rest, &e));
+        while (bleu_tok_next(&rest, &want))
+            if (!bleu_tok_plain_next(text, &at, &got) || !str_eq(want, got))
+                fail_msg("round %d: a token of %zu bytes", round, want.n);
+        assert_false(bleu_tok_plain_next(text, &at, &got));
+    }
+    assert_true(plain > 5000);
+    assert_false(bleu_tok_is_plain(STR("a &lt; b")) || bleu_tok_is_plain(STR("x-\ny")));
+    assert_false(bleu_tok_is_plain(STR("a..5")) || bleu_tok_is_plain(STR("caf\xc3\xa9")));
+}
+
 static struct bleu_stats corpus[3];
 static double sentence_sum[3];
 
@@ -222,9 +251,8 @@ static void limits_and_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden_shared),
-        cmocka_unit_test(golden_extra),
-        cmocka_unit_test(golden_corpora),
+        cmocka_unit_test(golden_shared),     cmocka_unit_test(golden_extra),
+        cmocka_unit_test(plain_tokens),      cmocka_unit_test(golden_corpora),
         cmocka_unit_test(limits_and_faults),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
