@@ -144,10 +144,9 @@ static const struct lex_role *unit_after(const struct scanner *s, uint32_t i, ui
 /* Is word i one that joins the sizes of one thing: x, by, to, -, and? */
 static bool joins_sizes(const struct scanner *s, uint32_t i)
 {
-    static const char *const words[] = {"x", "by", "to", "and", "or", "X"};
-    struct str w = str_sub(s->text, s->out->w[i].from, s->out->w[i].to);
+    static const char *const words[] = {"x", "by", "to", "and", "or"};
     for (size_t k = 0; k < sizeof words / sizeof *words; k++)
-        if (str_eqz(w, words[k])) return true;
+        if (s->out->w[i].hash == lex_hash(s->l, str_of(words[k]))) return true;
     return false;
 }
 
@@ -288,14 +287,17 @@ static void mark_scopes(struct scanner *s, const struct scan_sentence *x)
 /* Words that say what a sentence is about: no fillers, no attributes, no numbers. */
 static void mark_content(struct scanner *s, const struct scan_sentence *x)
 {
-    const uint32_t about =
-        1u << LEX_FINDING | 1u << LEX_ANATOMY | 1u << LEX_PRED | 1u << LEX_NORMAL;
+    const uint32_t about = 1u << LEX_FINDING | 1u << LEX_ANATOMY | 1u << LEX_PRED |
+                           1u << LEX_NORMAL | 1u << LEX_SEQUENCE | 1u << LEX_RIB;
+    const uint32_t not_about = 1u << LEX_FILLER | 1u << LEX_JOIN;
     struct scan *d = s->out;
     for (uint32_t i = x->w0; i < x->w1; i++)
         d->w[i].content = d->w[i].kind == WORD_PLAIN;
-    for (uint32_t h = x->h0; h < x->h1; h++)
-        for (uint32_t i = d->h[h].w0; i < d->h[h].w1 && !(d->h[h].cls & about); i++)
+    for (uint32_t h = x->h0; h < x->h1; h++) {
+        bool keep = (d->h[h].cls & about) && !(d->h[h].cls & not_about);
+        for (uint32_t i = d->h[h].w0; i < d->h[h].w1 && !keep; i++)
             d->w[i].content = false;
+    }
     for (uint32_t k = x->a0; k < x->a1; k++)
         for (uint32_t i = d->attr[k].w0; i < d->attr[k].w1; i++)
             d->w[i].content = false;

@@ -68,10 +68,11 @@ static uint32_t count(const struct facts_text *t, uint32_t s, enum attr_kind kin
     return n;
 }
 
-static bool differ(enum attr_kind kind, const struct scan_attr *x, const struct scan_attr *y)
+static bool differ(enum facts_kind flag, const struct scan_attr *x, const struct scan_attr *y)
 {
-    switch (kind) {
+    switch (x->kind) {
     case ATTR_PLACE:
+        if (flag == FACTS_LEVEL) return x->b && y->b && !(x->b & y->b);
         return x->a != y->a && x->a && y->a;
     case ATTR_SEVERITY:
         return x->a + 1 < y->a || y->a + 1 < x->a;
@@ -80,18 +81,19 @@ static bool differ(enum attr_kind kind, const struct scan_attr *x, const struct 
     case ATTR_SIZE:
         return x->a == y->a && facts_size_differs(x->v, y->v);
     case ATTR_NUMBER:
-        return facts_size_differs(x->v, y->v);
+        return x->v > y->v || x->v < y->v;
     default:
         return x->a != y->a;
     }
 }
 
 /* Has the attribute an equal in the other sentence? Then the order was changed, no more. */
-static bool has_equal(const struct facts_text *t, uint32_t s, const struct scan_attr *x)
+static bool has_equal(const struct facts_text *t, uint32_t s, enum facts_kind flag,
+                      const struct scan_attr *x)
 {
     for (uint32_t i = t->scan.s[s].a0; i < t->scan.s[s].a1; i++)
-        if (t->scan.attr[i].kind == x->kind && !differ(x->kind, x, &t->scan.attr[i]) &&
-            x->a == t->scan.attr[i].a)
+        if (t->scan.attr[i].kind == x->kind && !differ(flag, x, &t->scan.attr[i]) &&
+            x->a == t->scan.attr[i].a && x->b == t->scan.attr[i].b)
             return true;
     return false;
 }
@@ -153,8 +155,8 @@ static bool compare(const struct sentences *p, enum attr_kind kind, enum facts_k
     if (n != count(p->y, p->sy, kind)) return true;
     for (uint32_t k = 0; k < n; k++) {
         const struct scan_attr *x = attr(p->x, p->sx, kind, k), *y = attr(p->y, p->sy, kind, k);
-        if (!differ(kind, x, y) || part_of(p, x, y)) continue;
-        if (n > 1 && has_equal(p->y, p->sy, x) && has_equal(p->x, p->sx, y)) continue;
+        if (!differ(flag, x, y) || (flag == FACTS_LATERALITY && part_of(p, x, y))) continue;
+        if (n > 1 && has_equal(p->y, p->sy, flag, x) && has_equal(p->x, p->sx, flag, y)) continue;
         return put(p, flag, facts_words(p->x, x->w0, x->w1), facts_words(p->y, y->w0, y->w1), e);
     }
     return true;
@@ -176,9 +178,10 @@ static bool compare_all(const struct sentences *p, struct err *e)
         enum attr_kind kind;
         enum facts_kind flag;
     } rows[] = {
-        {ATTR_PLACE, FACTS_LATERALITY}, {ATTR_SEVERITY, FACTS_SEVERITY},
-        {ATTR_TIME, FACTS_TEMPORAL},    {ATTR_SIZE, FACTS_MEASUREMENT},
-        {ATTR_LEVEL, FACTS_NUMBER},     {ATTR_NUMBER, FACTS_NUMBER},
+        {ATTR_PLACE, FACTS_LATERALITY},  {ATTR_PLACE, FACTS_LEVEL},
+        {ATTR_SEVERITY, FACTS_SEVERITY}, {ATTR_TIME, FACTS_TEMPORAL},
+        {ATTR_SIZE, FACTS_MEASUREMENT},  {ATTR_LEVEL, FACTS_NUMBER},
+        {ATTR_NUMBER, FACTS_NUMBER},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (!compare(p, rows[i].kind, rows[i].flag, e)) return false;
@@ -194,7 +197,7 @@ static uint32_t differences(const struct facts_text *x, uint32_t sx, const struc
         for (uint32_t k = 0;; k++) {
             const struct scan_attr *p = attr(x, sx, kind, k), *q = attr(y, sy, kind, k);
             if (!p && !q) break;
-            n += !p || !q || differ(kind, p, q);
+            n += !p || !q || differ(FACTS_LATERALITY, p, q) || differ(FACTS_LEVEL, p, q);
         }
     return n;
 }

@@ -94,6 +94,7 @@ static bool swap_attrs(struct maker *m, enum attr_kind kind, const struct swap *
             denies |= m->scan.attr[k].kind == ATTR_NEG;
         for (uint32_t k = x->a0; k < x->a1 && !denies; k++) {
             const struct scan_attr *y = &m->scan.attr[k];
+            if (kind == ATTR_SEVERITY && y->w1 - y->w0 > 1) continue; /* "mild to moderate" */
             for (uint32_t w = y->w0; y->kind == kind && w < y->w1; w++)
                 if (!swap_word(m, w, table, true)) return false;
         }
@@ -123,6 +124,13 @@ static uint32_t digits_of(const struct maker *m, const struct scan_attr *x)
     return UINT32_MAX;
 }
 
+static bool recommends(const struct maker *m, uint32_t s)
+{
+    for (uint32_t k = m->scan.s[s].a0; k < m->scan.s[s].a1; k++)
+        if (m->scan.attr[k].kind == ATTR_RECOMMEND) return true;
+    return false;
+}
+
 static bool change_numbers(struct maker *m, enum attr_kind kind)
 {
     static const double factors[] = {0.4, 0.5, 2, 2.5, 3};
@@ -130,6 +138,7 @@ static bool change_numbers(struct maker *m, enum attr_kind kind)
         const struct scan_attr *x = &m->scan.attr[k];
         uint32_t w = x->kind == kind ? digits_of(m, x) : UINT32_MAX;
         if (w == UINT32_MAX) continue;
+        if (kind == ATTR_PERIOD && !recommends(m, m->scan.w[w].sentence)) continue;
         double v = m->scan.w[w].value;
         if (kind == ATTR_SIZE)
             v *= factors[perturb_below(m, 5)];
@@ -205,6 +214,12 @@ static bool leads_to(const struct maker *m, uint32_t from, uint32_t to)
     return to - from < 5;
 }
 
+static bool is_article(const struct maker *m, uint32_t w)
+{
+    struct str s = perturb_word(m, w);
+    return equal_folded(s, "a") || equal_folded(s, "an") || equal_folded(s, "the");
+}
+
 /* "There is a mass" to "There is no mass"; "Left effusion" to "No left effusion". */
 static bool put_negations(struct maker *m)
 {
@@ -217,8 +232,7 @@ static bool put_negations(struct maker *m)
         struct str verb = perturb_word(m, w + 1);
         if (equal_folded(perturb_word(m, w), "there") &&
             (equal_folded(verb, "is") || equal_folded(verb, "are"))) {
-            struct str article = perturb_word(m, w + 2);
-            bool eats = equal_folded(article, "a") || equal_folded(article, "an");
+            bool eats = is_article(m, w + 2);
             y.from = m->scan.w[w + 2].from;
             y.to = eats ? m->scan.w[w + 2].to : y.from;
             y.with = eats ? STR("no") : STR("no ");
@@ -226,7 +240,9 @@ static bool put_negations(struct maker *m)
         } else if (found->w0 >= w && leads_to(m, w, found->w0)) {
             struct edit first;
             struct str with;
-            first_letter(m, m->scan.w[w].from, m->scan.w[w].from, false, &first);
+            size_t from = m->scan.w[w].from;
+            w += is_article(m, w) && found->w0 > w;
+            first_letter(m, from, m->scan.w[w].from, false, &first);
             if (!arena_str(m->a, STR("No ?"), &with, m->e)) return false;
             ((char *)with.p)[3] = first.with.p[0];
             first.with = with;
@@ -337,10 +353,7 @@ static bool change_recommendation(struct maker *m)
     bool any = false;
     for (uint32_t s = 0; s < m->scan.ns; s++) {
         const struct scan_sentence *x = &m->scan.s[s];
-        bool recommends = false;
-        for (uint32_t k = x->a0; k < x->a1; k++)
-            recommends |= m->scan.attr[k].kind == ATTR_RECOMMEND;
-        if (!recommends) continue;
+        if (!recommends(m, s)) continue;
         any = true;
         for (uint32_t w = x->w0; w < x->w1; w++)
             if (!swap_word(m, w, modalities, false)) return false;

@@ -157,7 +157,9 @@ static void zones_and_levels(void **state)
            {"", "Fracture of the right 7th rib.", "Fracture of the right seventh rib."},
            {"number", "Three renal stones.", "Two renal stones."},
            {"", "T2 hyperintense lesion.", "T2-weighted hyperintense lesion."},
-           {"number", "Metastasis in C5.", "Metastasis in C6."});
+           {"number", "Metastasis in C5.", "Metastasis in C6."},
+           {"level", "The tip is in the upper SVC.", "The tip is in the lower SVC."},
+           {"number", "The gradient is 33.", "The gradient is 34."});
 }
 
 static void sizes(void **state)
@@ -170,7 +172,8 @@ static void sizes(void **state)
            {"", "Nodules of 3 to 4 mm.", "Nodules of 0.3 to 0.4 cm."},
            {"", "An 8 millimeter stone.", "A 0.8 centimeter stone."},
            {"measurement", "Volume of 40 ml.", "Volume of 90 ml."},
-           {"", "A 1,200 ml effusion.", "A 1.2 liter effusion."});
+           {"", "A 1,200 ml effusion.", "A 1.2 liter effusion."},
+           {"", "RENAL CYST, 6.5 BY 5CM.", "Renal cyst, 6.5 by 5cm."});
 }
 
 static void severity_and_time(void **state)

@@ -145,6 +145,7 @@ static void exact(void **state)
         {FACTS_LATERALITY, "LEFT EFFUSION.", "RIGHT EFFUSION."},
         {FACTS_NEGATION, "No pleural effusion.", "Pleural effusion."},
         {FACTS_NEGATION, "There is a lung mass.", "There is no lung mass."},
+        {FACTS_NEGATION, "A large right effusion.", "No large right effusion."},
         {FACTS_SEVERITY, "Mildly enlarged heart.", "Severely enlarged heart."},
         {FACTS_NUMBER, "Fracture of L3.", "Fracture of L2."},
         {FACTS_MISSING, "Normal heart. Acute fracture of the hip.", "Normal heart. "},
