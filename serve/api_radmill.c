@@ -211,8 +211,10 @@ bool impression_open(struct server *s, const struct ask *o, struct talk **out, s
 
     *out = NULL;
     *refused = true;
-    if (str_trim(o->findings).n == 0 && str_trim(o->clinical).n == 0)
-        return !http_refuse(r, 400, "invalid_value", "findings", "findings: some text is needed");
+    if (str_trim(o->findings).n == 0 && str_trim(o->clinical).n == 0) {
+        (void)http_refuse(r, 400, "invalid_value", "findings", "findings: some text is needed");
+        return false;
+    }
     if (!find_models(s, o, models, r)) return false;
     *refused = false;
     if (!talk_open(s, o, n, "imp-", &t, e)) return false;

@@ -5,6 +5,7 @@ Usage: client.py RADMILL [MODEL.gguf]    with a GGUF file: SmolLM2, fewer checks
 """
 import concurrent.futures
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -109,6 +110,44 @@ def errors(s, c):
         tools=[{"type": "function", "function": {"name": "f"}}]), "unsupported_parameter")
 
 
+def embeddings(program):
+    """The tiny BERT of the golden data: against transformers, batch = alone, float = base64."""
+    data = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../shared/data/metrics")
+    if not os.path.exists(os.path.join(data, "tinybert.safetensors")):
+        print("SKIP: no tiny BERT in ../shared: embeddings are not tested")
+        return
+    import tempfile
+    with tempfile.TemporaryDirectory() as tmp:
+        folder = os.path.join(tmp, "tinybert")
+        os.mkdir(folder)
+        for name, to in (("tinybert.safetensors", "model.safetensors"), ("tinybert_config.json", "config.json"),
+                         ("tinybert_vocab.txt", "vocab.txt")):
+            shutil.copy(os.path.join(data, name), os.path.join(folder, to))
+        with serving(program, adapters=False, encoder=folder) as s:
+            c = client(s)
+            check([m.id for m in c.models.list()] == ["base", "tinybert"], "the encoder is listed")
+            r = c.embeddings.create(model="tinybert", input=FINDINGS)
+            plain = c.embeddings.create(model="tinybert", input=FINDINGS[2], encoding_format="float")
+            got = [d.embedding for d in r.data]
+            check(max(abs(a - b) for a, b in zip(got[2], plain.data[0].embedding)) < 1e-6, "batch and alone, base64 and float")
+            check(all(abs(sum(v * v for v in e) - 1) < 1e-5 for e in got), "length 1")
+            refused(openai.NotFoundError, lambda: c.embeddings.create(model="base", input="x"), "model_not_found")
+            refused(openai.BadRequestError, lambda: c.embeddings.create(model="tinybert", input="word " * 5000),
+                    "context_length_exceeded")
+        try:
+            import torch
+            from transformers import BertModel, BertTokenizerFast
+        except ImportError:
+            print("SKIP: no transformers: embeddings are not compared with a reference")
+            return
+        tok, bert = BertTokenizerFast(os.path.join(folder, "vocab.txt")), BertModel.from_pretrained(folder).eval()
+        for text, e in zip(FINDINGS, got):
+            with torch.no_grad():
+                h = bert(**tok(text, return_tensors="pt")).last_hidden_state[0].mean(0)
+            far = (torch.tensor(e) - h / h.norm()).abs().max().item()
+            check(far < 2e-5, f"embedding differs from transformers by {far}")
+
+
 def running(s):
     for line in s.ask("GET", "/metrics")[2].splitlines():
         if line.startswith('radmill_sequences{state="running"}'):
@@ -180,6 +219,7 @@ def main():
         errors(s, c)
         cancels(s, c)
         crowd(s, ["base", "first", "second"], 12)
+    embeddings(program)
     print("client: ok")
 
 
