@@ -2,7 +2,7 @@
  * serve/serve - a base model and its adapters behind a page and OpenAI's API, for the people of one
  * hospital: nobody passes without a secret, and no report text stays behind.
  *
- *     serve.dir/serve.yaml, log/, .lock   base/rundir: one live server a folder
+ *     serve.dir/run.yaml, log/, .lock   base/rundir: one live server a folder
  *     serve.dir/connect.txt  0600: the one-time link, the ssh -L line, where the token is
  *     serve.dir/token        0600: the token for programs, unless serve.token_file names one
  *     serve.dir/audit.jsonl  base/audit: each start, with address and adapters
