@@ -2,6 +2,7 @@
 #include "base/audit.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "cli/build_info.h"
 #include "cli/config.h"
 #include "cli/evaluate_runs.h"
 #include "cli/train_split.h"
@@ -189,14 +190,47 @@ static bool set_paths(struct cmd_call *call, struct config *c, const char **pair
            fs_join(&call->arena, c->generate.dir, "pairs.jsonl", pairs, &call->err);
 }
 
+/* Metric judge without a file of grades: the judge of judge.dir grades these pairs first. */
+static bool grade_first(struct cmd_call *call, struct config *c, const char *pairs)
+{
+    const struct judge_job job = {.judge = &c->judge,
+                                  .train = &c->train,
+                                  .lora = &c->lora,
+                                  .model = &c->model,
+                                  .version = build_info_version,
+                                  .commit = build_info_commit};
+    struct judge_summary s;
+    bool wanted = false;
+
+    for (size_t i = 0; i < c->evaluate.metrics.n; i++)
+        wanted = wanted || str_eqz(str_of(c->evaluate.metrics.v[i]), "judge");
+    if (!wanted || c->evaluate.judge || !c->judge.dir || !c->model.base || !c->evaluate.dir)
+        return true;
+    if (!fs_join(&call->arena, c->evaluate.dir, "judge_scores.jsonl", &c->evaluate.judge,
+                 &call->err) ||
+        !comm_agree(call->comm, fs_mkdirs(c->evaluate.dir, &call->err), &call->err))
+        return false;
+    return judge_score(&job, pairs, c->evaluate.judge, call->comm, &s, &call->err);
+}
+
+/* Where the text that is shown comes from, for the audit log. */
+static bool audit_home(struct cmd_call *call, const struct config *c, const char *pairs,
+                       const char **out)
+{
+    *out = c->evaluate.dir;
+    return *out || fs_dir_of(&call->arena, pairs, out, &call->err);
+}
+
 static bool run(struct cmd_call *call, struct config *c, struct evaluate_summary *s)
 {
     struct evaluate_other other;
     struct train_split *train = NULL;
-    const char *pairs;
+    const char *pairs, *home;
     size_t nothers;
 
-    if (!set_paths(call, c, &pairs) || !set_other(call, &other, &nothers)) return false;
+    if (!set_paths(call, c, &pairs) || !set_other(call, &other, &nothers) ||
+        !audit_home(call, c, pairs, &home) || !grade_first(call, c, pairs))
+        return false;
     bool ok = !train_split_wanted(c) ||
               train_split_open(c, &call->arena, &train, &c->evaluate.no_train, &call->err);
     ok = comm_agree(call->comm, ok, &call->err);
@@ -208,8 +242,7 @@ static bool run(struct cmd_call *call, struct config *c, struct evaluate_summary
     print_strata(call, s);
     if (comm_rank(call->comm) != 0) return true;
     if (cmd_value(call, "--facts") && !list_facts(call, pairs, &c->evaluate)) return false;
-    return !cmd_value(call, "--samples") ||
-           show_samples(call, pairs, c->evaluate.dir ? c->evaluate.dir : ".");
+    return !cmd_value(call, "--samples") || show_samples(call, pairs, home);
 }
 
 bool cmd_evaluate(struct cmd_call *call)

@@ -41,6 +41,15 @@ const struct opt evaluate_table[] = {
     OPT_BOOL(struct evaluate_opts, strata, true, "tables by kind of report"),
     OPT_U32(struct evaluate_opts, threads, 0, 0, 256,
             "threads of a rank; 0: its share of the processors"),
+    OPT_PATH(struct evaluate_opts, judge, NULL,
+             "metric judge: grades of radmill judge score for these pairs; left out: judge.dir's "
+             "judge grades them first"),
+    OPT_PATH(struct evaluate_opts, training, NULL,
+             "metric memorization: the reports trained on (radmill export --format jsonl --split "
+             "train)"),
+    OPT_PATH(struct evaluate_opts, canaries, NULL,
+             "metric memorization: pairs with nll of planted canaries (source canary) and of "
+             "candidates that were not planted"),
     OPT_PATH(struct evaluate_opts, lexicon, NULL,
              "folder of another lexicon for the fact check (docs/FACTS.md)"),
     OPT_MAP(struct evaluate_opts, encoders, struct encoder_opts, encoder_table,

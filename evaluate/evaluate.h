@@ -36,8 +36,11 @@ struct evaluate_opts {
     const char *train_pairs; /* file of training reports for the baseline knn */
     int cluster;             /* enum evaluate_cluster */
     bool strata;
-    uint32_t threads;    /* of a rank; 0: its share of the processors */
-    const char *lexicon; /* folder of the fact check's lexicon; NULL: the one built in */
+    uint32_t threads;     /* of a rank; 0: its share of the processors */
+    const char *judge;    /* grades of radmill judge score */
+    const char *training; /* reports trained on, for memorization */
+    const char *canaries; /* pairs of planted canaries and candidates; NULL: none */
+    const char *lexicon;  /* folder of the fact check's lexicon; NULL: the one built in */
     struct encoder_opts encoders;
     struct encoder_bertscore_opts bertscore;
     int pooling, lower_case; /* enum similarity_pool, enum embed_case */

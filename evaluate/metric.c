@@ -11,6 +11,8 @@ extern const struct metric metric_bleu;
 extern const struct metric metric_chrf;
 extern const struct metric metric_meteor;
 extern const struct metric metric_facts;
+extern const struct metric metric_judge;
+extern const struct metric metric_memorization;
 extern const struct metric metric_bertscore;
 extern const struct metric metric_clinicalbert;
 extern const struct metric metric_radbert;
@@ -24,6 +26,8 @@ const struct metric *const metric_table[] = {
     &metric_chrf,
     &metric_meteor,
     &metric_facts,
+    &metric_judge,
+    &metric_memorization,
     &metric_bertscore,
     &metric_clinicalbert,
     &metric_radbert,

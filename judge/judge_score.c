@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "evaluate/metric_judge.h"
 #include "generate/pairs.h"
 #include "judge/judge_apart.h"
 
@@ -91,12 +92,14 @@ static bool put_line(const struct judge_card *c, struct judge_summary *s, struct
 }
 
 /* ---- pairs */
-static bool put_grade(const struct judge_card *c, struct str id, const struct judge_reading *r,
-                      struct sbuf *b, struct err *e)
+static bool put_grade(const struct judge_card *c, const struct pair *p,
+                      const struct judge_reading *r, struct sbuf *b, struct err *e)
 {
     struct judge_grade g = judge_card_grade(c, r->value, r->spread);
 
-    return sbuf_put(b, STR("{\"id\": "), e) && json_put_str(b, id, false, e) &&
+    return sbuf_put(b, STR("{\"id\": "), e) && json_put_str(b, p->id, false, e) &&
+           sbuf_printf(b, e, ", \"key\": \"%016llx\"",
+                       (unsigned long long)metric_judge_key(p->prediction, p->reference)) &&
            sbuf_printf(b, e,
                        ", \"judge\": {\"score\": %.4f, \"lo\": %.4f, \"hi\": %.4f, \"abstains\": "
                        "%s, \"raw\": %.6f, \"spread\": %.6f, \"errors\": ",
@@ -118,7 +121,7 @@ static bool write_grades(const struct judge_open *j, const struct pair *p, size_
          fs_writer_put(w, b.p, b.n, e);
     for (size_t i = 0; ok && i < n; i++) {
         sbuf_clear(&b);
-        ok = put_grade(&j->card, p[i].id, &r[i], &b, e) && fs_writer_put(w, b.p, b.n, e);
+        ok = put_grade(&j->card, &p[i], &r[i], &b, e) && fs_writer_put(w, b.p, b.n, e);
     }
     ok = ok && fs_writer_commit(w, e);
     fs_writer_close(w);

@@ -36,6 +36,7 @@ struct desk {
     struct sbuf csp;
     const char *connect_path, *token_path;
     char url[128];
+    unsigned port; /* 0: a socket */
     uint32_t tickets_used;
     atomic_bool told[RATING_RATERS]; /* in the audit log, since the start */
 };
@@ -238,11 +239,11 @@ static bool write_connect(struct desk *d, bool tell, struct err *e)
     (void)gethostname(host, sizeof host - 1);
     d->tickets_used = gate_tickets_used(d->gate);
     gate_ticket(d->gate, ticket);
-    if (d->listener.port)
+    if (d->port)
         ok = sbuf_printf(&b, e,
                          "one-time link:           %s?ticket=%s\n"
                          "from your own computer:  ssh -N -L %u:127.0.0.1:%u %s\n",
-                         d->url, ticket, d->listener.port, d->listener.port, host);
+                         d->url, ticket, d->port, d->port, host);
     else
         ok = sbuf_printf(&b, e,
                          "socket:                  %s\n"
@@ -271,7 +272,8 @@ static bool open_door(struct desk *d, struct err *e)
         !gate_open(&g, &d->gate, e) ||
         (d->listener.port && !gate_allow_host(d->gate, d->listener.address, e)))
         return false;
-    (void)snprintf(d->url, sizeof d->url, "http://%s:%u/", d->listener.address, d->listener.port);
+    d->port = d->listener.port; /* http takes the listener over */
+    (void)snprintf(d->url, sizeof d->url, "http://%s:%u/", d->listener.address, d->port);
     return http_open(&h, &d->listener, d->gate, routes, d, &d->http, e);
 }
 
@@ -317,7 +319,7 @@ bool label_serve(const struct label_job *j, struct err *e)
 
     arena_init(&d.arena, 1 << 20);
     ok = open_all(&d, e);
-    if (ok) log_info("label_serving", "port=%u", d.listener.port);
+    if (ok) log_info("label_serving", "port=%u", d.port);
     while (ok && !stop_requested()) {
         http_tend(d.http);
         if (gate_tickets_used(d.gate) != d.tickets_used) ok = write_connect(&d, false, e);

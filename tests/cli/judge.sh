@@ -38,6 +38,11 @@ one judge score "$work/c.yaml" --pairs "$work/pairs.jsonl" -o "$work/scores.json
 grep -q 'not validated' "$work/said" || fail "scores without the judge's validity"
 head -n 1 "$work/scores.jsonl" | grep -q '"signature": "judge|not validated' || fail "the file does not say that the judge is not validated"
 [ "$(grep -c '"abstains": ' "$work/scores.jsonl")" = 5 ] || fail "not a line a pair"
+# evaluate has it grade the pairs, and shows its validity beside the numbers
+sed -e '$a generate: {dir: none}' -e '$a evaluate: {dir: report, bootstrap: 100, metrics: [rouge, judge], baselines: []}' "$work/c.yaml" >"$work/e.yaml"
+one evaluate "$work/e.yaml" --pairs "$work/pairs.jsonl" >/dev/null
+grep -q 'judge|not validated' "$work/report/report.md" || { cat "$work/report/report.md"; fail "the report does not say that the judge is not validated"; }
+[ "$(grep -c '"judge": {.*"score": [1-5]' "$work/report/per_pair.jsonl")" = 5 ] || fail "pairs without a grade"
 one judge validate "$work/c.yaml" --labels "$work/labels.jsonl" | grep -q 'further labels' || fail "no validation on further labels"
 
 # a control: shuffled labels
