@@ -1,6 +1,6 @@
 /*
- * evaluate/metric_judge - what joins a judge's grades (`radmill judge score`) with evaluate's pairs:
- * a key of prediction and reference, so that order and ids do not matter.
+ * evaluate/metric_judge - what joins a judge's grades (`radmill judge score`) with evaluate's
+ * pairs: a key of prediction and reference, so that order and ids do not matter.
  */
 #pragma once
 #include "base/hash.h"

@@ -9,8 +9,8 @@
  * privacy is about; one of many patients is a hospital's phrase.
  *
  * Exposure (Carlini et al., "The secret sharer", USENIX Security 2019): of a canary, log2 of the
- * number of candidates + 1, minus log2 of its rank among them by nll a token. evaluate.canaries is a
- * pairs file of radmill generate: source `canary` was planted in training, other sources are
+ * number of candidates + 1, minus log2 of its rank among them by nll a token. evaluate.canaries is
+ * a pairs file of radmill generate: source `canary` was planted in training, other sources are
  * candidates that were not. A model that has not memorised has a mean of about 1.44 (1 / ln 2).
  *
  * Not found: paraphrase, spans shorter than RUN words, what is in training data beyond this file. */

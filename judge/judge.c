@@ -110,7 +110,7 @@ static size_t without_patients(struct factlabel *made, size_t n, const struct fa
 
     for (size_t i = 0; i < n; i++) {
         bool named = false;
-        for (size_t k = 0; k < nlabels && !named && made[i].subject.n > 0; k++)
+        for (size_t k = 0; labels && k < nlabels && !named && made[i].subject.n > 0; k++)
             named = str_eq(made[i].subject, labels[k].subject);
         if (!named) made[kept++] = made[i];
     }

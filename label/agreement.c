@@ -17,7 +17,8 @@ double agreement_kappa(const double *confusion)
         all += confusion[i];
     }
     for (int i = 0; i < CELLS && all > 0; i++) {
-        double w = (double)((i / G - i % G) * (i / G - i % G));
+        int apart = i / G - i % G;
+        double w = (double)(apart * apart);
         seen += w * confusion[i];
         chance += w * row[i / G] * col[i % G] / all;
     }

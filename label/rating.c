@@ -148,12 +148,13 @@ static bool deal_to(struct rating *r, size_t rater, struct err *e)
     if (!mine) return false;
     for (size_t t = 0; t < r->ntasks; t++)
         if (deals(r, rater, t / systems, r->ntasks / systems)) mine[n++] = (uint32_t)t;
-    r->n[rater] = n;
-    r->order[rater] = arena_alloc(&r->arena, (n + 1) * sizeof **r->order, e);
-    if (r->order[rater]) r->said[rater] = arena_alloc(&r->arena, (n + 1) * sizeof **r->said, e);
-    bool ok = r->said[rater] != NULL;
+    uint32_t *order = arena_alloc(&r->arena, (n + 1) * sizeof *order, e);
+    if (order) r->said[rater] = arena_alloc(&r->arena, (n + 1) * sizeof **r->said, e);
+    bool ok = order && r->said[rater];
     for (size_t i = 0; ok && i < n; i++)
-        r->order[rater][i] = mine[rng_permute(key, i, n)];
+        order[i] = mine[rng_permute(key, i, n)];
+    r->order[rater] = order;
+    r->n[rater] = n;
     mem_free(mine);
     return ok;
 }
