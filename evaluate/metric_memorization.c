@@ -13,7 +13,7 @@
  * a pairs file of radmill generate: source `canary` was planted in training, other sources are
  * candidates that were not. A model that has not memorised has a mean of about 1.44 (1 / ln 2).
  *
- * Not found: paraphrase, spans shorter than RUN words, what is in training data beyond this file. */
+ * Not found: paraphrase, spans shorter than RUN words, training data beyond this file. */
 #include <math.h>
 #include <stdlib.h>
 

@@ -65,7 +65,8 @@ struct judge_summary {
 MUST_CHECK bool judge_train(const struct judge_job *j, struct comm *c, struct judge_summary *out,
                             struct err *e);
 /* Grade a pairs file: out gets a line a pair, in its order:
- * {"id": ..., "key": (evaluate/metric_judge), "judge": {"score", "lo", "hi", "abstains", "raw", "spread", "errors": [...]}}, behind
+ * {"id": ..., "key": (evaluate/metric_judge), "judge": {"score", "lo", "hi", "abstains", "raw",
+ * "spread", "errors": [...]}}, behind
  * a first line {"signature": judge_card_line}. Collective. */
 MUST_CHECK bool judge_score(const struct judge_job *j, const char *pairs, const char *out,
                             struct comm *c, struct judge_summary *s, struct err *e);
