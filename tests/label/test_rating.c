@@ -190,8 +190,8 @@ static void refusing(void **state)
         "{\"overall\": 9, \"errors\": []}",
         "{\"overall\": 3}",
         "{\"overall\": 3, \"errors\": [{\"type\": \"x\", \"significance\": \"none\"}]}",
-        "{\"overall\": 3, \"errors\": [{\"type\": \"style\", \"significance\": \"none\", "
-        "\"gen_span\": [0, 4000]}]}",
+        ("{\"overall\": 3, \"errors\": [{\"type\": \"style\", \"significance\": \"none\", "
+         "\"gen_span\": [0, 4000]}]}"),
         "{\"overall\": 3, \"errors\": [], \"scales\": {\"coherence\": 7}}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
