@@ -105,7 +105,7 @@ void kernel_attn_bwd(const struct kernel_attn *a, void *scratch, struct gpu_stre
 /* ---- one query against a cache: a block for each row, some heads of one group, and a split of the
  * keys; each warp takes 32 keys */
 constexpr uint32_t SPLIT = 128, CACHED_WARPS = SPLIT / 32, CACHED_HEADS = 4;
-constexpr uint32_t HEAD_PARTS = MOST_HEAD_DIM / 32;
+constexpr uint32_t AHEAD = 4; /* chunks that a lane fetches before it uses the first */
 
 /* What a split knows of a head: largest score, sum of exp, sum of exp times v. */
 static __device__ __forceinline__ float *split_of(const struct kernel_attn &a, float *scratch,
@@ -121,40 +121,97 @@ static __device__ __forceinline__ uint32_t cached_first(const struct kernel_attn
 }
 
 struct cached_warp {
-    float top[CACHED_HEADS], sum[CACHED_HEADS], acc[CACHED_HEADS][HEAD_PARTS];
+    float top[CACHED_HEADS], sum[CACHED_HEADS];
+    float acc[CACHED_HEADS][KERNEL_CHUNK]; /* of columns 8 (lane % width), the same in each team */
 };
 
-/* Scores of a warp's 32 keys, one a lane, for n heads. q: [n, hd] in shared memory. */
+/* Scores of a warp's 32 keys, one a lane, for n heads. q: [n, hd] in shared memory. Four chunks of
+ * a key are on their way at once. */
 static __device__ __forceinline__ void cached_scores(const struct kernel_attn &a,
                                                      const struct kernel_view &k, const float *q,
-                                                     size_t key, uint32_t col, uint32_t n,
+                                                     uint32_t key, uint32_t col, uint32_t n,
                                                      bool seen, float score[CACHED_HEADS])
 {
 #pragma unroll
     for (uint32_t h = 0; h < CACHED_HEADS; h++)
         score[h] = 0.0f;
-    for (uint32_t c = 0; seen && c < a.head_dim; c += KERNEL_CHUNK) {
-        float x[KERNEL_CHUNK];
-        uint32_t m = a.head_dim - c < KERNEL_CHUNK ? a.head_dim - c : KERNEL_CHUNK;
-        kernel_load(k, (uint32_t)key, col + c, m, x);
+    for (uint32_t c0 = 0; seen && c0 < a.head_dim; c0 += AHEAD * KERNEL_CHUNK) {
+        struct kernel_raw r[AHEAD];
+#pragma unroll
+        for (uint32_t x = 0; x < AHEAD; x++) {
+            uint32_t c = c0 + x * KERNEL_CHUNK, m = c < a.head_dim ? a.head_dim - c : 0;
+            if (m > 0) r[x] = kernel_fetch(k, key, col + c, m < KERNEL_CHUNK ? m : KERNEL_CHUNK);
+        }
+#pragma unroll
+        for (uint32_t x = 0; x < AHEAD; x++) {
+            uint32_t c = c0 + x * KERNEL_CHUNK;
+            float v[KERNEL_CHUNK];
+            if (c >= a.head_dim) continue;
+            kernel_unpack(k, r[x], v);
+#pragma unroll
+            for (uint32_t h = 0; h < CACHED_HEADS; h++)
+#pragma unroll
+                for (uint32_t i = 0; i < KERNEL_CHUNK; i++)
+                    if (h < n && c + i < a.head_dim)
+                        score[h] = fmaf(q[h * a.head_dim + c + i], v[i], score[h]);
+        }
+    }
+}
+
+/* acc += probabilities times v: a team of `width` lanes at one key's row, four rows on their way.
+ * A key that is not seen has probability 0 and is not read. */
+static __device__ __forceinline__ void
+cached_values(const struct kernel_attn &a, const struct kernel_view &v, uint32_t key, uint32_t col,
+              uint32_t seen, uint32_t width, const float prob[CACHED_HEADS], struct cached_warp *w)
+{
+    uint32_t lane = threadIdx.x % 32, c = lane % width * KERNEL_CHUNK, teams = 32 / width;
+    uint32_t n = c < a.head_dim ? a.head_dim - c : 0;
+    for (uint32_t j0 = 0; j0 < 32; j0 += AHEAD * teams) {
+        struct kernel_raw r[AHEAD];
+#pragma unroll
+        for (uint32_t x = 0; x < AHEAD; x++) {
+            uint32_t j = j0 + x * teams + lane / width;
+            r[x].a = r[x].b = {0, 0, 0, 0};
+            if (n > 0 && j < 32 && (seen >> j & 1))
+                r[x] = kernel_fetch(v, key + j, col + c, n < KERNEL_CHUNK ? n : KERNEL_CHUNK);
+        }
+#pragma unroll
+        for (uint32_t x = 0; x < AHEAD; x++) {
+            uint32_t j = j0 + x * teams + lane / width;
+            float row[KERNEL_CHUNK];
+            kernel_unpack(v, r[x], row);
+#pragma unroll
+            for (uint32_t h = 0; h < CACHED_HEADS; h++) {
+                float p = __shfl_sync(KERNEL_ALL, prob[h], (int)(j & 31));
+#pragma unroll
+                for (uint32_t i = 0; i < KERNEL_CHUNK; i++)
+                    w->acc[h][i] = fmaf(p, row[i], w->acc[h][i]);
+            }
+        }
+    }
+    for (uint32_t x = width; x < 32; x *= 2)
 #pragma unroll
         for (uint32_t h = 0; h < CACHED_HEADS; h++)
 #pragma unroll
             for (uint32_t i = 0; i < KERNEL_CHUNK; i++)
-                if (h < n && i < m) score[h] = fmaf(q[h * a.head_dim + c + i], x[i], score[h]);
-    }
+                w->acc[h][i] += __shfl_xor_sync(KERNEL_ALL, w->acc[h][i], (int)x);
 }
 
+struct cached_views {
+    struct kernel_view k, v;
+    uint32_t width; /* lanes at one row of v */
+};
+
 static __device__ __forceinline__ void cached_warp_run(const struct kernel_attn &a,
-                                                       const struct kernel_view &k, const float *q,
+                                                       const struct cached_views &m, const float *q,
                                                        uint32_t row, uint32_t head, uint32_t n,
                                                        uint32_t j0, struct cached_warp *w)
 {
-    uint32_t pos = a.pos[row], lane = threadIdx.x % 32, j = j0 + lane;
-    uint32_t base = a.slot[row] * a.max_len, col = head / (a.heads / a.kv_heads) * a.head_dim;
+    uint32_t pos = a.pos[row], j = j0 + threadIdx.x % 32, key = a.slot[row] * a.max_len + j0;
+    uint32_t col = head / (a.heads / a.kv_heads) * a.head_dim;
     bool seen = j >= cached_first(a, pos) && j <= pos;
     float score[CACHED_HEADS];
-    cached_scores(a, k, q, (size_t)base + j, col, n, seen, score);
+    cached_scores(a, m.k, q, key + threadIdx.x % 32, col, n, seen, score);
 #pragma unroll
     for (uint32_t h = 0; h < CACHED_HEADS; h++) {
         float s = score[h] * a.scale;
@@ -164,29 +221,15 @@ static __device__ __forceinline__ void cached_warp_run(const struct kernel_attn 
         score[h] = seen ? kernel_exp(s - w->top[h]) : 0.0f;
         w->sum[h] = kernel_warp_sum(score[h]);
 #pragma unroll
-        for (uint32_t p = 0; p < HEAD_PARTS; p++)
-            w->acc[h][p] = 0.0f;
+        for (uint32_t i = 0; i < KERNEL_CHUNK; i++)
+            w->acc[h][i] = 0.0f;
     }
-    for (uint32_t jj = 0; jj < 32; jj++) {
-        float prob[CACHED_HEADS];
-#pragma unroll
-        for (uint32_t h = 0; h < CACHED_HEADS; h++)
-            prob[h] = __shfl_sync(KERNEL_ALL, score[h], (int)jj);
-        if (j0 + jj < cached_first(a, pos) || j0 + jj > pos) continue;
-#pragma unroll
-        for (uint32_t p = 0; p < HEAD_PARTS; p++) {
-            uint32_t c = lane + 32 * p;
-            float v = c < a.head_dim ? kernel_get(a.v, base + j0 + jj, col + c) : 0.0f;
-#pragma unroll
-            for (uint32_t h = 0; h < CACHED_HEADS; h++)
-                w->acc[h][p] = fmaf(prob[h], v, w->acc[h][p]);
-        }
-    }
+    cached_values(a, m.v, key, col, __ballot_sync(KERNEL_ALL, seen), m.width, score, w);
 }
 
 /* Shared: q [CACHED_HEADS, hd]; warps' results [CACHED_WARPS, CACHED_HEADS, hd + 2]. */
 static __global__ void __launch_bounds__(SPLIT, 4)
-    attn_cached(struct kernel_attn a, struct kernel_view k, float *scratch, bool last)
+    attn_cached(struct kernel_attn a, struct cached_views m, float *scratch, bool last)
 {
     float *q = (float *)kernel_shared(), *parts = q + CACHED_HEADS * a.head_dim;
     uint32_t row = blockIdx.x, group = a.heads / a.kv_heads, hd = a.head_dim;
@@ -201,7 +244,7 @@ static __global__ void __launch_bounds__(SPLIT, 4)
         q[i] = kernel_get(a.q, row, head * hd + i);
     __syncthreads();
     struct cached_warp w;
-    cached_warp_run(a, k, q, row, head, n, j0, &w);
+    cached_warp_run(a, m, q, row, head, n, j0, &w);
     float *mine = parts + threadIdx.x / 32 * CACHED_HEADS * (hd + 2);
 #pragma unroll
     for (uint32_t h = 0; h < CACHED_HEADS; h++) {
@@ -209,10 +252,10 @@ static __global__ void __launch_bounds__(SPLIT, 4)
             mine[h * (hd + 2)] = w.top[h];
             mine[h * (hd + 2) + 1] = w.sum[h];
         }
+        uint32_t c = threadIdx.x % 32 * KERNEL_CHUNK;
 #pragma unroll
-        for (uint32_t p = 0; p < HEAD_PARTS; p++)
-            if (threadIdx.x % 32 + 32 * p < hd)
-                mine[h * (hd + 2) + 2 + threadIdx.x % 32 + 32 * p] = w.acc[h][p];
+        for (uint32_t i = 0; i < KERNEL_CHUNK; i++)
+            if (c + i < hd) mine[h * (hd + 2) + 2 + c + i] = w.acc[h][i];
     }
     __syncthreads();
     for (uint32_t i = threadIdx.x; i < n * hd; i += blockDim.x) {
@@ -271,13 +314,16 @@ void kernel_attn_cached(const struct kernel_attn *a, void *scratch, struct gpu_s
 {
     uint32_t splits = a->max_pos / SPLIT + 1, group = a->heads / a->kv_heads;
     uint32_t per_group = (group + CACHED_HEADS - 1) / CACHED_HEADS;
-    struct kernel_view k = kernel_view_of(a->k);
+    struct cached_views m = {kernel_view_of(a->k), kernel_view_of(a->v), 1};
     size_t shared =
         (size_t)CACHED_HEADS * (a->head_dim + CACHED_WARPS * (a->head_dim + 2)) * sizeof(float);
     if (a->q.rows == 0 || !attn_fits(a, s)) return;
-    k.wide = k.wide && a->head_dim % KERNEL_CHUNK == 0;
+    m.k.wide = m.k.wide && a->head_dim % KERNEL_CHUNK == 0;
+    m.v.wide = m.v.wide && a->head_dim % KERNEL_CHUNK == 0;
+    while (m.width * KERNEL_CHUNK < a->head_dim)
+        m.width *= 2;
     KERNEL_LAUNCH(attn_cached, dim3(a->q.rows, a->kv_heads * per_group, splits), SPLIT, shared, s,
-                  *a, k, (float *)scratch, splits == 1);
+                  *a, m, (float *)scratch, splits == 1);
     if (splits > 1)
         KERNEL_LAUNCH(attn_join, kernel_blocks(((uint64_t)a->q.rows * a->heads + 7) / 8),
                       KERNEL_THREADS, 0, s, *a, (float *)scratch);
