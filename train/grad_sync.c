@@ -91,13 +91,14 @@ bool grad_sync_add(struct grad_sync *s, struct dev_buf *grad, struct err *e)
 {
     for (size_t i = 0; i < s->nslices; i++) {
         struct grad_slice *g = &s->slices[i];
-        float max;
-        if (!dev_absmax(s->d, slice_of(grad, DEV_F32, g), &max, e)) return false;
-        if ((double)max > g->max) g->max = max;
+        if (!dev_absmax_later(s->d, slice_of(grad, DEV_F32, g), &s->bin_max[i], e)) return false;
         if (!dev_accum_fixed(s->d, slice_of(grad, DEV_F32, g), g->shift,
                              slice_of(s->acc, DEV_I64, g), overflow_of(s), e))
             return false;
     }
+    if (!dev_sync(s->d, e)) return false; /* once a bin, not once a slice */
+    for (size_t i = 0; i < s->nslices; i++)
+        if ((double)s->bin_max[i] > s->slices[i].max) s->slices[i].max = s->bin_max[i];
     return true;
 }
 

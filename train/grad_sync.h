@@ -37,9 +37,10 @@ struct grad_sync {
     uint32_t spread; /* 2^spread bins of a step fit into the sum */
     size_t nslices;
     struct grad_slice slices[GRAD_SYNC_SLICES];
-    struct dev_buf *acc;      /* i64 [count] */
-    struct dev_buf *overflow; /* i32 [1] */
-    int64_t *stage;           /* host, one piece; NULL on a single rank */
+    float bin_max[GRAD_SYNC_SLICES]; /* of the bin at hand; the device writes it when waited for */
+    struct dev_buf *acc;             /* i64 [count] */
+    struct dev_buf *overflow;        /* i32 [1] */
+    int64_t *stage;                  /* host, one piece; NULL on a single rank */
 };
 
 /* For gradients laid out as tensors[n]; bins_per_step: most bins of one step, over all ranks. */

@@ -535,12 +535,16 @@ bool dev_from_fixed(struct dev *d, struct dev_mat acc, int shift, double scale, 
         d, &(struct dev_call){.op = DEV_FROM_FIXED, .m = {acc, g}, .fixed = {shift, scale}}, e);
 }
 
-bool dev_absmax(struct dev *d, struct dev_mat g, float *out, struct err *e)
+bool dev_absmax_later(struct dev *d, struct dev_mat g, float *out, struct err *e)
 {
     CHECK(g.dtype == DEV_F32);
     *out = 0.0f;
-    return submit(d, &(struct dev_call){.op = DEV_ABSMAX, .m = {g}, .host_f32 = out}, e) &&
-           dev_sync(d, e);
+    return submit(d, &(struct dev_call){.op = DEV_ABSMAX, .m = {g}, .host_f32 = out}, e);
+}
+
+bool dev_absmax(struct dev *d, struct dev_mat g, float *out, struct err *e)
+{
+    return dev_absmax_later(d, g, out, e) && dev_sync(d, e);
 }
 
 bool dev_sumsq(struct dev *d, struct dev_mat g, double *out, struct err *e)

@@ -276,6 +276,8 @@ MUST_CHECK bool dev_from_fixed(struct dev *d, struct dev_mat acc, int shift, dou
  * a fixed order (cpu: by index). Both wait. */
 MUST_CHECK bool dev_absmax(struct dev *d, struct dev_mat g, float *out, struct err *e);
 MUST_CHECK bool dev_sumsq(struct dev *d, struct dev_mat g, double *out, struct err *e);
+/* dev_absmax without waiting: *out is right after the next dev_sync or dev_download. */
+MUST_CHECK bool dev_absmax_later(struct dev *d, struct dev_mat g, float *out, struct err *e);
 
 struct dev_adamw {
     float lr, beta1, beta2, eps, weight_decay;

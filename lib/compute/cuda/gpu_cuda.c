@@ -142,7 +142,9 @@ bool gpu_malloc(struct gpu *g, size_t bytes, void **out, struct err *e)
 void gpu_free(struct gpu *g, void *p)
 {
     (void)g;
-    if (p) (void)cudaFree(p);
+    if (!p) return;
+    (void)cudaDeviceSynchronize();
+    (void)cudaFree(p);
 }
 
 bool gpu_pinned_open(struct gpu *g, size_t bytes, void **out, struct err *e)
