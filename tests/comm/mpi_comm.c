@@ -138,6 +138,22 @@ static void places(void)
         MPI_CHECK(c, !comm_open(NULL, NULL, &second, &e) && e.code == ERR_LIB);
 }
 
+/* Processors never count; GPUs of one name are two ranks on one card. */
+static void units(void)
+{
+    struct err e = {0};
+    char mine[64];
+    MPI_CHECK(c, comm_check_units(c, "", false, &e));
+    snprintf(mine, sizeof mine, "GPU-%d", rank);
+    MPI_CHECK(c, comm_check_units(c, mine, false, &e));
+    snprintf(mine, sizeof mine, "GPU-%d", rank == size - 1 ? 0 : rank);
+    MPI_CHECK(c, comm_check_units(c, mine, true, &e));
+    MPI_CHECK(c, comm_check_units(c, mine, false, &e) == (size == 1));
+    MPI_CHECK(c, size == 1 || e.code == ERR_CONFIG);
+    snprintf(mine, sizeof mine, "ranks 0 and %d would share GPU-0", size - 1);
+    MPI_CHECK(c, size == 1 || strstr(e.text, mine));
+}
+
 static void agreement_is_cheap(void)
 {
     enum { TURNS = 2000 };
@@ -191,6 +207,7 @@ int main(int argc, char **argv)
     }
     comm_chunk = chunks[0];
     shares();
+    units();
     agreement_is_cheap();
     comm_barrier(c);
     comm_close(c);
