@@ -321,7 +321,7 @@ static void threads_agree(void **state)
     struct boot_data d = {.sum = v, .units = N, .cols = 4};
     struct boot_opts o = {.seed = 1, .table = 1, .replicates = 1000};
     struct boot_ci one[4], three[4];
-    double p1, p3;
+    double p1 = 0, p3 = 0;
     assert_true(bootstrap_ci(&d, &o, self, one, &e) && swap_p(&d, &o, &the_ratio, self, &p1, &e));
     o.threads = 3;
     assert_true(bootstrap_ci(&d, &o, self, three, &e) && swap_p(&d, &o, &the_ratio, self, &p3, &e));

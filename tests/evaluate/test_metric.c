@@ -92,7 +92,7 @@ static size_t compare_files(const char *want, const char *got, size_t lines)
     char *text[2] = {testdir_read(want, &size[0]), testdir_read(got, &size[1])};
     struct str rest[2] = {{text[0], size[0]}, {text[1], size[1]}}, s[2];
     while (str_split(&rest[0], '\n', &s[0]) && s[0].n > 0) {
-        json_t *w, *g;
+        json_t *w = NULL, *g = NULL;
         struct err e = {0};
         line++;
         assert_true(str_split(&rest[1], '\n', &s[1]));
@@ -286,7 +286,7 @@ static void fact_rows(void **state)
     static const char *const words[] = {"effusion", "effusion", "effusion"};
     const char *path = testdir_path("facts.jsonl"), *rows = testdir_path("facts_rows.jsonl");
     struct err e = {0};
-    json_t *row;
+    json_t *row = NULL;
     testdir_write(path, pairs, strlen(pairs));
     run(path, rows, NULL, 0);
     char *text = testdir_read(rows, NULL);
@@ -354,8 +354,8 @@ static void limits(void **state)
     (void)state;
     size_t n = 2 * (size_t)METEOR_MAX_TOKENS + 2;
     char *text = malloc(n);
-    struct chrf *c;
-    struct meteor *m;
+    struct chrf *c = NULL;
+    struct meteor *m = NULL;
     struct chrf_stats s;
     double score;
     struct err e = {0}, f = {0};
