@@ -262,6 +262,13 @@ struct decode_opts gen_decode_opts(const struct generate_opts *o, const struct g
                                 .share_nothing = o->share_nothing};
 }
 
+uint64_t gen_planned_bytes(const struct generate_opts *o, const struct gen_inputs *in)
+{
+    struct decode_opts d = gen_decode_opts(o, in);
+    return in->model_bytes + gen_score_bytes(in) +
+           decode_bytes(model_get_spec(in->model), model_dtype(in->model), &d);
+}
+
 static bool answer_wave(struct wave *v, struct decode *d, struct err *e)
 {
     struct decode_request like = request_of(v->w);

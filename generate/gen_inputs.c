@@ -110,8 +110,11 @@ static bool find_max_len(const struct generate_job *j, struct gen_inputs *in, st
 bool gen_inputs_open(const struct generate_job *j, struct gen_inputs *in, struct err *e)
 {
     *in = (struct gen_inputs){0};
-    return open_set(j, in, e) && open_texts(j, in, e) && open_tokenizer(j, in, e) &&
-           open_model(j, in, e) && find_max_len(j, in, e);
+    if (!open_set(j, in, e) || !open_texts(j, in, e) || !open_tokenizer(j, in, e) ||
+        !open_model(j, in, e))
+        return false;
+    in->model_bytes = dev_bytes_live(in->dev);
+    return find_max_len(j, in, e);
 }
 
 void gen_inputs_close(struct gen_inputs *in)

@@ -21,6 +21,7 @@ struct gen_inputs {
     struct model *model;
     struct lora *lora;          /* NULL: none, or merged into model */
     bool adapted;               /* there is an adapter */
+    uint64_t model_bytes;       /* on the device, with the adapter, once both are there */
     size_t n;                   /* samples to answer */
     uint32_t max_len;           /* longest prompt + answer; behind an encoder without the answer */
     uint8_t adapter_digest[32]; /* over the folder's files; zeros without an adapter */

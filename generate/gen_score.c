@@ -2,17 +2,37 @@
 
 #include "base/mem.h"
 
-bool gen_score_init(struct gen_score *s, const struct gen_inputs *in, struct err *e)
+/* The longest sample: tokens that are read at once, and rows that bear loss. */
+static void longest(const struct gen_inputs *in, uint32_t *tokens, uint32_t *rows)
 {
     const uint32_t *length = shard_set_lengths(in->set), *target = shard_set_targets(in->set);
-    uint32_t tokens = 1, rows = 1;
+    bool both = model_get_spec(in->model)->enc_layers > 0;
+    *tokens = *rows = 1;
+    for (size_t i = 0; i < in->n; i++) {
+        uint32_t n = both ? target[i] : length[i];
+        if (n > *tokens) *tokens = n;
+        if (length[i] - target[i] > *rows) *rows = length[i] - target[i];
+    }
+}
+
+uint64_t gen_score_bytes(const struct gen_inputs *in)
+{
+    struct err e = {0};
+    uint32_t tokens, rows;
+    uint64_t bytes;
+    longest(in, &tokens, &rows);
+    /* cannot fail without an adapter */
+    CHECK(decoder_work_bytes(model_get_spec(in->model), model_dtype(in->model), NULL, tokens, rows,
+                             false, &bytes, &e));
+    return bytes;
+}
+
+bool gen_score_init(struct gen_score *s, const struct gen_inputs *in, struct err *e)
+{
+    uint32_t tokens, rows;
 
     *s = (struct gen_score){.both = shard_set_info(in->set)->layout == SHARD_ENCODER_DECODER};
-    for (size_t i = 0; i < in->n; i++) {
-        uint32_t n = s->both ? target[i] : length[i];
-        if (n > tokens) tokens = n;
-        if (length[i] - target[i] > rows) rows = length[i] - target[i];
-    }
+    longest(in, &tokens, &rows);
     s->rows = mem_calloc(tokens, sizeof *s->rows, e);
     if (!s->rows) return false;
     for (uint32_t t = 0; t < tokens; t++)

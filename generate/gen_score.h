@@ -16,6 +16,8 @@ struct gen_score {
 /* Room for the longest sample of the split. On failure call free all the same. */
 MUST_CHECK bool gen_score_init(struct gen_score *s, const struct gen_inputs *in, struct err *e);
 void gen_score_free(struct gen_score *s);
+/* Device bytes that gen_score_init takes, but for the scratch of an adapter. */
+uint64_t gen_score_bytes(const struct gen_inputs *in);
 /* Sum of -ln p over the target tokens, EOS included. */
 MUST_CHECK bool gen_score_sample(struct gen_score *s, const struct sample *x, double *nll,
                                  struct err *e);

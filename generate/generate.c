@@ -169,6 +169,16 @@ static bool check_opts(const struct generate_opts *o, struct err *e)
            err_set(e, ERR_CONFIG, "generate.beams is %u: generate.slots must be as many", o->beams);
 }
 
+static void plan_memory(struct run *r)
+{
+    const double gib = 1.0 / (1 << 30);
+    uint64_t all = gen_planned_bytes(r->j->generate, &r->in);
+    r->out->planned_bytes = all;
+    log_info("generate.memory", "planned_gib=%.3f model_gib=%.3f slots=%u longest=%u",
+             (double)all * gib, (double)r->in.model_bytes * gib,
+             gen_decode_opts(r->j->generate, &r->in).slots, r->in.max_len);
+}
+
 static bool start(struct run *r, struct err *e)
 {
     const struct generate_opts *o = r->j->generate;
@@ -179,6 +189,7 @@ static bool start(struct run *r, struct err *e)
     if (!r->j->model->base)
         return err_set(e, ERR_CONFIG, "model.base is missing: which model shall answer?");
     if (!check_opts(o, e) || !gen_inputs_open(r->j, &r->in, e)) return false;
+    plan_memory(r);
     r->identity = gen_inputs_identity(&r->in);
     if (!r->identity) return err_set(e, ERR_NOMEM, "no memory");
     if (json_object_set_new(r->identity, "max_new_tokens", json_integer(o->max_new_tokens)) != 0 ||
@@ -220,7 +231,8 @@ static void add_up(struct run *r, const struct gen_work *w)
                     w->stats.prompt_tokens,
                     w->stats.new_tokens,
                     (uint64_t)(w->stats.prefill_s * 1e6),
-                    (uint64_t)(w->stats.decode_s * 1e6)};
+                    (uint64_t)(w->stats.decode_s * 1e6),
+                    w->stats.shared_tokens};
     comm_sum_u64(r->c, v, sizeof v / sizeof v[0]);
     s->made = v[0];
     s->ended = v[1];
@@ -228,6 +240,10 @@ static void add_up(struct run *r, const struct gen_work *w)
     s->new_tokens = v[3];
     s->prefill_s = (double)v[4] / 1e6;
     s->decode_s = (double)v[5] / 1e6;
+    s->shared_tokens = v[6];
+    double peak = (double)dev_bytes_peak(r->in.dev);
+    comm_max_f64(r->c, &peak, 1);
+    s->peak_bytes = (uint64_t)peak;
 }
 
 static uint64_t pairs_of(const struct run *r, const uint32_t *blocks, size_t n)
@@ -281,11 +297,13 @@ static json_t *meta_json(const struct run *r)
     char when[21];
     clock_iso8601(clock_wall_s(), when);
     json_t *measured = json_pack(
-        "{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:i}", "pairs", (json_int_t)s->made, "ended",
-        (json_int_t)s->ended, "prompt_tokens", (json_int_t)s->prompt_tokens, "new_tokens",
+        "{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:i, s:I, s:I}", "pairs",
+        (json_int_t)s->made, "ended", (json_int_t)s->ended, "prompt_tokens",
+        (json_int_t)s->prompt_tokens, "shared_tokens", (json_int_t)s->shared_tokens, "new_tokens",
         (json_int_t)s->new_tokens, "wall_s", s->wall_s, "prefill_s", s->prefill_s, "decode_s",
         s->decode_s, "reports_per_s", s->reports_per_s, "new_tokens_per_s", s->new_tokens_per_s,
-        "ranks", comm_size(r->c));
+        "ranks", comm_size(r->c), "planned_bytes", (json_int_t)s->planned_bytes, "peak_bytes",
+        (json_int_t)s->peak_bytes);
     return json_pack("{s:s, s:s?, s:s, s:I, s:O, s:s, s:s?, s:s, s:s, s:s, s:s, s:o}", "format",
                      "radmill.pairs/1", "name", j->generate->name, "split",
                      shard_split_names[j->generate->split], "pairs", (json_int_t)r->in.n, "inputs",

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,6 +104,10 @@ static void the_pairs(void **state)
     assert_true(json_get_obj(meta, "measured", &measured, &e));
     assert_true(json_get_u64(measured, "new_tokens", &count, &e));
     assert_true(count > KIT_TEST && count <= KIT_TEST * 12);
+    /* what was planned is what was taken */
+    uint64_t planned;
+    assert_true(json_get_u64(measured, "planned_bytes", &planned, &e));
+    assert_true(json_get_u64(measured, "peak_bytes", &count, &e) && count == planned);
     json_decref(meta);
 }
 
@@ -150,7 +155,7 @@ static void fields_of_the_reports(void **state)
 static void any_batching(void **state)
 {
     (void)state;
-    static const uint32_t shapes[][2] = {{1, 3}, {32, 1000}, {7, 1}};
+    static const uint32_t shapes[][2] = {{1, 3}, {64, 1000}, {7, 1}};
     for (size_t i = 0; i < 3; i++) {
         struct kit_job k;
         struct generate_summary s;
@@ -342,34 +347,84 @@ static void begun_or_not(void **state)
 #endif
 }
 
-/* Make block files until one is there, then kill -9; what is there is used, the rest is made. */
-static void killed(void **state)
+/* ---- kill -9 at every point where a file may be half there: before and after each rename, before
+ * each fsync. These take the place of libc's in this program. */
+
+static uint64_t kill_at; /* point that kills; 0: none */
+
+static void point(void)
+{
+    if (kill_at > 0 && --kill_at == 0) (void)raise(SIGKILL);
+}
+
+int rename(const char *from, const char *to)
+{
+    point();
+    int rc = renameat(AT_FDCWD, from, AT_FDCWD, to);
+    point();
+    return rc;
+}
+
+int fsync(int fd)
+{
+    point();
+    return fdatasync(fd);
+}
+
+/* A child makes the pairs and dies at point n; false: it lived to the end. */
+static bool killed_at(struct kit_job *k, uint64_t n)
+{
+    struct generate_summary s;
+    struct err e;
+    int status;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        kill_at = n;
+        _exit(run(k, &s, &e) ? 0 : 1);
+    }
+    assert_true(waitpid(child, &status, 0) == child);
+    assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+    return WIFSIGNALED(status);
+}
+
+/* After every kill what is there is used and the rest is made: nothing lost, nothing twice. */
+static void killed_anywhere(void **state)
+{
+    (void)state;
+    uint64_t n = 1, used = 0;
+    for (bool dead = true; dead; n++) {
+        struct kit_job k;
+        struct generate_summary s;
+        struct err e;
+        char name[32];
+        snprintf(name, sizeof name, "kill%llu", (unsigned long long)n);
+        kit_job(&k, dir, testdir_path(name));
+        k.opts.limit = 70; /* three blocks, the last not full */
+        dead = killed_at(&k, n);
+        if (!run(&k, &s, &e)) fail_msg("after point %llu: %s", (unsigned long long)n, e.text);
+        used += s.made < 70;
+        char *got = pairs_of(k.opts.dir);
+        assert_true(s.pairs == 70 && strncmp(got, want, strlen(got)) == 0);
+        assert_int_equal(want[strlen(got)], '{');
+        assert_false(fs_exists(testdir_path("kill1/parts")));
+        free(got);
+    }
+    assert_true(n > 21 && used > 5);
+}
+
+/* One folder, killed again and again a little later. */
+static void killed_twenty_times(void **state)
 {
     (void)state;
     struct kit_job k;
     struct generate_summary s;
     struct err e;
-    char block[700];
-    const char *out = testdir_path("killed");
-    kit_job(&k, dir, out);
-    k.opts.slots = 1; /* blocks come one after the other */
-    snprintf(block, sizeof block, "%s/parts/block-0000000.jsonl", out);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        (void)run(&k, &s, &e);
-        _exit(0);
-    }
-    for (int i = 0; i < 20000 && !fs_exists(block); i++)
-        usleep(500);
-    kill(child, SIGKILL);
-    int status;
-    assert_true(waitpid(child, &status, 0) == child);
-    assert_true(fs_exists(block) && WIFSIGNALED(status));
-    assert_false(fs_exists(testdir_path("killed/pairs.jsonl")));
+    kit_job(&k, dir, testdir_path("often"));
+    for (uint64_t i = 0; i < 20; i++)
+        assert_true(killed_at(&k, 1 + i % 9));
     if (!run(&k, &s, &e)) fail_msg("%s", e.text);
-    assert_true(s.made < KIT_TEST);
-    char *got = pairs_of(out);
+    char *got = pairs_of(k.opts.dir);
     assert_string_equal(got, want);
     free(got);
 }
@@ -417,11 +472,12 @@ static void fault_sweep(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_pairs),      cmocka_unit_test(fields_of_the_reports),
-        cmocka_unit_test(any_batching),   cmocka_unit_test(again_limit_adapter),
-        cmocka_unit_test(ways_to_decode), cmocka_unit_test(same_text_otherwise),
-        cmocka_unit_test(refusals),       cmocka_unit_test(begun_or_not),
-        cmocka_unit_test(killed),         cmocka_unit_test(fault_sweep),
+        cmocka_unit_test(the_pairs),       cmocka_unit_test(fields_of_the_reports),
+        cmocka_unit_test(any_batching),    cmocka_unit_test(again_limit_adapter),
+        cmocka_unit_test(ways_to_decode),  cmocka_unit_test(same_text_otherwise),
+        cmocka_unit_test(refusals),        cmocka_unit_test(begun_or_not),
+        cmocka_unit_test(killed_anywhere), cmocka_unit_test(killed_twenty_times),
+        cmocka_unit_test(fault_sweep),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
