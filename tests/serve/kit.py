@@ -169,6 +169,8 @@ def serving(program, **serve):
         check(code == 0, f"the server ended with {code}: " + server.text("stderr")[-2000:])
     finally:
         if server and server.process.poll() is None:
+            with contextlib.suppress(OSError, ValueError):
+                os.kill(server.pid(), signal.SIGKILL)  # strace, killed alone, would leave it behind
             server.process.kill()
             server.process.wait()
         shutil.rmtree(work, ignore_errors=True)
