@@ -165,48 +165,74 @@ static struct str of_span(struct str text, struct record_span s)
     return (struct str){text.p + s.offset, s.length};
 }
 
-static void test_mtsamples(void **state)
+/* Every line of packed JSON lines; the test is skipped where the file is absent. */
+static void each_line(const char *name, void (*fn)(const json_t *row, void *ctx), void *ctx)
 {
-    const char *path = testdir_shared("data/mtsamples/radiology.jsonl.gz");
-    struct section_list list = {0};
-    size_t n, reports = 0, right = 0, by_text = 0;
+    const char *path = testdir_shared(name);
     struct str all, line;
+    size_t n;
     char *p;
-    (void)state;
     if (!path) skip();
     p = testdir_gunzip(path, &n);
     all = (struct str){p, n};
     while (str_split(&all, '\n', &line)) {
-        struct record_span s[SEC_COUNT];
-        json_t *j;
+        json_t *row;
         if (line.n == 0) continue;
-        assert_true(json_parse(line, "mtsamples", &j, &e));
-        struct str text = member(j, "text");
-        assert_true(sections_own(NULL, text, &list, s, &guessed, &e));
-        struct modality_input in = {
-            .description = member(j, "description"),
-            .examination = of_span(text, s[SEC_EXAMINATION]),
-            .technique = of_span(text, s[SEC_TECHNIQUE]),
-            .head = str_sub(text, 0, modality_head(text, s)),
-            .text = text,
-        };
-        if (str_eqz(member(j, "kind"), "report")) {
-            const char *got = record_modality_names[modality_of(NULL, &in).code];
-            reports++;
-            right += str_eqz(member(j, "modality"), got);
-            in.description = STR("");
-            got = record_modality_names[modality_of(NULL, &in).code];
-            by_text += str_eqz(member(j, "modality"), got);
-        }
-        json_decref(j);
+        assert_true(json_parse(line, name, &row, &e));
+        fn(row, ctx);
+        json_decref(row);
     }
-    print_message("mtsamples: %zu of %zu reports right, by text alone %zu\n", right, reports,
-                  by_text);
-    assert_int_equal(reports, 149);
-    assert_true(right * 100 > reports * 95);   /* 143; abstentions are wrong */
-    assert_true(by_text * 100 > reports * 90); /* 135 */
-    section_list_free(&list);
     free(p);
+}
+
+/* What is right, and what is wrong rather than abstained. */
+struct score {
+    size_t n, right, wrong;
+};
+
+static void put_score(struct score *s, enum record_modality got, struct str want)
+{
+    bool right = str_eqz(want, record_modality_names[got]);
+    s->n++;
+    s->right += right;
+    s->wrong += !right && got != MOD_UNKNOWN;
+}
+
+struct mtsamples {
+    struct section_list list;
+    struct score all, by_text;
+};
+
+static void read_mtsample(const json_t *j, void *ctx)
+{
+    struct mtsamples *x = ctx;
+    struct record_span s[SEC_COUNT];
+    struct str text = member(j, "text");
+    assert_true(sections_own(NULL, text, &x->list, s, &guessed, &e));
+    struct modality_input in = {
+        .description = member(j, "description"),
+        .examination = of_span(text, s[SEC_EXAMINATION]),
+        .technique = of_span(text, s[SEC_TECHNIQUE]),
+        .head = str_sub(text, 0, modality_head(text, s)),
+        .text = text,
+    };
+    if (!str_eqz(member(j, "kind"), "report")) return;
+    put_score(&x->all, modality_of(NULL, &in).code, member(j, "modality"));
+    in.description = STR("");
+    put_score(&x->by_text, modality_of(NULL, &in).code, member(j, "modality"));
+}
+
+static void test_mtsamples(void **state)
+{
+    struct mtsamples x = {0};
+    (void)state;
+    each_line("data/mtsamples/radiology.jsonl.gz", read_mtsample, &x);
+    print_message("mtsamples: %zu of %zu reports right, by text alone %zu\n", x.all.right, x.all.n,
+                  x.by_text.right);
+    assert_int_equal(x.all.n, 149);
+    assert_true(x.all.right * 100 > x.all.n * 95);     /* 143; abstentions are wrong */
+    assert_true(x.by_text.right * 100 > x.all.n * 90); /* 135 */
+    section_list_free(&x.list);
 }
 
 static bool fill(void *ctx, char *buf, size_t cap, size_t *got, struct err *err)
@@ -247,122 +273,90 @@ static void test_openi(void **state)
     free(p);
 }
 
-/* What is right, and what is wrong rather than abstained. */
-struct score {
-    size_t n, right, wrong;
+struct captions {
+    struct score field, caption;
 };
 
-static void put_score(struct score *s, enum record_modality got, const char *want)
+static void read_caption(const json_t *j, void *ctx)
 {
-    s->n++;
-    s->right += strcmp(record_modality_names[got], want) == 0;
-    s->wrong += got != MOD_UNKNOWN && strcmp(record_modality_names[got], want) != 0;
+    struct captions *x = ctx;
+    const json_t *d = json_object_get(j, "Description");
+    struct str want = str_eqz(member(j, "Type"), "CT") ? STR("CT") : STR("MR");
+    struct modality_input in = {.head = member(d, "Caption"), .text = member(d, "Caption")};
+    put_score(&x->field, modality_by_name(member(d, "Modality")), want);
+    put_score(&x->caption, modality_of(NULL, &in).code, want);
 }
 
 /* Captions of CT and MR images: by the words of their modality field ("CT w/contrast (IV)"), and by
- * the caption alone, most of which name no modality. */
+ * the caption alone, half of which name no modality. */
 static void test_medpix_captions(void **state)
 {
-    const char *path = testdir_shared("data/medpix2/descriptions.jsonl.gz");
-    struct score field = {0}, caption = {0};
-    struct str all, line;
-    size_t n;
-    char *p;
+    struct captions x = {0};
     (void)state;
-    if (!path) skip();
-    p = testdir_gunzip(path, &n);
-    all = (struct str){p, n};
-    while (str_split(&all, '\n', &line)) {
-        json_t *j;
-        if (line.n == 0) continue;
-        assert_true(json_parse(line, "medpix2", &j, &e));
-        const json_t *d = json_object_get(j, "Description");
-        const char *want = str_eqz(member(j, "Type"), "CT") ? "CT" : "MR";
-        struct modality_input in = {.head = member(d, "Caption"), .text = member(d, "Caption")};
-        put_score(&field, modality_by_name(member(d, "Modality")), want);
-        put_score(&caption, modality_of(NULL, &in).code, want);
-        json_decref(j);
-    }
+    each_line("data/medpix2/descriptions.jsonl.gz", read_caption, &x);
     print_message("medpix2: %zu captions, %zu right %zu wrong by field, %zu and %zu by caption\n",
-                  field.n, field.right, field.wrong, caption.right, caption.wrong);
-    assert_int_equal(field.n, 1727);
-    assert_true(field.right * 100 >= field.n * 99);
-    assert_int_equal(field.wrong, 0);
-    assert_true(caption.right > 900 && caption.right > 30 * caption.wrong); /* 914, 23 */
-    free(p);
+                  x.field.n, x.field.right, x.field.wrong, x.caption.right, x.caption.wrong);
+    assert_int_equal(x.field.n, 1727);
+    assert_true(x.field.right * 100 >= x.field.n * 99); /* 1,720 */
+    assert_int_equal(x.field.wrong, 0);
+    assert_true(x.caption.right > 900 && x.caption.wrong < 30); /* 914, 23 */
 }
 
-/* Cases with images of one kind only, by history, exam and findings. */
+static void read_case(const json_t *j, void *ctx)
+{
+    static char text[1 << 16];
+    const json_t *c = json_object_get(j, "Case");
+    bool ct = json_array_size(json_object_get(j, "TAC")) > 0;
+    bool mr = json_array_size(json_object_get(j, "MRI")) > 0;
+    int n = snprintf(text, sizeof text, "%.*s\n%.*s\n", STR_ARG(member(c, "History")),
+                     STR_ARG(member(c, "Findings")));
+    struct modality_input in = {.examination = member(c, "Exam"), .text = {text, (size_t)n}};
+    assert_true(n > 0 && (size_t)n < sizeof text);
+    if (ct != mr) put_score(ctx, modality_of(NULL, &in).code, ct ? STR("CT") : STR("MR"));
+}
+
+/* Cases with images of one kind only, by history, exam and findings. Most findings name no modality,
+ * and the rules do not guess. */
 static void test_medpix_cases(void **state)
 {
-    const char *path = testdir_shared("data/medpix2/cases.jsonl.gz");
     struct score score = {0};
-    struct str all, line;
-    size_t n;
-    char *p;
     (void)state;
-    if (!path) skip();
-    p = testdir_gunzip(path, &n);
-    all = (struct str){p, n};
-    while (str_split(&all, '\n', &line)) {
-        static char text[1 << 16];
-        json_t *j;
-        if (line.n == 0) continue;
-        assert_true(json_parse(line, "medpix2", &j, &e));
-        const json_t *c = json_object_get(j, "Case");
-        size_t ct = json_array_size(json_object_get(j, "TAC"));
-        size_t mr = json_array_size(json_object_get(j, "MRI"));
-        int k = snprintf(text, sizeof text, "%.*s\n%.*s\n", STR_ARG(member(c, "History")),
-                         STR_ARG(member(c, "Findings")));
-        struct str whole = {text, (size_t)k};
-        struct modality_input in = {
-            .examination = member(c, "Exam"), .head = STR(""), .text = whole};
-        assert_true(k > 0 && (size_t)k < sizeof text);
-        if ((ct == 0) != (mr == 0))
-            put_score(&score, modality_of(NULL, &in).code, ct ? "CT" : "MR");
-        json_decref(j);
-    }
+    each_line("data/medpix2/cases.jsonl.gz", read_case, &score);
     print_message("medpix2: %zu cases of one kind, %zu right %zu wrong\n", score.n, score.right,
                   score.wrong);
-    /* Most findings name no modality, and the rules do not guess: 87 right, 24 wrong. */
     assert_int_equal(score.n, 476);
-    assert_true(score.right > 80 && score.wrong < 30);
-    free(p);
+    assert_true(score.right > 80 && score.wrong < 30); /* 87, 24 */
+}
+
+struct truth {
+    struct score all, cr;
+};
+
+static void read_truth(const json_t *j, void *ctx)
+{
+    struct truth *x = ctx;
+    struct str want = member(j, "modality");
+    struct modality_input in = {
+        .description = member(j, "exam"),
+        .technique = member(j, "technique"),
+        .text = member(j, "findings"),
+    };
+    enum record_modality got = modality_of(NULL, &in).code;
+    put_score(&x->all, got, want);
+    if (str_eqz(want, "CR")) put_score(&x->cr, got, want);
 }
 
 /* Without the modality column. */
 static void test_truth_table(void **state)
 {
-    const char *path = testdir_shared("data/institutional-like/truth.jsonl.gz");
-    size_t n, cr = 0, cr_right = 0, all_rows = 0, right = 0;
-    struct str all, line;
-    char *p;
+    struct truth x = {0};
     (void)state;
-    if (!path) skip();
-    p = testdir_gunzip(path, &n);
-    all = (struct str){p, n};
-    while (str_split(&all, '\n', &line)) {
-        json_t *j;
-        if (line.n == 0) continue;
-        assert_true(json_parse(line, "truth", &j, &e));
-        struct modality_input in = {
-            .description = member(j, "exam"),
-            .technique = member(j, "technique"),
-            .text = member(j, "findings"),
-        };
-        struct str want = member(j, "modality");
-        bool ok = str_eqz(want, record_modality_names[modality_of(NULL, &in).code]);
-        all_rows++;
-        right += ok;
-        cr += str_eqz(want, "CR");
-        cr_right += ok && str_eqz(want, "CR");
-        json_decref(j);
-    }
-    print_message("truth table: CR %zu of %zu, all %zu of %zu\n", cr_right, cr, right, all_rows);
-    assert_int_equal(cr, 563);
-    assert_int_equal(cr_right, 563);
-    assert_true(right * 100 > all_rows * 99);
-    free(p);
+    each_line("data/institutional-like/truth.jsonl.gz", read_truth, &x);
+    print_message("truth table: CR %zu of %zu, all %zu of %zu\n", x.cr.right, x.cr.n, x.all.right,
+                  x.all.n);
+    assert_int_equal(x.cr.n, 563);
+    assert_int_equal(x.cr.right, 563);
+    assert_true(x.all.right * 100 > x.all.n * 99);
 }
 
 int main(void)
