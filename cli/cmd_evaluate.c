@@ -1,4 +1,6 @@
 /* radmill evaluate: predictions to scores; a table on the terminal, the report on disk. */
+#include <math.h>
+
 #include "base/audit.h"
 #include "base/fs.h"
 #include "base/mem.h"
@@ -75,14 +77,21 @@ static size_t main_value(const struct evaluate_summary *s, const struct table *t
     return v != SIZE_MAX ? v : t->v[0];
 }
 
+/* A difference as it is printed: one that rounds to zero has no sign. */
+static double difference(double v)
+{
+    return fabs(v) < 0.005 ? 0.0 : v;
+}
+
 static void print_deltas(const struct cmd_call *call, const struct evaluate_summary *s, size_t v)
 {
     const struct metric_value *value = s->set.value[v];
     for (size_t i = 0; i < s->ncompared; i++) {
         const struct evaluate_delta *d = &s->compared[i].delta[v];
         cmd_print(call, "  %s over %s: %+.2f [%+.2f, %+.2f], p = %.4f, by Holm %.4f\n",
-                  value->label, s->compared[i].name, value->scale * d->ci.mean,
-                  value->scale * d->ci.lo, value->scale * d->ci.hi, d->p, d->holm);
+                  value->label, s->compared[i].name, difference(value->scale * d->ci.mean),
+                  difference(value->scale * d->ci.lo), difference(value->scale * d->ci.hi), d->p,
+                  d->holm);
     }
 }
 
@@ -114,8 +123,8 @@ static void print_strata(const struct cmd_call *call, const struct evaluate_summ
                   t->pairs, s->set.value[v]->label, scale * own->mean, scale * own->lo,
                   scale * own->hi);
         if (t->has_constant)
-            cmd_print(call, "   over constant %+.2f [%+.2f, %+.2f]", scale * over->mean,
-                      scale * over->lo, scale * over->hi);
+            cmd_print(call, "   over constant %+.2f [%+.2f, %+.2f]", difference(scale * over->mean),
+                      difference(scale * over->lo), difference(scale * over->hi));
         cmd_print(call, "\n");
     }
 }
