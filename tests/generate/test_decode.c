@@ -638,8 +638,8 @@ static bool meddle(void *ctx, const struct decode_event *ev, struct err *e)
         m->finished++;
         m->cancelled += ev->reason == DECODE_CANCELLED;
         if (ev->reason == DECODE_CANCELLED) assert_true(i % 2 == 0 && ev->n == 3);
-        struct decode_request r = request_of(i);
         if (i % 2 && i < N) {
+            struct decode_request r = request_of(i);
             r.user = (void *)(uintptr_t)(N + i);
             submit(m->d, &r, NULL);
         }
