@@ -49,9 +49,15 @@ static void test_names(void **state)
 
 static void test_memory_is_counted(void **state)
 {
-    static const char *const names[] = {"cpu", "strict", "cuda"};
+    static const char *const names[] = {
+        "cpu",
+        "strict",
+#ifdef RADMILL_STAND_IN
+        "cuda",
+#endif
+    };
     (void)state;
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         size_t before = mem_live_blocks();
         struct dev *d;
         struct dev_buf *a, *b;
