@@ -104,7 +104,7 @@ def bars(program, shared):
     """All bars of the issue; 77 without the shared data."""
     metrics = os.path.join(shared, "data/metrics")
     if not os.path.isdir(metrics):
-        print("skipped: no", metrics)
+        print("SKIP: no", metrics)
         return 77
     missed = []
     for name, rows, least in (
