@@ -8,21 +8,10 @@ the same counter hash) what `generate` answers, end marks left out, and whether 
 import json, sys
 import torch, transformers
 from transformers import LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
+from counter import hash_values
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
-M = 0xFFFFFFFF
-
-
-def hash_values(tag, n):
-    i = torch.arange(n, dtype=torch.int64)
-    x = (i * 2654435761 + tag * 97 + 1) & M
-    x = x ^ (x >> 16)
-    x = (x * 2246822519) & M
-    x = x ^ (x >> 13)
-    x = (x * 3266489917) & M
-    x = x ^ (x >> 16)
-    return ((x >> 8).double() / 2 ** 24 - 0.5).float()
 
 
 def llama():

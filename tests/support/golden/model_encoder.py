@@ -2,28 +2,16 @@
 """Golden values for tests/model/test_encoder.c from transformers.
 
 Writes tests/model/golden/encoder.json: for each architecture the config, the tensors' names and shapes (their values
-follow from the counter hash of model_tiny.py, tag = number), a few sequences, and all hidden states in f64 arithmetic.
+follow from the counter hash of counter.py, tag = number), a few sequences, and all hidden states in f64 arithmetic.
     python tests/support/golden/model_encoder.py tests/model/golden/encoder.json
 """
 import json, sys
 import torch, transformers
 from transformers import (BertConfig, BertModel, DistilBertConfig, DistilBertForMaskedLM, RobertaConfig,
                           RobertaForMaskedLM)
+from counter import hash_values
 
 torch.set_num_threads(1)
-M = 0xFFFFFFFF
-
-
-def hash_values(tag, n):
-    i = torch.arange(n, dtype=torch.int64)
-    x = (i * 2654435761 + tag * 97 + 1) & M
-    x = x ^ (x >> 16)
-    x = (x * 2246822519) & M
-    x = x ^ (x >> 13)
-    x = (x * 3266489917) & M
-    x = x ^ (x >> 16)
-    return ((x >> 8).double() / 2 ** 24 - 0.5).float()
-
 
 COMMON = dict(vocab_size=60, attn_implementation="eager")
 BERT = dict(COMMON, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40)
@@ -36,7 +24,6 @@ CASES = {
 }
 CU = [0, 1, 12, 28]
 TOKENS = ((hash_values(1000, CU[-1]) + 0.5) * 55).long() + 5
-
 
 
 def run(model):

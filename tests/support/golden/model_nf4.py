@@ -1,26 +1,13 @@
 #!/usr/bin/env python3
 """Golden values for tests/model/test_quant.c from bitsandbytes' CPU quantiser: codes, double-quantised scales, and
 what it makes of them again (rows of whole blocks: its CPU dequantiser, 0.50.2, is wrong on others). Inputs follow
-from the counter hash of model_tiny.py.
+from the counter hash of counter.py.
     python tests/support/golden/model_nf4.py tests/model/golden/nf4.json
 """
 import json, sys
 import torch
 import bitsandbytes, bitsandbytes.functional as F
-
-M = 0xFFFFFFFF
-
-
-def hash_values(tag, n):
-    i = torch.arange(n, dtype=torch.int64)
-    x = (i * 2654435761 + tag * 97 + 1) & M
-    x = x ^ (x >> 16)
-    x = (x * 2246822519) & M
-    x = x ^ (x >> 13)
-    x = (x * 3266489917) & M
-    x = x ^ (x >> 16)
-    return ((x >> 8).double() / 2 ** 24 - 0.5).float()
-
+from counter import hash_values
 
 out = {"made_by": f"bitsandbytes {bitsandbytes.__version__}, torch {torch.__version__}", "cases": []}
 for tag, rows, cols in ((1, 36, 128), (2, 300, 64)):

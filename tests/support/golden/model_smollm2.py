@@ -8,23 +8,11 @@ Face order here, and transformers and PEFT compute. Nothing of radmill takes par
 import json, re, sys
 import gguf, numpy, peft, torch, transformers
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from counter import hash_values
 
 torch.set_num_threads(2)
-M = 0xFFFFFFFF
 R, ALPHA = 16, 32
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-
-
-def hash_values(tag, n):
-    """As in model_tiny.py."""
-    i = torch.arange(n, dtype=torch.int64)
-    x = (i * 2654435761 + tag * 97 + 1) & M
-    x = x ^ (x >> 16)
-    x = (x * 2246822519) & M
-    x = x ^ (x >> 13)
-    x = (x * 3266489917) & M
-    x = x ^ (x >> 16)
-    return ((x >> 8).double() / 2 ** 24 - 0.5).float()
 
 
 def load(path):

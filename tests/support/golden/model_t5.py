@@ -10,21 +10,10 @@ import json, sys
 import peft, torch, transformers
 from transformers import T5Config, T5ForConditionalGeneration
 from transformers.models.t5.modeling_t5 import T5Attention
+from counter import hash_values
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
-M = 0xFFFFFFFF
-
-
-def hash_values(tag, n):
-    i = torch.arange(n, dtype=torch.int64)
-    x = (i * 2654435761 + tag * 97 + 1) & M
-    x = x ^ (x >> 16)
-    x = (x * 2246822519) & M
-    x = x ^ (x >> 13)
-    x = (x * 3266489917) & M
-    x = x ^ (x >> 16)
-    return ((x >> 8).double() / 2 ** 24 - 0.5).float()
 
 
 SIZES = dict(vocab_size=96, d_model=48, d_kv=12, num_heads=4, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1,

@@ -9,22 +9,10 @@ what radmill must get from the packed bin.
 import json, sys
 import peft, torch, transformers
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
+from counter import hash_values
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
-M = 0xFFFFFFFF
-
-
-def hash_values(tag, n):
-    """n values in [-0.5, 0.5), 24 bits each: exact in f32."""
-    i = torch.arange(n, dtype=torch.int64)
-    x = (i * 2654435761 + tag * 97 + 1) & M
-    x = x ^ (x >> 16)
-    x = (x * 2246822519) & M
-    x = x ^ (x >> 13)
-    x = (x * 3266489917) & M
-    x = x ^ (x >> 16)
-    return ((x >> 8).double() / 2 ** 24 - 0.5).float()
 
 
 SIZES = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, vocab_size=128,
