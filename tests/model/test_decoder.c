@@ -10,49 +10,17 @@
 #include "model/safetensors.h"
 #include "support/testdir.h"
 
-/* One model with adapter and workspace on a device. */
-struct rig {
-    struct dev *d;
-    struct model *m;
-    struct lora *l;
-    struct decoder_work *w;
-    struct dev_buf *grad;
-    float *host;
-};
-
-static void rig_open(struct rig *r, const char *device, enum tiny_case c, enum dev_dtype t,
+static void rig_open(struct tiny_rig *r, const char *device, enum tiny_case c, enum dev_dtype t,
                      bool full, double dropout)
 {
     const char *dir = tiny_write(c);
     struct lora_opts o = {.method = LORA_FULL};
-    *r = (struct rig){0};
-    OK(dev_open(device, 1, &r->d, e));
-    OK(model_open(r->d, dir, t, &r->m, e));
+    tiny_rig_model(r, device, dir, t);
     if (full)
         OK(lora_open(r->m, &o, 1, &r->l, e));
     else
         r->l = tiny_lora(r->m, dropout);
-    OK(decoder_work_open(r->m, r->l, 64, 32, true, &r->w, e));
-    OK(dev_buf_open(r->d, lora_count(r->l) * 4, &r->grad, e));
-    r->host = calloc(lora_count(r->l), sizeof *r->host);
-}
-
-static void rig_close(struct rig *r)
-{
-    free(r->host);
-    dev_buf_close(r->grad);
-    decoder_work_close(r->w);
-    lora_close(r->l);
-    model_close(r->m);
-    dev_close(r->d);
-}
-
-static double grad_of(struct rig *r, const struct decoder_batch *b)
-{
-    double loss;
-    OK(decoder_grad(r->w, b, 7, r->grad, &loss, e));
-    OK(dev_download(r->d, r->grad, 0, r->host, lora_count(r->l) * 4, e));
-    return loss;
+    tiny_rig_work(r, 64, 32);
 }
 
 static void assert_near(double got, double want, double tol, const char *what)
@@ -66,7 +34,7 @@ static void assert_near(double got, double want, double tol, const char *what)
 
 static void golden_lora(const char *device, enum tiny_case c)
 {
-    struct rig r;
+    struct tiny_rig r;
     struct tiny_batch t;
     json_t *root, *gold = tiny_golden(c, &root);
     float logits[TINY_ROWS * 128], want[128];
@@ -83,7 +51,7 @@ static void golden_lora(const char *device, enum tiny_case c)
 
     OK(decoder_loss(r.w, &t.b, &loss, NULL, e));
     assert_near(loss, tiny_number(gold, "loss"), F32_TOL * loss, "loss");
-    again = grad_of(&r, &t.b);
+    again = tiny_rig_grad(&r, &t.b);
     assert_true(again == loss);
     const struct lora_tensor *lt = lora_tensors(r.l, &n);
     assert_int_equal(n, 28);
@@ -101,7 +69,7 @@ static void golden_lora(const char *device, enum tiny_case c)
         tiny_summary(r.host + lt[i].offset, (size_t)lt[i].rows * lt[i].cols, tag, g, F32_TOL,
                      lt[i].name);
     }
-    rig_close(&r);
+    tiny_rig_close(&r);
     json_decref(root);
 }
 
@@ -123,13 +91,13 @@ static void test_golden_full(void **state)
 {
     (void)state;
     for (enum tiny_case c = 0; c < TINY_CASES; c++) {
-        struct rig r;
+        struct tiny_rig r;
         struct tiny_batch t;
         json_t *root, *gold = tiny_golden(c, &root);
         size_t n;
         rig_open(&r, test_device(), c, DEV_F32, true, 0);
         tiny_batch(&t);
-        double loss = grad_of(&r, &t.b);
+        double loss = tiny_rig_grad(&r, &t.b);
         assert_near(loss, tiny_number(gold, "base_loss"), F32_TOL * loss, "loss");
         const struct lora_tensor *lt = lora_tensors(r.l, &n);
         for (size_t i = 0; i < n; i++) {
@@ -138,7 +106,7 @@ static void test_golden_full(void **state)
             tiny_summary(r.host + lt[i].offset, (size_t)lt[i].rows * lt[i].cols, i, g, F32_TOL,
                          lt[i].name);
         }
-        rig_close(&r);
+        tiny_rig_close(&r);
         json_decref(root);
     }
 }
@@ -148,7 +116,7 @@ static void test_bf16(void **state)
 {
     (void)state;
     for (enum tiny_case c = 0; c < TINY_CASES; c++) {
-        struct rig a, b;
+        struct tiny_rig a, b;
         struct tiny_batch t;
         json_t *root, *gap = json_object_get(tiny_golden(c, &root), "bf16_gap");
         float la[TINY_ROWS * 128], lb[TINY_ROWS * 128];
@@ -157,7 +125,7 @@ static void test_bf16(void **state)
         rig_open(&b, test_device(), c, DEV_BF16, false, 0);
         OK(decoder_logits(a.w, &t.b, la, e));
         OK(decoder_logits(b.w, &t.b, lb, e));
-        double l0 = grad_of(&a, &t.b), l1 = grad_of(&b, &t.b);
+        double l0 = tiny_rig_grad(&a, &t.b), l1 = tiny_rig_grad(&b, &t.b);
         double dl = rel_rms(lb, la, TINY_ROWS * 128), dg = rel_rms(b.host, a.host, lora_count(a.l));
         print_message(
             "%s bf16: logits %.4f (reference %.4f), gradient %.4f (%.4f), loss %.2e (%.2e)\n",
@@ -166,8 +134,8 @@ static void test_bf16(void **state)
         assert_true(dl > 0 && dl <= 2 * tiny_number(gap, "logits"));
         assert_true(dg > 0 && dg <= 2 * tiny_number(gap, "grad"));
         assert_near(l1, l0, 3e-3 * l0, "loss in bf16");
-        rig_close(&a);
-        rig_close(&b);
+        tiny_rig_close(&a);
+        tiny_rig_close(&b);
         json_decref(root);
     }
 }
@@ -175,7 +143,7 @@ static void test_bf16(void **state)
 /* ---- the definition itself: central differences of the loss */
 static void differences(bool full, enum tiny_case c)
 {
-    struct rig r;
+    struct tiny_rig r;
     struct tiny_batch t;
     const float h = 2e-3F;
     double worst = 0;
@@ -183,7 +151,7 @@ static void differences(bool full, enum tiny_case c)
 
     rig_open(&r, test_device(), c, DEV_F32, full, 0);
     tiny_batch(&t);
-    grad_of(&r, &t.b);
+    tiny_rig_grad(&r, &t.b);
     const struct lora_tensor *lt = lora_tensors(r.l, &n);
     for (size_t i = 0; i < n; i++) {
         size_t count = (size_t)lt[i].rows * lt[i].cols;
@@ -215,7 +183,7 @@ static void differences(bool full, enum tiny_case c)
         }
     }
     print_message("%zu entries, worst relative difference %.2e\n", checked, worst);
-    rig_close(&r);
+    tiny_rig_close(&r);
 }
 
 static void test_differences(void **state)
@@ -229,7 +197,7 @@ static void test_differences(void **state)
 static void test_packed_is_sum(void **state)
 {
     (void)state;
-    struct rig r;
+    struct tiny_rig r;
     struct tiny_batch t, one;
     double loss = 0, sum = 0;
     rig_open(&r, test_device(), TINY_LLAMA3, DEV_F32, false, 0);
@@ -238,45 +206,45 @@ static void test_packed_is_sum(void **state)
     tiny_batch(&t);
     for (uint32_t i = 0; i < TINY_SEQS; i++) {
         tiny_single(&t, i, &one);
-        sum += grad_of(&r, &one.b);
+        sum += tiny_rig_grad(&r, &one.b);
         for (size_t k = 0; k < n; k++)
             g[k] += r.host[k];
     }
-    loss = grad_of(&r, &t.b);
+    loss = tiny_rig_grad(&r, &t.b);
     assert_near(loss, sum, 1e-6 * loss, "loss");
     assert_true(rel_rms(r.host, g, n) < 1e-6);
     /* and the result has no memory: the same bin, the same bits */
     memcpy(g, r.host, n * sizeof *g);
     tiny_single(&t, 2, &one);
-    grad_of(&r, &one.b);
-    assert_true(grad_of(&r, &t.b) == loss);
+    tiny_rig_grad(&r, &one.b);
+    assert_true(tiny_rig_grad(&r, &t.b) == loss);
     assert_memory_equal(g, r.host, n * sizeof *g);
     free(g);
-    rig_close(&r);
+    tiny_rig_close(&r);
 }
 
 /* Loss rows only where asked: no rows, no loss, a zero gradient. */
 static void test_no_rows(void **state)
 {
     (void)state;
-    struct rig r;
+    struct tiny_rig r;
     struct tiny_batch t;
     double loss = 1;
     rig_open(&r, test_device(), TINY_LLAMA, DEV_F32, false, 0);
     tiny_batch(&t);
-    grad_of(&r, &t.b);
+    tiny_rig_grad(&r, &t.b);
     t.b.nrows = 0;
-    loss = grad_of(&r, &t.b);
+    loss = tiny_rig_grad(&r, &t.b);
     assert_true(loss == 0);
     for (size_t k = 0; k < lora_count(r.l); k++)
         assert_true(r.host[k] == 0);
-    rig_close(&r);
+    tiny_rig_close(&r);
 }
 
 static void test_bad_token(void **state)
 {
     (void)state;
-    struct rig r;
+    struct tiny_rig r;
     struct tiny_batch t;
     struct err e = {0};
     double loss;
@@ -286,14 +254,14 @@ static void test_bad_token(void **state)
     assert_false(decoder_loss(r.w, &t.b, &loss, NULL, &e));
     assert_int_equal(e.code, ERR_FORMAT);
     assert_non_null(strstr(e.text, "128"));
-    rig_close(&r);
+    tiny_rig_close(&r);
 }
 
 /* With dropout the gradient belongs to the masked network: other keys, other losses; p = 0 is none. */
 static void test_dropout(void **state)
 {
     (void)state;
-    struct rig r;
+    struct tiny_rig r;
     struct tiny_batch t;
     double a, b, plain;
     rig_open(&r, test_device(), TINY_LLAMA, DEV_F32, false, 0.3);
@@ -330,7 +298,7 @@ static void test_dropout(void **state)
             fail_msg("%s: %g by differences, %g", lt[i].name, fd, (double)g[k]);
     }
     free(g);
-    rig_close(&r);
+    tiny_rig_close(&r);
 }
 
 /* ---- fewer adapters: the backward pass stops early, and must not stop too early */
@@ -339,7 +307,7 @@ static void test_dropout(void **state)
  * others add nothing to the forward pass. */
 static void only(const char *target)
 {
-    struct rig r;
+    struct tiny_rig r;
     struct tiny_batch t;
     struct lora *few = NULL;
     struct decoder_work *w = NULL;
@@ -367,7 +335,7 @@ static void only(const char *target)
     OK(dev_upload(r.d, lora_params(r.l), 0, p, lora_count(r.l) * sizeof *p, e));
     OK(lora_refresh(r.l, e));
     OK(lora_refresh(few, e));
-    want = grad_of(&r, &t.b);
+    want = tiny_rig_grad(&r, &t.b);
     OK(decoder_work_open(r.m, few, 64, 32, true, &w, e));
     OK(dev_buf_open(r.d, lora_count(few) * sizeof *g, &grad, e));
     OK(decoder_grad(w, &t.b, 0, grad, &loss, e));
@@ -388,7 +356,7 @@ static void only(const char *target)
     dev_buf_close(grad);
     decoder_work_close(w);
     lora_close(few);
-    rig_close(&r);
+    tiny_rig_close(&r);
 }
 
 static void test_one_target(void **state)
@@ -404,7 +372,7 @@ static void test_one_target(void **state)
 static void test_last_block(void **state)
 {
     (void)state;
-    struct rig r;
+    struct tiny_rig r;
     struct tiny_batch t;
     struct safetensor list[14];
     struct safetensors_writer *sw = NULL;
@@ -437,7 +405,7 @@ static void test_last_block(void **state)
     }
     OK(dev_upload(r.d, lora_params(r.l), 0, p, count * sizeof *p, e));
     OK(lora_refresh(r.l, e));
-    double want = grad_of(&r, &t.b);
+    double want = tiny_rig_grad(&r, &t.b);
     OK(decoder_work_open(r.m, few, 64, 32, true, &w, e));
     OK(dev_buf_open(r.d, lora_count(few) * sizeof *g, &grad, e));
     OK(decoder_grad(w, &t.b, 0, grad, &loss, e));
@@ -456,7 +424,7 @@ static void test_last_block(void **state)
     dev_buf_close(grad);
     decoder_work_close(w);
     lora_close(few);
-    rig_close(&r);
+    tiny_rig_close(&r);
 }
 
 /* ---- memory: the plan is what is taken */

@@ -84,37 +84,21 @@ static void single(const struct bin *t, uint32_t i, struct bin *out)
                                     .label_cu = out->label_cu};
 }
 
-/* ---- a model with adapter and workspace */
-
-struct rig {
-    struct dev *d;
-    struct model *m;
-    struct lora *l;
-    struct decoder_work *w;
-    struct dev_buf *grad;
-    float *host;
-};
-
-/* Masters from the golden's hash: tag 2000 + number in PEFT's order. */
-static void fill_lora(struct lora *l, const json_t *gold)
+/* The factor's number in PEFT's order. */
+static uint64_t number_of(const char *name, const void *gold)
 {
     const json_t *names = json_object_get(gold, "lora_names");
-    size_t n;
-    const struct lora_tensor *t = lora_tensors(l, &n);
-    for (size_t i = 0; i < n; i++) {
-        size_t count = (size_t)t[i].rows * t[i].cols, tag = 0;
-        float *f = malloc(count * sizeof *f);
-        while (tag < json_array_size(names) &&
-               strcmp(json_string_value(json_array_get(names, tag)), t[i].name) != 0)
-            tag++;
-        if (tag == json_array_size(names)) fail_msg("%s is not PEFT's", t[i].name);
-        tiny_hash(2000 + tag, count, f);
-        for (size_t k = 0; k < count; k++)
-            f[k] *= 0.5F;
-        OK(dev_upload(model_dev(l->m), lora_params(l), t[i].offset * 4, f, count * 4, e));
-        free(f);
-    }
-    OK(lora_refresh(l, e));
+    size_t tag = 0;
+    while (tag < json_array_size(names) &&
+           strcmp(json_string_value(json_array_get(names, tag)), name) != 0)
+        tag++;
+    if (tag == json_array_size(names)) fail_msg("%s is not PEFT's", name);
+    return tag;
+}
+
+static void fill_lora(struct model *m, struct lora *l, const json_t *gold)
+{
+    tiny_lora_fill(m, l, number_of, gold, 0.5F);
 }
 
 static const struct lora_opts *all_linear(void)
@@ -125,36 +109,14 @@ static const struct lora_opts *all_linear(void)
     return &o;
 }
 
-static void rig_open(struct rig *r, const char *device, const char *name, enum dev_dtype t,
+static void rig_open(struct tiny_rig *r, const char *device, const char *name, enum dev_dtype t,
                      const struct lora_opts *o)
 {
     const char *dir = tiny_write_golden(name, gold_of(name), value, NULL);
-    *r = (struct rig){0};
-    OK(dev_open(device, 1, &r->d, e));
-    OK(model_open(r->d, dir, t, &r->m, e));
+    tiny_rig_model(r, device, dir, t);
     OK(lora_open(r->m, o, 1, &r->l, e));
-    if (o->method == LORA_LORA) fill_lora(r->l, gold_of(name));
-    OK(decoder_work_open(r->m, r->l, 50, 30, true, &r->w, e));
-    OK(dev_buf_open(r->d, lora_count(r->l) * 4, &r->grad, e));
-    r->host = calloc(lora_count(r->l), sizeof *r->host);
-}
-
-static void rig_close(struct rig *r)
-{
-    free(r->host);
-    dev_buf_close(r->grad);
-    decoder_work_close(r->w);
-    lora_close(r->l);
-    model_close(r->m);
-    dev_close(r->d);
-}
-
-static double grad_of(struct rig *r, const struct decoder_batch *b)
-{
-    double loss;
-    OK(decoder_grad(r->w, b, 7, r->grad, &loss, e));
-    OK(dev_download(r->d, r->grad, 0, r->host, lora_count(r->l) * 4, e));
-    return loss;
+    if (o->method == LORA_LORA) fill_lora(r->m, r->l, gold_of(name));
+    tiny_rig_work(r, 50, 30);
 }
 
 static void near(double got, double want, double tol, const char *what)
@@ -191,7 +153,7 @@ static void check_golden(const char *device, const char *name)
     const json_t *gold = gold_of(name), *names = json_object_get(gold, "lora_names");
     struct decoder_work *base = NULL;
     float logits[LABELS * VOCAB];
-    struct rig r;
+    struct tiny_rig r;
     struct bin t;
     double loss;
     size_t n;
@@ -206,7 +168,7 @@ static void check_golden(const char *device, const char *name)
     decoder_work_close(base);
     OK(decoder_logits(r.w, &t.b, logits, e));
     tiny_summary(logits, LABELS * VOCAB, 901, json_object_get(gold, "logits"), 1e-5, "logits");
-    near(grad_of(&r, &t.b), tiny_number(gold, "loss"), 1e-5, "loss");
+    near(tiny_rig_grad(&r, &t.b), tiny_number(gold, "loss"), 1e-5, "loss");
     const struct lora_tensor *l = lora_tensors(r.l, &n);
     assert_int_equal(n, json_array_size(names));
     for (size_t i = 0; i < n; i++) {
@@ -216,7 +178,7 @@ static void check_golden(const char *device, const char *name)
         tiny_summary(r.host + l[i].offset, (size_t)l[i].rows * l[i].cols, k,
                      json_array_get(json_object_get(gold, "lora"), k), 1e-4, l[i].name);
     }
-    rig_close(&r);
+    tiny_rig_close(&r);
 }
 
 static void test_golden(void **state)
@@ -234,12 +196,12 @@ static void test_full(void **state)
     (void)state;
     for (int c = 0; c < CASES; c++) {
         const json_t *gold = gold_of(cases[c]), *tensors = json_object_get(gold, "tensors");
-        struct rig r;
+        struct tiny_rig r;
         struct bin t;
         size_t n;
         make_bin(&t);
         rig_open(&r, test_device(), cases[c], DEV_F32, &full);
-        near(grad_of(&r, &t.b), tiny_number(gold, "base_loss"), 1e-5, "loss");
+        near(tiny_rig_grad(&r, &t.b), tiny_number(gold, "base_loss"), 1e-5, "loss");
         const struct lora_tensor *l = lora_tensors(r.l, &n);
         assert_int_equal(n, json_array_size(tensors));
         for (size_t i = 0; i < n; i++) {
@@ -251,7 +213,7 @@ static void test_full(void **state)
                          json_object_get(json_object_get(gold, "full"), l[i].name), 1e-4,
                          l[i].name);
         }
-        rig_close(&r);
+        tiny_rig_close(&r);
     }
 }
 
@@ -262,21 +224,21 @@ static void test_bf16(void **state)
     for (int c = 0; c < CASES; c++) {
         const json_t *gap = json_object_get(gold_of(cases[c]), "bf16_gap");
         float lf[LABELS * VOCAB], lh[LABELS * VOCAB];
-        struct rig f, h;
+        struct tiny_rig f, h;
         struct bin t;
         make_bin(&t);
         rig_open(&f, test_device(), cases[c], DEV_F32, all_linear());
         rig_open(&h, test_device(), cases[c], DEV_BF16, all_linear());
         OK(decoder_logits(f.w, &t.b, lf, e));
         OK(decoder_logits(h.w, &t.b, lh, e));
-        grad_of(&f, &t.b);
-        grad_of(&h, &t.b);
+        tiny_rig_grad(&f, &t.b);
+        tiny_rig_grad(&h, &t.b);
         double dl = rel_rms(lh, lf, LABELS * VOCAB), dg = rel_rms(h.host, f.host, lora_count(f.l));
         print_message("%s bf16: logits %.4f (reference %.4f), gradient %.4f (%.4f)\n", cases[c], dl,
                       tiny_number(gap, "logits"), dg, tiny_number(gap, "grad"));
         assert_true(dl < 2 * tiny_number(gap, "logits") && dg < 2 * tiny_number(gap, "grad"));
-        rig_close(&f);
-        rig_close(&h);
+        tiny_rig_close(&f);
+        tiny_rig_close(&h);
     }
 }
 
@@ -286,7 +248,7 @@ static void test_packed(void **state)
     (void)state;
     float rows[LABELS], *sum;
     double loss, one, total = 0;
-    struct rig r;
+    struct tiny_rig r;
     struct bin t, s;
 
     make_bin(&t);
@@ -298,15 +260,15 @@ static void test_packed(void **state)
         single(&t, i, &s);
         OK(decoder_loss(r.w, &s.b, &one, alone, e));
         assert_memory_equal(alone, rows + t.label_cu[i], s.b.nrows * sizeof *alone);
-        total += grad_of(&r, &s.b);
+        total += tiny_rig_grad(&r, &s.b);
         for (uint64_t k = 0; k < lora_count(r.l); k++)
             sum[k] += r.host[k];
     }
     near(total, loss, 1e-9, "sum of losses");
-    grad_of(&r, &t.b);
+    tiny_rig_grad(&r, &t.b);
     assert_true(rel_rms(sum, r.host, lora_count(r.l)) < 1e-6);
     free(sum);
-    rig_close(&r);
+    tiny_rig_close(&r);
 }
 
 /* ---- differences along the gradient */
@@ -314,14 +276,14 @@ static void test_packed(void **state)
 /* Gradient g of what is adapted: loss(p + h g) - loss(p - h g) = 2 h |g|^2. */
 static void check_direction(const struct lora_opts *o, const char *what)
 {
-    struct rig r;
+    struct tiny_rig r;
     struct bin t;
     double norm = 0, side[2], h;
     make_bin(&t);
     rig_open(&r, test_device(), "t5", DEV_F32, o);
     size_t n = lora_count(r.l);
     float *p = malloc(n * sizeof *p), *moved = malloc(n * sizeof *p), *g = malloc(n * sizeof *p);
-    grad_of(&r, &t.b);
+    tiny_rig_grad(&r, &t.b);
     memcpy(g, r.host, n * sizeof *g);
     OK(dev_download(r.d, lora_params(r.l), 0, p, n * sizeof *p, e));
     for (size_t i = 0; i < n; i++)
@@ -333,14 +295,14 @@ static void check_direction(const struct lora_opts *o, const char *what)
             moved[i] = p[i] + (float)((k ? h : -h) * g[i]);
         OK(dev_upload(r.d, lora_params(r.l), 0, moved, n * sizeof *moved, e));
         OK(lora_refresh(r.l, e));
-        side[k] = grad_of(&r, &t.b); /* with the same dropout */
+        side[k] = tiny_rig_grad(&r, &t.b); /* with the same dropout */
     }
     if (fabs((side[1] - side[0]) / (2 * h * norm) - 1) > 0.01)
         fail_msg("%s: slope %g, gradient %g", what, (side[1] - side[0]) / (2 * h), norm);
     free(p);
     free(moved);
     free(g);
-    rig_close(&r);
+    tiny_rig_close(&r);
 }
 
 /* Adapters in one part only: gradients stop where nobody wants them, and nowhere else. */
@@ -379,7 +341,7 @@ struct answer {
 };
 
 /* All four prompts at once in slots of their own, as far as the reference went. */
-static void answer_all(struct rig *r, struct lora *l, const struct bin *t, struct answer *a)
+static void answer_all(struct tiny_rig *r, struct lora *l, const struct bin *t, struct answer *a)
 {
     struct decoder_cache *c = NULL;
     const uint32_t *rows;
@@ -431,7 +393,7 @@ static void test_greedy(void **state)
     for (int c = 0; c < 2 * CASES; c++) {
         const char *name = cases[c % CASES];
         struct answer a[SEQS];
-        struct rig r;
+        struct tiny_rig r;
         struct bin t;
         make_bin(&t);
         rig_open(&r, devices[c / CASES], name, DEV_F32, all_linear());
@@ -439,7 +401,7 @@ static void test_greedy(void **state)
         check_answers(a, json_object_get(gold_of(name), "answers"), "base");
         answer_all(&r, r.l, &t, a);
         check_answers(a, json_object_get(gold_of(name), "lora_answers"), "adapter");
-        rig_close(&r);
+        tiny_rig_close(&r);
     }
 }
 
@@ -450,7 +412,7 @@ static void test_cache_is_training(void **state)
     struct decoder_cache *c = NULL;
     const uint32_t *rows;
     uint32_t n, zero = 0, next;
-    struct rig r;
+    struct tiny_rig r;
     struct bin t;
     (void)state;
 
@@ -468,7 +430,7 @@ static void test_cache_is_training(void **state)
         }
     }
     decoder_cache_close(c);
-    rig_close(&r);
+    tiny_rig_close(&r);
 }
 
 /* ---- memory, files, faults */
@@ -478,7 +440,7 @@ static void test_bytes(void **state)
     struct lora_opts o = *all_linear();
     struct decoder_work *w = NULL;
     struct decoder_cache *c = NULL;
-    struct rig r;
+    struct tiny_rig r;
     (void)state;
     o.dropout = 0.1;
     for (int k = 0; k < CASES; k++) {
@@ -494,7 +456,7 @@ static void test_bytes(void **state)
             OK(tiny_cache_open(r.m, NULL, 3, 21, 40, &c, e));
             assert_int_equal(dev_bytes_live(r.d) - before, tiny_cache_bytes(r.m, 3, 21, 40));
             decoder_cache_close(c);
-            rig_close(&r);
+            tiny_rig_close(&r);
         }
     }
 }
@@ -504,7 +466,7 @@ static void test_save_and_load(void **state)
 {
     static const struct lora_opts full = {.method = LORA_FULL};
     char dir[600];
-    struct rig r;
+    struct tiny_rig r;
     struct bin t;
     struct model *again = NULL;
     struct decoder_work *w = NULL;
@@ -529,7 +491,7 @@ static void test_save_and_load(void **state)
         assert_memory_equal(model_get_spec(r.m), model_get_spec(again), sizeof(struct model_spec));
         model_close(again);
         OK(fs_remove_tree(dir, e));
-        rig_close(&r);
+        tiny_rig_close(&r);
     }
 }
 

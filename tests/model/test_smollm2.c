@@ -12,7 +12,7 @@
 #include "support/testdir.h"
 
 #define FILE_NAME "SmolLM2-135M-Instruct.Q4_1.gguf"
-enum { MAX_IDS = 256, RANK = 16, MODULES = 7 };
+enum { MAX_IDS = 256, RANK = 16 };
 
 static const char *gguf_path(void)
 {
@@ -58,37 +58,13 @@ static void read_bin(const json_t *samples, struct bin *t)
                                   .nrows = nrows};
 }
 
-static uint64_t factor_tag(const char *name)
-{
-    static const char *const modules[MODULES] = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
-                                                 "gate_proj", "up_proj", "down_proj"};
-    uint64_t layer = strtoul(strstr(name, "layers.") + 7, NULL, 10);
-    for (uint64_t k = 0; k < MODULES; k++) {
-        if (strstr(name, modules[k]))
-            return (layer * MODULES + k) * 2 + (strstr(name, "lora_B") != NULL);
-    }
-    fail_msg("%s", name);
-    return 0;
-}
-
 static struct lora *adapter(struct model *m)
 {
     static const char *const all[] = {"all-linear"};
     struct lora_opts o = {.method = LORA_LORA, .rank = RANK, .alpha = 32, .targets = {all, 1}};
     struct lora *l = NULL;
-    size_t n;
     OK(lora_open(m, &o, 1, &l, e));
-    const struct lora_tensor *t = lora_tensors(l, &n);
-    for (size_t i = 0; i < n; i++) {
-        size_t count = (size_t)t[i].rows * t[i].cols;
-        float *f = malloc(count * sizeof *f);
-        tiny_hash(2000 + factor_tag(t[i].name), count, f);
-        for (size_t k = 0; k < count; k++)
-            f[k] *= 0.05F;
-        OK(dev_upload(model_dev(m), lora_params(l), t[i].offset * 4, f, count * 4, e));
-        free(f);
-    }
-    OK(lora_refresh(l, e));
+    tiny_lora_fill(m, l, tiny_factor, NULL, 0.05F);
     return l;
 }
 
@@ -130,7 +106,7 @@ static void run(const char *dir, enum dev_dtype t, const struct bin *bin, struct
     out->norm = calloc(n, sizeof *out->norm);
     out->dot = calloc(n, sizeof *out->dot);
     for (size_t i = 0; i < n; i++) {
-        uint64_t tag = factor_tag(lt[i].name);
+        uint64_t tag = tiny_factor(lt[i].name, NULL);
         size_t count = (size_t)lt[i].rows * lt[i].cols;
         float *h = malloc(count * sizeof *h);
         tiny_hash(5000 + tag, count, h);

@@ -108,10 +108,11 @@ const char *tiny_write(enum tiny_case c)
     return dir[c];
 }
 
-static uint64_t factor_tag(const char *name)
+uint64_t tiny_factor(const char *name, const void *unused)
 {
     static const char *const modules[MODULES] = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
                                                  "gate_proj", "up_proj", "down_proj"};
+    (void)unused;
     uint64_t layer = strtoul(strstr(name, "layers.") + 7, NULL, 10);
     for (uint64_t k = 0; k < MODULES; k++) {
         if (strstr(name, modules[k]))
@@ -121,27 +122,65 @@ static uint64_t factor_tag(const char *name)
     return 0;
 }
 
+void tiny_lora_fill(struct model *m, struct lora *l, tiny_factor_fn *number, const void *arg,
+                    float scale)
+{
+    size_t n;
+    const struct lora_tensor *t = lora_tensors(l, &n);
+    for (size_t i = 0; i < n; i++) {
+        size_t count = (size_t)t[i].rows * t[i].cols;
+        float *f = malloc(count * sizeof *f);
+        tiny_hash(2000 + number(t[i].name, arg), count, f);
+        for (size_t k = 0; k < count; k++)
+            f[k] *= scale;
+        OK(dev_upload(model_dev(m), lora_params(l), t[i].offset * 4, f, count * 4, e));
+        free(f);
+    }
+    OK(lora_refresh(l, e));
+}
+
 struct lora *tiny_lora(struct model *m, double dropout)
 {
     static const char *const all[] = {"all-linear"};
     struct lora_opts o = {
         .method = LORA_LORA, .rank = RANK, .alpha = ALPHA, .dropout = dropout, .targets = {all, 1}};
     struct lora *l = NULL;
-    size_t n;
 
     OK(lora_open(m, &o, 1, &l, e));
-    const struct lora_tensor *t = lora_tensors(l, &n);
-    for (size_t i = 0; i < n; i++) {
-        size_t count = (size_t)t[i].rows * t[i].cols;
-        float *f = malloc(count * sizeof *f);
-        tiny_hash(2000 + factor_tag(t[i].name), count, f);
-        for (size_t k = 0; k < count; k++)
-            f[k] *= 0.5F;
-        OK(dev_upload(model_dev(m), lora_params(l), t[i].offset * 4, f, count * 4, e));
-        free(f);
-    }
-    OK(lora_refresh(l, e));
+    tiny_lora_fill(m, l, tiny_factor, NULL, 0.5F);
     return l;
+}
+
+void tiny_rig_model(struct tiny_rig *r, const char *device, const char *dir, enum dev_dtype t)
+{
+    *r = (struct tiny_rig){0};
+    OK(dev_open(device, 1, &r->d, e));
+    OK(model_open(r->d, dir, t, &r->m, e));
+}
+
+void tiny_rig_work(struct tiny_rig *r, uint32_t tokens, uint32_t rows)
+{
+    OK(decoder_work_open(r->m, r->l, tokens, rows, true, &r->w, e));
+    OK(dev_buf_open(r->d, lora_count(r->l) * 4, &r->grad, e));
+    r->host = calloc(lora_count(r->l), sizeof *r->host);
+}
+
+void tiny_rig_close(struct tiny_rig *r)
+{
+    free(r->host);
+    dev_buf_close(r->grad);
+    decoder_work_close(r->w);
+    lora_close(r->l);
+    model_close(r->m);
+    dev_close(r->d);
+}
+
+double tiny_rig_grad(struct tiny_rig *r, const struct decoder_batch *b)
+{
+    double loss;
+    OK(decoder_grad(r->w, b, 7, r->grad, &loss, e));
+    OK(dev_download(r->d, r->grad, 0, r->host, lora_count(r->l) * 4, e));
+    return loss;
 }
 
 void tiny_batch(struct tiny_batch *t)

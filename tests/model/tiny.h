@@ -1,6 +1,6 @@
 /*
  * tests/model/tiny - the tiny models of golden/tiny.json, from the same counter hash as
- * tests/support/golden/model_tiny.py.
+ * tests/support/golden/counter.py.
  */
 #pragma once
 #include <setjmp.h>
@@ -47,6 +47,27 @@ struct model_spec tiny_spec(enum tiny_case c);
 const char *tiny_write(enum tiny_case c);
 /* A LoRA of the golden's rank and alpha with the golden's values, B included. */
 struct lora *tiny_lora(struct model *m, double dropout);
+/* Fills an adapter's masters: scale times the hash of 2000 + the factor's number. tiny_factor counts
+ * as golden/tiny.json does. */
+typedef uint64_t tiny_factor_fn(const char *name, const void *arg);
+tiny_factor_fn tiny_factor;
+void tiny_lora_fill(struct model *m, struct lora *l, tiny_factor_fn *number, const void *arg,
+                    float scale);
+
+/* A model of folder dir on a device; the caller opens its adapter (r->l), then the workspace. */
+struct tiny_rig {
+    struct dev *d;
+    struct model *m;
+    struct lora *l;
+    struct decoder_work *w;
+    struct dev_buf *grad;
+    float *host; /* the last gradient */
+};
+void tiny_rig_model(struct tiny_rig *r, const char *device, const char *dir, enum dev_dtype t);
+void tiny_rig_work(struct tiny_rig *r, uint32_t tokens, uint32_t rows);
+void tiny_rig_close(struct tiny_rig *r);
+/* The batch's loss; its gradient in r->host. */
+double tiny_rig_grad(struct tiny_rig *r, const struct decoder_batch *b);
 
 /* The golden's four packed samples. */
 enum { TINY_TOKENS = 39, TINY_SEQS = 4, TINY_ROWS = 17 };
