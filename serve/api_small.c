@@ -215,6 +215,8 @@ bool api_info(void *ctx, struct http_request *q, struct http_reply *r, struct er
     jot_put(&j, shelf_uses_clinical(s->shelf) ? "true" : "false");
     jot_key(&j, "history");
     jot_put(&j, s->history ? "true" : "false");
+    jot_key(&j, "ratings");
+    jot_put(&j, s->ratings ? "true" : "false");
     jot_key(&j, "models");
     jot_put(&j, "[");
     for (size_t i = 0; i < n; i++) {

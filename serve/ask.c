@@ -348,6 +348,48 @@ static bool take_check(struct reader *p)
            (get(p, "generated") || bad(p, "generated", "is needed"));
 }
 
+/* A scale that is misspelt would be lost, hence a refusal. */
+static bool take_scales(struct reader *p)
+{
+    struct reader inner = *p;
+    size_t known = 0;
+
+    inner.root = get(p, "scales");
+    if (!inner.root) return true;
+    for (int i = 0; i < FACTLABEL_SCALES; i++) {
+        const char *key = factlabel_scales[i];
+        known += json_object_get(inner.root, key) != NULL;
+        if (!whole(&inner, key, 1, FACTLABEL_GRADES, &p->out->scales[i])) return false;
+    }
+    return (json_is_object(inner.root) && known == json_object_size(inner.root)) ||
+           bad(p, "scales", "must be an object of the label file's scales");
+}
+
+/* A pseudonym; "adj" and "made" mean something in a label file. */
+static bool rater_ok(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] < 0x20) return false;
+    return s.n <= ASK_RATER_BYTES && !str_eqz(s, "adj") && !str_eqz(s, "made");
+}
+
+static bool take_rating(struct reader *p)
+{
+    struct ask *o = p->out;
+    bool has = false;
+
+    if (!text(p, "findings", &o->findings) || !text(p, "clinical", &o->clinical) ||
+        !text(p, "reference", &o->reference) || !text(p, "generated", &o->generated) ||
+        !text(p, "rater", &o->rater) || !whole(p, "overall", 1, FACTLABEL_GRADES, &o->overall) ||
+        !take_scales(p) || !number(p, "seconds", 0, 1e6, &has, &o->seconds))
+        return false;
+    o->rater = str_trim(o->rater);
+    if (!o->overall) return bad(p, "overall", "a grade from 1 to 5 is needed");
+    if (str_trim(o->generated).n == 0) return bad(p, "generated", "some text is needed");
+    return rater_ok(o->rater) ||
+           bad(p, "rater", "must be a pseudonym of at most 64 bytes, not adj or made");
+}
+
 static bool take_kind(struct reader *p, enum ask_kind kind)
 {
     if (!text(p, "model", &p->out->model)) return false;
@@ -362,6 +404,8 @@ static bool take_kind(struct reader *p, enum ask_kind kind)
         return take_impression(p);
     case ASK_CHECK:
         return take_check(p);
+    case ASK_RATING:
+        return take_rating(p);
     case ASK_ENTER:
         return text(p, "secret", &p->out->secret);
     }

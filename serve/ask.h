@@ -2,7 +2,7 @@
  * serve/ask - what a request's JSON asks for, checked before anything is made of it.
  *
  * OpenAI's names and types for completions, chat completions and embeddings, and radmill's own for
- * impressions and checks. A member that would change the answer and is not supported (tools, echo,
+ * impressions, checks and ratings. A member that would change the answer and is not supported (tools, echo,
  * penalties, ...) is refused by name; members that only describe (user, metadata) are passed over.
  * Every text is valid UTF-8. Refusals name the member, never its value.
  */
@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "label/factlabel.h"
 #include "serve/http.h"
 #include "text/chat.h"
 
@@ -19,9 +20,18 @@ enum {
     ASK_STOP_BYTES = 256,
     ASK_MESSAGES_MAX = 1024,
     ASK_ADAPTERS_MAX = 8,
+    ASK_RATER_BYTES = 64,
     ASK_TOP_MAX = 20, /* alternatives beside a token */
 };
-enum ask_kind { ASK_COMPLETION, ASK_CHAT, ASK_EMBEDDING, ASK_IMPRESSION, ASK_CHECK, ASK_ENTER };
+enum ask_kind {
+    ASK_COMPLETION,
+    ASK_CHAT,
+    ASK_EMBEDDING,
+    ASK_IMPRESSION,
+    ASK_CHECK,
+    ASK_ENTER,
+    ASK_RATING
+};
 
 struct ask_prompt {
     struct str text; /* p == NULL: ids */
@@ -49,6 +59,10 @@ struct ask {
     struct str findings, clinical, reference, generated, secret;
     struct str adapters[ASK_ADAPTERS_MAX];
     size_t nadapters;
+    /* ratings */
+    struct str rater;                          /* empty: not said */
+    int64_t overall, scales[FACTLABEL_SCALES]; /* 1 to 5; scales 0: not graded */
+    double seconds;
 };
 
 /* Everything in *out lives in the arena. False: r holds the refusal. */

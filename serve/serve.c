@@ -28,6 +28,7 @@ const struct http_route server_routes[] = {
     {"GET", "/radmill/info", HTTP_SECRET, false, api_info},
     {"POST", "/radmill/impression", HTTP_SECRET, true, api_impression},
     {"POST", "/radmill/check", HTTP_SECRET, true, api_check},
+    {"POST", "/radmill/rating", HTTP_SECRET, true, api_rating},
     {"POST", "/radmill/form", HTTP_OPEN, true, api_form},
     {"POST", "/radmill/session", HTTP_OPEN, false, api_enter},
     {"DELETE", "/radmill/session", HTTP_SECRET, false, api_leave},
@@ -115,8 +116,9 @@ static bool note_start(const struct house *h, const struct serve_opts *o, struct
     const struct shelf_model *m = shelf_models(h->s.shelf, &n);
 
     sbuf_init(&b, TEXT_BYTES);
-    bool ok = sbuf_printf(&b, e, "at %s%s%s; models", o->socket ? "a socket" : o->address,
-                          o->tls_cert ? ", TLS" : "", o->history ? ", history kept" : "");
+    bool ok = sbuf_printf(&b, e, "at %s%s%s%s; models", o->socket ? "a socket" : o->address,
+                          o->tls_cert ? ", TLS" : "", o->history ? ", history kept" : "",
+                          o->ratings ? ", grades kept" : "");
     for (size_t i = 0; ok && i < n; i++)
         ok = sbuf_printf(&b, e, " %s:%.12s", m[i].id, m[i].digest);
     ok = ok && audit_note(o->dir, "serve", b.p, e);
@@ -167,6 +169,7 @@ static bool open_all(struct house *h, const struct serve_job *j, struct err *e)
     if (!open_gate(h, o, token, e)) return false;
     if (!page_open(&h->s.page, e) || !facts_open(o->lexicon, &h->s.facts, e)) return false;
     if (o->history && !history_open(o->history, &h->s.history, e)) return false;
+    if (o->ratings && !ratings_open(o->ratings, &h->s.ratings, e)) return false;
     if (!shelf_open(j, &h->s.shelf, e)) return false;
     h->s.core = shelf_core(h->s.shelf);
     if (!engine_open(&h->s.core, &h->s.engine, e)) return false;
@@ -180,6 +183,7 @@ static void close_all(struct house *h)
     http_close(h->s.http); /* first: its threads use all below */
     engine_close(h->s.engine);
     shelf_close(h->s.shelf);
+    ratings_close(h->s.ratings);
     history_close(h->s.history);
     facts_close(h->s.facts);
     page_close(h->s.page);
@@ -324,9 +328,9 @@ bool serve_run(const struct serve_job *j, struct err *e)
     if (!rundir_open(j->serve->dir, "serve", j->options, free_keys, 0, &h.run, e)) goto out;
     h.has_run = true;
     if (!open_all(&h, j, e) || !write_entrance(&h, j, e)) goto out;
-    log_info("serving", "address=%s port=%u tls=%d history=%d",
+    log_info("serving", "address=%s port=%u tls=%d history=%d ratings=%d",
              j->serve->socket ? "socket" : j->serve->address, h.port, j->serve->tls_cert != NULL,
-             j->serve->history != NULL);
+             j->serve->history != NULL, j->serve->ratings != NULL);
     ok = watch(&h, j, e);
     drain(&h, ok ? j->serve->drain_s : 0);
 out:

@@ -7,6 +7,7 @@
  *     serve.dir/token        0600: the token for programs, unless serve.token_file names one
  *     serve.dir/audit.jsonl  base/audit: each start, with address and adapters
  *     serve.history/         only where it is set: text, 0600 (serve/history)
+ *     serve.ratings          only where it is set: readers' grades with their texts (serve/ratings)
  *
  * The main idea: HTTP threads (serve/http) check and translate; one engine thread (serve/engine)
  * owns the model and decodes all requests together, so that a request's answer is the same whether
@@ -30,7 +31,7 @@ struct serve_opts {
     bool insecure_lan;
     struct opt_strs hosts;
     struct opt_list adapters; /* of struct serve_adapter */
-    const char *encoder, *lexicon, *chat, *history;
+    const char *encoder, *lexicon, *chat, *history, *ratings;
     uint32_t slots, max_len, max_new_tokens, prefill_rows;
     double temperature;
     uint32_t max_body_kb, max_requests, max_connections, rate;

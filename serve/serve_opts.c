@@ -46,6 +46,9 @@ const struct opt serve_table[] = {
     OPT_PATH(struct serve_opts, history, NULL,
              "keep findings and impressions in this folder (report text, 0600); left out: nothing "
              "is kept"),
+    OPT_PATH(struct serve_opts, ratings, NULL,
+             "a label file: the page asks for grades (1 to 5) and keeps them there with report and "
+             "answer (0600); left out: it does not ask"),
     OPT_U32(struct serve_opts, slots, 16, 1, 1024, "sequences decoded at once"),
     OPT_U32(struct serve_opts, max_len, 2048, 16, 131072, "longest prompt and answer together"),
     OPT_U32(struct serve_opts, max_new_tokens, 256, 1, 65536,

@@ -12,6 +12,7 @@
 #include "serve/http.h"
 #include "serve/jot.h"
 #include "serve/page.h"
+#include "serve/ratings.h"
 #include "serve/serve.h"
 #include "serve/shelf.h"
 
@@ -24,17 +25,20 @@ struct server {
     struct http *http;
     struct facts *facts;
     struct history *history; /* NULL: nothing is kept */
+    struct ratings *ratings; /* NULL: none are collected */
     struct page *page;
 };
 
 extern const struct http_route server_routes[];
 
-/* Handlers, in serve/api_text.c, api_radmill.c, api_small.c, api_page.c. ctx is the server. */
+/* Handlers, in serve/api_text.c, api_radmill.c, api_rating.c, api_small.c,
+ * api_page.c. ctx is the server. */
 bool api_completions(void *ctx, struct http_request *q, struct http_reply *r, struct err *e);
 bool api_chat(void *ctx, struct http_request *q, struct http_reply *r, struct err *e);
 bool api_models(void *ctx, struct http_request *q, struct http_reply *r, struct err *e);
 bool api_embeddings(void *ctx, struct http_request *q, struct http_reply *r, struct err *e);
 bool api_impression(void *ctx, struct http_request *q, struct http_reply *r, struct err *e);
+bool api_rating(void *ctx, struct http_request *q, struct http_reply *r, struct err *e);
 bool api_check(void *ctx, struct http_request *q, struct http_reply *r, struct err *e);
 bool api_health(void *ctx, struct http_request *q, struct http_reply *r, struct err *e);
 bool api_metrics(void *ctx, struct http_request *q, struct http_reply *r, struct err *e);

@@ -308,6 +308,38 @@ def history(program):
         check([r["adapter"] for r in rows] == ["first", "base"] and rows[0]["findings"] == f"{CANARY} effusion", str(rows))
 
 
+def ratings(program):
+    """Grades: none are taken unless a file is named; then a label file, 0600, that radmill's own readers take."""
+    import tempfile
+    grade = {"findings": f"Small {CANARY} effusion.", "clinical": "", "reference": "Effusion.", "generated": "No effusion.",
+             "model": "first", "overall": 2, "scales": {"conciseness": 4}, "rater": "anna", "seconds": 3.5}
+    with serving(program) as s:
+        status, _, text = s.ask("POST", "/radmill/rating", grade)
+        check(status == 404 and is_error(text), f"no file, no grades: {status}")
+        check(json.loads(s.ask("GET", "/radmill/info")[2])["ratings"] is False, "info says so")
+        search(s)
+    with tempfile.TemporaryDirectory() as tmp:
+        path = os.path.join(tmp, "grades.jsonl")
+        with serving(program, ratings=path) as s:
+            check(s.ask("POST", "/radmill/rating", grade, token=False)[0] == 401, "no token, no grade")
+            check(s.ask("POST", "/radmill/rating", {**grade, "overall": 6})[0] == 400, "6 is no grade")
+            check(s.ask("POST", "/radmill/rating", {**grade, "model": CANARY})[0] == 404, "no such model")
+            check(s.ask("POST", "/radmill/rating", {**grade, "generated": "x" * 900000})[0] == 200, "a long answer")
+            for change in ({}, {"rater": "bert", "overall": 3}, {"model": "base", "rater": "", "scales": None}, {"overall": 1}):
+                status, _, text = s.ask("POST", "/radmill/rating", {**grade, **change})
+                check(status == 200 and json.loads(text) == {"kept": True}, f"{status} {text}")
+            search(s)
+        check(stat.S_IMODE(os.stat(path).st_mode) == 0o600, "the label file is 0600")
+        with open(path, encoding="utf-8") as f:
+            rows = [json.loads(x) for x in f][1:]
+        check([(r["system"], r["rater"], r["overall"]) for r in rows] ==
+              [("first", "anna", 2), ("first", "bert", 3), ("base", "page", 2), ("first", "anna", 1)], str(rows))
+        check(len({r["id"] for r in rows}) == 1 and rows[0]["id"].startswith("page:") and rows[0]["subject"] == rows[0]["id"], "one report, one id")
+        check(rows[0]["scales"] == {"conciseness": 4} and "model " in rows[0]["tool"] and rows[0]["format"] == "radmill.factlabel/1", str(rows[0]))
+        r = subprocess.run([program, "label", "stats", path], capture_output=True, text=True, timeout=60 * kit.SLOW)
+        check(r.returncode == 0 and CANARY not in r.stdout + r.stderr, r.stderr)
+
+
 def limits(program):
     with serving(program, rate=5, max_requests=1, idle_min=1, max_new_tokens=400) as s:
         answers = [s.ask("GET", "/v1/models") for _ in range(7)]

@@ -222,6 +222,64 @@ def shapes(browser, s):
         look.close(name)
 
 
+def grading(browser, program):
+    """A server that collects grades: by mouse and keyboard, in all shapes; what is kept is a label file."""
+    import tempfile
+    with tempfile.TemporaryDirectory() as tmp, serving(program, ratings=os.path.join(tmp, "grades.jsonl")) as s:
+        look = Look(browser, s, viewport={"width": 1280, "height": 900})
+        p = look.enter()
+        check(p.locator("#grades").is_visible(), "the page says that grades are stored")
+        p.fill("#findings", FINDINGS)
+        p.check("#models input[value=second]")
+        p.click("#run")
+        done(p, 2)
+        p.get_by_role("button", name="Keep this grade of impression 1").click()
+        check("Choose a grade" in p.inner_text("#problem") and p.evaluate("document.activeElement.type") == "radio", "no grade, not kept")
+        p.get_by_role("group", name="Your grade of impression 1").get_by_label("3: minor clinical edit").check()
+        p.get_by_label("Rated by (a pseudonym)").first.fill("anna")
+        p.get_by_role("button", name="Keep this grade of impression 1").click()
+        until(p, "document.getElementById('say').textContent === 'Grade 3 kept.'")
+        check(p.locator("#problem").is_hidden(), "the problem is gone")
+        check(p.get_by_label("Rated by (a pseudonym)").nth(1).input_value() == "anna", "the name holds for all cards")
+        p.keyboard.press("Alt+2")
+        p.keyboard.press("Alt+g")
+        p.keyboard.press("Space")
+        p.keyboard.press("ArrowDown")
+        check(p.evaluate("document.activeElement.value") == "4", "arrows choose the grade")
+        p.keyboard.press("Tab")
+        p.keyboard.press("Enter")
+        for _ in range(4):
+            p.keyboard.press("Tab")
+        p.keyboard.press("Space")
+        check(p.evaluate("document.activeElement.name") == "conciseness-1", "scales by keyboard: " + p.evaluate("document.activeElement.name"))
+        look.axe("grading")
+        p.evaluate("document.activeElement.blur()")
+        look.shot("grading")
+        p.get_by_role("button", name="Keep this grade of impression 2").focus()
+        p.keyboard.press("Enter")
+        until(p, "document.getElementById('say').textContent === 'Grade 4 kept.'")
+        look.close("grading")
+        for name, context in (("grading-phone", {"viewport": {"width": 320, "height": 600}, "device_scale_factor": 2}),
+                              ("grading-zoom200", {"viewport": {"width": 640, "height": 450}, "device_scale_factor": 2}),
+                              ("grading-dark", {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"})):
+            look = Look(browser, s, **context)
+            p = look.enter()
+            p.fill("#findings", FINDINGS)
+            p.click("#run")
+            done(p, 1)
+            p.locator("summary").click()
+            wide = p.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            check(wide <= 0, f"{name}: scrolls {wide} px sideways")
+            look.axe(name)
+            look.shot(name)
+            look.close(name)
+        with open(os.path.join(tmp, "grades.jsonl"), encoding="utf-8") as f:
+            rows = [json.loads(x) for x in f]
+        check([(r["system"], r["rater"], r["overall"], r.get("scales", {})) for r in rows] ==
+              [("first", "anna", 3, {}), ("second", "anna", 4, rows[1].get("scales"))] and rows[1]["scales"].keys() == {"conciseness"}, str(rows))
+        check(rows[0]["findings"] == FINDINGS and rows[0]["generated"].strip() and rows[0]["seconds"] > 0, "texts and time are kept")
+
+
 def plain(browser, s):
     """Without JavaScript: link, form, answer, and once more."""
     look = Look(browser, s, java_script_enabled=False, viewport={"width": 900, "height": 900})
@@ -254,6 +312,8 @@ def main():
         browser = pw.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
         for part in (mouse, keyboard, stopping, names, shapes, plain):
             part(browser, s)
+        check(not s.ask("POST", "/radmill/rating", {"generated": "x", "overall": 3})[0] == 200, "no grade is taken")
+        grading(browser, sys.argv[1])
         browser.close()
         for name in ("stderr", "stdout"):
             check("effusion" not in s.text(name), "report text in " + name)

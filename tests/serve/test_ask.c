@@ -33,6 +33,38 @@ static void drop(struct fixture *f)
     sbuf_free(&f->r.body);
 }
 
+static void test_rating(void **state)
+{
+    static const char *const wrong[] = {
+        "{}",
+        "{\"generated\":\"x\"}",
+        "{\"generated\":\" \",\"overall\":3}",
+        "{\"generated\":\"x\",\"overall\":6}",
+        "{\"generated\":\"x\",\"overall\":2.5}",
+        "{\"generated\":\"x\",\"overall\":3,\"scales\":[]}",
+        "{\"generated\":\"x\",\"overall\":3,\"scales\":{\"usefulness\":3}}",
+        "{\"generated\":\"x\",\"overall\":3,\"scales\":{\"relevance\":0}}",
+        "{\"generated\":\"x\",\"overall\":3,\"rater\":\"adj\"}",
+        "{\"generated\":\"x\",\"overall\":3,\"rater\":\"a\\nb\"}",
+        "{\"generated\":\"x\",\"overall\":3,\"seconds\":-1}",
+    };
+    struct fixture f;
+
+    (void)state;
+    assert_true(parse(&f, ASK_RATING,
+                      "{\"generated\":\"x\",\"overall\":4,\"rater\":\" anna \",\"seconds\":1.5,"
+                      "\"scales\":{\"relevance\":2,\"clinical_utility\":5}}"));
+    assert_true(f.o.overall == 4 && str_eqz(f.o.rater, "anna"));
+    assert_true(f.o.scales[FACTLABEL_RELEVANCE] == 2 && f.o.scales[FACTLABEL_UTILITY] == 5);
+    assert_true(f.o.scales[FACTLABEL_COHERENCE] == 0);
+    drop(&f);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_false(parse(&f, ASK_RATING, wrong[i]));
+        assert_int_equal(f.r.status, 400);
+        drop(&f);
+    }
+}
+
 static void test_completion(void **state)
 {
     struct fixture f;
@@ -246,9 +278,10 @@ static void test_answer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_completion), cmocka_unit_test(test_chat),
-        cmocka_unit_test(test_refused),    cmocka_unit_test(test_form),
-        cmocka_unit_test(test_base64),     cmocka_unit_test(test_answer),
+        cmocka_unit_test(test_completion), cmocka_unit_test(test_rating),
+        cmocka_unit_test(test_chat),       cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_form),       cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
