@@ -22,7 +22,7 @@ struct call {
     engine_call_fn fn;
     void *ctx;
     struct err *e;
-    bool ok, done;
+    bool ok, done, dropped; /* dropped: the engine failed before its turn */
 };
 struct engine {
     struct engine_core core;
@@ -128,7 +128,7 @@ static void fail_all(struct engine *g, const struct err *why)
     for (struct job *j = g->jobs; j; j = j->next)
         if (!j->ended) end_job(j, ENGINE_FAILED);
     for (struct call *c = g->calls; c; c = c->next)
-        c->done = true;
+        c->done = c->dropped = true;
     g->calls = NULL;
     pthread_cond_broadcast(&g->called);
     settle(g);
@@ -336,14 +336,16 @@ bool engine_call(struct engine *g, engine_call_fn fn, void *ctx, struct err *e)
     struct call c = {.fn = fn, .ctx = ctx, .e = e}, **at;
 
     pthread_mutex_lock(&g->lock);
-    if (!g->failed) {
+    bool dead = g->failed;
+    if (!dead) {
         for (at = &g->calls; *at; at = &(*at)->next)
             ;
         *at = &c;
         pthread_cond_signal(&g->wake);
         while (!c.done)
             pthread_cond_wait(&g->called, &g->lock);
+        dead = c.dropped;
     }
     pthread_mutex_unlock(&g->lock);
-    return c.ok || e->code != ERR_NONE || err_set(e, ERR_LIB, "the engine has failed");
+    return dead ? err_set(e, ERR_LIB, "the engine has failed") : c.ok;
 }

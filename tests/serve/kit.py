@@ -28,18 +28,28 @@ def check(ok, what):
         raise SystemExit(1)
 
 
-def write_adapter(folder, model, seed):
-    """A PEFT LoRA adapter of rank 2 on q_proj and v_proj with random weights, strong enough to change answers."""
-    with open(os.path.join(model, "config.json"), encoding="utf-8") as f:
-        c = json.load(f)
+def adapter_places(c):
+    """(module, rows, columns) that an adapter of the tests changes: queries and values of every layer."""
+    if c["model_type"] == "t5":
+        d, out = c["d_model"], c["num_heads"] * c["d_kv"]
+        where = [f"encoder.block.{i}.layer.0.SelfAttention" for i in range(c["num_layers"])]
+        for i in range(c["num_decoder_layers"]):
+            where += [f"decoder.block.{i}.layer.0.SelfAttention", f"decoder.block.{i}.layer.1.EncDecAttention"]
+        return [(f"{w}.{name}", out, d) for w in where for name in ("q", "v")]
     d, heads, kv = c["hidden_size"], c["num_attention_heads"], c["num_key_value_heads"]
     head = c.get("head_dim") or d // heads
+    return [(f"model.layers.{i}.self_attn.{name}", out, d) for i in range(c["num_hidden_layers"])
+            for name, out in (("q_proj", heads * head), ("v_proj", kv * head))]
+
+
+def write_adapter(folder, model, seed):
+    """A PEFT LoRA adapter of rank 2 with random weights, strong enough to change answers."""
+    with open(os.path.join(model, "config.json"), encoding="utf-8") as f:
+        c = json.load(f)
     rng, tensors = random.Random(seed), {}
-    for i in range(c["num_hidden_layers"]):
-        for name, out in (("q_proj", heads * head), ("v_proj", kv * head)):
-            key = f"base_model.model.model.layers.{i}.self_attn.{name}.lora_"
-            tensors[key + "A.weight"] = (2, d)
-            tensors[key + "B.weight"] = (out, 2)
+    for module, out, d in adapter_places(c):
+        tensors[f"base_model.model.{module}.lora_A.weight"] = (2, d)
+        tensors[f"base_model.model.{module}.lora_B.weight"] = (out, 2)
     header, data = {}, b""
     for key, shape in sorted(tensors.items()):
         n = shape[0] * shape[1]
@@ -52,19 +62,22 @@ def write_adapter(folder, model, seed):
     with open(os.path.join(folder, "adapter_model.safetensors"), "wb") as f:
         f.write(struct.pack("<Q", len(head_bytes)) + head_bytes + data)
     with open(os.path.join(folder, "adapter_config.json"), "w", encoding="utf-8") as f:
-        json.dump({"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 2, "lora_alpha": 8, "lora_dropout": 0.0, "bias": "none",
-                   "fan_in_fan_out": False, "base_model_name_or_path": "tiny", "target_modules": ["q_proj", "v_proj"]}, f)
+        t5 = c["model_type"] == "t5"
+        json.dump({"peft_type": "LORA", "task_type": "SEQ_2_SEQ_LM" if t5 else "CAUSAL_LM", "r": 2, "lora_alpha": 8, "lora_dropout": 0.0, "bias": "none",
+                   "fan_in_fan_out": False, "base_model_name_or_path": "tiny", "target_modules": ["q", "v"] if t5 else ["q_proj", "v_proj"]}, f)
 
 
 class Server:
-    def __init__(self, work, program, base=None, adapters=True, wrap=(), **serve):
+    def __init__(self, work, program, base=None, adapters=True, wrap=(), sections=None, **serve):
         self.work, self.dir, self.program = work, os.path.join(work, "serve"), program
         self.out, self.err = os.path.join(work, "stdout"), os.path.join(work, "stderr")
         base = base or os.path.join(work, "tiny")
         if not os.path.exists(base):
             subprocess.run([program, "synth", "--model", base], check=True, stdout=subprocess.DEVNULL)
         opts = {"dir": self.dir, "port": 0, "slots": 8, "max_len": 512, "max_new_tokens": 24, **serve}
-        if adapters:
+        if isinstance(adapters, list):
+            opts["adapters"] = adapters
+        elif adapters:
             opts["adapters"] = []
             for seed, name in enumerate(("first", "second")):
                 path = os.path.join(work, name)
@@ -73,8 +86,9 @@ class Server:
                 opts["adapters"].append({"name": name, "path": path})
         config = os.path.join(work, "c.yaml")
         with open(config, "w", encoding="utf-8") as f:
-            json.dump({"model": {"base": base, "name": "base", "device": "cpu", "dtype": "f32"},
-                       "shards": {"input": ["clinical", "findings"]}, "serve": opts}, f)
+            sections = sections or {}
+            json.dump({"model": {"base": base, "name": "base", "device": "cpu", "dtype": "f32", **sections.get("model", {})},
+                       "shards": {"input": ["clinical", "findings"], **sections.get("shards", {})}, "serve": opts}, f)
         self.wrapped = bool(wrap)
         env = {"ASAN_OPTIONS": "detect_leaks=0"} if wrap else {}  # looking for leaks is tracing, too
         with open(self.out, "w") as out, open(self.err, "w") as err:

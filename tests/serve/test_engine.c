@@ -178,6 +178,12 @@ static bool add_one(void *ctx, struct err *e)
     return true;
 }
 
+static bool fail_once(void *ctx, struct err *e)
+{
+    ++*(int *)ctx;
+    return err_set(e, ERR_NOMEM, "no memory for this call");
+}
+
 static void test_failure_and_calls(void **state)
 {
     static struct toy t = {.fail_at = 5};
@@ -191,6 +197,12 @@ static void test_failure_and_calls(void **state)
 
     (void)state;
     assert_true(engine_call(g, add_one, &count, &e));
+    /* a call that fails says so, and the engine goes on */
+    assert_false(engine_call(g, fail_once, &count, &e));
+    assert_true(e.code == ERR_NOMEM && count == 2);
+    err_clear(&e);
+    assert_true(engine_call(g, add_one, &count, &e) && count == 3);
+    count = 1;
     assert_int_equal(count, 1);
     assert_true(engine_box_open(g, &b, &e));
     assert_true(engine_submit(b, 0, &a, &e));
