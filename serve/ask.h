@@ -2,8 +2,9 @@
  * serve/ask - what a request's JSON asks for, checked before anything is made of it.
  *
  * OpenAI's names and types for completions, chat completions and embeddings, and radmill's own for
- * impressions, checks and ratings. A member that would change the answer and is not supported (tools, echo,
- * penalties, ...) is refused by name; members that only describe (user, metadata) are passed over.
+ * impressions, checks and ratings. A member that would change the answer and is not supported
+ * (tools, echo, penalties, ...) is refused by name; members that only describe (user, metadata) are
+ * passed over.
  * Every text is valid UTF-8. Refusals name the member, never its value.
  */
 #pragma once
