@@ -102,7 +102,7 @@ static bool scan_block(struct job *j, size_t block, bool labels)
     struct record r;
     bool ok = true;
 
-    if (!record_reader_open(j->corpus.blocks[block].path, &reader, &j->call->err)) return false;
+    if (!record_block_open(&j->corpus.blocks[block], &reader, &j->call->err)) return false;
     for (size_t i = 0; ok && i < record_reader_count(reader); i++) {
         uint64_t ordinal = j->seen++;
         record_reader_get(reader, i, &r);
@@ -152,7 +152,7 @@ static bool show_sample(struct job *j)
         struct record r;
         if (i == 0 || c->block != c[-1].block) {
             record_reader_close(reader);
-            ok = record_reader_open(j->corpus.blocks[c->block].path, &reader, &j->call->err);
+            ok = record_block_open(&j->corpus.blocks[c->block], &reader, &j->call->err);
             if (!ok) break;
         }
         record_reader_get(reader, c->row, &r);

@@ -6,8 +6,6 @@
 #include "base/mem.h"
 #include "ingest/block_impl.h"
 
-#define LATE_FLAGS (RECORD_DUPLICATE | RECORD_SUPERSEDED | RECORD_NEAR_DUPLICATE)
-
 void block_work_free(struct block_work *w)
 {
     mem_free(w->list.facts);
@@ -28,36 +26,25 @@ bool block_builder(const struct source_set *set, struct block_work *w, struct er
 }
 
 /* ---- names */
-static void name_prefix(size_t file, uint64_t block, char out[BLOCK_NAME_BYTES])
+static void name_prefix(uint32_t number, uint64_t block, char out[BLOCK_NAME_BYTES])
 {
-    (void)snprintf(out, BLOCK_NAME_BYTES, "b%04zu-%06llu-", file, (unsigned long long)block);
+    (void)snprintf(out, BLOCK_NAME_BYTES, "b%04u-%06llu-", number, (unsigned long long)block);
 }
 
-/* flags NULL: none is set. */
-static void block_name(const struct source_file *f, size_t file, uint64_t block,
-                       const uint32_t *flags, size_t n, char out[BLOCK_NAME_BYTES])
+static void block_name(const struct source_file *f, uint64_t block, char out[BLOCK_NAME_BYTES])
 {
-    struct sha256 h;
-    uint8_t digest[32];
     char key[13];
 
-    sha256_init(&h);
-    sha256_put(&h, f->config, sizeof f->config);
-    for (size_t i = 0; flags && i < n; i++) {
-        uint64_t row[2] = {i, flags[i]};
-        if (flags[i]) sha256_put(&h, row, sizeof row);
-    }
-    sha256_end(&h, digest);
-    hash_hex(digest, 6, key);
-    name_prefix(file, block, out);
+    hash_hex(f->config, 6, key);
+    name_prefix(f->number, block, out);
     (void)snprintf(out + strlen(out), BLOCK_NAME_BYTES - strlen(out), "%s.h5", key);
 }
 
 /* ---- facts */
 /* An addendum that is not the whole report again does not stand in its place. */
-static uint64_t status_rank(const struct record *r)
+static uint8_t status_rank(const struct record *r)
 {
-    static const uint64_t rank[STATUS_COUNT] = {
+    static const uint8_t rank[STATUS_COUNT] = {
         [STATUS_PRELIMINARY] = 0, [STATUS_UNKNOWN] = 1,   [STATUS_FINAL] = 1,
         [STATUS_ADDENDUM] = 2,    [STATUS_CORRECTED] = 2, [STATUS_CANCELLED] = BLOCK_VOID,
     };
@@ -67,16 +54,16 @@ static uint64_t status_rank(const struct record *r)
     return rank[r->status];
 }
 
-static struct block_key key_of(const struct source *s, const struct record *r)
+struct block_key block_key_of(const char *source, const char *site, const struct record *r)
 {
     const uint32_t none = RECORD_NO_FINDINGS | RECORD_NO_IMPRESSION;
-    struct block_key k = {.status = status_rank(r), .time = r->time};
+    struct block_key k = {.status = status_rank(r), .split = r->split, .time = r->time};
+    bool shared = site && *site;
+    uint64_t place =
+        shared ? hash_xxh64(site, strlen(site), 2) : hash_xxh64(source, strlen(source), 1);
 
+    k.pair = (r->flags & none) == 0;
     if ((r->flags & none) != none) k.norm = r->hash_norm;
-    uint64_t place = s->o->site ? hash_xxh64(s->o->site, strlen(s->o->site), 2)
-                                : hash_xxh64(&s->index, sizeof s->index, 1);
-
-    k.split = r->split;
     if (r->patient.n > 0) k.patient = hash_xxh64(r->patient.p, r->patient.n, place) | 1;
     if (r->study.n > 0) {
         k.study = hash_xxh128(r->study.p, r->study.n);
@@ -87,7 +74,7 @@ static struct block_key key_of(const struct source *s, const struct record *r)
 
 static void count_record(struct block_fact *f, const struct record *r)
 {
-    const uint32_t unfit = RECORD_NO_FINDINGS | RECORD_NO_IMPRESSION | LATE_FLAGS;
+    const uint32_t unfit = RECORD_NO_FINDINGS | RECORD_NO_IMPRESSION;
 
     f->records++;
     f->text_bytes += r->text.n;
@@ -122,19 +109,25 @@ void block_count(const struct record_reader *r, struct block_fact *f)
     record_reader_sha256(r, f->sha256);
 }
 
-static bool put_fact(struct block_list *l, const struct block_fact *f, struct err *e)
+bool block_put_fact(struct block_list *l, const struct block_fact *f, struct err *e)
 {
     if (!mem_grow((void **)&l->facts, &l->cap, l->n + 1, sizeof *l->facts, e)) return false;
     l->facts[l->n++] = *f;
     return true;
 }
 
+bool block_put_key(struct block_list *l, const struct block_key *k, struct err *e)
+{
+    if (!mem_grow((void **)&l->keys, &l->keys_cap, l->nkeys + 1, sizeof *l->keys, e)) return false;
+    l->keys[l->nkeys++] = *k;
+    return true;
+}
+
 static bool put_key(struct block_list *l, const struct source *s, const struct record *r,
                     struct err *e)
 {
-    if (!mem_grow((void **)&l->keys, &l->keys_cap, l->nkeys + 1, sizeof *l->keys, e)) return false;
-    l->keys[l->nkeys++] = key_of(s, r);
-    return true;
+    struct block_key k = block_key_of(s->o->name, s->o->site, r);
+    return block_put_key(l, &k, e);
 }
 
 static bool put_keys(struct block_list *l, const struct source *s, const struct record_reader *r,
@@ -152,7 +145,7 @@ static bool put_keys(struct block_list *l, const struct source *s, const struct 
 static struct block_fact new_fact(const struct source *s, size_t file, uint64_t block)
 {
     return (struct block_fact){
-        .source = s->index, .file = (uint32_t)file, .block = (uint32_t)block};
+        .source = s->index, .file = s->files[file].number, .block = (uint32_t)block};
 }
 
 /* ---- found from an earlier run */
@@ -198,7 +191,7 @@ static bool find_block(const struct source *s, size_t file, uint64_t block,
     char prefix[BLOCK_NAME_BYTES], path[PATH_MAX];
 
     *out = NULL;
-    name_prefix(file, block, prefix);
+    name_prefix(s->files[file].number, block, prefix);
     for (size_t i = first_name(s, str_of(prefix)); i < s->nfound; i++) {
         struct str name = s->found[i];
         struct err damaged = {0};
@@ -232,7 +225,7 @@ bool block_reuse(const struct source *s, size_t file, uint64_t block, struct blo
     if (!r) return true;
     *last = record_reader_info(r)->last;
     block_count(r, &fact);
-    ok = put_keys(l, s, r, e) && put_fact(l, &fact, e);
+    ok = put_keys(l, s, r, e) && block_put_fact(l, &fact, e);
     record_reader_close(r);
     return ok;
 }
@@ -252,7 +245,7 @@ bool block_maker_begin(const struct source *s, size_t file, uint64_t block, uint
     m->fact = new_fact(s, file, block);
     m->fact.made = 1;
     m->fact.first_entry = first_entry;
-    block_name(f, file, block, NULL, 0, m->fact.name);
+    block_name(f, block, m->fact.name);
     arena_init(&a, 64 << 10);
     ok = fs_join(&a, s->dir, m->fact.name, &path, e);
     if (ok && w->writer)
@@ -323,14 +316,13 @@ bool block_maker_item(struct block_maker *m, struct format_item *item, struct er
 bool block_maker_commit(struct block_maker *m, bool last, struct err *e)
 {
     if (last) record_writer_last(m->work->writer);
-    /* Its digest has to wait: the two late flags may be in it. */
     if (!record_writer_commit(m->work->writer, e)) return false;
-    return put_fact(&m->work->list, &m->fact, e);
+    record_writer_sha256(m->work->writer, m->fact.sha256);
+    return block_put_fact(&m->work->list, &m->fact, e);
 }
 
-/* ---- the two late flags */
-bool block_copy(const struct record_reader *r, const char *path, const uint32_t *flags,
-                const uint8_t *drop, struct err *e)
+/* ---- records that go */
+bool block_copy(const struct record_reader *r, const char *path, const uint8_t *drop, struct err *e)
 {
     const struct record_block_info *info = record_reader_info(r);
     struct record_writer *w = NULL;
@@ -342,12 +334,11 @@ bool block_copy(const struct record_reader *r, const char *path, const uint32_t 
     if (!record_writer_open(path, info->source, info->first_entry, info->config_sha256, &w, e))
         goto out;
     for (size_t i = 0; i < record_reader_count(r); i++) {
-        if (drop && drop[i]) {
+        if (drop[i]) {
             dropped++;
             continue;
         }
         record_reader_get(r, i, &rec);
-        if (flags) rec.flags = (rec.flags & ~(uint32_t)LATE_FLAGS) | flags[i];
         if (!record_writer_put(w, &rec, e)) goto out;
     }
     for (size_t i = 0; i < record_reader_rejects(r); i++) {
@@ -359,42 +350,5 @@ bool block_copy(const struct record_reader *r, const char *path, const uint32_t 
     ok = record_writer_commit(w, e);
 out:
     record_writer_close(w);
-    return ok;
-}
-
-static void count_flags(struct block_fact *f, const uint32_t *flags)
-{
-    const uint32_t unfit = RECORD_NO_FINDINGS | RECORD_NO_IMPRESSION | LATE_FLAGS;
-
-    f->pairs = 0;
-    memset(f->flags, 0, sizeof f->flags);
-    for (size_t i = 0; i < f->records; i++) {
-        f->pairs += (flags[i] & unfit) == 0;
-        for (int bit = 0; bit < RECORD_FLAGS; bit++)
-            f->flags[bit] += flags[i] >> bit & 1;
-    }
-}
-
-bool block_set_flags(const struct source *s, struct block_fact *fact, uint32_t *flags,
-                     struct err *e)
-{
-    char name[BLOCK_NAME_BYTES];
-    const char *from, *to;
-    struct arena a;
-    bool ok = false;
-
-    arena_init(&a, 64 << 10);
-    block_name(&s->files[fact->file], fact->file, fact->block, flags, fact->records, name);
-    if (!fs_join(&a, s->dir, fact->name, &from, e)) goto out;
-    if (!fs_join(&a, s->dir, name, &to, e)) goto out;
-    if (strcmp(name, fact->name) == 0) {
-        ok = !fact->made || sha256_file(from, fact->sha256, e);
-    } else if (record_set_flags(from, to, LATE_FLAGS, flags, fact->records, fact->sha256, e)) {
-        count_flags(fact, flags);
-        memcpy(fact->name, name, sizeof name);
-        ok = true;
-    }
-out:
-    arena_free(&a);
     return ok;
 }

@@ -1,12 +1,10 @@
 /*
  * ingest/block - make the record blocks of a file, or find them whole from an earlier run.
  *
- * A block's name is b<file>-<block>-<key>.h5; the key is a digest of the file, the options and of
- * which of its records are duplicates or superseded. So what another configuration or an earlier
- * corpus made is never overwritten, and what is there need not be made again.
- *
- * First every block is made without these two flags, which need a look at the whole corpus; then
- * ingest/dedup finds them, and the blocks they touch are written again under their own name.
+ * A block's name is b<file>-<block>-<key>.h5: the dump's number (ingest/source), the block's in it,
+ * and a digest of the dump's bytes and of the options. So what another configuration or an earlier
+ * corpus made is never overwritten, and what is there need not be made again. A block is written
+ * once: what a look at the whole corpus tells of its records stands beside (ingest/late).
  */
 #pragma once
 #include "ingest/format.h"
@@ -16,8 +14,8 @@ enum { BLOCK_NAME_BYTES = 48 };
 
 /* What the other ranks and the manifest must know of a block. Plain bytes: it is sent as it is. */
 struct block_fact {
-    uint32_t source, file, block;
-    uint32_t made; /* not found whole from an earlier run */
+    uint32_t source, file, block; /* file: the number of the dump */
+    uint32_t made;                /* not found whole from an earlier run */
     uint64_t first_entry, entries, ignored, records;
     uint64_t text_bytes, pairs;
     uint64_t rejected[REJECT_COUNT];
@@ -31,10 +29,12 @@ struct block_fact {
 struct block_key {
     struct hash128 norm;  /* 0, 0: has neither findings nor impression */
     struct hash128 study; /* of source or site and study id; 0, 0: unknown */
-    uint64_t status;      /* higher supersedes lower */
     uint64_t patient;     /* hash of source or site and patient; 0: unknown */
-    uint64_t split;       /* enum record_split */
     uint64_t time;        /* of two with one status the later supersedes; 0: unknown */
+    uint8_t status;       /* higher supersedes lower */
+    uint8_t split;        /* enum record_split */
+    uint8_t pair;         /* has findings and impression */
+    uint8_t pad[5];
 };
 enum { BLOCK_VOID = 3 }; /* status of a withdrawn report: it supersedes all, itself too */
 struct block_list {
@@ -64,11 +64,10 @@ MUST_CHECK bool block_of_stream(const struct source_set *set, const struct sourc
                                 struct block_work *w, struct err *e);
 /* Count all that is in the block into the fact, whose place and name stand. */
 void block_count(const struct record_reader *r, struct block_fact *f);
-/* The block again under another path, with other flags of RECORD_DUPLICATE and RECORD_SUPERSEDED
- * (NULL: as they are), without the records marked in drop (NULL: none), which count as ignored. */
-MUST_CHECK bool block_copy(const struct record_reader *r, const char *path, const uint32_t *flags,
-                           const uint8_t *drop, struct err *e);
-/* Give the block's records these bits (flags[records], of the late ones); written again if they
- * differ. The fact is brought up to date and has the file's digest; flags has all bits then. */
-MUST_CHECK bool block_set_flags(const struct source *s, struct block_fact *fact, uint32_t *flags,
-                                struct err *e);
+/* A record of a source of this site (NULL or "": its own) among all others. */
+struct block_key block_key_of(const char *source, const char *site, const struct record *r);
+MUST_CHECK bool block_put_key(struct block_list *l, const struct block_key *k, struct err *e);
+MUST_CHECK bool block_put_fact(struct block_list *l, const struct block_fact *f, struct err *e);
+/* The block again under another path, without the records marked in drop: they count as ignored. */
+MUST_CHECK bool block_copy(const struct record_reader *r, const char *path, const uint8_t *drop,
+                           struct err *e);

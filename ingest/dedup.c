@@ -73,7 +73,7 @@ static void mark_superseded(const struct index *x, const struct block_key *all, 
 }
 
 static bool find_all(const struct block_key *all, size_t n, size_t begin, size_t end,
-                     uint32_t *flags, struct err *e)
+                     uint16_t *flags, struct err *e)
 {
     struct index studies = {0}, norms = {0};
     uint8_t *superseded = NULL;
@@ -85,7 +85,7 @@ static bool find_all(const struct block_key *all, size_t n, size_t begin, size_t
     if (!superseded) goto out;
     mark_superseded(&studies, all, n, superseded);
     for (size_t i = 0; i < n; i++) {
-        uint32_t flag = superseded[i] ? RECORD_SUPERSEDED : 0;
+        uint16_t flag = superseded[i] ? RECORD_SUPERSEDED : 0;
         if (!superseded[i] && !is_none(all[i].norm)) {
             uint64_t *slot = norm_slot(&norms, all, all[i].norm);
             if (*slot)
@@ -143,11 +143,11 @@ bool dedup_crossing(struct comm *c, const struct block_list *l, uint64_t *patien
     return ok;
 }
 
-bool dedup_flags(struct comm *c, const struct block_list *l, uint32_t **out, struct err *e)
+bool dedup_flags(struct comm *c, const struct block_list *l, uint16_t **out, struct err *e)
 {
     size_t ranks = (size_t)comm_size(c), total, begin = 0;
     size_t *counts = mem_calloc(ranks, sizeof *counts, e);
-    uint32_t *flags = counts ? mem_calloc(l->nkeys + 1, sizeof *flags, e) : NULL;
+    uint16_t *flags = counts ? mem_calloc(l->nkeys + 1, sizeof *flags, e) : NULL;
     void *all = NULL;
     bool ok = comm_agree(c, flags != NULL, e);
 

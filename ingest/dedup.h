@@ -1,7 +1,7 @@
 /*
  * ingest/dedup - which records repeat an earlier one, and which a later one supersedes.
  *
- * Needs all keys of the corpus in its order: 64 bytes a record on every rank while it runs. Of the
+ * Needs all keys of the corpus in its order: 56 bytes a record on every rank while it runs. Of the
  * reports of one study in one source (or in all sources of one site) the most final counts, then
  * the one with the latest time, then the last; the others are superseded. A withdrawn report
  * supersedes them all, and itself. An addendum of which findings or impression are missing counts
@@ -18,5 +18,5 @@ MUST_CHECK bool dedup_crossing(struct comm *c, const struct block_list *l, uint6
                                struct err *e);
 /* flags[l->nkeys] for this rank's records, in order; the ranks' lists joined are in corpus order.
  * *out is mem_alloc'ed. Collective. */
-MUST_CHECK bool dedup_flags(struct comm *c, const struct block_list *l, uint32_t **out,
+MUST_CHECK bool dedup_flags(struct comm *c, const struct block_list *l, uint16_t **out,
                             struct err *e);

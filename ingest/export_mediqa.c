@@ -35,7 +35,7 @@ static bool open_blocks(struct job *j, const char *source, struct err *e)
     if (!j->open) return false;
     for (size_t i = 0; i < j->corpus.nblocks; i++) {
         if (strcmp(j->corpus.blocks[i].source, source) != 0) continue;
-        if (!record_reader_open(j->corpus.blocks[i].path, &j->open[i], e)) return false;
+        if (!record_block_open(&j->corpus.blocks[i], &j->open[i], e)) return false;
         any = true;
     }
     return any || err_set(e, ERR_CONFIG, "the corpus has no source %s", source);

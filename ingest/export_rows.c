@@ -281,7 +281,7 @@ static bool put_block(struct job *j, const struct record_block *b, struct err *e
     struct record r;
     bool ok = true;
 
-    if (!record_reader_open(b->path, &reader, e)) return false;
+    if (!record_block_open(b, &reader, e)) return false;
     for (size_t i = 0; ok && i < record_reader_count(reader); i++) {
         record_reader_get(reader, i, &r);
         j->row = i;

@@ -5,7 +5,6 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "ingest/block.h"
 #include "ingest/manifest.h"
 #include "ingest/split.h"
 
@@ -225,7 +224,7 @@ struct purge {
     const struct record_corpus *corpus;
     struct forget_list *list;
     struct forget_summary *sum;
-    struct block_fact *facts; /* of all blocks, as they are afterwards */
+    struct block_list blocks; /* all of them, as they are afterwards */
     struct arena arena;
 };
 
@@ -279,39 +278,93 @@ static bool rewrite(struct purge *p, const struct record_block *b, const struct 
 
     new_name(base_name(b->path), drop, record_reader_count(r), f->name);
     ok = arena_str(&p->arena, dir, &dir, e) && fs_join(&p->arena, dir.p, f->name, &path, e) &&
-         block_copy(r, path, NULL, drop, e) && record_reader_open(path, &made, e);
+         block_copy(r, path, drop, e) && record_reader_open(path, &made, e);
     if (ok) block_count(made, f);
     record_reader_close(made);
     return ok;
 }
 
-static bool purge_block(struct purge *p, size_t i, struct err *e)
+/* Keys of what stays. */
+static bool put_keys(struct purge *p, const struct record_block *b, const struct record_reader *r,
+                     const uint8_t *drop, struct err *e)
 {
-    const struct record_block *b = &p->corpus->blocks[i];
-    struct block_fact *f = &p->facts[i];
+    struct record rec;
+
+    for (size_t i = 0; i < record_reader_count(r); i++) {
+        struct block_key k;
+        if (drop[i]) continue;
+        record_reader_get(r, i, &rec);
+        k = block_key_of(b->source, b->site, &rec);
+        if (!block_put_key(&p->blocks, &k, e)) return false;
+    }
+    return true;
+}
+
+static bool purge_block(struct purge *p, const struct record_block *b, struct err *e)
+{
+    struct block_fact f = {.source = b->source_index, .file = b->file};
     struct record_reader *r = NULL;
     uint8_t *drop = NULL;
     size_t n;
     bool ok = false;
 
-    if (!record_reader_open(b->path, &r, e)) goto out;
+    if (!record_reader_open(b->path, &r, e)) goto out; /* without late flags: they are made anew */
     drop = mem_calloc(record_reader_count(r) + 1, 1, e);
     if (!drop) goto out;
-    f->source = b->source_index;
     n = mark(p, r, drop);
     if (n > 0) {
-        ok = rewrite(p, b, r, drop, f, e);
+        ok = rewrite(p, b, r, drop, &f, e);
         p->sum->records += n;
         p->sum->blocks++;
     } else {
         ok = strlen(base_name(b->path)) < BLOCK_NAME_BYTES ||
              err_set(e, ERR_FORMAT, "%s: the name is too long for a block", b->path);
-        if (ok) memcpy(f->name, base_name(b->path), strlen(base_name(b->path)) + 1);
-        block_count(r, f);
+        if (ok) memcpy(f.name, base_name(b->path), strlen(base_name(b->path)) + 1);
+        block_count(r, &f);
     }
+    ok = ok && put_keys(p, b, r, drop, e) && block_put_fact(&p->blocks, &f, e);
 out:
     mem_free(drop);
     record_reader_close(r);
+    return ok;
+}
+
+/* Names and folders of the sources that have blocks. */
+static bool see_corpus(struct purge *p, const char *dir, struct late_corpus *out, struct err *e)
+{
+    const struct record_corpus *c = p->corpus;
+    size_t n = c->nblocks ? c->blocks[c->nblocks - 1].source_index + 1 : 0;
+    const char **names = arena_alloc(&p->arena, (2 * n + 1) * sizeof *names, e);
+
+    if (!names) return false;
+    for (size_t i = 0; i < 2 * n; i++)
+        names[i] = "";
+    for (size_t i = 0; i < c->nblocks; i++) {
+        const struct record_block *b = &c->blocks[i];
+        struct str folder = str_sub(str_of(b->path), 0, (size_t)(base_name(b->path) - b->path) - 1);
+        if (names[b->source_index][0]) continue;
+        names[b->source_index] = b->source;
+        if (!arena_str(&p->arena, folder, &folder, e)) return false;
+        names[n + b->source_index] = folder.p;
+    }
+    *out = (struct late_corpus){dir, names, names + n, c->near_duplicates};
+    return true;
+}
+
+/* The new state: what is duplicate or superseded among the rest, then the manifest. */
+static bool publish(struct purge *p, const char *dir, struct err *e)
+{
+    struct block_list *l = &p->blocks;
+    struct comm *self = NULL;
+    struct late late = {0};
+    struct late_corpus corpus;
+    bool ok = comm_open_self(&self, e) && see_corpus(p, dir, &corpus, e) &&
+              late_find(self, &corpus, l, &late, e) &&
+              late_write(&corpus, l->facts, l->n, &late, e) &&
+              manifest_replace(dir, l->facts, l->n, &late, e) && late_sweep(dir, late.name, e);
+
+    late_free(&late);
+    comm_close(self);
     return ok;
 }
 
@@ -324,17 +377,16 @@ static bool purge_corpus(const char *dir, struct forget_list *l, struct forget_s
 
     arena_init(&p.arena, arena_bytes);
     if (!record_corpus_open(dir, &p.arena, &corpus, e)) goto out;
-    p.facts = mem_calloc(corpus.nblocks + 1, sizeof *p.facts, e);
-    if (!p.facts) goto out;
     for (size_t i = 0; i < corpus.nblocks; i++) {
-        if (!purge_block(&p, i, e)) goto out;
+        if (!purge_block(&p, &corpus.blocks[i], e)) goto out;
     }
     if (!write_list(dir, l, e)) goto out; /* with what their reports were */
-    if (sum->blocks > 0 && !manifest_replace(dir, p.facts, corpus.nblocks, e)) goto out;
+    if (sum->blocks > 0 && !publish(&p, dir, e)) goto out;
     /* Whatever the manifest does not name may hold them too. */
-    ok = manifest_sweep_dir(dir, &corpus, p.facts, corpus.nblocks, e);
+    ok = manifest_sweep_dir(dir, &corpus, p.blocks.facts, p.blocks.n, e);
 out:
-    mem_free(p.facts);
+    mem_free(p.blocks.facts);
+    mem_free(p.blocks.keys);
     arena_free(&p.arena);
     return ok;
 }

@@ -7,12 +7,13 @@
  *
  * The main idea: the list is written first. From then on ingest takes no report of these patients,
  * whatever is run again or comes in a new dump, and reuses no block that holds one. Then the blocks
- * there are are written anew without their records, without a look at the archives, the manifest
- * follows, and the old blocks are removed. After a crash the same call finishes the work.
+ * there are are written anew without their records, without a look at the archives; of what is left
+ * it is found anew what repeats what (ingest/late), so a copy of a text whose first is gone takes
+ * its place at once; the manifest follows, and the old blocks are removed. After a crash the same
+ * call finishes the work.
  *
  * What it does not do: purge what was made of the records elsewhere (shards, pairs, reports; the
  * command does that), or take them out of an adapter, a backup, a copy, or the archive itself.
- * A text whose first copy is gone keeps its duplicates marked until ingest runs again.
  */
 #pragma once
 #include "ingest/ids.h"

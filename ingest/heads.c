@@ -47,7 +47,7 @@ static bool each_record(const struct record_corpus *c, struct heads *h, visit_fn
         struct record_reader *reader;
         struct record r;
         bool ok = true;
-        if (!record_reader_open(c->blocks[b].path, &reader, e)) return false;
+        if (!record_block_open(&c->blocks[b], &reader, e)) return false;
         for (size_t i = 0; ok && i < record_reader_count(reader); i++) {
             record_reader_get(reader, i, &r);
             at.row = (uint32_t)i;

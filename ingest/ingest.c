@@ -12,7 +12,6 @@
 #include "ingest/block.h"
 #include "ingest/dedup.h"
 #include "ingest/manifest.h"
-#include "ingest/near.h"
 #include "ingest/phi.h"
 #include "ingest/trial.h"
 
@@ -34,8 +33,7 @@ struct run {
     struct block_work work;
     struct block_fact *facts; /* of all ranks, in corpus order */
     size_t nfacts;
-    struct near_pairs near;
-    double near_s;
+    struct late late;
     uint64_t total; /* reports that the sources have; only counted for a trial */
 };
 
@@ -126,39 +124,6 @@ static bool audit_splits(struct run *r, struct err *e)
                    "%llu patients stand in two splits: a split column, or two sources of one site "
                    "with different splits, tears them apart",
                    (unsigned long long)crossing);
-}
-
-/* Collective. */
-static bool find_near(struct run *r, uint32_t *flags, struct err *e)
-{
-    double start = clock_mono_s();
-
-    if (r->o->near_duplicates <= 0) return true;
-    if (!near_find(r->c, &r->set, &r->work.list, r->o->near_duplicates, flags, &r->near, e))
-        return false;
-    r->near_s = clock_mono_s() - start;
-    return true;
-}
-
-/* Duplicates and superseded reports, now that all keys are known. Collective. */
-static bool finish_blocks(struct run *r, struct err *e)
-{
-    uint32_t *flags = NULL;
-    size_t at = 0;
-    bool ok = true;
-
-    if (!dedup_flags(r->c, &r->work.list, &flags, e)) return false;
-    if (!find_near(r, flags, e)) {
-        mem_free(flags);
-        return false;
-    }
-    for (size_t i = 0; ok && i < r->work.list.n; i++) {
-        struct block_fact *f = &r->work.list.facts[i];
-        ok = block_set_flags(&r->set.v[f->source], f, flags + at, e);
-        at += f->records;
-    }
-    mem_free(flags);
-    return comm_agree(r->c, ok, e);
 }
 
 /* ---- the corpus */
@@ -290,6 +255,19 @@ static void sum_up(const struct run *r, struct ingest_summary *s)
     }
 }
 
+static bool see_corpus(struct run *r, struct late_corpus *out, struct err *e)
+{
+    const char **names = arena_alloc(&r->set.arena, (2 * r->set.n + 1) * sizeof *names, e);
+
+    if (!names) return false;
+    for (size_t i = 0; i < r->set.n; i++) {
+        names[i] = r->set.v[i].o->name;
+        names[r->set.n + i] = r->set.v[i].dir;
+    }
+    *out = (struct late_corpus){r->o->dir, names, names + r->set.n, r->o->near_duplicates};
+    return true;
+}
+
 static bool make_folders(struct run *r, struct err *e)
 {
     for (size_t i = 0; i < r->set.n; i++) {
@@ -302,17 +280,20 @@ static bool make_folders(struct run *r, struct err *e)
 static bool build(struct run *r, struct err *e)
 {
     bool first = comm_rank(r->c) == 0, ok;
+    struct late_corpus corpus;
 
     if (!source_set_open(r->o, r->c, &r->set, e)) return false;
     if (r->o->limit && !trial_set(&r->set, r->c, &r->total, e)) return false;
-    ok = (!first || make_folders(r, e)) && plan_tasks(r, e);
+    ok = see_corpus(r, &corpus, e) && (!first || make_folders(r, e)) && plan_tasks(r, e);
     if (!comm_agree(r->c, ok, e)) return false;
-    if (!make_blocks(r, e) || !audit_splits(r, e) || !finish_blocks(r, e)) return false;
+    if (!make_blocks(r, e) || !audit_splits(r, e)) return false;
+    if (!late_find(r->c, &corpus, &r->work.list, &r->late, e)) return false;
     if (!gather(r, e)) return false;
     if (!check_bad(r, e) || !check_phi(r, e)) return false; /* the same on every rank */
     if (first)
-        ok = near_write(&r->set, r->facts, r->nfacts, &r->near, e) &&
-             manifest_write(&r->set, r->facts, r->nfacts, e) &&
+        ok = late_write(&corpus, r->facts, r->nfacts, &r->late, e) &&
+             manifest_write(&r->set, r->facts, r->nfacts, &r->late, e) &&
+             late_sweep(r->o->dir, r->late.name, e) &&
              manifest_sweep(&r->set, r->facts, r->nfacts, e);
     return comm_agree(r->c, ok, e);
 }
@@ -359,14 +340,14 @@ bool ingest_run(const struct ingest_opts *o, struct comm *c, struct ingest_summa
         sum_up(&r, out);
         out->total = r.o->limit ? r.total : out->reports;
         out->seconds = clock_mono_s() - start;
-        out->near_seconds = r.near_s;
+        out->near_seconds = r.late.near_s;
         log_info("ingest", "reports=%llu pairs=%llu blocks=%llu made=%llu seconds=%.2f",
                  (unsigned long long)out->reports, (unsigned long long)out->pairs,
                  (unsigned long long)out->blocks, (unsigned long long)out->blocks_made,
                  out->seconds);
     }
     mem_free(r.facts);
-    mem_free(r.near.v);
+    late_free(&r.late);
     block_work_free(&r.work);
     mem_free(r.tasks.v);
     mem_free(r.tasks.cost);

@@ -86,7 +86,9 @@ static json_t *file_json(const struct source_file *f, struct err *e)
         lacking(e);
     } else if (!put(j, "name", json_string(base_name(f->path)), e) ||
                !put_hex(j, "sha256", f->sha256, e) || !put_count(j, "bytes", f->bytes, e) ||
-               !put_hex(j, "config_sha256", f->config, e)) {
+               !put_hex(j, "config_sha256", f->config, e) ||
+               !put_count(j, "number", f->number, e) ||
+               !put_count(j, "generation", f->generation, e)) {
         json_decref(j);
         j = NULL;
     }
@@ -117,6 +119,7 @@ static bool fill_source(json_t *j, const struct source *s, const struct block_fa
     }
     return put(j, "name", json_string(s->o->name), e) &&
            put(j, "sections", json_string(record_mode_names[s->rules.mode]), e) &&
+           (!s->o->site || put(j, "site", json_string(s->o->site), e)) &&
            (!s->o->terms || put(j, "terms", json_string(s->o->terms), e)) && fill_counts(j, sum, e);
 }
 
@@ -166,14 +169,21 @@ static bool put_blocks(json_t *root, const struct source_set *set, const struct 
     return true;
 }
 
-static void digest_of(const struct block_fact *facts, size_t n, uint8_t out[32])
+/* What the corpus is: its blocks, and what stands in the late file. Sealed. */
+static bool put_digest(json_t *root, const struct block_fact *facts, size_t n,
+                       const struct late *late, struct err *e)
 {
+    json_t *j = json_pack("{s:s}", "path", late->name);
+    uint8_t digest[32];
     struct sha256 h;
 
     sha256_init(&h);
     for (size_t i = 0; i < n; i++)
         sha256_put(&h, facts[i].sha256, 32);
-    sha256_end(&h, out);
+    sha256_put(&h, late->sha256, 32);
+    sha256_end(&h, digest);
+    return put(root, "late", j, e) && put_hex(j, "sha256", late->sha256, e) &&
+           put_hex(root, "digest", digest, e) && json_seal(root, e);
 }
 
 bool manifest_is_whole(const char *dir, bool *whole, struct err *e)
@@ -196,11 +206,10 @@ bool manifest_is_whole(const char *dir, bool *whole, struct err *e)
 }
 
 bool manifest_write(const struct source_set *set, const struct block_fact *facts, size_t n,
-                    struct err *e)
+                    const struct late *late, struct err *e)
 {
     json_t *root = json_object();
     const char *path;
-    uint8_t digest[32];
     struct arena a;
     bool ok = false;
 
@@ -209,12 +218,15 @@ bool manifest_write(const struct source_set *set, const struct block_fact *facts
         lacking(e);
         goto out;
     }
-    digest_of(facts, n, digest);
     if (!put(root, "schema", json_string("corpus/v1"), e)) goto out;
-    if (!put_hex(root, "digest", digest, e)) goto out;
+    if (!put_count(root, "generation", set->generation, e)) goto out;
     if (set->o->limit && !put_count(root, "limit", set->o->limit, e)) goto out;
     if (!put_sources(root, set, facts, n, e)) goto out;
     if (!put_blocks(root, set, facts, n, e)) goto out;
+    if (set->o->near_duplicates > 0 &&
+        !put(root, "near_duplicates", json_real(set->o->near_duplicates), e))
+        goto out;
+    if (!put_digest(root, facts, n, late, e)) goto out;
     ok = fs_join(&a, set->o->dir, "manifest.json", &path, e) && json_write_file(path, root, e);
 out:
     json_decref(root);
@@ -235,10 +247,10 @@ static bool replace_block(json_t *j, const struct block_fact *f, struct err *e)
            put_count(j, "records", f->records, e) && put_hex(j, "sha256", f->sha256, e);
 }
 
-static bool replace_all(json_t *root, const struct block_fact *facts, size_t n, struct err *e)
+static bool replace_all(json_t *root, const struct block_fact *facts, size_t n,
+                        const struct late *late, struct err *e)
 {
     json_t *sources, *blocks;
-    uint8_t digest[32];
 
     if (!json_get_arr(root, "sources", &sources, e) || !json_get_arr(root, "blocks", &blocks, e))
         return false;
@@ -253,11 +265,11 @@ static bool replace_all(json_t *root, const struct block_fact *facts, size_t n, 
         }
         if (!fill_counts(json_array_get(sources, i), &sum, e)) return false;
     }
-    digest_of(facts, n, digest);
-    return put_hex(root, "digest", digest, e);
+    return put_digest(root, facts, n, late, e);
 }
 
-bool manifest_replace(const char *dir, const struct block_fact *facts, size_t n, struct err *e)
+bool manifest_replace(const char *dir, const struct block_fact *facts, size_t n,
+                      const struct late *late, struct err *e)
 {
     json_t *root = NULL;
     const char *path;
@@ -266,8 +278,8 @@ bool manifest_replace(const char *dir, const struct block_fact *facts, size_t n,
 
     arena_init(&a, 64 << 10);
     ok = fs_join(&a, dir, "manifest.json", &path, e) &&
-         json_read_file(path, MAX_MANIFEST_BYTES, &root, e) && replace_all(root, facts, n, e) &&
-         json_write_file(path, root, e);
+         json_read_file(path, MAX_MANIFEST_BYTES, &root, e) &&
+         replace_all(root, facts, n, late, e) && json_write_file(path, root, e);
     json_decref(root);
     arena_free(&a);
     return ok;

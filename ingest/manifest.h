@@ -5,7 +5,7 @@
  * the same manifest.
  */
 #pragma once
-#include "ingest/block.h"
+#include "ingest/late.h"
 
 struct manifest_reject {
     uint32_t source, file;
@@ -14,13 +14,13 @@ struct manifest_reject {
 };
 /* facts of all blocks in corpus order. */
 MUST_CHECK bool manifest_write(const struct source_set *set, const struct block_fact *facts,
-                               size_t n, struct err *e);
+                               size_t n, const struct late *late, struct err *e);
 /* Is there a corpus in the folder that is no trial? */
 MUST_CHECK bool manifest_is_whole(const char *dir, bool *whole, struct err *e);
 /* The manifest there is with these blocks in place of its own, one for one: for blocks that lost
  * records. Files and rejections stay as they were. */
 MUST_CHECK bool manifest_replace(const char *dir, const struct block_fact *facts, size_t n,
-                                 struct err *e);
+                                 const struct late *late, struct err *e);
 /* quarantine/<source>.jsonl for every source; none where nothing was rejected. */
 MUST_CHECK bool manifest_quarantine(const struct source_set *set,
                                     const struct manifest_reject *rejects, size_t n, struct err *e);

@@ -12,12 +12,11 @@ enum {
     ROWS = MINIMA / BANDS,
     SHINGLE = 3,
     MAX_CHAIN = 64,
-    LATE_OUT = RECORD_DUPLICATE | RECORD_SUPERSEDED,
 };
 
 struct signature {
     uint16_t min[MINIMA];
-    uint64_t used; /* takes part */
+    struct hash128 norm; /* 0, 0: takes no part */
 };
 
 /* ---- signatures */
@@ -108,12 +107,12 @@ static void sign(struct minima *m, const struct record *r, struct signature *out
     words += put_text(m, section_text(r, SEC_IMPRESSION), 2);
     for (size_t i = 0; i < MINIMA; i++)
         out->min[i] = (uint16_t)m->min[i];
-    out->used = words > 0;
+    out->norm = words > 0 ? r->hash_norm : (struct hash128){0, 0};
 }
 
 /* Signatures of this rank's records, in order. */
-static bool sign_all(const struct source_set *set, const struct block_list *l,
-                     const uint32_t *flags, struct signature *out, struct err *e)
+static bool sign_all(const struct late_corpus *c, const struct block_list *l, const uint16_t *flags,
+                     struct signature *out, struct err *e)
 {
     struct minima m;
     char path[PATH_MAX];
@@ -123,11 +122,11 @@ static bool sign_all(const struct source_set *set, const struct block_list *l,
         const struct block_fact *f = &l->facts[i];
         struct record_reader *reader;
         struct record r;
-        (void)snprintf(path, sizeof path, "%s/%s", set->v[f->source].dir, f->name);
+        (void)snprintf(path, sizeof path, "%s/%s", c->dirs[f->source], f->name);
         if (!record_reader_open(path, &reader, e)) return false;
         for (size_t k = 0; k < record_reader_count(reader); k++, out++, flags++) {
             record_reader_get(reader, k, &r);
-            if (!(*flags & LATE_OUT)) sign(&m, &r, out);
+            if (!(*flags & (RECORD_DUPLICATE | RECORD_SUPERSEDED))) sign(&m, &r, out);
         }
         record_reader_close(reader);
     }
@@ -181,7 +180,8 @@ static bool find_head(const struct bands *t, const struct signature *all, uint64
             double s;
             if (head >= out->head || !same_band(&all[head], &all[record], band)) continue;
             s = similarity(&all[head], &all[record]);
-            if (s >= threshold) *out = (struct near_pair){record, head, s};
+            if (s >= threshold)
+                *out = (struct near_pair){record, head, s, {all[record].norm, all[head].norm}};
         }
     }
     return out->head != UINT64_MAX;
@@ -219,7 +219,7 @@ static bool group(const struct signature *all, size_t n, double threshold, struc
     ok = t.slot != NULL;
     for (uint64_t i = 0; ok && i < n; i++) {
         struct near_pair pair;
-        if (!all[i].used) continue;
+        if (all[i].norm.lo == 0 && all[i].norm.hi == 0) continue;
         if (find_head(&t, all, i, threshold, &pair))
             ok = put_pair(out, &pair, e);
         else
@@ -230,21 +230,21 @@ static bool group(const struct signature *all, size_t n, double threshold, struc
     return ok;
 }
 
-bool near_find(struct comm *c, const struct source_set *set, const struct block_list *l,
-               double threshold, uint32_t *flags, struct near_pairs *out, struct err *e)
+bool near_find(struct comm *c, const struct late_corpus *corpus, const struct block_list *l,
+               uint16_t *flags, struct near_pairs *out, struct err *e)
 {
     size_t ranks = (size_t)comm_size(c), total = 0, begin = 0;
     size_t *counts = mem_calloc(ranks, sizeof *counts, e);
     struct signature *mine = mem_calloc(l->nkeys + 1, sizeof *mine, e);
     void *all = NULL;
-    bool ok = counts && mine && sign_all(set, l, flags, mine, e);
+    bool ok = counts && mine && sign_all(corpus, l, flags, mine, e);
 
     ok = comm_agree(c, ok, e) &&
          comm_allgatherv(c, mine, l->nkeys * sizeof *mine, &all, &total, counts, e);
     if (!ok) goto out;
     for (int r = 0; r < comm_rank(c); r++)
         begin += counts[r] / sizeof *mine;
-    ok = comm_agree(c, group(all, total / sizeof *mine, threshold, out, e), e);
+    ok = comm_agree(c, group(all, total / sizeof *mine, corpus->near, out, e), e);
     for (size_t i = 0; ok && i < out->n; i++) {
         uint64_t at = out->v[i].record;
         if (at >= begin && at < begin + l->nkeys) flags[at - begin] |= RECORD_NEAR_DUPLICATE;
@@ -263,7 +263,7 @@ struct place {
 };
 
 /* first[i]: ordinal of the first record of block i. */
-static struct place place_of(const struct source_set *set, const struct block_fact *facts,
+static struct place place_of(const struct late_corpus *c, const struct block_fact *facts,
                              const uint64_t *first, size_t n, uint64_t record)
 {
     size_t low = 0, high = n, block = 0;
@@ -278,10 +278,10 @@ static struct place place_of(const struct source_set *set, const struct block_fa
     /* Empty blocks begin where the next one does: the last that begins there holds it. */
     for (size_t i = low; i-- > 0 && facts[i].source == facts[low].source;)
         block++;
-    return (struct place){set->v[facts[low].source].o->name, block, record - first[low]};
+    return (struct place){c->names[facts[low].source], block, record - first[low]};
 }
 
-static bool put_lines(const struct source_set *set, const struct block_fact *facts, size_t n,
+static bool put_lines(const struct late_corpus *c, const struct block_fact *facts, size_t n,
                       const uint64_t *first, const struct near_pairs *pairs, struct fs_writer *w,
                       struct err *e)
 {
@@ -290,8 +290,8 @@ static bool put_lines(const struct source_set *set, const struct block_fact *fac
 
     sbuf_init(&line, 1024);
     for (size_t i = 0; ok && i < pairs->n; i++) {
-        struct place a = place_of(set, facts, first, n, pairs->v[i].record);
-        struct place b = place_of(set, facts, first, n, pairs->v[i].head);
+        struct place a = place_of(c, facts, first, n, pairs->v[i].record);
+        struct place b = place_of(c, facts, first, n, pairs->v[i].head);
         sbuf_clear(&line);
         ok = sbuf_printf(&line, e,
                          "{\"id\": \"%s:%llu:%llu\", \"head\": \"%s:%llu:%llu\", "
@@ -305,7 +305,7 @@ static bool put_lines(const struct source_set *set, const struct block_fact *fac
     return ok;
 }
 
-bool near_write(const struct source_set *set, const struct block_fact *facts, size_t n,
+bool near_write(const struct late_corpus *c, const struct block_fact *facts, size_t n,
                 const struct near_pairs *pairs, struct err *e)
 {
     uint64_t *first = mem_calloc(n + 1, sizeof *first, e);
@@ -315,7 +315,7 @@ bool near_write(const struct source_set *set, const struct block_fact *facts, si
     bool ok = false;
 
     arena_init(&a, 64 << 10);
-    if (!first || !fs_join(&a, set->o->dir, "near.jsonl", &path, e)) goto out;
+    if (!first || !fs_join(&a, c->dir, "near.jsonl", &path, e)) goto out;
     if (pairs->n == 0) {
         ok = fs_remove(path, e);
         goto out;
@@ -323,7 +323,7 @@ bool near_write(const struct source_set *set, const struct block_fact *facts, si
     for (size_t i = 0; i < n; i++)
         first[i + 1] = first[i] + facts[i].records;
     if (!fs_writer_open(path, &w, e)) goto out;
-    if (!put_lines(set, facts, n, first, pairs, w, e)) goto out;
+    if (!put_lines(c, facts, n, first, pairs, w, e)) goto out;
     ok = fs_writer_commit(w, e);
 out:
     fs_writer_close(w);

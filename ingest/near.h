@@ -8,17 +8,24 @@
  * reaches the threshold, or becomes a head itself: groups do not depend on the ranks. In a band at
  * most 64 heads are compared.
  *
- * It is a pass of its own, after the blocks are made: it reads them again. 136 bytes a record on
+ * It is a pass of its own, after the blocks are made: it reads them again. 144 bytes a record on
  * every rank while it runs. Exact duplicates and superseded reports take no part.
  */
 #pragma once
 #include "comm/comm.h"
 #include "ingest/block.h"
 
+/* The corpus as these passes see it: where its blocks lie, by index of the source. */
+struct late_corpus {
+    const char *dir; /* corpus.dir */
+    const char *const *names, *const *dirs;
+    double near; /* least similarity; 0: not looked for */
+};
 /* Ordinals of records in the corpus. */
 struct near_pair {
     uint64_t record, head;
     double similarity;
+    struct record_near texts;
 };
 struct near_pairs {
     struct near_pair *v; /* by record */
@@ -26,9 +33,10 @@ struct near_pairs {
 };
 /* flags[l->nkeys] are this rank's; RECORD_NEAR_DUPLICATE is set in them. out, the same on every
  * rank, was zeroed; mem_free(out->v). Collective. */
-MUST_CHECK bool near_find(struct comm *c, const struct source_set *set, const struct block_list *l,
-                          double threshold, uint32_t *flags, struct near_pairs *out, struct err *e);
+MUST_CHECK bool near_find(struct comm *c, const struct late_corpus *corpus,
+                          const struct block_list *l, uint16_t *flags, struct near_pairs *out,
+                          struct err *e);
 /* corpus.dir/near.jsonl: a line a near-duplicate, its id (source:block:row), its head's, the
  * estimate. No pairs: no file. facts of all blocks in corpus order. */
-MUST_CHECK bool near_write(const struct source_set *set, const struct block_fact *facts, size_t n,
+MUST_CHECK bool near_write(const struct late_corpus *c, const struct block_fact *facts, size_t n,
                            const struct near_pairs *pairs, struct err *e);

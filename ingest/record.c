@@ -1,10 +1,10 @@
 #include "ingest/record.h"
 
-#include <hdf5.h>
 #include <stdio.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "ingest/record_hdf.h"
 
 /*
  * One table drives writer and reader. Every column is an HDF5 dataset, contiguous and unfiltered:
@@ -73,42 +73,12 @@ static const struct {
 };
 static const char *const groups[] = {"text", "sec", "id", "hash", "meta", "reject"};
 #define SCHEMA "records/v1"
-
-/* Behind the HDF5 file, where HDF5 does not look: so that no damaged byte ever reaches HDF5, which
- * does not survive all of them. */
-struct trailer {
-    char magic[8];
-    uint64_t lo, hi; /* xxh3-128 of all in front */
-};
-#define TRAILER_MAGIC "RMREC01"
+#define MAGIC  "RMREC01"
 
 enum {
     MAX_COLUMN_BYTES = 1 << 30, /* text of a block: 4,096 entries of at most max_entry */
     MAX_RECORDS = 1 << 20,
 };
-
-/* Once a process: HDF5's own atexit clean-up crashes after a failed write, and its error stack
- * would print to stderr. */
-static void library_setup(void)
-{
-    static bool done;
-    if (done) return;
-    done = true;
-    (void)H5dont_atexit();
-    (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-}
-
-static hid_t memory_type(size_t size)
-{
-    if (size == 1) return H5T_NATIVE_UINT8;
-    return size == 4 ? H5T_NATIVE_UINT32 : H5T_NATIVE_UINT64;
-}
-
-static hid_t file_type(size_t size)
-{
-    if (size == 1) return H5T_STD_U8LE;
-    return size == 4 ? H5T_STD_U32LE : H5T_STD_U64LE;
-}
 
 /* ---- writer */
 struct record_writer {
@@ -240,122 +210,38 @@ void record_writer_last(struct record_writer *w)
     w->info.last = true;
 }
 
-static bool write_column(hid_t file, hid_t dcpl, int c, struct str data)
-{
-    hsize_t dims[2] = {data.n / cols[c].size / cols[c].width, cols[c].width};
-    hid_t space = H5Screate_simple(cols[c].width > 1 ? 2 : 1, dims, NULL);
-    hid_t set = H5Dcreate2(file, cols[c].name, file_type(cols[c].size), space, H5P_DEFAULT, dcpl,
-                           H5P_DEFAULT);
-    bool ok = space >= 0 && set >= 0;
-
-    if (ok && data.n > 0)
-        ok = H5Dwrite(set, memory_type(cols[c].size), H5S_ALL, H5S_ALL, H5P_DEFAULT, data.p) >= 0;
-    if (set >= 0) ok = H5Dclose(set) >= 0 && ok;
-    if (space >= 0) H5Sclose(space);
-    return ok;
-}
-
-static bool write_attribute(hid_t file, const char *name, hid_t type, hsize_t n, const void *p)
-{
-    hid_t space = H5Screate_simple(1, &n, NULL);
-    hid_t attr = H5Acreate2(file, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
-    bool ok = space >= 0 && attr >= 0 && H5Awrite(attr, type, p) >= 0;
-
-    if (attr >= 0) ok = H5Aclose(attr) >= 0 && ok;
-    if (space >= 0) H5Sclose(space);
-    return ok;
-}
-
 static bool write_attributes(hid_t file, const struct record_block_info *info, uint64_t count)
 {
     uint64_t last = info->last;
 
-    return write_attribute(file, "schema", H5T_STD_U8LE, sizeof SCHEMA - 1, SCHEMA) &&
-           write_attribute(file, "source", H5T_STD_U8LE, strlen(info->source), info->source) &&
-           write_attribute(file, "config_sha256", H5T_STD_U8LE, 32, info->config_sha256) &&
-           write_attribute(file, "first_entry", H5T_STD_U64LE, 1, &info->first_entry) &&
-           write_attribute(file, "entries", H5T_STD_U64LE, 1, &info->entries) &&
-           write_attribute(file, "ignored", H5T_STD_U64LE, 1, &info->ignored) &&
-           write_attribute(file, "last", H5T_STD_U64LE, 1, &last) &&
-           write_attribute(file, "count", H5T_STD_U64LE, 1, &count);
-}
-
-/* A file in memory, without a time anywhere. The oldest format, on purpose: H5Fget_file_image
- * clears a flag in a newer superblock and leaves its checksum as it was (seen with 1.10.8). */
-static hid_t create_in_memory(size_t increment)
-{
-    hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
-    hid_t fcpl = H5Pcreate(H5P_FILE_CREATE);
-    hid_t file = H5I_INVALID_HID;
-
-    if (fapl >= 0 && fcpl >= 0 && H5Pset_fapl_core(fapl, increment, 0) >= 0 &&
-        H5Pset_libver_bounds(fapl, H5F_LIBVER_EARLIEST, H5F_LIBVER_V18) >= 0 &&
-        H5Pset_obj_track_times(fcpl, 0) >= 0)
-        file = H5Fcreate("radmill-block", H5F_ACC_TRUNC, fcpl, fapl);
-    if (fapl >= 0) H5Pclose(fapl);
-    if (fcpl >= 0) H5Pclose(fcpl);
-    return file;
-}
-
-static bool create_groups(hid_t file)
-{
-    hid_t gcpl = H5Pcreate(H5P_GROUP_CREATE);
-    bool ok = gcpl >= 0 && H5Pset_obj_track_times(gcpl, 0) >= 0;
-
-    for (size_t i = 0; ok && i < sizeof groups / sizeof *groups; i++) {
-        hid_t g = H5Gcreate2(file, groups[i], H5P_DEFAULT, gcpl, H5P_DEFAULT);
-        ok = g >= 0 && H5Gclose(g) >= 0;
-    }
-    if (gcpl >= 0) H5Pclose(gcpl);
-    return ok;
-}
-
-static bool fill_file(hid_t file, const struct record_writer *w, const struct str data[])
-{
-    hid_t dcpl = H5Pcreate(H5P_DATASET_CREATE);
-    bool ok = dcpl >= 0 && H5Pset_obj_track_times(dcpl, 0) >= 0 &&
-              H5Pset_fill_time(dcpl, H5D_FILL_TIME_NEVER) >= 0 && create_groups(file);
-
-    for (int i = 0; ok && i < COL_COUNT; i++)
-        ok = write_column(file, dcpl, i, data[i]);
-    ok = ok && write_attributes(file, &w->info, w->count);
-    if (dcpl >= 0) H5Pclose(dcpl);
-    return ok;
+    return hdf_attribute(file, "schema", H5T_STD_U8LE, sizeof SCHEMA - 1, SCHEMA) &&
+           hdf_attribute(file, "source", H5T_STD_U8LE, strlen(info->source), info->source) &&
+           hdf_attribute(file, "config_sha256", H5T_STD_U8LE, 32, info->config_sha256) &&
+           hdf_attribute(file, "first_entry", H5T_STD_U64LE, 1, &info->first_entry) &&
+           hdf_attribute(file, "entries", H5T_STD_U64LE, 1, &info->entries) &&
+           hdf_attribute(file, "ignored", H5T_STD_U64LE, 1, &info->ignored) &&
+           hdf_attribute(file, "last", H5T_STD_U64LE, 1, &last) &&
+           hdf_attribute(file, "count", H5T_STD_U64LE, 1, &count);
 }
 
 /* The finished file with its trailer, in w->image. */
 static bool build_image(struct record_writer *w, struct str *out, struct err *e)
 {
-    struct str data[COL_COUNT];
-    struct trailer t = {.magic = TRAILER_MAGIC};
-    struct hash128 hash;
+    struct hdf_data data[COL_COUNT];
     size_t bytes = 0;
     hid_t file;
-    ssize_t size;
-    bool ok = false;
+    bool ok;
 
     for (int i = 0; i < COL_COUNT; i++) {
-        data[i] = sbuf_str(&w->col[i]);
-        bytes += data[i].n;
+        data[i] =
+            (struct hdf_data){cols[i].name, cols[i].size, cols[i].width, sbuf_str(&w->col[i])};
+        bytes += data[i].bytes.n;
     }
-    file = create_in_memory(bytes + (64 << 10));
-    if (file < 0 || !fill_file(file, w, data) || H5Fflush(file, H5F_SCOPE_GLOBAL) < 0 ||
-        (size = H5Fget_file_image(file, NULL, 0)) <= 0) {
-        err_set(e, ERR_LIB, "HDF5 cannot build the block of %zu bytes", bytes);
-        goto out;
-    }
-    if (!mem_grow((void **)&w->image, &w->image_cap, (size_t)size + sizeof t, 1, e)) goto out;
-    if (H5Fget_file_image(file, w->image, (size_t)size) != size) {
-        err_set(e, ERR_LIB, "HDF5 cannot hand out the block of %zd bytes", size);
-        goto out;
-    }
-    hash = hash_xxh128(w->image, (size_t)size);
-    t.lo = hash.lo;
-    t.hi = hash.hi;
-    memcpy(w->image + size, &t, sizeof t);
-    *out = (struct str){w->image, (size_t)size + sizeof t};
-    ok = true;
-out:
+    file = hdf_create(bytes);
+    ok = file >= 0 && hdf_groups(file, groups, sizeof groups / sizeof *groups) &&
+         hdf_put(file, data, COL_COUNT) && write_attributes(file, &w->info, w->count);
+    if (!ok) err_set(e, ERR_LIB, "HDF5 cannot build the block of %zu bytes", bytes);
+    ok = ok && hdf_image(file, MAGIC, &w->image, &w->image_cap, out, e);
     if (file >= 0) H5Fclose(file);
     return ok;
 }
@@ -365,7 +251,7 @@ bool record_writer_commit(struct record_writer *w, struct err *e)
     struct str image;
 
     CHECK(!w->committed);
-    library_setup();
+    hdf_setup();
     if (!build_image(w, &image, e) || !fs_replace(w->path, image, e))
         return err_wrap(e, "write %s", w->path);
     w->image_bytes = image.n;
@@ -396,30 +282,13 @@ struct record_reader {
     void *col[COL_COUNT];
     size_t col_bytes[COL_COUNT];
     uint8_t sha256[32];
+    const uint16_t *late; /* borrowed from the corpus; NULL: none */
 };
-
-/* Exactly n bytes of fixed type, n == 0: at most max bytes, *got of them. */
-static bool read_attribute(hid_t file, const char *name, size_t size, size_t max, void *p,
-                           size_t *got)
-{
-    hid_t attr = H5Aopen(file, name, H5P_DEFAULT);
-    hid_t space = attr >= 0 ? H5Aget_space(attr) : H5I_INVALID_HID;
-    hid_t type = attr >= 0 ? H5Aget_type(attr) : H5I_INVALID_HID;
-    hssize_t n = space >= 0 ? H5Sget_simple_extent_npoints(space) : -1;
-    bool ok = n >= 0 && (size_t)n <= max && type >= 0 && H5Tget_class(type) == H5T_INTEGER &&
-              H5Aread(attr, memory_type(size), p) >= 0;
-
-    if (ok) *got = (size_t)n;
-    if (type >= 0) H5Tclose(type);
-    if (space >= 0) H5Sclose(space);
-    if (attr >= 0) H5Aclose(attr);
-    return ok;
-}
 
 static bool read_number(hid_t file, const char *name, uint64_t *out)
 {
     size_t got;
-    return read_attribute(file, name, 8, 1, out, &got) && got == 1;
+    return hdf_get_attribute(file, name, 8, 1, out, &got) && got == 1;
 }
 
 static bool read_attributes(hid_t file, struct record_reader *r)
@@ -428,60 +297,17 @@ static bool read_attributes(hid_t file, struct record_reader *r)
     uint64_t last;
     size_t got;
 
-    if (!read_attribute(file, "schema", 1, sizeof SCHEMA - 1, schema, &got)) return false;
+    if (!hdf_get_attribute(file, "schema", 1, sizeof SCHEMA - 1, schema, &got)) return false;
     if (strcmp(schema, SCHEMA) != 0) return false;
-    if (!read_attribute(file, "source", 1, sizeof r->info.source - 1, r->info.source, &got))
+    if (!hdf_get_attribute(file, "source", 1, sizeof r->info.source - 1, r->info.source, &got))
         return false;
-    if (!read_attribute(file, "config_sha256", 1, 32, r->info.config_sha256, &got) || got != 32)
+    if (!hdf_get_attribute(file, "config_sha256", 1, 32, r->info.config_sha256, &got) || got != 32)
         return false;
     if (!read_number(file, "last", &last)) return false;
     r->info.last = last != 0;
     return read_number(file, "first_entry", &r->info.first_entry) &&
            read_number(file, "entries", &r->info.entries) &&
            read_number(file, "ignored", &r->info.ignored) && read_number(file, "count", &r->count);
-}
-
-/* Read one column; no dataset can be larger than the file that holds it. */
-static bool read_column(hid_t file, int c, size_t file_bytes, struct record_reader *r,
-                        struct err *e)
-{
-    hid_t set = H5Dopen2(file, cols[c].name, H5P_DEFAULT);
-    hid_t space = set >= 0 ? H5Dget_space(set) : H5I_INVALID_HID;
-    hid_t type = set >= 0 ? H5Dget_type(set) : H5I_INVALID_HID;
-    hsize_t dims[2] = {0, 1};
-    bool ok = false;
-
-    if (type < 0 || space < 0 || H5Sget_simple_extent_ndims(space) != (cols[c].width > 1 ? 2 : 1) ||
-        H5Sget_simple_extent_dims(space, dims, NULL) < 0 || dims[1] != cols[c].width ||
-        H5Tget_class(type) != H5T_INTEGER || H5Tget_size(type) != cols[c].size ||
-        dims[0] > file_bytes / (cols[c].size * cols[c].width)) {
-        err_set(e, ERR_FORMAT, "dataset %s is missing or of another shape", cols[c].name);
-        goto out;
-    }
-    r->col_bytes[c] = dims[0] * cols[c].size * cols[c].width;
-    r->col[c] = mem_alloc(r->col_bytes[c], e);
-    if (!r->col[c]) goto out;
-    ok = r->col_bytes[c] == 0 ||
-         H5Dread(set, memory_type(cols[c].size), H5S_ALL, H5S_ALL, H5P_DEFAULT, r->col[c]) >= 0;
-    if (!ok) err_set(e, ERR_FORMAT, "dataset %s cannot be read", cols[c].name);
-out:
-    if (type >= 0) H5Tclose(type);
-    if (space >= 0) H5Sclose(space);
-    if (set >= 0) H5Dclose(set);
-    return ok;
-}
-
-static hid_t open_image(struct str image)
-{
-    /* HDF5 copies the image; it only lacks the const. */
-    hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
-    hid_t file = H5I_INVALID_HID;
-
-    if (fapl >= 0 && H5Pset_fapl_core(fapl, 64 << 10, 0) >= 0 &&
-        H5Pset_file_image(fapl, (void *)image.p, image.n) >= 0)
-        file = H5Fopen("radmill-block", H5F_ACC_RDONLY, fapl);
-    if (fapl >= 0) H5Pclose(fapl);
-    return file;
 }
 
 static size_t column_rows(const struct record_reader *r, int c)
@@ -547,109 +373,20 @@ static bool check_block(struct record_reader *r, struct err *e)
     return true;
 }
 
-/* Cut the trailer off, once it says that all in front of it is as it was written. */
-static bool check_trailer(struct str *image, struct err *e)
-{
-    struct trailer t;
-    struct hash128 h;
-
-    if (image->n < sizeof t) return err_set(e, ERR_FORMAT, "not a record block: too short");
-    image->n -= sizeof t;
-    memcpy(&t, image->p + image->n, sizeof t);
-    if (memcmp(t.magic, TRAILER_MAGIC, sizeof t.magic) != 0)
-        return err_set(e, ERR_FORMAT, "not a record block of schema " SCHEMA ", or cut off");
-    h = hash_xxh128(image->p, image->n);
-    if (h.lo != t.lo || h.hi != t.hi)
-        return err_set(e, ERR_FORMAT, "checksum differs: the file is damaged");
-    return true;
-}
-
 static bool read_block(struct str image, struct record_reader *r, struct err *e)
 {
     hid_t file;
     bool ok;
 
-    if (!check_trailer(&image, e)) return false;
-    file = open_image(image);
+    if (!hdf_check(&image, MAGIC, "record block of schema " SCHEMA, e)) return false;
+    file = hdf_open(image);
     ok = file >= 0 && read_attributes(file, r);
-
     if (!ok) err_set(e, ERR_FORMAT, "not a record block of schema " SCHEMA);
     for (int c = 0; ok && c < COL_COUNT; c++)
-        ok = read_column(file, c, image.n, r, e);
+        ok = hdf_get(file, (struct hdf_data){cols[c].name, cols[c].size, cols[c].width, {0}},
+                     image.n, &r->col[c], &r->col_bytes[c], e);
     if (file >= 0) H5Fclose(file);
     return ok && check_block(r, e);
-}
-
-/* ---- flags alone */
-/* Where the flags of a whole file stand: contiguous, n of them. */
-static bool find_flags(const char *path, uint64_t *at, uint64_t *n)
-{
-    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    hid_t set = file >= 0 ? H5Dopen2(file, cols[COL_FLAGS].name, H5P_DEFAULT) : H5I_INVALID_HID;
-    hid_t space = set >= 0 ? H5Dget_space(set) : H5I_INVALID_HID;
-    hssize_t count = space >= 0 ? H5Sget_simple_extent_npoints(space) : -1;
-    haddr_t offset = set >= 0 ? H5Dget_offset(set) : HADDR_UNDEF;
-    bool ok = count >= 0 && (count == 0 || offset != HADDR_UNDEF);
-
-    *at = offset;
-    *n = (uint64_t)count;
-    if (space >= 0) H5Sclose(space);
-    if (set >= 0) H5Dclose(set);
-    if (file >= 0) H5Fclose(file);
-    return ok;
-}
-
-static bool patch_flags(const char *from, struct str body, uint32_t mask, uint32_t *flags, size_t n,
-                        struct err *e)
-{
-    char *image = (char *)body.p; /* ours: record_set_flags allocated it */
-    size_t bytes = body.n;
-    uint64_t at, count;
-
-    if (!find_flags(from, &at, &count) || count != n || (n > 0 && at > bytes) ||
-        (n > 0 && bytes - at < 4 * n))
-        return err_set(e, ERR_FORMAT, "dataset %s is not where %zu flags can be",
-                       cols[COL_FLAGS].name, n);
-    for (size_t i = 0; i < n; i++) {
-        uint32_t old;
-        memcpy(&old, image + at + 4 * i, sizeof old);
-        flags[i] = (old & ~mask) | (flags[i] & mask);
-        memcpy(image + at + 4 * i, &flags[i], sizeof old);
-    }
-    return true;
-}
-
-bool record_set_flags(const char *from, const char *to, uint32_t mask, uint32_t *flags, size_t n,
-                      uint8_t sha256[32], struct err *e)
-{
-    struct fs_file file = {.fd = -1};
-    struct trailer t = {.magic = TRAILER_MAGIC};
-    char *image = NULL;
-    struct str body;
-    struct hash128 h;
-    bool ok = false;
-
-    library_setup();
-    if (!fs_file_open(from, &file, e)) return false;
-    image = mem_alloc(file.size_bytes, e);
-    if (!image || !fs_file_read(&file, 0, image, file.size_bytes, e)) goto out;
-    body = (struct str){image, file.size_bytes};
-    if (!check_trailer(&body, e) || !patch_flags(from, body, mask, flags, n, e)) {
-        err_wrap(e, "%s", from);
-        goto out;
-    }
-    h = hash_xxh128(image, body.n);
-    t.lo = h.lo;
-    t.hi = h.hi;
-    memcpy(image + body.n, &t, sizeof t);
-    body.n += sizeof t;
-    if (!fs_replace(to, body, e)) goto out;
-    sha256_of(body, sha256);
-    ok = true;
-out:
-    fs_file_close(&file);
-    mem_free(image);
-    return ok;
 }
 
 bool record_reader_open(const char *path, struct record_reader **out, struct err *e)
@@ -660,7 +397,7 @@ bool record_reader_open(const char *path, struct record_reader **out, struct err
     bool ok = false;
 
     *out = NULL;
-    library_setup();
+    hdf_setup();
     arena_init(&a, (size_t)4 * MAX_COLUMN_BYTES);
     r = mem_calloc(1, sizeof *r, e);
     if (!r) goto out;
@@ -675,6 +412,22 @@ out:
     else
         record_reader_close(r);
     return ok;
+}
+
+bool record_block_open(const struct record_block *b, struct record_reader **out, struct err *e)
+{
+    struct record_reader *r;
+
+    *out = NULL;
+    if (!record_reader_open(b->path, &r, e)) return false;
+    if (memcmp(r->sha256, b->sha256, 32) != 0 || r->count != b->records) {
+        record_reader_close(r);
+        return err_set(e, ERR_FORMAT, "%s is not the block the manifest names: run radmill ingest",
+                       b->path);
+    }
+    r->late = b->late;
+    *out = r;
+    return true;
 }
 
 const struct record_block_info *record_reader_info(const struct record_reader *r)
@@ -720,7 +473,7 @@ void record_reader_get(const struct record_reader *r, size_t i, struct record *o
     out->split = ((const uint8_t *)r->col[COL_SPLIT])[i];
     out->mode = ((const uint8_t *)r->col[COL_MODE])[i];
     out->status = ((const uint8_t *)r->col[COL_STATUS])[i];
-    out->flags = ((const uint32_t *)r->col[COL_FLAGS])[i];
+    out->flags = ((const uint32_t *)r->col[COL_FLAGS])[i] | (r->late ? r->late[i] : 0u);
     out->hash_raw = hash_at(r, COL_HASH_RAW, i);
     out->hash_norm = hash_at(r, COL_HASH_NORM, i);
 }

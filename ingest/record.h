@@ -2,8 +2,15 @@
  * ingest/record - report records on disk: what ingest writes and shard reads. The only code that
  * knows the HDF5 layout `records/v1` (docs/FORMATS.md).
  *
- *     corpus.dir/manifest.json                 sources, blocks, digests, counts, reasons; written
- * last corpus.dir/records/<source>/b000000.h5   one file a block of up to 4,096 archive entries
+ *     corpus.dir/manifest.json                      sources, blocks, digests, counts, reasons;
+ *                                                   written last
+ *     corpus.dir/records/<source>/b0000-000000-*.h5 a block of up to 4,096 archive entries
+ *     corpus.dir/late-*.h5                          what only the whole corpus tells about a record
+ *
+ * A block never changes: which of its reports are duplicates or superseded depends on all other
+ * blocks, those of later dumps too, so it stands beside them (ingest/record_late). A corpus that
+ * grows writes new blocks and a new late file; whatever dump they come from, old blocks keep name,
+ * bytes and time.
  *
  * Text is decoded UTF-8, uncleaned; sections are byte spans in it. A block holds the records of a
  * fixed range of archive entries, so its bytes do not depend on the number of ranks. The bytes of a
@@ -118,6 +125,7 @@ enum record_flag {
     RECORD_GUESSED = 1u << 7,        /* no header parts findings and impression, only their place */
     RECORD_NEAR_DUPLICATE = 1u << 8, /* nearly the text of an earlier record (ingest/near) */
 };
+#define RECORD_LATE (RECORD_DUPLICATE | RECORD_SUPERSEDED | RECORD_NEAR_DUPLICATE)
 /* What looks like an identifier (ingest/phi): this bit and the next four, by enum phi_kind. */
 #define RECORD_PHI (1u << 9)
 enum { RECORD_FLAGS = 14 }; /* bits that are counted */
@@ -184,12 +192,6 @@ void record_writer_close(struct record_writer *w); /* drops the block unless com
 /* Of libhdf5. */
 struct version_pair record_library_version(void);
 
-/* A committed block of n records under another path, with the bits of mask from flags[n], all else
- * byte for byte as it is: what a writer of such records would have written. flags comes back with
- * all bits of each record; sha256 is that of the new file. */
-MUST_CHECK bool record_set_flags(const char *from, const char *to, uint32_t mask, uint32_t *flags,
-                                 size_t n, uint8_t sha256[32], struct err *e);
-
 struct record_reader;
 /* Open and check version, schema, checksum, every offset and code. The whole block is read into
  * memory. */
@@ -210,15 +212,31 @@ struct record_block {
     const char *path;   /* of the block file */
     const char *source; /* name in the configuration */
     const char *terms;  /* data-use terms of the source; "": none stated */
+    const char *site;   /* of the source; "": it is a site of its own */
+    uint32_t file;      /* number of the dump it came from, see files[].number in the manifest */
     uint32_t source_index, block_index;
     uint64_t records;
-    uint8_t sha256[32]; /* of the file */
+    uint8_t sha256[32];   /* of the file */
+    const uint16_t *late; /* RECORD_LATE bits, one a record; NULL: the corpus has none */
+};
+/* Texts that are nearly another's: the normalised hash, and that of the head of its group. */
+struct record_near {
+    struct hash128 norm, head;
 };
 struct record_corpus {
     struct record_block *blocks; /* sources in configuration order, blocks ascending */
     size_t nblocks;
-    uint8_t digest[32]; /* over all blocks' sha256 */
+    const struct record_near *near; /* by norm */
+    size_t nnear;
+    double near_duplicates; /* the threshold they were found with; 0: not looked for */
+    uint8_t digest[32];     /* over all blocks' sha256, then the late file's */
 };
 /* Read the manifest; everything lives in the arena. Missing: "run radmill ingest first". */
 MUST_CHECK bool record_corpus_open(const char *dir, struct arena *a, struct record_corpus *out,
                                    struct err *e);
+/* Open a block of the corpus; it must be the one that the manifest names. Its records have the late
+ * flags too (record_reader_open alone knows nothing of them). b and its corpus outlive *out. */
+MUST_CHECK bool record_block_open(const struct record_block *b, struct record_reader **out,
+                                  struct err *e);
+/* The group of this text: the normalised hash of its head, its own where it is nearly no other. */
+struct hash128 record_corpus_group(const struct record_corpus *c, struct hash128 norm);

@@ -4,13 +4,14 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "ingest/dumps.h"
 #include "ingest/format.h"
 
 enum { MAX_NAME = 64, ARENA_BYTES = 256 << 20 };
 /* When loose files are put together, and into groups of what size. */
 enum { GROUP_FROM = 64, GROUP_FILE = 256 << 10, GROUP_BYTES = 64 << 20 };
 /* Goes into every block's digest: a change of what ingest makes of a text makes new blocks. */
-#define CLEANER_VERSION 3u
+#define CLEANER_VERSION 4u
 /* Who is in a trial has nothing to do with who is in which split. */
 #define TRIAL_SEED 0x747269616cu
 
@@ -386,7 +387,8 @@ bool source_set_open(const struct ingest_opts *o, struct comm *c, struct source_
     memset(out, 0, sizeof *out);
     arena_init(&out->arena, ARENA_BYTES);
     out->o = o;
-    ok = comm_agree(c, open_local(o, out, e), e) && hash_files(out, c, e);
+    ok = comm_agree(c, open_local(o, out, e), e) && hash_files(out, c, e) &&
+         comm_agree(c, dumps_number(out, e), e);
     if (!ok) source_set_close(out);
     return ok;
 }

@@ -20,6 +20,8 @@ struct source_file {
     struct str *paths;
     size_t npaths; /* above 1: a group */
     uint64_t bytes;
+    uint32_t number;             /* among the source's dumps, see ingest/dumps */
+    uint64_t generation;         /* of the corpus, when it first came */
     uint8_t sha256[32];          /* of the file; of a group: of its files' sizes and digests */
     uint8_t config[32];          /* of file, options and schema: what its blocks are made from */
     bool zip;                    /* split over ranks by entry */
@@ -40,7 +42,7 @@ struct source {
     struct own_names *headers;
     const struct forget_list *forgotten; /* of the set; may be NULL */
     const struct ids *ids;               /* of the set */
-    struct source_file *files;
+    struct source_file *files;           /* by number */
     size_t nfiles;
     struct str *found; /* names in dir when we began, sorted: earlier blocks */
     size_t nfound;
@@ -52,6 +54,7 @@ struct source_set {
     size_t n;
     struct forget_list *forgotten;
     struct ids ids;
+    uint64_t generation; /* of the corpus this run makes */
     struct arena arena;
 };
 

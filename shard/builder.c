@@ -192,16 +192,21 @@ const char *builder_options(const struct builder *b)
 /* ---- which records */
 int builder_screen(const struct builder *b, const struct record *r)
 {
+    if (r->split >= SHARD_SPLITS) return SHARD_DROP_SPLIT;
+    if (b->used[PROMPT_FINDINGS] && r->section[SEC_FINDINGS].length == 0)
+        return SHARD_DROP_FINDINGS;
+    if (r->section[SEC_IMPRESSION].length == 0) return SHARD_DROP_IMPRESSION;
+    return BUILDER_TAKEN;
+}
+
+int builder_screen_late(const struct builder *b, const struct record *r)
+{
     static const uint32_t repeats[] = {[SHARD_DUP_KEEP] = 0,
                                        [SHARD_DUP_HEAD] = RECORD_DUPLICATE,
                                        [SHARD_DUP_NEAR_HEAD] =
                                            RECORD_DUPLICATE | RECORD_NEAR_DUPLICATE};
 
     if (r->flags & RECORD_SUPERSEDED) return SHARD_DROP_SUPERSEDED;
-    if (r->split >= SHARD_SPLITS) return SHARD_DROP_SPLIT;
-    if (b->used[PROMPT_FINDINGS] && r->section[SEC_FINDINGS].length == 0)
-        return SHARD_DROP_FINDINGS;
-    if (r->section[SEC_IMPRESSION].length == 0) return SHARD_DROP_IMPRESSION;
     if (r->split == SPLIT_TRAIN && r->flags & repeats[b->o->duplicates])
         return SHARD_DROP_DUPLICATE;
     return BUILDER_TAKEN;

@@ -19,8 +19,12 @@ const struct shard_head *builder_head(const struct builder *b);
 const char *builder_options(const struct builder *b);
 
 enum { BUILDER_TAKEN = -1 };
-/* What flags and spans alone say: the reason to leave the record out, or BUILDER_TAKEN. */
+/* What flags and spans alone say: the reason to leave the record out, or BUILDER_TAKEN. A shard is
+ * a run of records that pass this, whether or not they pass the next: so one report that comes to
+ * be superseded changes one shard, and no border of others. */
 int builder_screen(const struct builder *b, const struct record *r);
+/* What its late flags say (superseded, duplicate), of one that passed the first. */
+int builder_screen_late(const struct builder *b, const struct record *r);
 /* Groups samples of one patient within a source; the study, else the entry, stands in where the
  * patient is unknown. */
 uint64_t builder_patient(const struct builder *b, const char *source, const struct record *r);

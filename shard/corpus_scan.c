@@ -9,24 +9,19 @@ struct seen {
     struct audit_words patients, texts, ids;
 };
 
-bool corpus_scan_open(const struct record_block *block, struct record_reader **out, struct err *e)
-{
-    uint8_t sha256[32];
-
-    if (!record_reader_open(block->path, out, e)) return false;
-    record_reader_sha256(*out, sha256);
-    if (memcmp(sha256, block->sha256, 32) == 0) return true;
-    record_reader_close(*out);
-    *out = NULL;
-    return err_set(e, ERR_FORMAT, "%s is not the block the manifest names: run radmill ingest",
-                   block->path);
-}
+/* A record as it stands in its block: where, and of how many of each modality. */
+struct place {
+    uint32_t row;
+    uint32_t *taken;
+    uint64_t *late;
+};
 
 static bool scan_record(struct corpus_scan *s, struct seen *x, const struct builder *b,
-                        const struct record_block *block, const struct record *r,
-                        uint32_t taken[MOD_COUNT], struct err *e)
+                        const struct record_block *block, const struct record *r, struct place at,
+                        struct err *e)
 {
-    int reason = builder_screen(b, r);
+    int reason = builder_screen(b, r), late = builder_screen_late(b, r);
+    int dropped = late == SHARD_DROP_SUPERSEDED ? late : reason;
     enum shard_split split = (enum shard_split)r->split;
 
     /* Every record that belongs to a split counts in the audit, taken or not: a patient must not
@@ -40,25 +35,32 @@ static bool scan_record(struct corpus_scan *s, struct seen *x, const struct buil
     if (!s->wanted[r->modality]) return true;
     s->records[r->modality]++;
     if (reason != BUILDER_TAKEN) {
-        s->dropped[r->modality][reason]++;
+        s->dropped[r->modality][dropped]++;
         return true;
     }
-    taken[r->modality]++;
+    at.taken[r->modality]++;
+    if (late != BUILDER_TAKEN) {
+        uint64_t what[2] = {at.row, (uint64_t)late};
+        s->dropped[r->modality][late]++;
+        at.late[r->modality] += hash_xxh64(what, sizeof what, 1);
+        return true;
+    }
     return audit_put(&x->texts, r->hash_norm.lo ^ r->hash_norm.hi, split, e);
 }
 
 static bool scan_block(struct corpus_scan *s, struct seen *x, const struct builder *b,
-                       const struct record_block *block, uint32_t taken[MOD_COUNT], uint8_t *ends,
-                       struct err *e)
+                       const struct record_block *block, size_t number, struct err *e)
 {
     struct record_reader *r = NULL;
     struct record rec;
-    bool ok = corpus_scan_open(block, &r, e);
+    struct place at = {0, &s->taken[number * MOD_COUNT], &s->late[number * MOD_COUNT]};
+    bool ok = record_block_open(block, &r, e);
 
-    if (ok) *ends = record_reader_info(r)->last;
+    if (ok) s->ends[number] = record_reader_info(r)->last;
     for (size_t i = 0; ok && i < record_reader_count(r); i++) {
         record_reader_get(r, i, &rec);
-        ok = scan_record(s, x, b, block, &rec, taken, e);
+        at.row = (uint32_t)i;
+        ok = scan_record(s, x, b, block, &rec, at, e);
     }
     record_reader_close(r);
     return ok;
@@ -70,8 +72,7 @@ static bool scan_local(struct corpus_scan *s, struct seen *x, const struct recor
     for (uint64_t i = range.begin; i < range.end; i++) {
         if (stop_requested())
             return err_set(e, ERR_STOPPED, "stopped while reading records; run it again");
-        if (!scan_block(s, x, b, &corpus->blocks[i], &s->taken[i * MOD_COUNT], &s->ends[i], e))
-            return false;
+        if (!scan_block(s, x, b, &corpus->blocks[i], i, e)) return false;
     }
     return true;
 }
@@ -96,6 +97,7 @@ static bool exchange(struct corpus_scan *s, size_t nblocks, struct comm *c, stru
     for (size_t i = 0; i < nblocks; i++)
         s->ends[i] = wide[ncells + i] > 0;
     mem_free(wide);
+    comm_sum_u64(c, s->late, ncells);
     comm_sum_u64(c, s->records, MOD_COUNT);
     comm_sum_u64(c, &s->dropped[0][0], (size_t)MOD_COUNT * SHARD_DROPS);
     return true;
@@ -133,7 +135,8 @@ bool corpus_scan_run(struct corpus_scan *s, const struct record_corpus *corpus,
 
     s->taken = mem_calloc(corpus->nblocks * MOD_COUNT + 1, sizeof *s->taken, e);
     s->ends = s->taken ? mem_calloc(corpus->nblocks + 1, 1, e) : NULL;
-    ok = s->ends && scan_local(s, &x, corpus, b, comm_share(c, corpus->nblocks), e);
+    s->late = mem_calloc(corpus->nblocks * MOD_COUNT + 1, sizeof *s->late, e);
+    ok = s->ends && s->late && scan_local(s, &x, corpus, b, comm_share(c, corpus->nblocks), e);
     ok = comm_agree(c, ok, e) && exchange(s, corpus->nblocks, c, e) && audit(s, &x, c, e);
     audit_free(&x.patients);
     audit_free(&x.texts);
@@ -145,6 +148,8 @@ void corpus_scan_free(struct corpus_scan *s)
 {
     mem_free(s->taken);
     mem_free(s->ends);
+    mem_free(s->late);
+    s->late = NULL;
     s->taken = NULL;
     s->ends = NULL;
 }

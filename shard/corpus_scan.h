@@ -12,7 +12,8 @@
 struct corpus_scan {
     bool wanted[MOD_COUNT];
     uint8_t *ends;   /* [block]: the last one of its archive or dump */
-    uint32_t *taken; /* [block * MOD_COUNT + modality]: candidates */
+    uint32_t *taken; /* [block * MOD_COUNT + modality]: candidates, see builder_screen */
+    uint64_t *late;  /* the same: digest of which of them are left out by late flags */
     uint64_t records[MOD_COUNT];
     uint64_t dropped[MOD_COUNT][SHARD_DROPS]; /* by flags and spans alone */
     uint64_t patients, seen[SHARD_SPLITS], shared_ids;
@@ -21,6 +22,3 @@ struct corpus_scan {
 MUST_CHECK bool corpus_scan_run(struct corpus_scan *s, const struct record_corpus *corpus,
                                 const struct builder *b, struct comm *c, struct err *e);
 void corpus_scan_free(struct corpus_scan *s);
-/* Open a block and check that it is the one the corpus names. */
-MUST_CHECK bool corpus_scan_open(const struct record_block *block, struct record_reader **out,
-                                 struct err *e);

@@ -150,7 +150,7 @@ static bool deal_tasks(struct run *r, struct err *e)
 }
 
 /* ---- one shard */
-/* Of the blocks the run touches, and how far. */
+/* Of the blocks the run touches, how far, and which of their records late flags leave out. */
 static void digest_inputs(const struct run *r, const struct task *t, uint8_t out[32])
 {
     uint64_t left = t->to - t->from, skip = t->skip;
@@ -161,7 +161,8 @@ static void digest_inputs(const struct run *r, const struct task *t, uint8_t out
         const struct record_block *block = &r->corpus.blocks[b];
         uint64_t here = r->scan.taken[b * MOD_COUNT + t->modality] - skip;
         uint64_t take = here < left ? here : left;
-        uint64_t place[4] = {skip, take, block->source_index, block->block_index};
+        uint64_t late = r->scan.late[b * MOD_COUNT + t->modality];
+        uint64_t place[5] = {skip, take, block->source_index, block->block_index, late};
         skip = 0;
         if (take == 0) continue;
         left -= take;
@@ -233,7 +234,7 @@ static bool put_block(struct run *r, const struct task *t, const struct record_b
     struct builder_place at = {block->source, block->source_index, block->block_index, 0};
     struct record_reader *in = NULL;
     struct record rec;
-    bool ok = corpus_scan_open(block, &in, e);
+    bool ok = record_block_open(block, &in, e);
 
     for (size_t i = 0; ok && *left > 0 && i < record_reader_count(in); i++) {
         int reason;
@@ -244,11 +245,12 @@ static bool put_block(struct run *r, const struct task *t, const struct record_b
             skip--;
             continue;
         }
+        --*left;
+        r->done++;
+        if (builder_screen_late(r->builder, &rec) != BUILDER_TAKEN) continue;
         at.row = (uint32_t)i;
         ok = builder_put(r->builder, &rec, at, &reason, e);
         if (!ok) err_wrap(e, "source %s, entry %llu", block->source, (unsigned long long)rec.entry);
-        --*left;
-        r->done++;
     }
     record_reader_close(in);
     return ok;

@@ -63,7 +63,7 @@ static bool open_block(struct source_text *t, const struct record_block *b, stru
     record_reader_close(t->reader);
     t->reader = NULL;
     t->block = NULL;
-    if (!record_reader_open(b->path, &t->reader, e)) return false;
+    if (!record_block_open(b, &t->reader, e)) return false;
     t->block = b;
     return true;
 }

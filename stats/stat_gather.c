@@ -88,7 +88,7 @@ static bool read_block(struct gather *g, size_t b, struct err *e)
     struct record_reader *in = NULL;
     struct record_rejected lost;
     struct record rec;
-    bool ok = record_reader_open(block->path, &in, e);
+    bool ok = record_block_open(block, &in, e);
 
     if (!ok) return false;
     g->sink.source = &g->r->sources[block->source_index];
@@ -234,7 +234,7 @@ static bool find_phrase(struct gather *g, enum stat_text kind, struct stat_phras
     struct search s = {p, (uint64_t)kind, &g->r->arena};
     struct record_reader *in = NULL;
     struct record rec;
-    bool ok = record_reader_open(g->r->corpus.blocks[p->where >> 32].path, &in, e);
+    bool ok = record_block_open(&g->r->corpus.blocks[p->where >> 32], &in, e);
 
     if (!ok) return false;
     record_reader_get(in, (size_t)(p->where & UINT32_MAX), &rec);

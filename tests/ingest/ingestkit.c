@@ -73,7 +73,7 @@ void ingestkit_each(const char *source, ingestkit_fn fn, void *ctx)
     for (size_t b = 0; b < c.nblocks; b++) {
         struct record_reader *r;
         uint8_t sha[32];
-        assert_true(record_reader_open(c.blocks[b].path, &r, &kit.e));
+        assert_true(record_block_open(&c.blocks[b], &r, &kit.e));
         record_reader_sha256(r, sha);
         assert_memory_equal(sha, c.blocks[b].sha256, 32);
         assert_int_equal(record_reader_count(r), c.blocks[b].records);

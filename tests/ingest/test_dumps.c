@@ -80,7 +80,7 @@ static void run(void)
     nkept = 0;
     for (size_t b = 0; b < c.nblocks; b++) {
         struct record_reader *r;
-        assert_true(record_reader_open(c.blocks[b].path, &r, &e));
+        assert_true(record_block_open(&c.blocks[b], &r, &e));
         for (size_t i = 0; i < record_reader_count(r); i++) {
             struct kept *k = &kept[nkept++];
             assert_true(nkept < MAX_RECORDS);

@@ -116,6 +116,45 @@ static void test_stale_block(void **state)
     expect_gone(400);
 }
 
+static void note_late(const struct record *r, size_t i, void *ctx)
+{
+    ((uint32_t *)ctx)[i] = r->flags & RECORD_LATE;
+}
+
+/* A copy of a text whose first is gone takes its place at once; so does a near one, and a report
+ * that stood behind a later one of another patient's id. */
+static void test_copy_takes_over(void **state)
+{
+    static const char words[] = "one two three four five six seven eight nine ten eleven twelve "
+                                "thirteen fourteen fifteen sixteen seventeen eighteen nineteen";
+    char text[2000];
+    uint32_t late[8];
+    (void)state;
+    size_t n = (size_t)snprintf(text, sizeof text,
+                                "accession,mrn,findings,impression\n"
+                                "A1,GONE,%s.,Canary.\nA2,P1,%s.,Canary.\nA3,P2,%s.,Canary.\n"
+                                "A4,P3,%s twenty.,Canary.\nA5,P4,Old.,Text.\nA5,GONE,New.,Text.\n",
+                                words, words, words, words);
+    testdir_write(kit.sources[0].path, text, n);
+    kit.opts.near_duplicates = 0.7;
+    ingestkit_run();
+    ingestkit_each(NULL, note_late, late);
+    const uint32_t before[] = {
+        0, RECORD_DUPLICATE, RECORD_DUPLICATE, RECORD_NEAR_DUPLICATE, RECORD_SUPERSEDED, 0};
+    assert_memory_equal(late, before, sizeof before);
+    assert_true(forget_run(&kit.opts, STR("GONE\n"), &gone, &kit.e));
+    assert_int_equal(gone.records, 2);
+    assert_int_equal(ingestkit_count(), 4);
+    ingestkit_each(NULL, note_late, late);
+    const uint32_t after[] = {0, RECORD_DUPLICATE, RECORD_NEAR_DUPLICATE, 0};
+    assert_memory_equal(late, after, sizeof after);
+    assert_int_equal(ingestkit_files_with(kit.opts.dir, "\"head\": \"one:0:0\""), 1);
+    ingestkit_run(); /* and ingest finds the same */
+    assert_int_equal(kit.sum.blocks_made, 0);
+    ingestkit_each(NULL, note_late, late);
+    assert_memory_equal(late, after, sizeof after);
+}
+
 static void test_wrong_lists(void **state)
 {
     (void)state;
@@ -168,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_purge_and_return, setup, ingestkit_teardown),
         cmocka_unit_test_setup_teardown(test_stale_block, setup, ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_copy_takes_over, setup, ingestkit_teardown),
         cmocka_unit_test_setup_teardown(test_wrong_lists, setup, ingestkit_teardown),
         cmocka_unit_test_setup_teardown(test_faults, setup, ingestkit_teardown),
     };

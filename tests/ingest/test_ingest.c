@@ -187,6 +187,122 @@ static void test_superseded(void **state)
     assert_int_equal(flags[5], 0);
 }
 
+/* ---- growth: what is there stays, name, bytes and time */
+struct kept {
+    struct record_corpus c;
+    struct stat st[8];
+};
+
+static void note(struct kept *k)
+{
+    assert_true(record_corpus_open(kit.opts.dir, &kit.arena, &k->c, &kit.e));
+    assert_true(k->c.nblocks <= 8);
+    for (size_t i = 0; i < k->c.nblocks; i++)
+        assert_int_equal(stat(k->c.blocks[i].path, &k->st[i]), 0);
+}
+
+/* Every block of `old` is the first of that many of the new corpus, untouched. */
+static void expect_kept(const struct kept *old)
+{
+    struct kept now;
+    note(&now);
+    assert_true(now.c.nblocks >= old->c.nblocks);
+    for (size_t i = 0; i < old->c.nblocks; i++) {
+        assert_string_equal(now.c.blocks[i].path, old->c.blocks[i].path);
+        assert_memory_equal(now.c.blocks[i].sha256, old->c.blocks[i].sha256, 32);
+        assert_int_equal(now.st[i].st_ino, old->st[i].st_ino);
+        assert_int_equal(now.st[i].st_mtim.tv_sec, old->st[i].st_mtim.tv_sec);
+        assert_int_equal(now.st[i].st_mtim.tv_nsec, old->st[i].st_mtim.tv_nsec);
+    }
+}
+
+static void expect_in_manifest(const char *part)
+{
+    size_t n;
+    char *p = testdir_read(testdir_path("corpus/manifest.json"), &n);
+    if (!strstr(p, part)) fail_msg("no %s in %s", part, p);
+    free(p);
+}
+
+static void test_growth(void **state)
+{
+    struct kept first, second;
+    uint32_t flags[8];
+    (void)state;
+    kit.sources[0].format = FORMAT_CSV;
+    kit.sources[0].path = ingestkit_path("dump-*.csv");
+    write_csv("dump-m.csv", "accession,mrn,status,findings,impression\n"
+                            "A1,P1,F,The lungs are clear.,Normal.\n"
+                            "A2,P1,F,Heart large.,Large.\n");
+    ingestkit_run();
+    expect_in_manifest("\"generation\": 1");
+    note(&first);
+    /* It sorts in front; it corrects one report and repeats the text of another. */
+    write_csv("dump-a.csv", "accession,mrn,status,findings,impression\n"
+                            "A1,P1,C,The lungs are dense.,Oedema.\n"
+                            "A3,P2,F,Heart large.,Large.\n");
+    ingestkit_run();
+    assert_int_equal(kit.sum.blocks, 2);
+    assert_int_equal(kit.sum.blocks_made, 1);
+    assert_int_equal(kit.sum.pairs, 2);
+    expect_in_manifest("\"generation\": 2");
+    expect_kept(&first);
+    ingestkit_each("one", put_flags, flags);
+    assert_int_equal(flags[0], RECORD_SUPERSEDED);
+    assert_int_equal(flags[1], 0);
+    assert_int_equal(flags[2], 0);
+    assert_int_equal(flags[3], RECORD_DUPLICATE);
+    note(&second);
+    ingestkit_run(); /* nothing to do */
+    assert_int_equal(kit.sum.blocks_made, 0);
+    expect_in_manifest("\"generation\": 2");
+    expect_kept(&second);
+    /* The first dump goes: the other keeps its number, and what it said of others is gone. */
+    assert_true(fs_remove(testdir_path("dump-m.csv"), &kit.e));
+    ingestkit_run();
+    assert_int_equal(kit.sum.blocks_made, 0);
+    ingestkit_each("one", put_flags, flags);
+    assert_int_equal(flags[1], 0);
+}
+
+/* Any flipped byte of the manifest or of the late file is named, and a rerun mends it. */
+static void test_damaged_corpus(void **state)
+{
+    struct str *names;
+    struct arena a;
+    size_t n, nnames, hits = 0;
+    char *p;
+    (void)state;
+    kit.sources[0].path = plain_zip("a.zip", 40);
+    ingestkit_run();
+    arena_init(&a, 16 << 20);
+    assert_true(fs_list(kit.opts.dir, &a, &names, &nnames, &kit.e));
+    for (size_t f = 0; f < nnames; f++) {
+        const char *path;
+        if (!str_ends(names[f], STR(".h5")) && !str_eqz(names[f], "manifest.json")) continue;
+        assert_true(fs_join(&a, kit.opts.dir, names[f].p, &path, &kit.e));
+        p = testdir_read(path, &n);
+        for (size_t at = 0; at < n; at += n / 40 + 1, hits++) {
+            struct record_corpus c;
+            struct arena read;
+            arena_init(&read, 16 << 20);
+            if (p[at] == ' ' || p[at] == '\n') continue; /* of the layout, no more */
+            p[at] ^= 1;
+            testdir_write(path, p, n);
+            p[at] ^= 1;
+            if (record_corpus_open(kit.opts.dir, &read, &c, &kit.e)) fail_msg("byte %zu", at);
+            assert_non_null(strstr(kit.e.text, names[f].p));
+            err_clear(&kit.e);
+            arena_free(&read);
+        }
+        free(p);
+        ingestkit_run();
+        assert_int_equal(ingestkit_count(), 40);
+    }
+    assert_true(hits > 60);
+    arena_free(&a);
+}
+
 static const char *broken_zip(void)
 {
     struct zipmake z;
@@ -546,6 +662,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_change_remakes_one_source, ingestkit_setup,
                                         ingestkit_teardown),
         cmocka_unit_test_setup_teardown(test_duplicates, ingestkit_setup, ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_growth, ingestkit_setup, ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_corpus, ingestkit_setup, ingestkit_teardown),
         cmocka_unit_test_setup_teardown(test_superseded, ingestkit_setup, ingestkit_teardown),
         cmocka_unit_test_setup_teardown(test_bad_entries, ingestkit_setup, ingestkit_teardown),
         cmocka_unit_test_setup_teardown(test_unreadable_files, ingestkit_setup, ingestkit_teardown),

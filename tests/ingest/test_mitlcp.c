@@ -134,7 +134,7 @@ static void test_equal_to_published(void **state)
     assert_true(record_corpus_open(o.dir, &arena, &corpus, &e));
     for (size_t b = 0; b < corpus.nblocks; b++) {
         struct record_reader *r;
-        assert_true(record_reader_open(corpus.blocks[b].path, &r, &e));
+        assert_true(record_block_open(&corpus.blocks[b], &r, &e));
         for (size_t i = 0; i < record_reader_count(r); i++, seen++) {
             struct record rec;
             record_reader_get(r, i, &rec);

@@ -75,7 +75,7 @@ static size_t read_flags(uint32_t mask, uint32_t *flags)
     for (size_t b = 0; b < c.nblocks; b++) {
         struct record_reader *r;
         struct record rec;
-        assert_true(record_reader_open(c.blocks[b].path, &r, &e));
+        assert_true(record_block_open(&c.blocks[b], &r, &e));
         for (size_t i = 0; i < record_reader_count(r); i++) {
             record_reader_get(r, i, &rec);
             flags[n++] = rec.flags & mask;

@@ -162,7 +162,7 @@ static void test_policies(void **state)
     assert_true(ingest_run(&o, comm, &sum, &e));
     assert_int_equal(sum.flags[PHI_FIRST_FLAG + PHI_DATE], 1); /* where something was masked */
     assert_true(record_corpus_open(o.dir, &a, &c, &e));
-    assert_true(record_reader_open(c.blocks[0].path, &r, &e));
+    assert_true(record_block_open(&c.blocks[0], &r, &e));
     record_reader_get(r, 0, &rec);
     assert_true(str_eqz(rec.text, "FINDINGS: Compared with ___.\nIMPRESSION: Told Dr. ___."));
     assert_int_equal(rec.section[SEC_IMPRESSION].length, strlen("Told Dr. ___."));

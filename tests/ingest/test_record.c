@@ -14,7 +14,7 @@
 #include "base/fault.h"
 #include "base/fs.h"
 #include "base/mem.h"
-#include "ingest/record.h"
+#include "ingest/record_late.h"
 #include "support/testdir.h"
 
 static const uint8_t config[32] = {1, 2, 3};
@@ -36,15 +36,6 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Bits that come late, as a record written with them has them. */
-enum { LATE = 0x30 };
-static bool late;
-
-static uint32_t flags_of(unsigned i)
-{
-    return late ? (i & ~(unsigned)LATE) | (i % 4 << 4) : i;
-}
-
 static struct record sample(unsigned i, char *text, size_t cap)
 {
     struct record r = {.entry = 7 + i,
@@ -52,7 +43,7 @@ static struct record sample(unsigned i, char *text, size_t cap)
                        .member = i % 3,
                        .time = 20260102030405 + i,
                        .reader = 99 * i,
-                       .flags = flags_of(i)};
+                       .flags = i};
     snprintf(text, cap, "FINDINGS: number %u.\nIMPRESSION: \xc3\xa9.", i);
     r.text = (struct str){text, strlen(text)};
     r.section[SEC_FINDINGS] = (struct record_span){10, 9};
@@ -131,47 +122,50 @@ static void expect_block(const char *path, unsigned n)
     record_reader_close(r);
 }
 
-/* Flags put into a block give the bytes of a block written with them; a damaged one is refused. */
-static void test_set_flags(void **state)
+/* ---- the late file */
+static void test_late_file(void **state)
 {
-    static const unsigned counts[] = {0, 1, 70, 300};
-    uint8_t sha[32], want[32];
+    static const size_t counts[] = {0, 1, 5000};
     (void)state;
     for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
-        unsigned n = counts[k];
-        uint32_t flags[300];
-        char *a, *b;
-        size_t na, nb;
-        for (unsigned i = 0; i < n; i++)
-            flags[i] = i % 4 << 4 | 0x1000; /* not of the mask */
-        late = false;
-        assert_true(write_block(testdir_path("a"), n, NULL));
-        late = true;
-        assert_true(write_block(testdir_path("b"), n, want));
-        assert_true(
-            record_set_flags(testdir_path("a"), testdir_path("c"), LATE, flags, n, sha, &e));
-        for (unsigned i = 0; i < n; i++)
-            assert_int_equal(flags[i], flags_of(i));
-        expect_block(testdir_path("c"), n);
-        a = testdir_read(testdir_path("b"), &na);
-        b = testdir_read(testdir_path("c"), &nb);
-        assert_int_equal(na, nb);
-        assert_memory_equal(a, b, na);
-        assert_memory_equal(sha, want, 32);
-        assert_false(
-            record_set_flags(testdir_path("a"), testdir_path("d"), LATE, flags, n + 1, sha, &e));
+        struct record_near near[3] = {{{1, 2}, {9, 9}}, {{3, 2}, {8, 9}}, {{0, 7}, {7, 9}}};
+        uint16_t flags[5000];
+        struct record_late late = {flags, counts[k], near, k ? 3 : 0}, got;
+        char name[RECORD_LATE_NAME], again[RECORD_LATE_NAME], path[600];
+        uint8_t sha[32], file_sha[32];
+        struct arena a;
+        size_t n;
+        char *p;
+        for (size_t i = 0; i < counts[k]; i++)
+            flags[i] = (uint16_t)(i % 2 ? RECORD_DUPLICATE : RECORD_NEAR_DUPLICATE);
+        arena_init(&a, 1 << 20);
+        assert_true(record_late_write(testdir_path(""), &late, name, sha, &e));
+        assert_true(record_late_write(testdir_path(""), &late, again, file_sha, &e));
+        assert_string_equal(name, again);
+        snprintf(path, sizeof path, "%s", testdir_path(name));
+        assert_true(sha256_file(path, file_sha, &e));
+        assert_memory_equal(sha, file_sha, 32);
+        assert_true(record_late_read(path, sha, counts[k], &a, &got, &e));
+        assert_int_equal(got.n, counts[k]);
+        assert_int_equal(got.nnear, late.nnear);
+        assert_memory_equal(got.flags, flags, counts[k] * sizeof *flags);
+        assert_memory_equal(got.near, near, late.nnear * sizeof *near);
+        assert_false(record_late_read(path, sha, counts[k] + 1, &a, &got, &e));
+        assert_non_null(strstr(e.text, "late-"));
         err_clear(&e);
-        b[na / 2] ^= 1;
-        testdir_write(testdir_path("a"), b, nb);
-        assert_false(
-            record_set_flags(testdir_path("a"), testdir_path("d"), LATE, flags, n, sha, &e));
-        assert_int_equal(e.code, ERR_FORMAT);
-        err_clear(&e);
-        free(a);
-        free(b);
+        p = testdir_read(path, &n);
+        for (size_t at = 0; at < n; at += n / 50 + 1) {
+            p[at] ^= 4;
+            testdir_write(path, p, n);
+            p[at] ^= 4;
+            assert_false(record_late_read(path, sha, counts[k], &a, &got, &e));
+            assert_int_equal(e.code, ERR_FORMAT);
+            assert_non_null(strstr(e.text, "late-"));
+            err_clear(&e);
+        }
+        free(p);
+        arena_free(&a);
     }
-    late = false;
-    assert_false(fs_exists(testdir_path("d")));
 }
 
 static void test_round_trip(void **state)
@@ -329,7 +323,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_set_flags, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_late_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_equal_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
         cmocka_unit_test_setup_teardown(test_faults, setup, teardown),

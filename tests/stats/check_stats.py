@@ -21,6 +21,7 @@ manifest = json.load(open(f"{corpus}/manifest.json"))
 names = [s["name"] for s in manifest["sources"]]
 
 rows = []
+late = h5py.File(f"{corpus}/{manifest['late']['path']}")["flags"][:]
 for block in manifest["blocks"]:
     h = h5py.File(f"{corpus}/{block['path']}")
     text, at = h["text/bytes"][:].tobytes(), h["text/offset"][:]
@@ -35,7 +36,7 @@ for block in manifest["blocks"]:
         rows.append(dict(source=names[block["source"]], patient=pb[pa[i]:pa[i + 1]], study=sb[sa[i]:sa[i + 1]],
                          text=body, sec=sec, words={n: len([w for w in BLANK.split(s) if w]) for n, s in sec.items()},
                          norm=tuple(int(x) for x in norm[i]), modality=MODALITIES[meta["modality"][i]],
-                         split=SPLITS[meta["split"][i]], flags=int(meta["flags"][i]), raw=raw[i]))
+                         split=SPLITS[meta["split"][i]], flags=int(meta["flags"][i]) | int(late[len(rows)]), raw=raw[i]))
 
 
 def table(name):
