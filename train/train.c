@@ -224,6 +224,8 @@ static void summarize(const struct train_run *r, struct train_summary *out)
         .tokens_per_s = r->step_seconds > 0 ? (double)r->tokens_done / r->step_seconds : 0,
         .targets_per_s = r->step_seconds > 0 ? (double)r->targets_done / r->step_seconds : 0,
         .memory_bytes = memory_plan_total(&r->memory),
+        .recompute = recompute_names[r->again.kind],
+        .recompute_blocks = r->again.blocks,
         .early_stopped = s->early_stopped};
     memcpy(out->plan_digest, r->course.digest, sizeof out->plan_digest);
 }

@@ -28,6 +28,14 @@ enum train_loss_on { TRAIN_LOSS_TARGET, TRAIN_LOSS_ALL };
 enum train_duplicates { TRAIN_DUP_KEEP, TRAIN_DUP_WEIGHT };
 enum train_export { TRAIN_EXPORT_AUTO, TRAIN_EXPORT_BEST, TRAIN_EXPORT_LAST };
 
+/* auto: the least that makes the memory plan fit (train/memory_plan). */
+enum train_recompute {
+    TRAIN_RECOMPUTE_AUTO,
+    TRAIN_RECOMPUTE_NONE,
+    TRAIN_RECOMPUTE_SELECTIVE,
+    TRAIN_RECOMPUTE_FULL
+};
+
 struct train_opts {
     const char *dir;
     double epochs;
@@ -45,6 +53,7 @@ struct train_opts {
     uint32_t keep, patience;
     int export; /* enum train_export */
     double memory_gib;
+    int recompute; /* enum train_recompute */
     bool verify_tokens;
     double hang_minutes;
     uint64_t stop_after_steps;
@@ -77,6 +86,8 @@ struct train_summary {
     uint64_t best_step;
     double seconds, tokens_per_s, targets_per_s; /* of the steps of this process */
     uint64_t memory_bytes;                       /* planned on the device */
+    const char *recompute;                       /* planned: none, selective, full */
+    uint32_t recompute_blocks;
     bool finished, early_stopped, paused;
     uint8_t plan_digest[32]; /* of the first epoch */
     char adapter[512];       /* folder of the result; empty unless finished */

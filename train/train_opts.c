@@ -6,6 +6,8 @@ static const char *const loss_on_names[] = {"target", "all", NULL};
 static const char *const duplicates_names[] = {"keep", "weight", NULL};
 static const char *const export_names[] = {"auto", "best", "last", NULL};
 
+static const char *const train_recompute_names[] = {"auto", "none", "selective", "full", NULL};
+
 const struct opt train_table[] = {
     OPT_PATH(struct train_opts, dir, NULL, "run folder: checkpoints, metrics, the adapter"),
     OPT_F64(struct train_opts, epochs, 3, 0.001, 10000,
@@ -52,6 +54,12 @@ const struct opt train_table[] = {
         "is scored by steps or epochs"),
     OPT_F64(struct train_opts, memory_gib, 0, 0, 1e6,
             "refuse to start when one rank's device memory plan is above this; 0: no limit"),
+    OPT_ENUM(
+        struct train_opts, recompute, "auto", train_recompute_names,
+        "make activations again in the backward pass instead of keeping them (activation or "
+        "gradient checkpointing): selective: gate and up of every block; full: all but a block's "
+        "input; auto: none where the plan fits the device and memory_gib, else as few blocks as "
+        "it takes; the adapter's bits are the same"),
     OPT_BOOL(struct train_opts, verify_tokens, true,
              "check the checksums of all token arrays before training"),
     OPT_F64(struct train_opts, hang_minutes, 30, 0, 1e6,

@@ -44,6 +44,7 @@ struct train_run {
     struct decoder_work *work;
     struct loader loader, dev_loader;
     struct memory_plan memory;
+    struct recompute again;
     uint32_t tune_tokens, tune_rows; /* of the largest bin */
     struct step step;
     struct train_identity id;

@@ -12,7 +12,7 @@ enum { ARENA_BYTES = 1 << 20, CONFIG_BYTES = 1 << 20 };
 /* What may change when a run is continued: where things lie, and what leaves the bits alone. */
 static const char *const free_keys[] = {"train.dir",           "train.keep",
                                         "train.save_every",    "train.memory_gib",
-                                        "train.verify_tokens",
+                                        "train.verify_tokens", "train.recompute",
 
                                         "model.base",          "model.name",
                                         "model.threads",       "model.share_gpu",
@@ -231,6 +231,27 @@ static void largest_bin(const struct train_run *r, uint32_t *tokens, uint32_t *r
                        r->o->loss_on == TRAIN_LOSS_ALL, tokens, rows);
 }
 
+static bool plan_memory(struct train_run *r, struct err *e)
+{
+    enum recompute_kind kind = (enum recompute_kind)(r->o->recompute - TRAIN_RECOMPUTE_NONE);
+    struct memory_question q = {.spec = model_get_spec(r->model),
+                                .dtype = model_dtype(r->model),
+                                .lora = r->j->lora,
+                                .limit_gib = r->o->memory_gib,
+                                .left = dev_bytes_free(r->dev),
+                                .asked = r->o->recompute == TRAIN_RECOMPUTE_AUTO ? NULL : &kind};
+
+    largest_bin(r, &q.tokens, &q.rows);
+    r->tune_tokens = q.tokens;
+    r->tune_rows = q.rows;
+    r->memory.bytes[MEMORY_OPTIMIZER] = step_bytes(lora_count(r->lora));
+    r->memory.bytes[MEMORY_DEVICE] = dev_bytes_own(r->dev);
+    if (!memory_plan_recompute(&r->memory, &q, &r->again, e)) return false;
+    log_info("memory", "recompute=%s blocks=%u of=%u", recompute_names[r->again.kind],
+             r->again.blocks, q.spec->layers);
+    return memory_plan_check(&r->memory, q.limit_gib, e) && memory_plan_fits(&r->memory, q.left, e);
+}
+
 static bool take_memory(struct train_run *r, struct err *e)
 {
     const struct train_opts *o = r->o;
@@ -243,22 +264,10 @@ static bool take_memory(struct train_run *r, struct err *e)
                           .seed = o->seed,
                           .bins_per_step = bins_per_step(r),
                           .decay_vectors = r->j->lora->method == LORA_LORA};
-    uint32_t tokens, rows, most;
+    uint32_t most = r->tune_tokens > r->tune_rows ? r->tune_tokens : r->tune_rows;
+    struct decoder_room room = {r->tune_tokens, r->tune_rows, true, r->again};
 
-    largest_bin(r, &tokens, &rows);
-    most = tokens > rows ? tokens : rows;
-    r->tune_tokens = tokens;
-    r->tune_rows = rows;
-    r->memory.bytes[MEMORY_OPTIMIZER] = step_bytes(lora_count(r->lora));
-    if (!decoder_work_bytes(model_get_spec(r->model), model_dtype(r->model), r->j->lora, tokens,
-                            rows, true, &r->memory.bytes[MEMORY_ACTIVATIONS], e))
-        return false;
-    r->memory.bytes[MEMORY_DEVICE] = dev_bytes_own(r->dev);
-    if (!memory_plan_check(&r->memory, o->memory_gib, e) ||
-        !memory_plan_fits(&r->memory, dev_bytes_free(r->dev), e))
-        return false;
-    if (r->j->dry_run) return true;
-    if (!decoder_work_open(r->model, r->lora, tokens, rows, true, &r->work, e)) return false;
+    if (!decoder_work_open_room(r->model, r->lora, &room, &r->work, e)) return false;
     if (!step_init(&r->step, &q, r->model, r->lora, r->work, r->c, e)) return false;
     if (!loader_init(&r->loader, r->set, all, most, e)) return false;
     if (!r->dev_set) return true;
@@ -302,7 +311,7 @@ bool train_run_open(struct train_run *r, const struct train_job *j, struct comm 
     if (ok && !j->dry_run)
         log_debug("place", "local_rank=%d of=%d gpu=%s", comm_local_rank(c), comm_local_size(c),
                   comm_gpu(c)[0] ? comm_gpu(c) : "none");
-    ok = ok && take_memory(r, e);
+    ok = ok && plan_memory(r, e) && (j->dry_run || take_memory(r, e));
     if (!comm_agree(c, ok, e)) return false;
     if (!comm_check_units(c, dev_unit(r->dev), j->model->share_gpu, e)) return false;
     compare_devices(r);

@@ -3,6 +3,27 @@
 #include "base/mem.h"
 #include "model/decoder_parts.h"
 
+/* ---- what is made again */
+
+const char *const recompute_names[RECOMPUTE_KINDS + 1] = {"none", "selective", "full", NULL};
+
+uint32_t recompute_most(const struct model_spec *s)
+{
+    return s->layers - 1;
+}
+
+uint64_t recompute_cost(const struct model_spec *s, struct recompute again)
+{
+    uint64_t weights = 0;
+    for (uint32_t i = 0; i < again.blocks && again.kind != RECOMPUTE_NONE; i++)
+        for (enum linear k = 0; k < LINEARS; k++) {
+            struct linear_shape sh = linear_shape(s, i, k);
+            bool once_more = again.kind == RECOMPUTE_FULL ? k != LIN_DOWN : k == LIN_GU;
+            if (once_more && sh.nparts) weights += (uint64_t)sh.in * sh.out;
+        }
+    return weights;
+}
+
 /* ---- memory */
 
 static uint32_t max3(uint32_t a, uint32_t b, uint32_t c)
@@ -17,6 +38,12 @@ struct plan {
     bool train, dropout;
     uint32_t tokens, rows;
     const uint32_t *widths; /* [layers * LINEARS] of the adapters' h; NULL: none */
+    struct recompute again;
+};
+
+/* Blocks that one struct kept serves, one after the other. */
+struct range {
+    uint32_t first, end;
 };
 
 static uint32_t width_of(const struct plan *p, uint32_t i)
@@ -35,32 +62,85 @@ static uint32_t linear_rows(const struct model_spec *s, const struct plan *p, ui
     return layer + 1 == s->layers && lin != LIN_QKV ? p->rows : p->tokens;
 }
 
-static void lay_kept(struct kept *k, const struct model_spec *s, const struct plan *p,
-                     uint32_t layer, struct dev_buf *b, uint64_t *at)
+static uint32_t range_rows(const struct model_spec *s, const struct plan *p, struct range r,
+                           enum linear lin)
+{
+    uint32_t rows = 0;
+    for (uint32_t i = r.first; i < r.end; i++)
+        rows = max3(rows, linear_rows(s, p, i, lin), 0);
+    return rows;
+}
+
+static void lay_h(struct kept *k, const struct model_spec *s, const struct plan *p, struct range r,
+                  enum linear lin, struct dev_buf *b, uint64_t *at)
+{
+    uint32_t width = 0;
+    for (uint32_t i = r.first; i < r.end; i++)
+        width = max3(width, width_of(p, i * LINEARS + lin), 0);
+    k->h[lin] = work_take(b, at, p->dtype, range_rows(s, p, r, lin), width);
+}
+
+/* The MLP's part: what a selective block makes again. */
+static void lay_mlp(struct kept *k, const struct model_spec *s, const struct plan *p,
+                    struct range r, struct dev_buf *b, uint64_t *at)
+{
+    uint32_t n = range_rows(s, p, r, LIN_GU);
+    lay_h(k, s, p, r, LIN_GU, b, at);
+    k->gu = work_take(b, at, p->dtype, n, linear_shape(s, r.first, LIN_GU).out);
+    k->x2 = work_take(b, at, p->dtype, p->train ? n : 0, s->d);
+}
+
+static void lay_others(struct kept *k, const struct model_spec *s, const struct plan *p,
+                       struct range r, struct dev_buf *b, uint64_t *at)
 {
     uint32_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
-    uint32_t t = linear_rows(s, p, layer, LIN_QKV), n = linear_rows(s, p, layer, LIN_GU);
-    uint32_t first = p->train ? layer : 0, last = p->train ? layer + 1 : s->layers;
-    bool cross = s->enc_layers && last > s->enc_layers;
-    uint32_t x = cross ? n : 0;
+    uint32_t t = range_rows(s, p, r, LIN_QKV);
+    bool cross = s->enc_layers && r.end > s->enc_layers;
+    uint32_t x = cross ? range_rows(s, p, r, LIN_XQ) : 0;
 
     for (enum linear i = 0; i < LINEARS; i++) {
-        uint32_t width = 0;
-        for (uint32_t j = first; j < last; j++)
-            width = max3(width, width_of(p, j * LINEARS + i), 0);
-        k->h[i] = work_take(b, at, p->dtype, linear_rows(s, p, layer, i), width);
+        if (i != LIN_GU) lay_h(k, s, p, r, i, b, at);
     }
     k->qkv = work_take(b, at, p->dtype, t, q + 2 * (uint64_t)kv);
     k->ao = work_take(b, at, p->dtype, t, q);
     k->lse = work_take(b, at, DEV_F32, s->heads, t);
-    k->gu = work_take(b, at, p->dtype, n, linear_shape(s, layer, LIN_GU).out);
     k->xq = work_take(b, at, p->dtype, x, q);
     k->xo = work_take(b, at, p->dtype, x, q);
     k->xlse = work_take(b, at, DEV_F32, s->heads, x);
     k->xkv = work_take(b, at, p->dtype, cross ? p->tokens : 0, 2 * (uint64_t)kv);
     k->x1 = work_take(b, at, p->dtype, p->train ? t : 0, s->d);
-    k->x2 = work_take(b, at, p->dtype, p->train ? n : 0, s->d);
     k->x3 = work_take(b, at, p->dtype, p->train ? x : 0, s->d);
+}
+
+/* What blocks that are made again share. */
+static void lay_slot(struct kept *slot, const struct model_spec *s, const struct plan *p,
+                     struct dev_buf *b, uint64_t *at)
+{
+    struct range r = {0, p->again.blocks};
+    *slot = (struct kept){0};
+    if (p->again.kind == RECOMPUTE_NONE || r.end == 0) return;
+    lay_mlp(slot, s, p, r, b, at);
+    if (p->again.kind == RECOMPUTE_FULL) lay_others(slot, s, p, r, b, at);
+}
+
+static void lay_block(struct kept *k, const struct kept *slot, const struct model_spec *s,
+                      const struct plan *p, uint32_t layer, struct dev_buf *b, uint64_t *at)
+{
+    struct range one = {p->train ? layer : 0, p->train ? layer + 1 : s->layers};
+    enum recompute_kind kind = layer < p->again.blocks ? p->again.kind : RECOMPUTE_NONE;
+    uint32_t n = linear_rows(s, p, layer, LIN_GU);
+
+    *k = kind == RECOMPUTE_NONE ? (struct kept){0} : *slot;
+    if (kind == RECOMPUTE_FULL) {
+        k->in = work_take(b, at, DEV_F32, n, s->d);
+        lay_h(k, s, p, one, LIN_DOWN, b, at); /* made by the product that is left out */
+        return;
+    }
+    lay_others(k, s, p, one, b, at);
+    if (kind == RECOMPUTE_SELECTIVE)
+        k->mid = work_take(b, at, DEV_F32, n, s->d);
+    else
+        lay_mlp(k, s, p, one, b, at);
 }
 
 static void lay_side(struct side *v, const struct model_spec *s, const struct plan *p,
@@ -103,8 +183,9 @@ static uint64_t lay_out(struct decoder_work *w, const struct model_spec *s, cons
     w->drop = work_take(b, &at, p->dtype, p->dropout ? bt : 0, max3(s->d, q, s->ff));
     w->dh = work_take(b, &at, p->dtype, bt, widest);
     w->rstd = work_take(b, &at, DEV_F32, 1, t);
+    lay_slot(&w->slot, s, p, b, &at);
     for (uint32_t i = 0; i < (p->train ? s->layers : 1); i++)
-        lay_kept(w->kept ? &w->kept[i] : &(struct kept){0}, s, p, i, b, &at);
+        lay_block(w->kept ? &w->kept[i] : &(struct kept){0}, &w->slot, s, p, i, b, &at);
     head_lay(&w->head, s, p->dtype, p->rows, p->train, b, &at);
     w->head.n = w->n;
     w->head.rstd = w->rstd;
@@ -112,23 +193,35 @@ static uint64_t lay_out(struct decoder_work *w, const struct model_spec *s, cons
     return at;
 }
 
-bool decoder_work_bytes(const struct model_spec *s, enum dev_dtype dtype, const struct lora_opts *o,
-                        uint32_t max_tokens, uint32_t max_rows, bool train, uint64_t *bytes,
-                        struct err *e)
+bool decoder_room_bytes(const struct model_spec *s, enum dev_dtype dtype, const struct lora_opts *o,
+                        const struct decoder_room *room, uint64_t *bytes, struct err *e)
 {
     struct decoder_work w = {0};
     uint32_t *widths = o ? mem_calloc((size_t)s->layers * LINEARS, sizeof *widths, e) : NULL;
-    struct plan p = {dtype,      train,    o && o->method == LORA_LORA && o->dropout > 0,
-                     max_tokens, max_rows, widths};
+    struct plan p = {.dtype = dtype,
+                     .train = room->train,
+                     .dropout = o && o->method == LORA_LORA && o->dropout > 0,
+                     .tokens = room->max_tokens,
+                     .rows = room->max_rows,
+                     .widths = widths,
+                     .again = room->again};
     bool ok = !o || (widths && lora_widths(s, o, widths, e));
 
     if (ok) {
         *bytes = lay_out(&w, s, &p);
         if (o && o->method == LORA_LORA && o->dora)
-            *bytes += lora_dora_bytes(s, dtype, max3(max_tokens, max_rows, 0));
+            *bytes += lora_dora_bytes(s, dtype, max3(p.tokens, p.rows, 0));
     }
     mem_free(widths);
     return ok;
+}
+
+bool decoder_work_bytes(const struct model_spec *s, enum dev_dtype dtype, const struct lora_opts *o,
+                        uint32_t max_tokens, uint32_t max_rows, bool train, uint64_t *bytes,
+                        struct err *e)
+{
+    struct decoder_room room = {max_tokens, max_rows, train, {0}};
+    return decoder_room_bytes(s, dtype, o, &room, bytes, e);
 }
 
 static bool load_buckets(struct decoder_work *w, const struct side *v, struct err *e)
@@ -146,8 +239,13 @@ static bool load_buckets(struct decoder_work *w, const struct side *v, struct er
 static bool open_parts(struct decoder_work *w, const uint32_t *widths, struct err *e)
 {
     const struct model_spec *s = &w->m->spec;
-    struct plan p = {w->m->dtype,   w->train,    w->l && w->l->groups && w->l->dropout > 0,
-                     w->max_tokens, w->max_rows, widths};
+    struct plan p = {.dtype = w->m->dtype,
+                     .train = w->train,
+                     .dropout = w->l && w->l->groups && w->l->dropout > 0,
+                     .tokens = w->max_tokens,
+                     .rows = w->max_rows,
+                     .widths = widths,
+                     .again = w->again};
     if (!lora_dora_reserve(w->l, max3(w->max_tokens, w->max_rows, 0), e)) return false;
     w->kept = mem_calloc(w->train ? s->layers : 1, sizeof *w->kept, e);
     if (!w->kept) return false;
@@ -196,11 +294,22 @@ static void widen(const struct model *m, const struct lora *l, uint32_t *widths)
 bool decoder_work_open(struct model *m, struct lora *l, uint32_t max_tokens, uint32_t max_rows,
                        bool train, struct decoder_work **out, struct err *e)
 {
-    struct decoder_work shape = {.train = train, .max_tokens = max_tokens, .max_rows = max_rows};
+    struct decoder_room room = {max_tokens, max_rows, train, {0}};
+    return decoder_work_open_room(m, l, &room, out, e);
+}
+
+bool decoder_work_open_room(struct model *m, struct lora *l, const struct decoder_room *room,
+                            struct decoder_work **out, struct err *e)
+{
+    struct decoder_work shape = {.train = room->train,
+                                 .max_tokens = room->max_tokens,
+                                 .max_rows = room->max_rows,
+                                 .again = room->again};
     uint32_t *widths = mem_calloc((size_t)m->spec.layers * LINEARS, sizeof *widths, e);
     bool ok;
 
-    CHECK(l || !train);
+    CHECK(l || !room->train);
+    CHECK(room->train ? room->again.blocks <= recompute_most(&m->spec) : !room->again.kind);
     if (!widths) return false;
     widen(m, l, widths);
     ok = open_work(m, l, shape, widths, out, e);
@@ -320,7 +429,7 @@ static bool begin(struct decoder_work *w, const struct decoder_batch *b, struct 
     if (!check_ids(w, b->tokens, b->ntokens, e)) return false;
     if (b->labels && !check_ids(w, b->labels, b->nrows, e)) return false;
     w->r = b->nrows;
-    w->masked = false;
+    w->masked = w->redo = false;
     w->grad = NULL;
     if (!(w->enc.end ? begin_both(w, b, e) : begin_decoder(w, b, e))) return false;
     return !b->labels || upload_u32(w, &w->head.labels, b->labels, w->r, e);

@@ -31,6 +31,24 @@ struct decoder_batch {
     const uint32_t *label_cu; /* with an encoder: starts of the samples' labels [nseq + 1] */
 };
 
+/* Which blocks do not keep their activations: the backward pass makes them again, with the same
+ * bits, at the cost of the products named here. It is the first `blocks` of the model, the
+ * encoder's before the decoder's, and never the decoder's last, which works on the loss rows. A
+ * Llama-3.1-8B block keeps 92 KiB a token in bf16, 44 when selective, 16 when full.
+ *
+ *     selective   gate and up, more than half of all; again: their product
+ *     full        all but the block's input and down's h; again: all of its products but down */
+enum recompute_kind { RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL, RECOMPUTE_KINDS };
+extern const char *const recompute_names[RECOMPUTE_KINDS + 1];
+struct recompute {
+    enum recompute_kind kind;
+    uint32_t blocks;
+};
+/* Most blocks that can be made again; and what that costs, as weights that a token is multiplied by
+ * once more (a step without it: about twice model_spec_params, a decoder's). */
+uint32_t recompute_most(const struct model_spec *s);
+uint64_t recompute_cost(const struct model_spec *s, struct recompute again);
+
 /* Activations and scratch for bins of at most max_tokens tokens and max_rows loss rows (labels). l
  * may be NULL (base model). train: room for the backward pass. */
 struct decoder_work;
@@ -38,11 +56,23 @@ MUST_CHECK bool decoder_work_open(struct model *m, struct lora *l, uint32_t max_
                                   uint32_t max_rows, bool train, struct decoder_work **out,
                                   struct err *e);
 void decoder_work_close(struct decoder_work *w);
+/* For training, with blocks made again. */
+struct decoder_room {
+    uint32_t max_tokens, max_rows;
+    bool train;
+    struct recompute again; /* only with train */
+};
+MUST_CHECK bool decoder_work_open_room(struct model *m, struct lora *l,
+                                       const struct decoder_room *room, struct decoder_work **out,
+                                       struct err *e);
 /* Device bytes that decoder_work_open would take: the memory plan, before anything is allocated.
  * Without an adapter (o NULL) it cannot fail. */
 MUST_CHECK bool decoder_work_bytes(const struct model_spec *s, enum dev_dtype dtype,
                                    const struct lora_opts *o, uint32_t max_tokens,
                                    uint32_t max_rows, bool train, uint64_t *bytes, struct err *e);
+MUST_CHECK bool decoder_room_bytes(const struct model_spec *s, enum dev_dtype dtype,
+                                   const struct lora_opts *o, const struct decoder_room *room,
+                                   uint64_t *bytes, struct err *e);
 
 /* Sum of the rows' losses (nats); row_loss[nrows] may be NULL. Forward only. */
 MUST_CHECK bool decoder_loss(struct decoder_work *w, const struct decoder_batch *b, double *loss,

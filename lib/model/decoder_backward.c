@@ -145,7 +145,7 @@ static bool backward_block(struct decoder_work *w, struct side *v, uint32_t laye
     struct dev_mat dao = shape_of(w->s2, v->t, s->heads * s->head_dim);
     bool on;
 
-    if (!backward_rest(w, layer, dx, &on, e)) return false;
+    if (!block_again(w, v, layer, e) || !backward_rest(w, layer, dx, &on, e)) return false;
     if (!on) return true;
     if (!backward_o(w, layer, dx, ao, dao, e)) return false;
     return !goes_on(w, layer, LIN_O) || backward_attention(w, v, layer, e);

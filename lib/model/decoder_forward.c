@@ -22,9 +22,11 @@ struct kept *work_kept(const struct decoder_work *w, uint32_t layer)
     return &w->kept[w->train ? layer : 0];
 }
 
-bool work_keep(const struct decoder_work *w, struct dev_mat x, struct dev_mat to, struct err *e)
+bool work_keep(const struct decoder_work *w, uint32_t layer, struct dev_mat x, struct dev_mat to,
+               struct err *e)
 {
-    return !w->grad || dev_cast(w->m->dev, x, rows_of(to, x.rows), e);
+    bool later = work_kept(w, layer)->in.buf && !w->redo;
+    return !w->grad || later || dev_cast(w->m->dev, x, rows_of(to, x.rows), e);
 }
 
 struct dev_attn attn_of(const struct model_spec *s)
@@ -48,7 +50,7 @@ static bool forward_attention(struct decoder_work *w, const struct side *v, uint
     struct dev_mat qkv = rows_of(k->qkv, t), none = {0};
     struct lin_call c = work_call(w, layer, LIN_QKV, n);
 
-    if (!work_keep(w, x, k->x1, e)) return false;
+    if (!work_keep(w, layer, x, k->x1, e)) return false;
     if (!dev_rmsnorm(d, x, ml->norm[0], s->rms_eps, n, none, e)) return false;
     if (!lin_fwd(w->m, w->l, &c, 0, qkv, e)) return false;
     if (s->rope != ROPE_NONE && !dev_rope(d, dev_mat_part(qkv, 0, t, 0, q + kv),
@@ -59,25 +61,58 @@ static bool forward_attention(struct decoder_work *w, const struct side *v, uint
                         shape_of(k->lse, s->heads, t), e);
 }
 
+/* Gate and up of rows x (f32). */
+static bool forward_gu(struct decoder_work *w, uint32_t layer, struct dev_mat x, struct err *e)
+{
+    const struct model_spec *s = &w->m->spec;
+    struct dev_mat n = shape_of(w->n, x.rows, s->d), none = {0};
+    struct dev_mat gu = rows_of(work_kept(w, layer)->gu, x.rows);
+    struct lin_call call = work_call(w, layer, LIN_GU, n);
+
+    return dev_rmsnorm(w->m->dev, x, w->m->layers[layer].norm[1], s->rms_eps, n, none, e) &&
+           lin_fwd(w->m, w->l, &call, 0, gu, e);
+}
+
 /* From the attention's output to the end of the block, on rows x. */
 static bool forward_rest(struct decoder_work *w, uint32_t layer, struct dev_mat ao,
                          struct dev_mat x, struct err *e)
 {
     const struct model_spec *s = &w->m->spec;
-    const struct model_layer *ml = &w->m->layers[layer];
     struct kept *k = work_kept(w, layer);
-    struct dev_mat n = shape_of(w->n, x.rows, s->d), act = shape_of(w->s2, x.rows, s->ff);
-    struct dev_mat gu = rows_of(k->gu, x.rows), none = {0};
-    struct lin_call o = work_call(w, layer, LIN_O, ao), gu_call = work_call(w, layer, LIN_GU, n);
-    struct lin_call down = work_call(w, layer, LIN_DOWN, act);
+    struct dev_mat act = shape_of(w->s2, x.rows, s->ff);
+    struct dev_mat mlp = k->mid.buf ? k->mid : k->x2;
+    struct lin_call o = work_call(w, layer, LIN_O, ao), down = work_call(w, layer, LIN_DOWN, act);
 
     if (!lin_fwd(w->m, w->l, &o, 1, x, e)) return false;
     if (s->enc_layers && layer >= s->enc_layers && !cross_forward(w, layer, x, e)) return false;
-    if (!work_keep(w, x, k->x2, e)) return false;
-    if (!dev_rmsnorm(w->m->dev, x, ml->norm[1], s->rms_eps, n, none, e)) return false;
-    if (!lin_fwd(w->m, w->l, &gu_call, 0, gu, e)) return false;
-    if (!dev_act(w->m->dev, (enum dev_act)s->act, gu, act, e)) return false;
-    return lin_fwd(w->m, w->l, &down, 1, x, e);
+    if (!work_keep(w, layer, x, mlp, e) || !forward_gu(w, layer, x, e)) return false;
+    if (w->redo) return true; /* nobody below asks what the block gave */
+    return dev_act(w->m->dev, (enum dev_act)s->act, rows_of(k->gu, x.rows), act, e) &&
+           lin_fwd(w->m, w->l, &down, 1, x, e);
+}
+
+static bool forward_block(struct decoder_work *w, struct side *v, uint32_t layer, struct err *e)
+{
+    struct dev_mat x = rows_of(v->x, v->t), ao = rows_of(work_kept(w, layer)->ao, v->t);
+    return forward_attention(w, v, layer, e) && forward_rest(w, layer, ao, x, e);
+}
+
+bool block_again(struct decoder_work *w, struct side *v, uint32_t layer, struct err *e)
+{
+    const struct kept *k = work_kept(w, layer);
+    struct dev *d = w->m->dev;
+    bool ok = true;
+
+    w->redo = true;
+    if (k->mid.buf) {
+        struct dev_mat mid = rows_of(k->mid, v->t);
+        ok = dev_cast(d, mid, rows_of(k->x2, v->t), e) && forward_gu(w, layer, mid, e);
+    } else if (k->in.buf) {
+        ok = dev_cast(d, rows_of(k->in, v->t), rows_of(v->x, v->t), e) &&
+             forward_block(w, v, layer, e);
+    }
+    w->redo = false;
+    return ok;
 }
 
 /* Embeddings and blocks [first, end) of a side, all rows. */
@@ -87,8 +122,9 @@ static bool forward_side(struct decoder_work *w, struct side *v, uint32_t end, s
     if (!dev_gather_rows(w->m->dev, w->m->embed, v->ids, x, e)) return false;
     if (w->m->spec.buckets && !bias_load(w, v, e)) return false;
     for (uint32_t i = v->first; i < end; i++) {
-        if (!forward_attention(w, v, i, e)) return false;
-        if (!forward_rest(w, i, rows_of(work_kept(w, i)->ao, v->t), x, e)) return false;
+        struct dev_mat in = work_kept(w, i)->in;
+        if (w->grad && in.buf && !dev_cast(w->m->dev, x, rows_of(in, v->t), e)) return false;
+        if (!forward_block(w, v, i, e)) return false;
     }
     return true;
 }

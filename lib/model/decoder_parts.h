@@ -17,16 +17,18 @@
  *
  * Saved for the backward pass are x1, x2, x3, qkv (after rope), the attentions' outputs and lse,
  * gate and up, and the narrow h of each adapter. Normed x and act(g) * u are cheaper to compute
- * again than to keep. In the decoder's last block all that follows self-attention runs on the loss
- * rows alone.
+ * again than to keep. A block that is made again (struct recompute) keeps what its forward pass
+ * starts from in f32, as the residual stream has it, so that the same bits come out; the rest of
+ * it lives in one slot that all such blocks share. In the decoder's last block all that follows
+ * self-attention runs on the loss rows alone.
  */
 #pragma once
 #include "model/decoder.h"
 #include "model/head.h"
 #include "model/parts.h"
 
-/* Kept of one block. In the last block x2, x3, gu, xq, xo and the h behind attention have R rows.
- */
+/* Kept of one block; `in` and `mid` only of one that is made again, else without buffer. In the
+ * last block x2, x3, gu, xq, xo and the h behind attention have R rows. */
 struct kept {
     struct dev_mat x1, x2, x3; /* dtype [T, d] */
     struct dev_mat qkv;        /* dtype [T, q + 2 kv] */
@@ -37,6 +39,7 @@ struct kept {
     struct dev_mat xkv;        /* dtype [T of the encoder, 2 kv] */
     struct dev_mat xlse;       /* f32 [heads, T] */
     struct dev_mat h[LINEARS]; /* dtype [T, w] */
+    struct dev_mat in, mid;    /* f32 [T, d]: the block's input (full), its MLP's (selective) */
 };
 
 /* The encoder's tokens and blocks, or the decoder's. */
@@ -69,6 +72,8 @@ struct decoder_work {
     struct dev_mat rstd;            /* f32 [1, T] */
     struct head head;
     struct kept *kept; /* one a block when training, else one */
+    struct kept slot;  /* shared by blocks that are made again */
+    struct recompute again;
 
     uint32_t *host; /* [max of tokens and rows] */
     float *host_loss;
@@ -78,6 +83,7 @@ struct decoder_work {
     struct dev_attn cross;
     uint64_t dropout_key;
     bool masked; /* this pass uses dropout */
+    bool redo;   /* a block is being made again */
     struct dev_buf *grad;
 };
 
@@ -111,9 +117,10 @@ struct dev_mat shape_of(struct dev_mat m, uint32_t rows, uint32_t cols);
 struct lin_call work_call(const struct decoder_work *w, uint32_t layer, enum linear lin,
                           struct dev_mat x);
 struct kept *work_kept(const struct decoder_work *w, uint32_t layer);
-/* x to where the backward pass will want it; forward-only calls skip that. */
-MUST_CHECK bool work_keep(const struct decoder_work *w, struct dev_mat x, struct dev_mat to,
-                          struct err *e);
+/* x of a block to where the backward pass will want it; forward-only calls skip that, and blocks
+ * that will be made again as a whole. */
+MUST_CHECK bool work_keep(const struct decoder_work *w, uint32_t layer, struct dev_mat x,
+                          struct dev_mat to, struct err *e);
 /* Heads, widths and scale of attention; samples and bias are the caller's. */
 struct dev_attn attn_of(const struct model_spec *s);
 /* All up to the loss rows' last hidden states, in head.xr. */
@@ -123,6 +130,8 @@ MUST_CHECK bool encoder_forward(struct decoder_work *w, struct err *e);
 MUST_CHECK bool decoder_encode(struct decoder_work *w, const uint32_t *tokens, uint32_t n,
                                struct err *e);
 MUST_CHECK bool decoder_backward(struct decoder_work *w, struct err *e);
+/* Before a block's backward pass: what it was not kept for it. Uses x of its side, n and s2. */
+MUST_CHECK bool block_again(struct decoder_work *w, struct side *v, uint32_t layer, struct err *e);
 /* Linear on the normed x that was saved: its gradient from dy, then through the norm into dx (f32).
  * dn: scratch [n, d]. */
 MUST_CHECK bool backward_normed(struct decoder_work *w, uint32_t layer, enum linear lin,

@@ -56,7 +56,7 @@ bool cross_forward(struct decoder_work *w, uint32_t layer, struct dev_mat x, str
     struct lin_call kv_call = work_call(w, layer, LIN_XKV, rows_of(w->memory, te));
     struct lin_call o_call = work_call(w, layer, LIN_XO, xo);
 
-    if (!work_keep(w, x, k->x3, e)) return false;
+    if (!work_keep(w, layer, x, k->x3, e)) return false;
     if (!dev_rmsnorm(d, x, w->m->layers[layer].norm[2], s->rms_eps, n, none, e)) return false;
     if (!lin_fwd(w->m, w->l, &q_call, 0, xq, e) || !lin_fwd(w->m, w->l, &kv_call, 0, xkv, e))
         return false;

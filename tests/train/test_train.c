@@ -315,6 +315,50 @@ static void a_dry_run_plans_and_writes_nothing(void **state)
     trial_refused(&x, ERR_LIMIT, "train.memory_gib");
 }
 
+/* Whatever is made again, whoever decides it, also when going on: the same adapter. */
+static void what_is_made_again_changes_nothing(void **state)
+{
+    static const char *const names[] = {"auto", "none", "selective", "full"};
+    const struct kit_shape deep = {4, 32, 48, 4, 2, 64, 7};
+    static struct trial none;
+    const char *model = testdir_path("deep");
+    double gib[4];
+    struct trial x;
+
+    (void)state;
+    kit_model(model, &deep);
+    for (int i = TRAIN_RECOMPUTE_NONE; i <= TRAIN_RECOMPUTE_FULL; i++) {
+        trial_init(&x, names[i]);
+        x.m.base = model;
+        x.t.recompute = i;
+        trial_must(&x);
+        if (i == TRAIN_RECOMPUTE_NONE) none = x;
+        trial_same(&x, &none);
+        assert_string_equal(x.s.recompute, names[i]);
+        assert_int_equal(x.s.recompute_blocks, i > TRAIN_RECOMPUTE_NONE ? 3 : 0);
+        gib[i] = (double)x.s.memory_bytes / (1 << 30);
+    }
+    double most = gib[TRAIN_RECOMPUTE_FULL] * 1.0000001;
+    assert_true(most < gib[TRAIN_RECOMPUTE_NONE]);
+    trial_init(&x, "auto");
+    x.m.base = model;
+    x.t.memory_gib = most;
+    trial_stop_after(&x, 2);
+    assert_int_equal(x.s.recompute_blocks, 3);
+    x.t.recompute = TRAIN_RECOMPUTE_SELECTIVE;
+    x.t.memory_gib = 0;
+    trial_stop_after(&x, 2);
+    x.t.recompute = TRAIN_RECOMPUTE_AUTO;
+    trial_must(&x);
+    assert_string_equal(x.s.recompute, "none");
+    trial_same(&x, &none);
+    trial_init(&x, "refused");
+    x.m.base = model;
+    x.t.recompute = TRAIN_RECOMPUTE_NONE;
+    x.t.memory_gib = most;
+    trial_refused(&x, ERR_LIMIT, "train.recompute");
+}
+
 static void another_configuration_or_base_is_refused(void **state)
 {
     struct trial x;
@@ -419,6 +463,7 @@ int main(void)
         cmocka_unit_test(early_stopping_keeps_the_best),
         cmocka_unit_test(contradictions_are_refused_before_any_work),
         cmocka_unit_test(a_dry_run_plans_and_writes_nothing),
+        cmocka_unit_test(what_is_made_again_changes_nothing),
         cmocka_unit_test(another_configuration_or_base_is_refused),
         cmocka_unit_test(another_dataset_is_refused),
         cmocka_unit_test(another_tokenizer_is_refused),
