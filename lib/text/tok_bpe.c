@@ -87,33 +87,44 @@ static size_t char_symbols(const struct tokenizer *t, const char *p, size_t n, u
     return k;
 }
 
-static uint32_t pair_rank(const struct tokenizer *t, uint32_t a, uint32_t b, uint32_t *product)
+/* rank << 32 | product; all ones where they do not merge. */
+static uint64_t pair_of(const struct tokenizer *t, uint32_t a, uint32_t b)
 {
     const struct tok_pair *p = tok_find_pair(t, a, b);
 
-    if (!p) return UINT32_MAX;
-    *product = p->product;
-    return p->rank;
+    return p ? (uint64_t)p->rank << 32 | p->product : UINT64_MAX;
 }
 
-static size_t merge_short(const struct tokenizer *t, uint32_t *id, size_t n)
+/* Pairs of the word's symbols. Those of ASCII bytes, a third of all that are looked for, have a
+ * small table. */
+static void first_pairs(const struct tokenizer *t, const char *p, size_t nbytes, const uint32_t *id,
+                        size_t n, uint64_t *pair)
 {
-    uint32_t rank[SHORT_WORD], product[SHORT_WORD];
+    const uint8_t *b = (const uint8_t *)p;
 
-    for (size_t i = 0; i + 1 < n; i++)
-        rank[i] = pair_rank(t, id[i], id[i + 1], &product[i]);
+    for (size_t i = 0; i + 1 < n; i++) {
+        bool bytes = n == nbytes && b[i] < 128 && b[i + 1] < 128 && id[i] == t->byte_id[b[i]] &&
+                     id[i + 1] == t->byte_id[b[i + 1]];
+        pair[i] = bytes ? t->ascii_pair[b[i] * 128 + b[i + 1]] : pair_of(t, id[i], id[i + 1]);
+    }
+}
+
+/* pair[i]: that of symbols i and i + 1. Equal ranks: the leftmost. */
+static size_t merge_short(const struct tokenizer *t, uint32_t *id, uint64_t *pair, size_t n)
+{
     while (n > 1) {
         size_t at = 0;
         for (size_t i = 1; i + 1 < n; i++)
-            if (rank[i] < rank[at]) at = i;
-        if (rank[at] == UINT32_MAX) break;
-        id[at] = product[at];
+            at = pair[i] >> 32 < pair[at] >> 32 ? i : at;
+        if (pair[at] >> 32 == UINT32_MAX) break;
+        id[at] = (uint32_t)pair[at];
         n--;
-        memmove(id + at + 1, id + at + 2, (n - at - 1) * sizeof(*id));
-        memmove(rank + at, rank + at + 1, (n - 1 - at) * sizeof(*rank));
-        memmove(product + at, product + at + 1, (n - 1 - at) * sizeof(*product));
-        if (at > 0) rank[at - 1] = pair_rank(t, id[at - 1], id[at], &product[at - 1]);
-        if (at + 1 < n) rank[at] = pair_rank(t, id[at], id[at + 1], &product[at]);
+        for (size_t i = at + 1; i < n; i++)
+            id[i] = id[i + 1];
+        for (size_t i = at; i + 1 < n; i++)
+            pair[i] = pair[i + 1];
+        if (at > 0) pair[at - 1] = pair_of(t, id[at - 1], id[at]);
+        if (at + 1 < n) pair[at] = pair_of(t, id[at], id[at + 1]);
     }
     return n;
 }
@@ -154,18 +165,15 @@ static uint64_t heap_pop(uint64_t *h, size_t *n)
 static void push_pair(const struct tokenizer *t, const struct links *l, uint32_t at, uint64_t *heap,
                       size_t *nheap)
 {
-    uint32_t product;
-
     if (l->next[at] == l->n) return;
-    uint32_t rank = pair_rank(t, l->id[at], l->id[l->next[at]], &product);
-    if (rank != UINT32_MAX) heap_push(heap, nheap, (uint64_t)rank << 32 | at);
+    uint64_t rank = pair_of(t, l->id[at], l->id[l->next[at]]) >> 32;
+    if (rank != UINT32_MAX) heap_push(heap, nheap, rank << 32 | at);
 }
 
 /* Ids of the merged word stay in place; returns how many. */
 static size_t merge_long(const struct tokenizer *t, const struct links *l, uint64_t *heap)
 {
     size_t nheap = 0, k = 0;
-    uint32_t product;
 
     for (uint32_t i = 0; i < l->n; i++) {
         l->prev[i] = i - 1; /* of the first: never looked at */
@@ -178,8 +186,9 @@ static size_t merge_long(const struct tokenizer *t, const struct links *l, uint6
         uint32_t at = (uint32_t)top, right;
         if (l->id[at] == TOK_NO_ID || (right = l->next[at]) == l->n) continue;
         /* A neighbour may have merged meanwhile: the pair must still have the rank it had. */
-        if (pair_rank(t, l->id[at], l->id[right], &product) != (uint32_t)(top >> 32)) continue;
-        l->id[at] = product;
+        uint64_t pair = pair_of(t, l->id[at], l->id[right]);
+        if (pair >> 32 != top >> 32) continue;
+        l->id[at] = (uint32_t)pair;
         l->id[right] = TOK_NO_ID;
         l->next[at] = l->next[right];
         if (l->next[at] != l->n) l->prev[l->next[at]] = at;
@@ -203,9 +212,10 @@ bool tok_bpe_word(const struct tokenizer *t, struct tok_bpe *b, const char *p, s
 {
     bool sp = t->engine == TOK_SP_BPE;
     uint32_t few[SHORT_WORD], *id = few;
+    uint64_t pair[SHORT_WORD];
     size_t max = sp && t->byte_fallback ? 3 * n : n, k;
 
-    if (t->ignore_merges) {
+    if (t->ignore_merges && (n > TOK_SHORT || !t->whole)) { /* tok_find_whole knows short ones */
         uint32_t whole = tok_find_bytes(t, p, n);
         /* a special token is never made from text */
         if (whole != TOK_NO_ID && !(t->piece[whole].flags & TOK_P_SPECIAL))
@@ -217,7 +227,8 @@ bool tok_bpe_word(const struct tokenizer *t, struct tok_bpe *b, const char *p, s
     }
     k = sp ? char_symbols(t, p, n, id) : byte_symbols(t, p, n, id);
     if (k <= SHORT_WORD) {
-        k = merge_short(t, id, k);
+        first_pairs(t, p, n, id, k, pair);
+        k = merge_short(t, id, pair, k);
     } else {
         struct links l = {id, id + max, id + 2 * max, (uint32_t)k};
         k = merge_long(t, &l, b->heap);

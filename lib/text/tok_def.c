@@ -251,6 +251,8 @@ bool tok_def_suffix(struct tokenizer *t, const uint32_t *ids, size_t n, struct e
 void tokenizer_close(struct tokenizer *t)
 {
     if (!t) return;
+    for (size_t i = 0; i < t->ntables; i++)
+        mem_free(t->table[i]);
     arena_free(&t->arena);
     mem_free(t);
 }

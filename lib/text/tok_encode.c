@@ -18,7 +18,7 @@
 #include "text/tok_impl.h"
 #include "text/utf8.h"
 
-#define SHORT_KEY   15
+#define SHORT_KEY   TOK_SHORT
 #define SHORT_IDS   3
 #define SHORT_LINES (1u << 15)
 #define LONG_KEY    255
@@ -28,14 +28,11 @@
 #define LONG_WAYS   4
 #define LONG_BLOCK  (1u << 21)
 #define BATCH       128
+#define FETCH_FROM  2 /* misses of a batch that make it worth to look ahead in the next one */
 #define KEEP_BYTES  (1u << 20) /* scratch larger than this is given back after each text */
 
-/* Bytes in order, zeros, and the length in the last byte: never all zero. */
-struct short_key {
-    uint64_t lo, hi;
-};
 struct short_slot {
-    struct short_key key;
+    struct tok_key key;
     uint32_t ids[SHORT_IDS]; /* or, if n is larger, the first one's place in the spill */
     uint32_t n;
 };
@@ -50,6 +47,7 @@ struct long_slot {
 
 struct tok_cache {
     const struct tokenizer *t;
+    uint64_t pushed[SHORT_LINES / 64]; /* a bit a line: a word of it may lie in another one */
     struct short_line *lines;
     struct long_slot *longs;
     uint8_t *block;
@@ -61,6 +59,8 @@ struct tok_cache {
     struct sbuf prefixed;    /* a stretch with a blank in front */
     const char *begin;       /* of the text being encoded */
     bool plain, next, ascii; /* the mode; no byte of the text is 0x80 or above */
+    uint64_t missed;         /* words that were not in the cache, ever */
+    bool fetch;              /* many of the last batch's were not */
     uint64_t tag;            /* part of every key: 1 where the mode matters */
 };
 
@@ -89,7 +89,7 @@ bool tok_cache_open(const struct tokenizer *t, struct tok_cache **out, struct er
     sbuf_init(&c->repaired, 3 * (size_t)TOK_MAX_TEXT);
     sbuf_init(&c->normalised, 32 * (size_t)TOK_MAX_TEXT); /* NFC of one character: up to 4 */
     sbuf_init(&c->prefixed, 32 * (size_t)TOK_MAX_TEXT);
-    c->lines = mem_aligned(64, SHORT_LINES * sizeof(*c->lines), e);
+    c->lines = tok_pages(SHORT_LINES * sizeof(*c->lines), e);
     if (c->lines) c->longs = mem_calloc(LONG_SETS * LONG_WAYS, sizeof(*c->longs), e);
     if (c->longs) c->block = mem_alloc(LONG_BLOCK, e);
     if (c->block) c->spill = mem_alloc(SPILL * sizeof(*c->spill), e);
@@ -97,7 +97,6 @@ bool tok_cache_open(const struct tokenizer *t, struct tok_cache **out, struct er
         tok_cache_close(c);
         return false;
     }
-    memset(c->lines, 0, SHORT_LINES * sizeof(*c->lines));
     *out = c;
     return true;
 }
@@ -166,15 +165,9 @@ static bool long_word(struct tok_cache *c, const char *p, size_t n, struct tok_i
 /* Sixteen bytes from keep_bytes + 16 - n are n ones, then zeros. */
 #define ONES_16 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255
 static const uint8_t keep_bytes[32] = {ONES_16};
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define LAST_BYTE_SHIFT 56
-#else
-#define LAST_BYTE_SHIFT 0
-#endif
-
 /* n <= SHORT_KEY bytes at p; `room` bytes may be read there. Reading sixteen and masking saves a
  * copy of unknown length. */
-static inline struct short_key key_of(const char *p, size_t n, size_t room)
+static inline struct tok_key key_of(const char *p, size_t n, size_t room)
 {
     uint64_t w[2] = {0, 0}, keep[2];
 
@@ -183,21 +176,21 @@ static inline struct short_key key_of(const char *p, size_t n, size_t room)
     else
         memcpy(w, p, n);
     memcpy(keep, keep_bytes + 16 - n, 16);
-    return (struct short_key){w[0] & keep[0], (w[1] & keep[1]) | (uint64_t)n << LAST_BYTE_SHIFT};
+    return (struct tok_key){w[0] & keep[0], (w[1] & keep[1]) | (uint64_t)n << TOK_LAST_BYTE};
 }
 
-static inline uint32_t key_line(struct short_key k)
+static inline uint32_t key_line(struct tok_key k)
 {
     return (uint32_t)((k.lo ^ k.hi * 0x9E3779B97F4A7C15u) * 0xD6E8FEB86659FD93u >> 49);
 }
 
 /* Where a word goes that was pushed out of its line. */
-static uint32_t other_line(struct short_key k)
+static uint32_t other_line(struct tok_key k)
 {
     return (uint32_t)((k.hi ^ k.lo * 0xD6E8FEB86659FD93u) * 0x9E3779B97F4A7C15u >> 49);
 }
 
-static bool same_key(struct short_key a, struct short_key b)
+static bool same_key(struct tok_key a, struct tok_key b)
 {
     return a.lo == b.lo && a.hi == b.hi;
 }
@@ -213,36 +206,53 @@ static inline void put_slot(const struct tok_cache *c, const struct short_slot *
     out->n += s->n;
 }
 
+static inline uint64_t *pushed_word(struct tok_cache *c, size_t line, uint64_t *bit)
+{
+    *bit = (uint64_t)1 << line % 64;
+    return &c->pushed[line / 64];
+}
+
 static void push_slot(struct tok_cache *c, struct short_line *line, struct short_slot s)
 {
     struct short_slot out = line->way[1];
 
     line->way[1] = line->way[0];
     line->way[0] = s;
-    if (out.key.hi != 0) c->lines[other_line(out.key)].way[1] = out;
+    if (out.key.hi == 0) return;
+    c->lines[other_line(out.key)].way[1] = out;
+    uint64_t bit, *word = pushed_word(c, key_line(out.key), &bit);
+    *word |= bit;
 }
 
-/* A short word that is not in its line: from another one, else from the engine, and then kept. */
+/* A short word that is not in its line: from another one, else a piece, else from the engine; and
+ * then kept. */
 static __attribute__((noinline)) bool short_miss(struct tok_cache *c, const char *p, size_t n,
-                                                 struct short_key key, struct short_line *line,
+                                                 struct tok_key key, struct short_line *line,
                                                  struct tok_ids *out, struct err *e)
 {
     const struct short_line *other = &c->lines[other_line(key)];
     size_t first = out->n;
+    uint64_t bit, *pushed = pushed_word(c, (size_t)(line - c->lines), &bit);
 
+    c->missed++;
     if (!tok_ids_reserve(out, 16, e)) return false;
-    for (int w = 0; w < 2; w++) {
+    for (int w = 0; w < 2 && (*pushed & bit); w++) {
         if (!same_key(other->way[w].key, key)) continue;
         put_slot(c, &other->way[w], out);
         return true;
     }
-    if (!tok_word(c->t, &c->bpe, (struct str){p, n}, c->plain, out, e)) return false;
+    uint32_t whole = tok_find_whole(c->t, key);
+    if (whole != TOK_NO_ID)
+        out->ids[out->n++] = whole;
+    else if (!tok_word(c->t, &c->bpe, (struct str){p, n}, c->plain, out, e))
+        return false;
     uint32_t nids = (uint32_t)(out->n - first);
     struct short_slot s = {.key = key, .n = nids};
     if (nids > SPILL_IDS) return true; /* byte tokens: not worth it */
     if (nids > SHORT_IDS) {
         if (c->spill_used + nids > SPILL) {
             memset(c->lines, 0, SHORT_LINES * sizeof(*c->lines));
+            memset(c->pushed, 0, sizeof(c->pushed));
             c->spill_used = 0;
         }
         s.ids[0] = c->spill_used;
@@ -263,9 +273,22 @@ static __attribute__((noinline)) bool other_word(struct tok_cache *c, const char
 }
 
 struct probe {
-    struct short_key key;
+    struct tok_key key;
     uint32_t line;
 };
+
+static inline bool in_line(const struct short_line *l, struct tok_key k)
+{
+    return same_key(l->way[0].key, k) || same_key(l->way[1].key, k);
+}
+
+/* Where words are met for the first time, what their misses will look at is fetched beforehand. */
+static __attribute__((noinline)) void fetch_missing(const struct tok_cache *c,
+                                                    const struct probe *probe, size_t k)
+{
+    for (size_t i = 0; i < k; i++)
+        if (!in_line(&c->lines[probe[i].line], probe[i].key)) tok_fetch_whole(c->t, probe[i].key);
+}
 
 static inline bool put_word(struct tok_cache *c, const struct probe *pr, const char *p, size_t n,
                             struct tok_ids *out, struct err *e)
@@ -292,16 +315,20 @@ static bool encode_words(struct tok_cache *c, struct str text, struct tok_ids *o
 
     while ((k = tok_split_words(c->t, text.p, text.n, at, ends, BATCH)) > 0) {
         size_t from = at;
+        uint64_t missed = c->missed;
         for (size_t i = 0; i < k; from = ends[i++]) {
             size_t n = ends[i] - from;
+            probe[i] = (struct probe){0};
             if (n > SHORT_KEY) continue;
             probe[i].key = key_of(text.p + from, n, text.n - from);
-            probe[i].key.hi ^= c->tag << (LAST_BYTE_SHIFT + 7);
+            probe[i].key.hi ^= c->tag << (TOK_LAST_BYTE + 7);
             probe[i].line = key_line(probe[i].key);
             __builtin_prefetch(&c->lines[probe[i].line]);
         }
+        if (c->fetch && c->t->whole) fetch_missing(c, probe, k);
         for (size_t i = 0; i < k; at = ends[i++])
             if (!put_word(c, &probe[i], text.p + at, ends[i] - at, out, e)) return false;
+        c->fetch = c->missed - missed > FETCH_FROM;
     }
     CHECK(at == text.n);
     return true;

@@ -8,21 +8,36 @@
 
 static bool build_pairs(struct tokenizer *t, struct err *e)
 {
-    uint64_t size = 16;
+    uint64_t size = 64;
 
-    while (size < 2 * (uint64_t)t->nmerges)
+    while (size < 3 * (uint64_t)t->nmerges / 2 + 1)
         size *= 2;
-    t->pairs = arena_alloc(&t->arena, size * sizeof(*t->pairs), e);
-    if (!t->pairs) return false;
+    t->pairs = tok_table(t, size * sizeof(*t->pairs), e);
+    if (t->pairs) t->pair_seen = tok_table(t, size / 8, e);
+    if (!t->pair_seen) return false;
     memset(t->pairs, 0xFF, size * sizeof(*t->pairs));
     t->pair_mask = size - 1;
     for (uint32_t r = 0; r < t->nmerges; r++) {
         uint64_t key = (uint64_t)t->merge[r].left << 32 | t->merge[r].right;
         uint64_t i = tok_pair_hash(key) & t->pair_mask;
+        t->pair_seen[i / 64] |= (uint64_t)1 << i % 64;
         while (t->pairs[i].key != key && t->pairs[i].key != UINT64_MAX)
             i = (i + 1) & t->pair_mask;
         t->pairs[i] = (struct tok_pair){key, t->merge[r].rank, t->merge[r].product};
         /* the last of equals counts */
+    }
+    return true;
+}
+
+static bool build_ascii_pairs(struct tokenizer *t, struct err *e)
+{
+    if (t->engine != TOK_BYTE_BPE && t->engine != TOK_SP_BPE) return true;
+    t->ascii_pair = tok_table(t, 128 * 128 * sizeof(*t->ascii_pair), e);
+    if (!t->ascii_pair) return false;
+    for (uint32_t i = 0; i < 128 * 128; i++) {
+        uint32_t a = t->byte_id[i / 128], b = t->byte_id[i % 128];
+        const struct tok_pair *p = a == TOK_NO_ID || b == TOK_NO_ID ? NULL : tok_find_pair(t, a, b);
+        t->ascii_pair[i] = p ? (uint64_t)p->rank << 32 | p->product : UINT64_MAX;
     }
     return true;
 }
@@ -296,6 +311,23 @@ static void find_unk_score(struct tokenizer *t)
     t->unk_score = least - 10.0;
 }
 
+/* Printable ASCII that the charsmap leaves as it is. */
+static bool find_same(struct tokenizer *t, struct err *e)
+{
+    struct sbuf to;
+    bool ok = true;
+
+    sbuf_init(&to, TOK_MAX_FILE);
+    for (int b = ' '; ok && b < 0x7F; b++) {
+        char c = (char)b;
+        sbuf_clear(&to);
+        if (t->charsmap.n) ok = tok_charsmap_apply(t->charsmap, (struct str){&c, 1}, &to, e);
+        t->same[b] = t->charsmap.n == 0 || (to.n == 1 && to.p[0] == c);
+    }
+    sbuf_free(&to);
+    return ok;
+}
+
 /* The engine's own tables. */
 static bool build_engine(struct tokenizer *t, struct err *e)
 {
@@ -310,7 +342,7 @@ static bool build_engine(struct tokenizer *t, struct err *e)
     if (t->model_unk < 0) return err_set(e, ERR_FORMAT, "the model names no unknown token");
     if (t->engine == TOK_UNIGRAM) {
         find_unk_score(t);
-        if (!find_fallback(t, e)) return false;
+        if (!find_fallback(t, e) || !find_same(t, e)) return false;
     }
     if (!tok_trie_build(t, e)) return false;
     t->subword_node = 0;
@@ -328,6 +360,7 @@ bool tok_def_finish(struct tokenizer *t, struct err *e)
         char c = (char)b;
         t->byte_id[b] = tok_find_bytes(t, &c, 1);
     }
+    if (!build_ascii_pairs(t, e)) return false;
     make_digest(t);
-    return true;
+    return tok_whole_build(t, e);
 }

@@ -102,16 +102,29 @@ struct tok_pair {
     uint64_t key;
     uint32_t rank, product;
 };
-/* Pieces as a tree of bytes, for Unigram and WordPiece; node 0 is the root. */
-struct tok_edge {
-    uint32_t key; /* node << 8 | byte; UINT32_MAX: free */
-    uint32_t to;
+/* Pieces as a tree of bytes, for Unigram and WordPiece (tok_trie.c); unit 0 is the root. */
+#define TOK_TRIE_USED    0x100u
+#define TOK_TRIE_SPECIAL 0x80000000u
+struct tok_unit {
+    uint32_t link; /* base << 9 | TOK_TRIE_USED | the code of the byte that leads here */
+    uint32_t id;   /* of the piece that ends here: id + 1, with TOK_TRIE_SPECIAL if it is; or 0 */
 };
 struct tok_trie {
-    struct tok_edge *edge;
-    uint32_t *id; /* of each node: id + 1, or 0 */
-    uint32_t mask, nodes;
+    const struct tok_unit *unit;
+    uint8_t code[256]; /* of each byte: the frequent ones come first */
 };
+/* Words of up to TOK_SHORT bytes as two numbers: the bytes in order, zeros, and the length in the
+ * last byte: never all zero. */
+#define TOK_SHORT 15u
+struct tok_key {
+    uint64_t lo, hi;
+};
+/* Pieces that are, as a word, themselves: one cache line. Full lines go on in the next one. */
+struct tok_whole {
+    struct tok_key key[3];
+    uint32_t id[3], n;
+};
+#define TOK_TABLES 6
 
 struct tokenizer {
     struct arena arena; /* owns all below */
@@ -144,9 +157,17 @@ struct tokenizer {
     int32_t bos, eos, pad, unk;
     struct str chat_template; /* carried along for tokenizer_save */
     /* made from it */
-    uint32_t byte_id[256]; /* TOK_NO_ID: no piece */
+    uint32_t byte_id[256];   /* TOK_NO_ID: no piece */
+    void *table[TOK_TABLES]; /* owned; see tok_table */
+    size_t ntables;
     struct tok_pair *pairs;
     uint64_t pair_mask;
+    uint64_t *pair_seen;  /* a bit a place: a pair begins its search there. Most that are looked for
+                             do not exist, and this is small enough to be near */
+    uint64_t *ascii_pair; /* [a * 128 + b]: rank << 32 | product of two bytes; all ones: none */
+    struct tok_whole *whole; /* NULL: not kept for this engine */
+    uint64_t whole_mask;
+    bool same[256];     /* Unigram: printable ASCII that the charsmap leaves alone */
     uint32_t *by_bytes; /* id + 1; 0: free */
     uint64_t bytes_mask;
     struct tok_set set[2];            /* raw pass, normalised pass */
@@ -242,6 +263,7 @@ static inline const struct tok_pair *tok_find_pair(const struct tokenizer *t, ui
     uint64_t key = (uint64_t)left << 32 | right;
     uint64_t i = tok_pair_hash(key) & t->pair_mask;
 
+    if (!(t->pair_seen[i / 64] >> i % 64 & 1)) return NULL;
     while (t->pairs[i].key != key) {
         if (t->pairs[i].key == UINT64_MAX) return NULL;
         i = (i + 1) & t->pair_mask;
@@ -287,15 +309,30 @@ MUST_CHECK bool tok_wordpiece_word(const struct tokenizer *t, struct tok_bpe *b,
 MUST_CHECK bool tok_trie_build(struct tokenizer *t, struct err *e);
 static inline uint32_t tok_trie_step(const struct tok_trie *r, uint32_t node, uint8_t byte)
 {
-    uint32_t key = node << 8 | byte;
-    uint32_t i = (uint32_t)(key * 0x9E3779B97F4A7C15u >> 32) & r->mask;
+    uint8_t code = r->code[byte];
+    uint32_t to = r->unit[node].link >> 9 ^ code;
 
-    while (r->edge[i].key != key) {
-        if (r->edge[i].key == UINT32_MAX) return TOK_NO_ID;
-        i = (i + 1) & r->mask;
-    }
-    return r->edge[i].to;
+    return (r->unit[to].link & 0x1FF) == (TOK_TRIE_USED | code) ? to : TOK_NO_ID;
 }
+
+/* ---- tok_table.c */
+/* Memory for a big table, zeroed, in huge pages where the system has them: a word that is met for
+ * the first time looks at places all over it. mem_free. */
+MUST_CHECK void *tok_pages(size_t bytes, struct err *e);
+/* The same, owned by t. At most TOK_TABLES of them. */
+MUST_CHECK void *tok_table(struct tokenizer *t, size_t bytes, struct err *e);
+/* The pieces that are one word and one id. Last of all, for it asks the engine. */
+MUST_CHECK bool tok_whole_build(struct tokenizer *t, struct err *e);
+/* The id of a word that is a piece, or TOK_NO_ID: then it has several, or the table does not know.
+ * Of plain mode. */
+uint32_t tok_find_whole(const struct tokenizer *t, struct tok_key key);
+/* Have the processor fetch what that will look at. */
+void tok_fetch_whole(const struct tokenizer *t, struct tok_key key);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define TOK_LAST_BYTE 56
+#else
+#define TOK_LAST_BYTE 0
+#endif
 
 /* ---- tok_norm.c: normalisers; each appends to out */
 MUST_CHECK bool tok_norm_bert(const struct tokenizer *t, struct str text, struct sbuf *out,

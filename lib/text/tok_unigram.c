@@ -32,6 +32,8 @@ static inline void offer(struct tok_node *node, uint32_t from, uint32_t to, uint
 
 static void best_path(const struct tokenizer *t, struct tok_node *node, struct str s, bool plain)
 {
+    const struct tok_unit *unit = t->trie.unit;
+    uint32_t hidden = plain ? TOK_TRIE_SPECIAL : 0;
     size_t len;
 
     for (size_t i = 1; i <= s.n; i++)
@@ -39,15 +41,18 @@ static void best_path(const struct tokenizer *t, struct tok_node *node, struct s
     node[0] = (struct tok_node){0};
     for (size_t at = 0; at < s.n; at += len) {
         bool single = false;
-        uint32_t where = 0;
+        uint32_t base = unit[0].link >> 9;
         double till = node[at].score;
-        utf8_decode(str_sub(s, at, s.n), &len);
+        len = 1;
+        if ((uint8_t)s.p[at] >= 0x80) utf8_decode(str_sub(s, at, s.n), &len);
         for (size_t i = at; i < s.n; i++) {
-            where = tok_trie_step(&t->trie, where, (uint8_t)s.p[i]);
-            if (where == TOK_NO_ID) break;
-            uint32_t id = t->trie.id[where];
-            if (id == 0 || (plain && (t->piece[id - 1].flags & TOK_P_SPECIAL))) continue;
-            offer(node, (uint32_t)at, (uint32_t)i + 1, id - 1, t->score[id - 1] + till);
+            uint8_t code = t->trie.code[(uint8_t)s.p[i]];
+            const struct tok_unit *u = &unit[base ^ code];
+            if ((u->link & 0x1FF) != (TOK_TRIE_USED | code)) break;
+            base = u->link >> 9;
+            if (u->id == 0 || (u->id & hidden)) continue;
+            uint32_t id = (u->id & ~TOK_TRIE_SPECIAL) - 1;
+            offer(node, (uint32_t)at, (uint32_t)i + 1, id, t->score[id] + till);
             if (i + 1 - at == len) single = true;
         }
         if (!single)
@@ -114,12 +119,31 @@ static bool put_dark(const struct tokenizer *t, struct tok_bpe *b, struct str s,
     return true;
 }
 
+/* Blanks, then ASCII that the charsmap leaves alone: nearly every word of a report. Returns where
+ * the blanks end; SIZE_MAX: another kind of word. */
+static size_t plain_from(const struct tokenizer *t, struct str word)
+{
+    size_t from = 0;
+
+    while (from < word.n && word.p[from] == ' ')
+        from++;
+    for (size_t i = from; i < word.n; i++)
+        if (word.p[i] == ' ' || !t->same[(uint8_t)word.p[i]]) return SIZE_MAX;
+    return t->same[' '] ? from : SIZE_MAX;
+}
+
 bool tok_unigram_word(const struct tokenizer *t, struct tok_bpe *b, struct str word, bool plain,
                       struct tok_ids *out, struct err *e)
 {
-    size_t len, from = 0;
+    size_t len, from = plain_from(t, word);
     struct str s;
 
+    if (from != SIZE_MAX) {
+        if (from == word.n) return true;
+        if (from > 0) return put_part(t, b, str_sub(word, from - 1, word.n), plain, out, e);
+        return put_dark(t, b, word, plain, out, e);
+    }
+    from = 0;
     sbuf_clear(&b->norm);
     if (t->charsmap.n ? !tok_charsmap_apply(t->charsmap, word, &b->norm, e)
                       : !sbuf_put(&b->norm, word, e))

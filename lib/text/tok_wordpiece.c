@@ -1,6 +1,5 @@
 /*
- * WordPiece (BERT) and the tree of pieces that it shares with Unigram: from each place in a word
- * the longest piece, "##" in front of all but the first; where none fits, or the word has more
+ * WordPiece (BERT): from each place in a word the longest piece, "##" in front of all but the first; where none fits, or the word has more
  * than max_word characters, the whole word is the unknown token (huggingface/tokenizers
  * src/models/wordpiece/mod.rs).
  *
@@ -13,52 +12,6 @@
 #include "text/uniclass.h"
 #include "text/utf8.h"
 
-static bool trie_add(struct tok_trie *r, struct str s, uint32_t id)
-{
-    uint32_t node = 0;
-
-    for (size_t k = 0; k < s.n; k++) {
-        uint32_t key = node << 8 | (uint8_t)s.p[k];
-        uint32_t i = (uint32_t)(key * 0x9E3779B97F4A7C15u >> 32) & r->mask;
-        while (r->edge[i].key != key && r->edge[i].key != UINT32_MAX)
-            i = (i + 1) & r->mask;
-        if (r->edge[i].key == UINT32_MAX) {
-            if (r->nodes == 1u << 24) return false; /* a node's number has 24 bits in a key */
-            r->edge[i] = (struct tok_edge){key, r->nodes++};
-        }
-        node = r->edge[i].to;
-    }
-    r->id[node] = id + 1;
-    return true;
-}
-
-bool tok_trie_build(struct tokenizer *t, struct err *e)
-{
-    struct tok_trie *r = &t->trie;
-    uint64_t bytes = 1, size = 16;
-
-    for (uint32_t i = 0; i < t->n; i++)
-        if (t->piece[i].flags & TOK_P_VOCAB) bytes += t->piece[i].bytes.n;
-    while (size < 2 * bytes)
-        size *= 2;
-    if (size > 1u << 28)
-        return err_set(e, ERR_LIMIT, "the vocabulary's pieces have %llu bytes, too many",
-                       (unsigned long long)bytes);
-    r->edge = arena_alloc(&t->arena, size * sizeof(*r->edge), e);
-    if (r->edge) r->id = arena_alloc(&t->arena, bytes * sizeof(*r->id), e);
-    if (!r->edge || !r->id) return false;
-    memset(r->edge, 0xFF, size * sizeof(*r->edge));
-    r->mask = (uint32_t)(size - 1);
-    r->nodes = 1;
-    for (uint32_t i = 0; i < t->n; i++) {
-        const struct tok_piece *p = &t->piece[i];
-        if (!(p->flags & TOK_P_VOCAB) || !(p->flags & TOK_P_MAPPED)) continue;
-        if (!trie_add(r, p->bytes, i))
-            return err_set(e, ERR_LIMIT, "the vocabulary's pieces have too many beginnings");
-    }
-    return true;
-}
-
 /* The longest piece at `from`; where it ends, or 0. */
 static size_t longest(const struct tokenizer *t, struct str s, size_t from, uint32_t *id)
 {
@@ -67,8 +20,8 @@ static size_t longest(const struct tokenizer *t, struct str s, size_t from, uint
 
     for (size_t i = from; i < s.n && node != TOK_NO_ID; i++) {
         node = tok_trie_step(&t->trie, node, (uint8_t)s.p[i]);
-        if (node == TOK_NO_ID || t->trie.id[node] == 0) continue;
-        *id = t->trie.id[node] - 1;
+        if (node == TOK_NO_ID || t->trie.unit[node].id == 0) continue;
+        *id = (t->trie.unit[node].id & ~TOK_TRIE_SPECIAL) - 1;
         end = i + 1;
     }
     return end;
@@ -79,7 +32,7 @@ static bool put_word(const struct tokenizer *t, struct str s, struct tok_ids *ou
     size_t first = out->n, chars = 0;
     uint32_t id = 0;
 
-    for (size_t i = 0; i < s.n; i++)
+    for (size_t i = 0; s.n > t->max_word && i < s.n; i++)
         chars += ((uint8_t)s.p[i] & 0xC0) != 0x80;
     for (size_t at = 0; chars <= t->max_word && at < s.n;) {
         at = longest(t, s, at, &id);
@@ -91,19 +44,49 @@ static bool put_word(const struct tokenizer *t, struct str s, struct tok_ids *ou
     return tok_ids_put(out, (uint32_t)t->model_unk, e);
 }
 
+#define PRINTABLE 64 /* bytes of a word that need no buffer */
+
+/* A word of printable ASCII, in lower case if need be: all that BertNormalizer does to it. */
+static bool fold_printable(const struct tokenizer *t, struct str word, char *to)
+{
+    uint8_t bit = t->bert_lower ? 0x20 : 0;
+
+    if (word.n > PRINTABLE) return false;
+    for (size_t i = 0; i < word.n; i++) {
+        uint8_t c = (uint8_t)word.p[i];
+        if (c < ' ' || c >= 0x7F) return false;
+        to[i] = (char)(c >= 'A' && c <= 'Z' ? c | bit : c);
+    }
+    return true;
+}
+
+static uint32_t class_at(struct str s, size_t i, size_t *len)
+{
+    uint8_t c = (uint8_t)s.p[i];
+
+    *len = 1;
+    if (c >= 0x7F || c < ' ') return uniclass(utf8_decode(str_sub(s, i, s.n), len));
+    if (c == ' ') return UNI_SPACE;
+    bool word = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+    return word ? 0 : UNI_PUNCT;
+}
+
 bool tok_wordpiece_word(const struct tokenizer *t, struct tok_bpe *b, struct str word,
                         struct tok_ids *out, struct err *e)
 {
     size_t len, from = 0;
-    struct str s;
+    char low[PRINTABLE];
+    struct str s = {low, word.n};
 
-    sbuf_clear(&b->norm);
-    if (!tok_norm_bert(t, word, &b->norm, e)) return false;
-    s = sbuf_str(&b->norm);
+    if (!fold_printable(t, word, low)) {
+        sbuf_clear(&b->norm);
+        if (!tok_norm_bert(t, word, &b->norm, e)) return false;
+        s = sbuf_str(&b->norm);
+    }
     for (size_t i = 0; i <= s.n; i += len) {
         uint32_t class = UNI_SPACE;
         len = 1;
-        if (i < s.n) class = uniclass(utf8_decode(str_sub(s, i, s.n), &len));
+        if (i < s.n) class = class_at(s, i, &len);
         if (!(class & (UNI_SPACE | UNI_PUNCT))) continue;
         if (i > from && !put_word(t, str_sub(s, from, i), out, e)) return false;
         if ((class & UNI_PUNCT) && !put_word(t, str_sub(s, i, i + len), out, e)) return false;

@@ -123,6 +123,64 @@ static struct tokenizer *random_merges(struct rng_key k)
     return tiny_open(tiny_json(list));
 }
 
+/* Is s the beginning of a piece, and which piece is it? */
+static bool begins(const struct tokenizer *t, struct str s, uint32_t *id)
+{
+    bool any = false;
+
+    *id = 0;
+    for (uint32_t i = 0; i < t->n; i++) {
+        any |= str_starts(t->piece[i].bytes, s);
+        if (str_eq(t->piece[i].bytes, s)) *id = i + 1;
+    }
+    return any;
+}
+
+/* Random pieces over few and over many bytes: the tree holds them, their beginnings and no more. */
+static void test_trie(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    static char text[100][9];
+    struct tok_piece piece[100];
+    uint32_t id;
+
+    for (uint64_t v = 0; v < 4; v++) {
+        struct rng_key k = rng_key(2, RNG_TEST, v);
+        uint64_t turn = 0;
+        struct tokenizer t = {.piece = piece};
+        for (uint32_t i = 0; i < 100; i++) {
+            struct str s = {text[t.n], 1 + rng_below(k, turn++, 8)};
+            for (size_t b = 0; b < s.n; b++)
+                text[t.n][b] = (char)(rng_below(k, turn++, v % 2 ? 256 : 3) + (v % 2 ? 0 : 'a'));
+            piece[t.n] = (struct tok_piece){.bytes = s, .flags = TOK_P_VOCAB | TOK_P_MAPPED};
+            (void)begins(&t, s, &id);
+            if (id == 0) t.n++; /* a piece is there once */
+        }
+        piece[0].flags |= TOK_P_SPECIAL;
+        assert_true(tok_trie_build(&t, &e));
+        for (uint32_t i = 0; i < t.n; i++) {
+            uint32_t node = 0;
+            for (size_t n = 1; n <= piece[i].bytes.n; n++) {
+                uint8_t want = (uint8_t)piece[i].bytes.p[n - 1];
+                char next[9];
+                memcpy(next, piece[i].bytes.p, n);
+                for (int c = 0; c < 256; c++) {
+                    next[n - 1] = (char)c;
+                    bool there = tok_trie_step(&t.trie, node, (uint8_t)c) != TOK_NO_ID;
+                    assert_int_equal(there, begins(&t, (struct str){next, n}, &id));
+                }
+                node = tok_trie_step(&t.trie, node, want);
+                (void)begins(&t, str_sub(piece[i].bytes, 0, n), &id);
+                assert_int_equal(t.trie.unit[node].id & ~TOK_TRIE_SPECIAL, id);
+                assert_int_equal(t.trie.unit[node].id & TOK_TRIE_SPECIAL,
+                                 id == 1 ? TOK_TRIE_SPECIAL : 0);
+            }
+        }
+        mem_free(t.table[0]);
+    }
+}
+
 static void test_long_words_against_the_definition(void **state)
 {
     (void)state;
@@ -132,7 +190,9 @@ static void test_long_words_against_the_definition(void **state)
     for (uint64_t v = 0; v < 12; v++) {
         struct rng_key k = rng_key(1, RNG_TEST, v);
         struct tokenizer *t = random_merges(k);
+        struct tok_cache *c;
         uint64_t turn = 1000000;
+        assert_true(tok_cache_open(t, &c, &e));
         for (size_t n = 1; n < 300; n = n < 70 ? n + 1 : n + 23) {
             char text[300];
             uint32_t want[300];
@@ -143,8 +203,13 @@ static void test_long_words_against_the_definition(void **state)
             assert_true(tok_bpe_word(t, &b, text, n, &got, &e));
             assert_int_equal(got.n, m);
             assert_memory_equal(got.ids, want, m * sizeof(*want));
+            got.n = 0; /* the whole way: short words may be in the table of whole pieces */
+            assert_true(tokenizer_encode(c, (struct str){text, n}, TOK_PLAIN, &got, &e));
+            assert_int_equal(got.n, m);
+            assert_memory_equal(got.ids, want, m * sizeof(*want));
             tok_ids_free(&got);
         }
+        tok_cache_close(c);
         tokenizer_close(t);
     }
     tok_bpe_free(&b);
@@ -546,6 +611,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_merges),
         cmocka_unit_test(test_merges_as_pairs_and_last_of_equals),
+        cmocka_unit_test(test_trie),
         cmocka_unit_test(test_long_words_against_the_definition),
         cmocka_unit_test(test_ignore_merges),
         cmocka_unit_test(test_unknown_bytes),
