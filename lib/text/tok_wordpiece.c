@@ -1,7 +1,7 @@
 /*
- * WordPiece (BERT): from each place in a word the longest piece, "##" in front of all but the first; where none fits, or the word has more
- * than max_word characters, the whole word is the unknown token (huggingface/tokenizers
- * src/models/wordpiece/mod.rs).
+ * WordPiece (BERT): from each place in a word the longest piece, "##" in front of all but the
+ * first; where none fits, or the word has more than max_word characters, the whole word is the
+ * unknown token (huggingface/tokenizers src/models/wordpiece/mod.rs).
  *
  * A word here is a run of raw text between ASCII blanks and punctuation; BertNormalizer works on
  * single characters, so it may be applied to the pieces of a text one by one. What it makes may be
