@@ -5,6 +5,7 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "comm/hang.h"
 
 enum { CONFIG_MAX_BYTES = 1 << 20 };
 
@@ -84,7 +85,7 @@ bool config_load(struct cmd_call *call, struct config *out)
 
     return opt_doc_load(call->pos[0], call->sets, call->nsets, environment, &call->arena, &doc,
                         &call->err) &&
-           bind_sections(&doc, out, &call->err);
+           bind_sections(&doc, out, &call->err) && (!call->cmd->ranks || config_watch(call, out));
 }
 
 static const char *no_environment(const char *name)
@@ -128,6 +129,21 @@ const char *config_stage_dir(const struct config *c, const char *stage)
     for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++)
         if (str_eqz(str_of(stage), dirs[i].stage)) return dirs[i].dir;
     return NULL;
+}
+
+bool config_watch(struct cmd_call *call, const struct config *c)
+{
+    const char *stage = call->cmd->name;
+    struct hang_opts o = {.stage = stage, .dir = config_stage_dir(c, stage)};
+    double minutes = c->train.hang_minutes;
+    bool ok = true;
+
+    if (call->dry_run) return true;
+    if (!str_eqz(str_of(stage), "train"))
+        ok = slurm_stage_hang(&c->slurm, stage, &call->arena, &minutes, &call->err);
+    if (!comm_agree(call->comm, ok, &call->err)) return false;
+    o.limit_s = minutes * 60;
+    return hang_watch(call->comm, &o, &call->err);
 }
 
 bool config_slurm_dir(struct cmd_call *call, struct config *c)

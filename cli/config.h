@@ -44,7 +44,8 @@ struct config_section {
 };
 extern const struct config_section config_section_list[]; /* ends with name NULL */
 
-/* Read call->pos[0] with call->sets on top. Strings live in the call's arena. */
+/* Read call->pos[0] with call->sets on top. Strings live in the call's arena. Where the call uses
+ * ranks, config_watch too: then it is collective. */
 MUST_CHECK bool config_load(struct cmd_call *call, struct config *out);
 /* Without a file: every option at its default, with call->sets on top. */
 MUST_CHECK bool config_defaults(struct cmd_call *call, struct config *out);
@@ -52,6 +53,9 @@ MUST_CHECK bool config_defaults(struct cmd_call *call, struct config *out);
 MUST_CHECK bool config_dump(const struct config *c, struct sbuf *b, struct err *e);
 /* Where a stage keeps its status.json, or NULL: its folder is not set, or it has none. */
 const char *config_stage_dir(const struct config *c, const char *stage);
+/* Watch for ranks that hang (comm/hang) in this call's stage; does nothing on a dry run. main ends
+ * it. Collective. */
+MUST_CHECK bool config_watch(struct cmd_call *call, const struct config *c);
 /* Settle slurm.dir: left out, it is the folder slurm in train.dir, or else in corpus.dir. */
 MUST_CHECK bool config_slurm_dir(struct cmd_call *call, struct config *c);
 /* What --dry-run prints: the complete configuration. True when the caller is to stop there. */

@@ -17,7 +17,7 @@
 #include "slurm/slurm.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REQUEUE = 75 };
-enum { ARENA_CAP_BYTES = 1 << 30 };
+enum { ARENA_CAP_BYTES = 1 << 30, HANG_WORDS_S = 30 };
 
 static void on_stop_signal(int sig)
 {
@@ -87,7 +87,11 @@ static void on_hang(const struct err *how)
     const char *path = getenv("RADMILL_RESULT");
     struct err e = {0};
 
-    fprintf(stderr, "radmill: error (rank %d): %s\n", how->rank, how->text);
+    alarm(HANG_WORDS_S); /* what hangs may be the file system of the result */
+    if (how->rank < 0)
+        fprintf(stderr, "radmill: error: %s\n", how->text);
+    else
+        fprintf(stderr, "radmill: error (rank %d): %s\n", how->rank, how->text);
     if (path && path[0] && !slurm_result_write(path, HANG_EXIT, how, &e))
         fprintf(stderr, "radmill: %s\n", e.text);
     _exit(HANG_EXIT);
@@ -142,6 +146,7 @@ int main(int argc, char **argv)
     arena_init(&call.arena, ARENA_CAP_BYTES);
     if (argc < 2) argc = 2;
     bool ok = run(&call, &argc, &argv);
+    hang_release();
     CHECK(ok == (call.err.code == ERR_NONE));
     report(&call);
     fflush(stdout);

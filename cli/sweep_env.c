@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/build_info.h"
+#include "comm/hang.h"
 #include "text/tokenizer.h"
 
 enum { DUMP_BYTES = 4 << 20, SCRATCH_BYTES = 64 << 20, COUNT_MAX = 4096 };
@@ -307,9 +308,13 @@ static bool build(struct sweep_env *v, struct sweep_combo *k, struct config *c, 
 
     if (!v->own_shards) return true;
     c->shards.dir = k->dir;
+    struct hang_opts watch = {v->c.slurm.hang_minutes * 60, "shard", k->dir};
     bool ok = config_find_layout(c->model.base, &c->shards.layout, e);
     if (!comm_agree(comm, ok, e)) return false;
-    return shard_run(c->corpus.dir, &c->shards, c->model.base, comm, &sum, e);
+    ok = hang_watch(comm, &watch, e) &&
+         shard_run(c->corpus.dir, &c->shards, c->model.base, comm, &sum, e);
+    hang_release();
+    return ok;
 }
 
 bool sweep_env_prepare(void *ctx, uint64_t i, struct comm *comm, struct err *e)

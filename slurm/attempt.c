@@ -66,7 +66,8 @@ static struct state read_state(const struct slurm_attempt *t, struct arena *a)
 
 struct result {
     int exit; /* EXIT_UNKNOWN: the program could not say */
-    uint64_t rank;
+    bool has_rank;
+    uint64_t rank;         /* where it happened */
     struct str kind, text; /* in the arena */
 };
 
@@ -82,9 +83,9 @@ static bool read_result(const char *path, struct arena *a, struct result *out)
     bool ok = json_get_u64(j, "exit", &code, &ignored) && code < 256 &&
               json_get_str(j, "kind", &kind, &ignored) &&
               json_get_str(j, "text", &text, &ignored) &&
-              json_get_u64(j, "rank", &out->rank, &ignored) &&
               arena_str(a, kind, &out->kind, &ignored) && arena_str(a, text, &out->text, &ignored);
     if (ok) out->exit = (int)code;
+    out->has_rank = ok && json_get_u64(j, "rank", &out->rank, &ignored);
     json_decref(j);
     return ok;
 }
@@ -173,12 +174,12 @@ static void ask_log(const struct slurm_attempt *t, struct str log, struct str *w
 }
 
 /* SLURM gives ranks to nodes in blocks, and so does mpirun. */
-static struct str node_of_rank(const struct slurm_attempt *t, uint64_t rank)
+static struct str node_of(const struct slurm_attempt *t, const struct result *r)
 {
     struct str rest = str_of(t->nodes), w;
-    uint64_t i = rank / t->opts->ranks_per_node;
+    uint64_t i = r->rank / t->opts->ranks_per_node;
 
-    while (str_split(&rest, ' ', &w)) {
+    while (r->has_rank && str_split(&rest, ' ', &w)) {
         if (w.n == 0) continue;
         if (i-- == 0) return w;
     }
@@ -257,10 +258,11 @@ static void judge_result(const struct slurm_attempt *t, const struct result *r,
     } else if (r->exit == EXIT_HUNG) {
         f->verdict = SLURM_REQUEUE;
         f->what = "hung";
+        f->node = node_of(t, r);
     } else if (r->exit != EXIT_CONFIG && maybe_node && !same_again(j, r->text, saved)) {
         f->verdict = SLURM_REQUEUE;
         f->what = "failed, perhaps by its node: tried once more";
-        f->node = node_of_rank(t, r->rank);
+        f->node = node_of(t, r);
     } else {
         f->verdict = SLURM_FAIL;
         f->what = "failed";

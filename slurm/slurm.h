@@ -33,6 +33,7 @@ struct slurm_opts {
     struct opt_strs modules, exclude, extra;
     bool share_gpus, requeue;
     uint32_t retries, grace_s;
+    double hang_minutes;
     int signal; /* enum slurm_signal */
     uint32_t workers;
     const struct opt_node *stages; /* overrides by stage */
@@ -88,6 +89,10 @@ MUST_CHECK bool slurm_submit(struct slurm_plan *p, const struct slurm_request *q
  * looked at. */
 MUST_CHECK bool slurm_stage_opts(const struct slurm_opts *o, const struct slurm_stage *s,
                                  struct arena *a, struct slurm_opts *out, struct err *e);
+
+/* slurm.hang_minutes of a stage, overrides applied. */
+MUST_CHECK bool slurm_stage_hang(const struct slurm_opts *o, const char *stage, struct arena *a,
+                                 double *minutes, struct err *e);
 
 /* ---- inside a job: what the scripts ask */
 struct slurm_attempt {

@@ -42,6 +42,9 @@ const struct opt slurm_table[] = {
             "restarts in a row without saved progress before the job fails"),
     OPT_U32(struct slurm_opts, grace_s, 180, 10, 86400,
             "seconds before the time limit at which the job is asked to save and stop"),
+    OPT_F64(struct slurm_opts, hang_minutes, 30, 0, 1e6,
+            "end the job with its reason when a rank gives no sign of life for so long, with or "
+            "without SLURM; 0: never (training: train.hang_minutes)"),
     OPT_ENUM(struct slurm_opts, signal, "USR1", signal_names,
              "the signal that asks; USR2 where a library wants USR1 for itself"),
     OPT_U32(struct slurm_opts, workers, 4, 1, 1000, "stage sweep: workers, as a job array"),

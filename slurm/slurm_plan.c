@@ -107,6 +107,18 @@ bool slurm_stage_opts(const struct slurm_opts *o, const struct slurm_stage *s, s
                    prefix);
 }
 
+bool slurm_stage_hang(const struct slurm_opts *o, const char *stage, struct arena *a,
+                      double *minutes, struct err *e)
+{
+    struct slurm_opts over = *o;
+    char prefix[96];
+
+    snprintf(prefix, sizeof prefix, "slurm.stages.%s", stage);
+    if (!opt_bind_over(override_of(o, stage), prefix, slurm_table, a, &over, e)) return false;
+    *minutes = over.hang_minutes;
+    return true;
+}
+
 /* ---- the plan */
 static bool next_number(const char *dir, struct arena *a, uint32_t *out, struct err *e)
 {

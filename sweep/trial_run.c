@@ -4,6 +4,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "comm/hang.h"
 
 enum { ARENA_BYTES = 16 << 20, BOOTSTRAP = 100 };
 
@@ -68,6 +69,13 @@ static bool generate(const struct trial_config *t, const struct trial_env *env, 
     return ok;
 }
 
+/* A trial has its folder to itself; the sweep's is shared by workers. Collective. */
+static bool watch(const struct trial_config *t, const char *dir, struct comm *c, struct err *e)
+{
+    struct hang_opts o = {t->train.hang_minutes * 60, "a trial", dir};
+    return hang_watch(c, &o, e);
+}
+
 static double score(const struct trial_config *t, const struct train_summary *s)
 {
     bool best = s->finished && t->train.export != TRAIN_EXPORT_LAST && isfinite(s->best_dev_loss);
@@ -92,7 +100,7 @@ static bool run(const struct sweep *s, const struct sweep_unit *u, struct trial_
         job.pause_num = s->rungs.resource[u->rung];
         job.pause_den = s->rungs.max;
     }
-    ok = train_run(&job, c, &sum, e);
+    ok = watch(t, dir, c, e) && train_run(&job, c, &sum, e);
     if (!ok) goto out;
     out->value[SWEEP_DEV_LOSS] = score(t, &sum);
     out->value[SWEEP_BITS_PER_BYTE] = score(t, &sum) * t->tokens_per_byte / log(2);
@@ -103,6 +111,7 @@ static bool run(const struct sweep *s, const struct sweep_unit *u, struct trial_
     out->memory_bytes = sum.memory_bytes;
     if (top && s->o->generate) ok = generate(t, env, sum.adapter, c, &out->value[SWEEP_ROUGE_L], e);
 out:
+    hang_release();
     arena_free(&a);
     return ok;
 }

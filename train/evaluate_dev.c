@@ -2,8 +2,8 @@
 
 #include <math.h>
 
+#include "base/pulse.h"
 #include "base/stop.h"
-#include "comm/hang.h"
 #include "train/loss_sum.h"
 
 static bool add_bins(struct decoder_work *w, struct loader *l, uint64_t begin, uint64_t end,
@@ -16,7 +16,7 @@ static bool add_bins(struct decoder_work *w, struct loader *l, uint64_t begin, u
             *abandoned = true;
             return true;
         }
-        hang_alive("evaluation of bin", bin);
+        pulse_at("bin of the dev split", bin);
         if (!loader_get(l, bin, &b, e)) return false;
         if (b.nrows == 0) continue;
         if (!decoder_loss(w, &b, &loss, NULL, e)) return false;

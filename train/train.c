@@ -6,8 +6,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/pulse.h"
 #include "base/stop.h"
-#include "comm/hang.h"
 #include "train/train_run.h"
 
 /* What a step asks for once it is done. */
@@ -18,7 +18,7 @@ struct due {
 /* ---- the bins of a step */
 static bool get_bin(void *ctx, uint64_t bin, struct decoder_batch *out, struct err *e)
 {
-    hang_alive("bin", bin);
+    pulse_at("bin", bin);
     return loader_get(ctx, bin, out, e);
 }
 
@@ -269,19 +269,12 @@ bool train_run(const struct train_job *j, struct comm *c, struct train_summary *
     struct train_run r;
 
     *out = (struct train_summary){0};
-    hang_alive("start", 0);
-    bool ok = comm_agree(c, hang_watch(j->train->hang_minutes * 60, comm_rank(c), e), e);
-    if (!ok) {
-        hang_release();
-        return false;
-    }
-    ok = train_run_open(&r, j, c, e);
+    bool ok = train_run_open(&r, j, c, e);
     if (ok && j->dry_run)
         summarize(&r, out);
     else if (ok)
         ok = run(&r, out, e);
     if (!ok && e->code != ERR_STOPPED) train_run_forget(&r);
     train_run_close(&r);
-    hang_release();
     return ok;
 }

@@ -63,8 +63,8 @@ const struct opt train_table[] = {
     OPT_BOOL(struct train_opts, verify_tokens, true,
              "check the checksums of all token arrays before training"),
     OPT_F64(struct train_opts, hang_minutes, 30, 0, 1e6,
-            "end the job with its reason when a rank sees no sign of life for so long (comm/hang); "
-            "0: never"),
+            "end the job with its reason when a rank gives no sign of life for so long; 0: never "
+            "(slurm.hang_minutes: the other stages)"),
     OPT_U64(struct train_opts, stop_after_steps, 0, 0, 1e12,
             "stop as if asked to after this many steps of this process; 0: never"),
     OPT_END,

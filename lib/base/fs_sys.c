@@ -10,6 +10,7 @@
 
 #include "base/fault.h"
 #include "base/fs.h"
+#include "base/pulse.h"
 
 static atomic_int access_mode = FS_PRIVATE;
 
@@ -37,6 +38,7 @@ int fs_sys_write_all(int fd, const void *p, size_t n)
         if (put < 0 && errno == EINTR) continue;
         if (put < 0) return -1;
         at += put;
+        pulse_beat();
         n -= (size_t)put;
     }
     return 0;
@@ -53,6 +55,7 @@ ssize_t fs_sys_read_at(int fd, void *p, size_t n, uint64_t offset)
         if (got < 0) return -1;
         if (got == 0) break;
         at += got;
+        pulse_beat();
         left -= (size_t)got;
         offset += (uint64_t)got;
     }
@@ -66,6 +69,7 @@ int fs_sys_fsync(int fd)
     do
         rc = fsync(fd);
     while (rc != 0 && errno == EINTR);
+    pulse_beat();
     return rc;
 }
 

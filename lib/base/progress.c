@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/pulse.h"
 
 #define SHOW_EVERY_S   0.1
 #define LOG_EVERY_S    30.0
@@ -132,6 +133,7 @@ static void take_count(struct progress *p, uint64_t done, double now)
 
 void progress_update(struct progress *p, uint64_t done, const char *detail)
 {
+    if (p->unit) pulse_at(p->unit, done); /* on every rank */
     if (!p->active) return;
     double now = clock_mono_s();
     take_count(p, done, now);

@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "base/pulse.h"
+
 uint32_t threads_default(uint32_t sharers)
 {
     cpu_set_t set;
@@ -54,6 +56,7 @@ static void *work(void *arg)
     struct crew *c = m->crew;
     for (uint64_t job = take(c); job < c->njobs; job = take(c)) {
         struct err e = {0};
+        pulse_beat();
         if (!c->fn(c->ctx, m->worker, job, &e)) note(c, job, &e);
     }
     return NULL;

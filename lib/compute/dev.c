@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/pulse.h"
 #include "compute/dev_plugin.h"
 
 #include <stdio.h>
@@ -220,6 +221,7 @@ static bool submit(struct dev *d, const struct dev_call *c, struct err *e)
 {
     for (int i = 0; i < DEV_CALL_MATS; i++)
         if (c->m[i].buf) check_view(d, c->m[i]);
+    pulse_beat();
     return d->ops->submit(d, c, e);
 }
 

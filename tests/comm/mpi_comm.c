@@ -1,14 +1,17 @@
 /* comm over MPI on 1 to 4 ranks, and alone without a launcher; "abort" as argument ends with 7,
- * "hang" lets the last rank stand still until the others' watch ends the job, "place" prints local
- * rank and GPU. */
+ * "stopped DIR", "stuck DIR" and "hang" let the last rank stand still until the watch ends the job; "place" prints
+ * local rank and GPU. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/fs.h"
 #include "base/mem.h"
+#include "base/pulse.h"
 #include "comm/comm_impl.h"
 #include "comm/hang.h"
 #include "comm/mpi_check.h"
@@ -165,6 +168,27 @@ static void agreement_is_cheap(void)
     if (rank == 0) printf("agree: %.2f us\n", 1e6 * (clock_mono_s() - start) / TURNS);
 }
 
+/* The last rank stands still, and the others wait for it. Does not return. */
+__attribute__((noreturn)) static void hang(const char *how, const char *dir)
+{
+    struct hang_opts o = {.limit_s = 2, .stage = "test", .dir = dir};
+    struct err e = {0};
+    bool last = rank == size - 1;
+
+    char sign[600] = "";
+
+    pulse_at("turn", 3);
+    MPI_CHECK(c, hang_watch(c, &o, &e));
+    comm_barrier(c);
+    if (dir) snprintf(sign, sizeof sign, "%s/.alive/%d", dir, rank);
+    while (last && sign[0] && !fs_exists(sign))
+        usleep(10000);
+    if (last && strcmp(how, "stuck") == 0) pause();
+    if (last) raise(SIGSTOP);
+    for (;;)
+        comm_barrier(c);
+}
+
 int main(int argc, char **argv)
 {
     struct err e = {0};
@@ -180,14 +204,7 @@ int main(int argc, char **argv)
         comm_close(c);
         return 0;
     }
-    if (argc > 1 && strcmp(argv[1], "hang") == 0) {
-        struct err bad = {0};
-        MPI_CHECK(c, hang_watch(1.0, rank, &bad));
-        hang_alive("turn", 3);
-        if (rank == size - 1) raise(SIGSTOP);
-        for (;;)
-            comm_barrier(c);
-    }
+    if (argc > 1 && strcmp(argv[1], "abort") != 0) hang(argv[1], argv[2]);
     if (argc > 1 && strcmp(argv[1], "abort") == 0) {
         if (rank == size - 1) comm_abort(c, 7);
         comm_barrier(c); /* the others wait, and must not for ever */

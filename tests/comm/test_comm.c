@@ -1,7 +1,10 @@
 #include "base/base_test.h"
 
+#include "base/fs.h"
+#include "base/pulse.h"
 #include "base/rng.h"
 #include "comm/comm_impl.h"
+#include "comm/hang_signs.h"
 
 static void shares_tile(void **state)
 {
@@ -178,6 +181,98 @@ static void lonely_tasks_are_refused(void **state)
     unsetenv("SLURM_NTASKS");
 }
 
+#define SIGN(waits, entered_, quiet, age)                                                          \
+    {                                                                                              \
+        .known = true, .waiting = waits, .entered = entered_, .quiet_s = quiet, .age_s = age       \
+    }
+/* Who hangs, by hand: three ranks, a limit of 100 s. */
+static void hanging_ranks(void **state)
+{
+    static const struct {
+        struct hang_sign v[3];
+        bool hangs;
+        const char *who; /* 'x': suspected */
+    } cases[] = {
+        /* rank 2 was stopped in its own work, one collective behind */
+        {{SIGN(true, 8, 100, 0), SIGN(true, 8, 95, 9), SIGN(false, 7, 3, 100)}, true, "..x"},
+        /* its thread still writes: stuck in its own work */
+        {{SIGN(true, 8, 100, 0), SIGN(true, 8, 95, 9), SIGN(false, 7, 101, 5)}, true, "..x"},
+        /* it left no line at all */
+        {{SIGN(true, 8, 100, 0), SIGN(true, 8, 95, 9), {.known = false}}, true, "..x"},
+        /* stopped within the same collective: only the age of its line tells */
+        {{SIGN(true, 8, 100, 0), SIGN(true, 8, 95, 9), SIGN(true, 8, 1, 100)}, true, "..x"},
+        {{SIGN(true, 8, 100, 0), SIGN(false, 7, 4, 98), SIGN(false, 7, 3, 99)}, true, ".xx"},
+        /* all wait, all alive: a collective that does not come back */
+        {{SIGN(true, 8, 100, 0), SIGN(true, 8, 95, 9), SIGN(true, 8, 99, 2)}, true, "..."},
+        /* rank 2 works, however long */
+        {{SIGN(true, 8, 5000, 0), SIGN(true, 8, 5000, 9), SIGN(false, 7, 2, 10)}, false, NULL},
+        /* something has just moved */
+        {{SIGN(true, 8, 100, 0), SIGN(true, 9, 1, 3), SIGN(false, 7, 3, 100)}, false, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bool suspect[3] = {false};
+        assert_int_equal(hang_signs_judge(cases[i].v, 3, 100, suspect), cases[i].hangs);
+        for (int r = 0; cases[i].who && r < 3; r++)
+            assert_int_equal(suspect[r], cases[i].who[r] == 'x');
+    }
+}
+
+/* Lines are read back; those of another job, torn ones and nonsense are not believed. */
+static void signs_on_disk(void **state)
+{
+    const char *dir = testdir_path("stage");
+    struct hang_sign s = SIGN(true, 41, 12.5, 0), got[4];
+    struct err e = {0};
+    char path[600];
+    (void)state;
+
+    hang_signs_put(dir, 0, 7, &s); /* the stage has no folder yet */
+    assert_false(fs_exists(dir));
+    OK(fs_mkdirs(dir, &e));
+    snprintf(s.what, sizeof s.what, "bin of the dev split");
+    s.n = 33;
+    hang_signs_put(dir, 0, 7, &s);
+    s.entered = 42;
+    hang_signs_put(dir, 0, 7, &s);
+    hang_signs_put(dir, 1, 6, &s);
+    snprintf(path, sizeof path, "%s/.alive/2", dir);
+    testdir_write(path, "7 1 5 100 3 bin\n7 0 9", 22);
+    snprintf(path, sizeof path, "%s/.alive/3", dir);
+    testdir_write(path, "7 1 x 100 3 bin\n", 16);
+    hang_signs_get(dir, 0, 7, got, 4);
+    assert_true(got[0].known && got[0].waiting && got[0].entered == 42 && got[0].n == 33);
+    assert_true(got[0].quiet_s == 12.5 && got[0].age_s == 0);
+    assert_string_equal(got[0].what, "bin of the dev split");
+    assert_false(got[1].known);
+    assert_true(got[2].known && got[2].entered == 5);
+    assert_false(got[3].known);
+    for (int i = 0; i < 3000; i++) /* the file does not grow for ever */
+        hang_signs_put(dir, 0, 7, &s);
+    uint64_t size;
+    snprintf(path, sizeof path, "%s/.alive/0", dir);
+    OK(fs_size(path, &size, &e));
+    assert_true(size < 40000);
+    hang_signs_get(dir, 0, 7, got, 1);
+    assert_true(got[0].known);
+    hang_signs_drop(dir, 0);
+    assert_false(fs_exists(path));
+    hang_signs_clear(dir);
+    snprintf(path, sizeof path, "%s/.alive", dir);
+    assert_false(fs_exists(path));
+}
+
+static void pulses(void **state)
+{
+    struct pulse before = pulse_read(), now;
+    (void)state;
+    pulse_beat();
+    pulse_at("bin", 5);
+    now = pulse_read();
+    assert_true(now.beats == before.beats + 2 && now.n == 5);
+    assert_string_equal(now.what, "bin");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +283,9 @@ int main(void)
         TEST(faults),
         TEST(agree_needs_an_error),
         TEST(lonely_tasks_are_refused),
+        TEST(hanging_ranks),
+        TEST(signs_on_disk),
+        TEST(pulses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,19 +77,26 @@ killed_rank() {
   signal_ranks KILL 3
   signal_ranks CONT
   finished
-  local bad
+  avoided "$nodes"
+}
+# avoided NODES: one of these is blamed, and was not used again
+avoided() {
+  local nodes=$1 bad
   bad=$(sed -n 's/.*"bad":\["\([^"]*\)"\].*/\1/p' "$dir/slurm/001/train.journal.jsonl")
   scontrol show hostnames "$nodes" | grep -qx "$bad" || fail "$dir: node '$bad' is blamed, of $nodes"
   if sed -n '/"event":"begin"/p' "$dir/slurm/001/train.journal.jsonl" | tail -n 1 | grep -q "\"$bad\""; then fail "$dir: the bad node $bad was used again"; fi
 }
 
 hanging_rank() {
+  local nodes
   submit_run hanging_rank --set train.hang_minutes=0.25
+  nodes=$(squeue -h -j "$id" -o %N)
   signal_ranks CONT 0
   signal_ranks CONT 1
   signal_ranks CONT 3
   finished
-  grep -q '"exit":124.*no sign of life' "$dir/slurm/001/train.journal.jsonl" || fail "$dir: no reason"
+  grep -q '"exit":124.*no sign of life.*rank 2 on ' "$dir/slurm/001/train.journal.jsonl" || { cat "$dir/slurm/001/train.journal.jsonl"; fail "$dir: the rank is not named"; }
+  avoided "$nodes"
 }
 
 # A node that dies with all that runs on it: first what could still tell the controller, then the rest.

@@ -166,8 +166,11 @@ static void errors(void **state)
     ends(1, SLURM_FAIL, "No space left", "n2");
     status("running", 9);
     begins();
-    result(124, ERR_LIB, 1, "rank 1 hangs");
-    ends(143, SLURM_REQUEUE, "hung: rank 1 hangs", "n2");
+    result(124, ERR_LIB, -1, "all wait for one another"); /* no rank is named: no node to avoid */
+    ends(143, SLURM_REQUEUE, "hung: all wait", "n2");
+    begins();
+    result(124, ERR_LIB, 1, "rank 1 stands still");
+    ends(143, SLURM_REQUEUE, "hung: rank 1 stands still", "n2,n1");
 }
 
 static void the_log_names_the_node(void **state)
