@@ -98,28 +98,55 @@ static bool tokenizer_of(struct sweep_env *v, const char *base, const uint8_t **
     return true;
 }
 
-/* Name of the shards this configuration trains on: of the options, without where they lie, and the
- * tokenizer. */
+/* The lines of the options' dump that are not those of the defaults; dir has no part in it. */
+static bool hash_shards(const struct shard_opts *from, struct arena *a, struct sha256 *h,
+                        struct err *e)
+{
+    struct shard_opts o = *from, left_out;
+    struct sbuf mine, plain;
+    struct str rest, line;
+    struct arena_mark mark = arena_mark(a);
+    bool ok = false;
+
+    sbuf_init(&mine, DUMP_BYTES);
+    sbuf_init(&plain, DUMP_BYTES);
+    o.dir = NULL;
+    if (!opt_defaults(shard_table, a, &left_out, e) ||
+        !opt_dump("shards", shard_table, &o, &mine, e) ||
+        !opt_dump("shards", shard_table, &left_out, &plain, e))
+        goto out;
+    for (rest = sbuf_str(&mine); str_split(&rest, '\n', &line);) {
+        struct str all = sbuf_str(&plain), other = {NULL, 0};
+        while (str_split(&all, '\n', &other) && !str_eq(line, other))
+            other = (struct str){NULL, 0};
+        if (other.p) continue;
+        sha256_put(h, line.p, line.n);
+        sha256_put(h, "\n", 1);
+    }
+    ok = true;
+out:
+    sbuf_free(&plain);
+    sbuf_free(&mine);
+    arena_reset(a, mark);
+    return ok;
+}
+
+/* Name of the shards this configuration trains on: of the options that are not left out, without
+ * where they lie, and the tokenizer. An option that a later radmill has does not change it. */
 static bool combo_key(struct sweep_env *v, const struct config *c, char key[SWEEP_KEY_BYTES],
                       struct err *e)
 {
-    struct shard_opts o = c->shards;
     const uint8_t *tokenizer;
     uint8_t digest[32];
     struct sha256 h;
-    struct sbuf b;
 
     if (!c->model.base) return err_set(e, ERR_CONFIG, "model.base is not set");
     if (!tokenizer_of(v, c->model.base, &tokenizer, e)) return false;
-    o.dir = NULL;
-    sbuf_init(&b, DUMP_BYTES);
-    bool ok = opt_dump("shards", shard_table, &o, &b, e);
     sha256_init(&h);
     sha256_put(&h, tokenizer, 32);
-    sha256_put(&h, b.p, b.n);
+    bool ok = hash_shards(&c->shards, &v->call->arena, &h, e);
     sha256_end(&h, digest);
     hash_hex(digest, SWEEP_KEY_BYTES / 2, key);
-    sbuf_free(&b);
     return ok;
 }
 
@@ -342,6 +369,19 @@ bool sweep_env_prepare(void *ctx, uint64_t i, struct comm *comm, struct err *e)
 
 /* ---- opening */
 
+static bool settle(void *ctx, struct str config, struct arena *a, struct str *out, struct err *e)
+{
+    struct config c;
+    struct sbuf b;
+
+    (void)ctx;
+    sbuf_init(&b, DUMP_BYTES);
+    bool ok = config_parse(config, NULL, 0, a, &c, e) && config_dump(&c, &b, e) &&
+              arena_str(a, sbuf_str(&b), out, e);
+    sbuf_free(&b);
+    return ok;
+}
+
 static enum sweep_job ask_slurm(void *ctx, const char *job)
 {
     bool known, there = slurm_lists(job, &known);
@@ -370,6 +410,7 @@ bool sweep_env_open(struct sweep_env *v, struct cmd_call *call, bool create, boo
                                       .nprepare = v->ncombo,
                                       .prepare = sweep_env_prepare,
                                       .trial = trial_run,
+                                      .settle = settle,
                                       .jobs = {NULL, ask_slurm},
                                       .poll_s = 1};
     if (!fs_join(&call->arena, v->c.sweep.dir, "sweep.json", &path, e)) return false;

@@ -72,7 +72,8 @@ out:
 }
 
 /* sweep.json: {"format": 1, "config": "..."} */
-static bool settle_config(struct sweep *s, struct str config, bool create, struct err *e)
+static bool settle_config(struct sweep *s, struct str config, const struct sweep_runner *r,
+                          bool create, struct err *e)
 {
     const struct sweep_opts *o = s->o;
     struct arena *a = &s->arena;
@@ -96,8 +97,16 @@ static bool settle_config(struct sweep *s, struct str config, bool create, struc
     if (!json_parse(stands, path, &j, e)) goto out;
     if (!json_get_u64(j, "format", &format, e) || !json_get_str(j, "config", &text, e)) goto out;
     if (!arena_str(a, text, &s->config, e)) goto out;
-    ok = format == 1 ? compare(o, text, config, a, e)
-                     : err_set(e, ERR_FORMAT, "%s: format %" PRIu64 " is not known", path, format);
+    if (format != 1) {
+        err_set(e, ERR_FORMAT, "%s: format %" PRIu64 " is not known", path, format);
+        goto out;
+    }
+    text = s->config;
+    if (r->settle && !r->settle(r->ctx, text, a, &text, e)) {
+        err_wrap(e, "%s was begun by another version of radmill", path);
+        goto out;
+    }
+    ok = compare(o, text, config, a, e);
 out:
     json_decref(j);
     sbuf_free(&b);
@@ -153,7 +162,7 @@ bool sweep_open(const struct sweep_opts *o, struct str config, const struct swee
     *out = (struct sweep){.o = o};
     arena_init(&out->arena, ARENA_BYTES);
     if (!sweep_lay_out(o, out, e)) goto fail;
-    if (!settle_config(out, config, create, e)) goto fail;
+    if (!settle_config(out, config, r, create, e)) goto fail;
     if (!sweep_state_init(&out->state, &out->space, &out->rungs, (size_t)r->nprepare, o->retries,
                           e))
         goto fail;

@@ -81,14 +81,18 @@ struct sweep_runner {
                   const struct space_point *p, struct sweep_result *out, struct comm *c,
                   struct err *e);
     struct sweep_jobs jobs;
+    /* The configuration as this program writes it, in the arena: keys that another version did not
+     * know stand at their defaults. NULL: as it is. */
+    bool (*settle)(void *ctx, struct str config, struct arena *a, struct str *out, struct err *e);
     const char *job; /* of this worker, for its card; NULL: none */
     double poll_s;   /* how long to wait when others must finish first */
     void (*progress)(void *ctx, const struct sweep *s); /* after each change; NULL: none */
 };
 
 /* Read options and journals. config: the whole configuration as YAML (opt_dump), kept in
- * sweep.json; another one that began the same folder is ERR_CONFIG naming the keys. create: make
- * the folder when it is not there. */
+ * sweep.json; another one that began the same folder is ERR_CONFIG naming the keys. A sweep that an
+ * older radmill began goes on: what it did not know counts as left out. create: make the folder
+ * when it is not there. */
 MUST_CHECK bool sweep_open(const struct sweep_opts *o, struct str config,
                            const struct sweep_runner *r, bool create, struct sweep *out,
                            struct err *e);

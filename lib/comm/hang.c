@@ -224,7 +224,7 @@ static void say(double quiet_s)
 static void *look(void *unused)
 {
     double nap_s = watch.limit_s / NAPS, quiet_s = 0, unasked_s = 0;
-    double limit_s = watch.limit_s + 0.5 * (watch.rank < 20 ? watch.rank : 20);
+    double limit_s = watch.limit_s + 2 * (watch.rank < 20 ? watch.rank : 20);
     uint64_t seen = pulse_read().beats;
 
     (void)unused;

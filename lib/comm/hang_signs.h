@@ -2,7 +2,7 @@
  * comm/hang_signs - what each rank says of itself in the stage's folder, and what follows: who
  * hangs?
  *
- *     DIR/.alive/3     of rank 3, lines "RUN WAITING ENTERED QUIET_MS N WHAT"; the last one counts
+ *     DIR/.alive/3     of rank 3, lines "RUN WAITING ENTERED QUIET_MS N WHAT"; the last counts
  *
  * The files appear only once a job has run for a tenth of its limit, and go when it ends or the next
  * one begins. RUN is a number of this job: lines that another one left are not believed. Nothing is

@@ -16,7 +16,7 @@ hangs() {
   [ $((np - rank - 1)) = 0 ] || parts+=(: -n $((np - rank - 1)) "${run[@]}")
   timeout 200 "$here/../support/mpirun" "${parts[@]}" >"$work/out" 2>"$work/err" || got=$?
   [ "$got" = 124 ] || { cat "$work/err"; fail "$stage: exit code $got instead of 124"; }
-  grep -Eq "radmill: error \(rank $rank\): no sign of life for . s in $stage: rank $rank on .* stands still $pattern \(stuck in its own work" \
+  grep -Eq "radmill: error \(rank $rank\): no sign of life for [0-9]+ s in $stage: rank $rank on .* stands still $pattern \(stuck in its own work" \
     "$work/err" || { cat "$work/err"; fail "$stage: the error does not name rank $rank and '$pattern'"; }
   echo "ok   $stage: $(grep -o 'rank . on.*still [a-z0-9 ]*' "$work/err" | head -n 1)"
 }

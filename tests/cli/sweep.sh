@@ -70,6 +70,17 @@ one generate "$yaml" | grep -q pairs || fail "the best trial's YAML does not gen
 log=$(find "$work/calm/log" -type f -size +0 | head -n 1)
 printf 'X' | dd of="$log" bs=1 seek=40 conv=notrunc status=none
 one sweep status "$work/c.yaml" "${set[@]}" | grep -q '1 journal records skipped' || fail "the damage is not told"
+# a radmill that knows more options goes on with the sweep; one that knows less, or another value, does not
+cp "$work/calm/sweep.json" "$work/as-begun"
+sed -i 's/\\n  verify_tokens: true//' "$work/calm/sweep.json"
+cmp -s "$work/calm/sweep.json" "$work/as-begun" && fail "sweep.json has no train.verify_tokens"
+one sweep status "$work/c.yaml" "${set[@]}" | grep -q '6 begun, 6 ended' || fail "an older sweep does not go on"
+one sweep run "$work/c.yaml" "${set[@]}" --set sweep.trials=7 >/dev/null || fail "an older sweep does not grow"
+[ "$(find "$work/calm/shards" -name manifest.json | wc -l)" = 2 ] || fail "an older sweep's shards were made again"
+expect 2 'begun with other options: train.verify_tokens' "$radmill" sweep status "$work/c.yaml" "${set[@]}" --set train.verify_tokens=false
+sed 's/\\ntrain:/\\ntrain:\\n  of_another_version: 1/' "$work/as-begun" >"$work/calm/sweep.json"
+expect 2 'begun by another version of radmill.*of_another_version' "$radmill" sweep status "$work/c.yaml" "${set[@]}"
+cp "$work/as-begun" "$work/calm/sweep.json"
 expect 2 'begun with other options: sweep.seed' "$radmill" sweep status "$work/c.yaml" "${set[@]}" --set sweep.seed=2
 expect 2 'train.dir cannot vary' "$radmill" sweep run "$work/c.yaml" --set 'sweep.params={train.dir: [a, b]}' --dry-run
 expect 2 'lora.rnk is no key' "$radmill" sweep run "$work/c.yaml" --set 'sweep.params={lora.rnk: [1, 2]}' --dry-run

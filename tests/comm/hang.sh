@@ -11,7 +11,7 @@ args=("$how")
 timeout 100 "$here/../support/mpirun" -n 3 "$run" "${args[@]}" >"$dir/log" 2>&1 || code=$?
 case $how in
 stopped) words='rank 2 on .* stands still after turn 3 \(its process is stopped' ;;
-stuck) words='rank=2 what="no sign of life for . s in test: rank 2 on .* \(stuck in its own work' ;;
+stuck) words='rank=2 what="no sign of life for [0-9]+ s in test: rank 2 on .* \(stuck in its own work' ;;
 hang) words='waits after turn 3 for another one that hangs; which one is not known' ;;
 esac
 if [ "$code" != 124 ] || ! grep -Eq -- "$words" "$dir/log"; then

@@ -181,8 +181,8 @@ __attribute__((noreturn)) static void hang(const char *how, const char *dir)
     MPI_CHECK(c, hang_watch(c, &o, &e));
     comm_barrier(c);
     if (dir) snprintf(sign, sizeof sign, "%s/.alive/%d", dir, rank);
-    while (last && sign[0] && !fs_exists(sign))
-        usleep(10000);
+    for (uint64_t bytes = 0; last && sign[0] && bytes == 0; usleep(10000))
+        if (fs_exists(sign)) MPI_CHECK(c, fs_size(sign, &bytes, &e));
     if (last && strcmp(how, "stuck") == 0) pause();
     if (last) raise(SIGSTOP);
     for (;;)
