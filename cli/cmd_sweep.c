@@ -286,7 +286,7 @@ static bool write_best(struct sweep_env *v, size_t place, uint64_t trial, const 
     snprintf(name, sizeof name, "best/%zu-trial%05" PRIu64 ".yaml", place, trial);
     if (!space_sets(&v->space, &v->s.state.trial[trial].point, &call->arena, &sets, &n, e) ||
         !config_parse(sbuf_str(&v->dump), sets, n, &call->arena, &c, e) ||
-        !sweep_env_bind(v, sets, n, &call->arena, &t, e) ||
+        !sweep_env_plan(v, sets, n, &call->arena, &t, e) ||
         !sweep_trial_dir(&v->c.sweep, trial, &call->arena, &dir, e) ||
         !trial_job(&t, &v->trial, dir, &call->arena, &job, e) ||
         /* The trial's own pairs are of the dev split, cut short perhaps: leave them alone. */

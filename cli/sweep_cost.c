@@ -73,7 +73,7 @@ static bool plan_one(struct sweep_env *v, const struct sweep_combo *k, const str
     bool ok;
 
     arena_init(&a, SCRATCH_BYTES);
-    ok = space_sets(s, p, &a, &sets, &n, e) && sweep_env_bind(v, sets, n, &a, &t, e) &&
+    ok = space_sets(s, p, &a, &sets, &n, e) && sweep_env_plan(v, sets, n, &a, &t, e) &&
          trial_check(&v->c.sweep, &t, e);
     *other = ok && k && !str_eqz(str_of(t.shards_dir), k->dir);
     ok = ok && trial_job(&t, &v->trial, v->c.sweep.dir, &a, &job, e);

@@ -244,29 +244,45 @@ static bool read_count(const struct sweep_env *v, const struct sweep_combo *k, d
     return ok;
 }
 
-bool sweep_env_bind(void *ctx, const char *const *sets, size_t n, struct arena *a,
-                    struct trial_config *out, struct err *e)
+static bool bind(struct sweep_env *v, const char *const *sets, size_t n, struct arena *a,
+                 const struct sweep_combo **k, struct trial_config *out, struct err *e)
 {
-    struct sweep_env *v = ctx;
     char key[SWEEP_KEY_BYTES];
     const uint8_t *tokenizer;
     struct config c;
 
     if (!config_parse(sbuf_str(&v->dump), sets, n, a, &c, e) || !combo_key(v, &c, key, e))
         return false;
-    const struct sweep_combo *k = find_combo(v, key);
-    CHECK(k != NULL);
+    *k = find_combo(v, key);
+    CHECK(*k != NULL);
     *out = (struct trial_config){.train = c.train,
                                  .lora = c.lora,
                                  .model = c.model,
                                  .generate = c.generate,
                                  .evaluate = c.evaluate,
-                                 .shards_dir = k->dir,
+                                 .shards_dir = (*k)->dir,
                                  .modality = c.shards.modality,
                                  .tokens_per_byte = (double)NAN};
     out->generate.split = SHARD_DEV;
     if (!tokenizer_of(v, c.model.base, &tokenizer, e)) return false;
     memcpy(out->tokenizer_digest, tokenizer, 32);
+    return true;
+}
+
+bool sweep_env_plan(struct sweep_env *v, const char *const *sets, size_t n, struct arena *a,
+                    struct trial_config *out, struct err *e)
+{
+    const struct sweep_combo *k;
+    return bind(v, sets, n, a, &k, out, e);
+}
+
+bool sweep_env_bind(void *ctx, const char *const *sets, size_t n, struct arena *a,
+                    struct trial_config *out, struct err *e)
+{
+    struct sweep_env *v = ctx;
+    const struct sweep_combo *k;
+
+    if (!bind(v, sets, n, a, &k, out, e)) return false;
     return v->c.sweep.goal.metric != SWEEP_BITS_PER_BYTE ||
            read_count(v, k, &out->tokens_per_byte, e);
 }

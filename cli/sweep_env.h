@@ -47,6 +47,9 @@ struct sweep_env {
 MUST_CHECK bool sweep_env_open(struct sweep_env *v, struct cmd_call *call, bool create,
                                bool missing_ok);
 void sweep_env_close(struct sweep_env *v);
+/* A trial's configuration, without what is counted in its shards: they need not be there. */
+MUST_CHECK bool sweep_env_plan(struct sweep_env *v, const char *const *sets, size_t n,
+                               struct arena *a, struct trial_config *out, struct err *e);
 /* trial_env.bind. */
 bool sweep_env_bind(void *ctx, const char *const *sets, size_t n, struct arena *a,
                     struct trial_config *out, struct err *e);

@@ -137,11 +137,20 @@ static bool take(struct job_log *out, struct str line, const char *job, struct s
 bool job_log_read(const char *path, const char *job, struct arena *a, struct job_log *out,
                   struct err *e)
 {
-    struct str text, line, latest = {"", 0};
+    struct str text;
 
     *out = (struct job_log){0};
     if (!fs_exists(path)) return true;
-    if (!fs_read_file(path, JOB_LOG_MAX_BYTES, a, &text, e)) return false;
+    return fs_read_file(path, JOB_LOG_MAX_BYTES, a, &text, e) &&
+           job_log_parse(text, job, a, out, e);
+}
+
+bool job_log_parse(struct str text, const char *job, struct arena *a, struct job_log *out,
+                   struct err *e)
+{
+    struct str line, latest = {"", 0};
+
+    *out = (struct job_log){0};
     while (str_split(&text, '\n', &line))
         if (line.n && !take(out, line, job, &latest, a, e)) return false;
     return true;

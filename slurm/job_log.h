@@ -35,6 +35,10 @@ struct job_log {
 MUST_CHECK bool job_log_read(const char *path, const char *job, struct arena *a,
                              struct job_log *out, struct err *e);
 
+/* The same of a journal's text. */
+MUST_CHECK bool job_log_parse(struct str text, const char *job, struct arena *a,
+                              struct job_log *out, struct err *e);
+
 struct job_log_begin {
     const char *job, *nodes; /* nodes separated by blanks */
     uint64_t restart, saved, log;

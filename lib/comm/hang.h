@@ -6,8 +6,8 @@
  * last sign of life (base/pulse, and every collective the rank gets out of). Past the limit it
  * looks which rank it is, makes the error and hands it to the function that cli gave, which says it
  * and ends the process with HANG_EXIT; the launcher then ends the other ranks (srun -K, mpirun).
- * Rank 0 speaks first, so that there is one error; higher ranks follow two seconds later each, in case
- * rank 0 is the one that hangs.
+ * Rank 0 speaks first, so that there is one error; higher ranks follow two seconds later each, in
+ * case rank 0 is the one that hangs.
  *
  * Which rank: a second thread leaves a line ten times a limit in a folder that all ranks see
  * (comm/hang_signs.h). While some rank still works, those that wait for it go on waiting, however

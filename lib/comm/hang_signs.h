@@ -4,9 +4,10 @@
  *
  *     DIR/.alive/3     of rank 3, lines "RUN WAITING ENTERED QUIET_MS N WHAT"; the last counts
  *
- * The files appear only once a job has run for a tenth of its limit, and go when it ends or the next
- * one begins. RUN is a number of this job: lines that another one left are not believed. Nothing is
- * flushed to disk, nothing waits for anybody, and a line that cannot be written is left out.
+ * The files appear only once a job has run for a tenth of its limit, and go when it ends or the
+ * next one begins. RUN is a number of this job: lines that another one left are not believed.
+ * Nothing is flushed to disk, nothing waits for anybody, and a line that cannot be written is left
+ * out.
  *
  * The main idea: all ranks enter the same collectives in the same order, so a rank that entered
  * fewer than the others, or is in none while they wait, is the one they wait for. Ages of files

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/fs.h"
+#include "sweep/decide.h"
 
 #define SPACE                                                                                      \
     "params: {train.lr: {log_uniform: [1.0e-5, 1.0e-3]}, lora.rank: [4, 8, 16], lora.dropout: "    \
@@ -266,6 +267,53 @@ static void test_budgets(void **state)
     kit_free(&k);
 }
 
+/* Trial k has begun; done: and reported half a GPU-hour. */
+static void tell_run(struct sweep *s, uint64_t k, bool done)
+{
+    struct sweep_record r = {.op = done ? SWEEP_OP_REPORT : SWEEP_OP_START, .trial = k};
+    struct err e = {0};
+
+    space_random(&s->space, 1, k, &r.point);
+    r.r.gpu_s = done ? 1800 : 0;
+    r.r.total_steps = 1000;
+    OK(sweep_state_apply(&s->state, &r, "w", &e));
+}
+
+/* Two GPU-hours, half an hour a trial: what is under way counts at the mean cost so far. */
+static void test_gpu_hours(void **state)
+{
+    struct decision d;
+    struct kit k;
+    struct sweep s;
+    struct err e = {0};
+    (void)state;
+
+    kit_make(&k, "s", "sweep: {method: random, gpu_hours: 2, " SPACE "}");
+    kit_open(&k, &s);
+    for (uint64_t t = 0; t < 4; t++) {
+        decide_turn(&s);
+        OK(decide_next(&s, false, &d, &e));
+        assert_true(d.kind == DECIDE_DO && d.fresh && d.unit.trial == t);
+        tell_run(&s, t, false);
+        if (t == 3) break;
+        tell_run(&s, t, true);
+    }
+    OK(decide_next(&s, false, &d, &e)); /* 1.5 h spent, 0.5 h under way: no fifth trial */
+    assert_true(d.kind == DECIDE_CHECK && d.unit.trial == 3);
+    decide_pass(&s, &d);
+    OK(decide_next(&s, false, &d, &e));
+    assert_int_equal(d.kind, DECIDE_WAIT);
+    tell_run(&s, 3, true);
+    decide_turn(&s);
+    OK(decide_next(&s, false, &d, &e));
+    assert_int_equal(d.kind, DECIDE_END);
+    k.opts.gpu_hours = 2.5; /* more of it: it goes on */
+    OK(decide_next(&s, false, &d, &e));
+    assert_true(d.kind == DECIDE_DO && d.unit.trial == 4);
+    sweep_close(&s);
+    kit_free(&k);
+}
+
 static bool oom_trial(void *ctx, const struct sweep *s, const struct sweep_unit *u,
                       const struct space_point *p, struct sweep_result *out, struct comm *c,
                       struct err *e)
@@ -386,6 +434,7 @@ int main(void)
                                        TEST(test_methods),
                                        TEST(test_replay_sees_a_forgery),
                                        TEST(test_budgets),
+                                       TEST(test_gpu_hours),
                                        TEST(test_failures),
                                        TEST(test_preparations),
                                        TEST(test_many_workers)};
