@@ -29,11 +29,22 @@ static void print_version(struct cmd_call *call, const char *name, struct versio
               same ? "" : "   <- differs: rebuild, or load the module it was built with");
 }
 
+/* For sums from GPU to GPU (train.gradient_sum). */
+static void print_nccl(struct cmd_call *call, const struct dev *d)
+{
+    char text[160];
+    bool there = dev_team_there(d, text, sizeof text);
+
+    cmd_print(call, "  %-12s %s%s%s\n", "nccl", there ? "" : "no: ", text,
+              there ? "" : "; gradients are added up through host memory");
+}
+
 /* Each GPU that this process sees, or why there is none: no plug-in, no driver, too old. */
 static void print_gpus(struct cmd_call *call)
 {
     char why[512] = "", name[32];
     int n = dev_count_gpus(why, sizeof why);
+    bool asked = false;
 
     if (n == 0) cmd_print(call, "  cuda         no: %s\n", why);
     for (int i = 0; i < n && i < MOST_GPUS; i++) {
@@ -46,6 +57,8 @@ static void print_gpus(struct cmd_call *call)
         }
         cmd_print(call, "  %-12s %s, %.1f GiB free, %s\n", name, dev_describe(d),
                   (double)dev_bytes_free(d) / 1073741824.0, dev_unit(d));
+        if (!asked) print_nccl(call, d);
+        asked = true;
         dev_close(d);
     }
 }

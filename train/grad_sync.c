@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "train/grad_team.h"
 
 enum {
     LIMIT_BITS = 62,  /* |sum| stays below 2^62: dev_accum_fixed's limit, a bit under int64's */
@@ -45,7 +46,7 @@ bool grad_sync_init(struct grad_sync *s, struct dev *d, struct comm *c,
     cut_slices(s, tensors, n);
     if (!dev_buf_open(d, s->count * sizeof(int64_t), &s->acc, e)) goto out;
     if (!dev_buf_open(d, sizeof(int32_t), &s->overflow, e)) goto out;
-    if (comm_size(c) > 1) {
+    if (comm_size(c) > 1 && dev_team_size(d) == 0) {
         s->stage = mem_alloc((s->count < PIECE ? s->count : PIECE) * sizeof(int64_t), e);
         if (!s->stage) goto out;
     }
@@ -147,11 +148,10 @@ enum grad_sync_verdict grad_sync_agree(struct grad_sync *s, double *extra, size_
 
 /* acc = sum over ranks of acc, in pieces through the host. All ranks enter every comm_sum_i64,
  * whatever happened to their device: an early leaver would hang the others. */
-static bool sum_ranks(struct grad_sync *s, struct err *e)
+static bool sum_staged(struct grad_sync *s, struct err *e)
 {
     bool ok = true;
 
-    if (comm_size(s->c) == 1) return true;
     for (uint64_t at = 0; at < s->count; at += PIECE) {
         size_t n = s->count - at < PIECE ? (size_t)(s->count - at) : PIECE;
         size_t from = (size_t)at * sizeof(int64_t), bytes = n * sizeof(int64_t);
@@ -161,6 +161,15 @@ static bool sum_ranks(struct grad_sync *s, struct err *e)
         if (ok) ok = dev_upload(s->d, s->acc, from, s->stage, bytes, e);
     }
     return ok;
+}
+
+/* In a team the error of one rank is everyone's already: nobody is in the next collective. */
+static bool sum_ranks(struct grad_sync *s, struct err *e)
+{
+    if (comm_size(s->c) == 1) return true;
+    if (dev_team_size(s->d) == 0) return comm_agree(s->c, sum_staged(s, e), e);
+    CHECK(dev_team_size(s->d) == comm_size(s->c));
+    return grad_team_sum(s->d, s->c, s->acc, s->count, e);
 }
 
 static bool to_floats(struct grad_sync *s, double scale, struct dev_buf *grad, struct err *e)
@@ -180,8 +189,8 @@ static bool to_floats(struct grad_sync *s, double scale, struct dev_buf *grad, s
 
 bool grad_sync_finish(struct grad_sync *s, double scale, struct dev_buf *grad, struct err *e)
 {
-    bool ok = sum_ranks(s, e) && to_floats(s, scale, grad, e);
-    if (!comm_agree(s->c, ok, e)) return err_wrap(e, "sum of gradients");
+    if (!sum_ranks(s, e) || !comm_agree(s->c, to_floats(s, scale, grad, e), e))
+        return err_wrap(e, "sum of gradients");
     for (size_t i = 0; i < s->nslices; i++)
         set_shift(s, &s->slices[i]);
     return true;

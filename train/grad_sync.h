@@ -16,7 +16,8 @@
  * The shifts are part of the checkpoint. The unit is at least 2^30 times finer than the largest
  * element of its slice for up to 2^20 bins a step: rounding is below that of the f32 result.
  *
- * The only place where device and comm meet: sums are staged through host memory. Not thread-safe.
+ * The only place where device and comm meet, with train/grad_team: sums go from GPU to GPU where
+ * the device is in a team of all ranks, else through host memory. Not thread-safe.
  */
 #pragma once
 #include "comm/comm.h"
@@ -40,7 +41,7 @@ struct grad_sync {
     float bin_max[GRAD_SYNC_SLICES]; /* of the bin at hand; the device writes it when waited for */
     struct dev_buf *acc;             /* i64 [count] */
     struct dev_buf *overflow;        /* i32 [1] */
-    int64_t *stage;                  /* host, one piece; NULL on a single rank */
+    int64_t *stage;                  /* host, one piece; NULL on a single rank and in a team */
 };
 
 /* For gradients laid out as tensors[n]; bins_per_step: most bins of one step, over all ranks. */

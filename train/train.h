@@ -56,6 +56,7 @@ struct train_opts {
     int recompute; /* enum train_recompute */
     bool verify_tokens;
     double hang_minutes;
+    int gradient_sum; /* enum grad_sum */
     uint64_t stop_after_steps;
 };
 extern const struct opt train_table[];

@@ -1,5 +1,6 @@
 #include "train/train.h"
 
+#include "train/grad_team.h"
 #include "train/schedule.h"
 
 static const char *const loss_on_names[] = {"target", "all", NULL};
@@ -62,6 +63,10 @@ const struct opt train_table[] = {
         "it takes; the adapter's bits are the same"),
     OPT_BOOL(struct train_opts, verify_tokens, true,
              "check the checksums of all token arrays before training"),
+    OPT_ENUM(struct train_opts, gradient_sum, "auto", grad_sum_names,
+             "how gradients are added up over ranks: nccl: from GPU to GPU; staged: through host "
+             "memory and MPI; auto: nccl where every rank has a GPU of its own and the library is "
+             "there. The bits are the same"),
     OPT_F64(struct train_opts, hang_minutes, 30, 0, 1e6,
             "end the job with its reason when a rank gives no sign of life for so long; 0: never "
             "(slurm.hang_minutes: the other stages)"),

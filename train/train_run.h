@@ -45,6 +45,7 @@ struct train_run {
     struct loader loader, dev_loader;
     struct memory_plan memory;
     struct recompute again;
+    char gradient_sum[72];           /* how: grad_team_open */
     uint32_t tune_tokens, tune_rows; /* of the largest bin */
     struct step step;
     struct train_identity id;

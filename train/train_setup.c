@@ -5,19 +5,19 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "train/grad_team.h"
 #include "train/train_run.h"
 
 enum { ARENA_BYTES = 1 << 20, CONFIG_BYTES = 1 << 20 };
 
 /* What may change when a run is continued: where things lie, and what leaves the bits alone. */
-static const char *const free_keys[] = {"train.dir",           "train.keep",
-                                        "train.save_every",    "train.memory_gib",
-                                        "train.verify_tokens", "train.recompute",
+static const char *const free_keys[] = {
+    "train.dir",          "train.keep",          "train.save_every",
+    "train.memory_gib",   "train.verify_tokens", "train.recompute",
 
-                                        "model.base",          "model.name",
-                                        "model.threads",       "model.share_gpu",
-                                        "shards.dir",          "train.stop_after_steps",
-                                        "train.hang_minutes",  NULL};
+    "model.base",         "model.name",          "model.threads",
+    "model.share_gpu",    "shards.dir",          "train.stop_after_steps",
+    "train.hang_minutes", "train.gradient_sum",  NULL};
 
 /* ---- options */
 static bool check_every(const char *key, struct opt_every v, struct err *e)
@@ -283,9 +283,10 @@ static void log_plan(const struct train_run *r)
     hash_hex(r->course.digest, 32, digest);
     log_info("plan",
              "samples=%zu steps=%" PRIu64 " epochs=%u bins_per_step=%u largest_bin=%u plan=%.12s "
-             "trained=%" PRIu64 " ranks=%d device=\"%s\"",
+             "trained=%" PRIu64 " ranks=%d gradient_sum=\"%s\" device=\"%s\"",
              shard_set_count(r->set), r->course.total, r->course.nepochs, bins_per_step(r),
-             r->course.max_tokens, digest, lora_count(r->lora), comm_size(r->c), r->id.describe);
+             r->course.max_tokens, digest, lora_count(r->lora), comm_size(r->c), r->gradient_sum,
+             r->id.describe);
 }
 
 /* Ranks on unlike devices compute unlike bits; their states would drift apart until the next
@@ -307,13 +308,17 @@ bool train_run_open(struct train_run *r, const struct train_job *j, struct comm 
     if (!comm_agree(c, train_run_check(j, e), e)) return false;
     if (!j->dry_run && !open_folder(r, e)) return false;
     bool ok = open_train_split(r, e) && open_dev_split(r, e) && open_model(r, e);
-    if (ok) log_plan(r);
-    if (ok && !j->dry_run)
-        log_debug("place", "local_rank=%d of=%d gpu=%s", comm_local_rank(c), comm_local_size(c),
-                  comm_gpu(c)[0] ? comm_gpu(c) : "none");
-    ok = ok && plan_memory(r, e) && (j->dry_run || take_memory(r, e));
     if (!comm_agree(c, ok, e)) return false;
     if (!comm_check_units(c, dev_unit(r->dev), j->model->share_gpu, e)) return false;
+    if (!j->dry_run && !grad_team_open(r->dev, c, (enum grad_sum)r->o->gradient_sum,
+                                       r->gradient_sum, sizeof r->gradient_sum, e))
+        return false;
+    log_plan(r);
+    if (!j->dry_run)
+        log_debug("place", "local_rank=%d of=%d gpu=%s", comm_local_rank(c), comm_local_size(c),
+                  comm_gpu(c)[0] ? comm_gpu(c) : "none");
+    ok = plan_memory(r, e) && (j->dry_run || take_memory(r, e));
+    if (!comm_agree(c, ok, e)) return false;
     compare_devices(r);
     return j->dry_run || train_run_tune(r, e);
 }
@@ -335,6 +340,7 @@ void train_run_close(struct train_run *r)
     step_free(&r->step);
     decoder_work_close(r->work);
     lora_close(r->lora);
+    if (r->dev) dev_team_close(r->dev);
     if (!r->slot) {
         model_close(r->model);
         dev_close(r->dev);

@@ -196,6 +196,21 @@ void comm_allgather(struct comm *c, const void *in, size_t n, void *out)
     }
 }
 
+void comm_alarm_reset(struct comm *c)
+{
+    c->alarm_turn = (c->alarm_turn + 1) % COMM_ALARM_TURNS;
+}
+
+void comm_alarm(struct comm *c)
+{
+    if (c->size > 1) c->ops->alarm(c);
+}
+
+bool comm_alarmed(struct comm *c)
+{
+    return c->size > 1 && c->ops->alarmed(c);
+}
+
 struct gather {
     size_t *counts;
     int *small, *at; /* counts and places as MPI wants them */

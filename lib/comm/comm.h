@@ -66,6 +66,13 @@ void comm_sum_i64(struct comm *c, int64_t *v, size_t n);
 void comm_sum_u64(struct comm *c, uint64_t *v, size_t n);
 void comm_max_i64(struct comm *c, int64_t *v, size_t n);
 void comm_max_f64(struct comm *c, double *v, size_t n); /* no NaN: it would depend on the order */
+/* A rank that waits for others outside of MPI (a sum from GPU to GPU) asks now and then whether one
+ * of them has failed. comm_alarm_reset: something new is waited for, older alarms are over; all
+ * ranks call it in the same order. comm_alarm tells all other ranks, wherever they are;
+ * comm_alarmed looks. comm_agree then says what it was. None of them waits. */
+void comm_alarm_reset(struct comm *c);
+void comm_alarm(struct comm *c);
+bool comm_alarmed(struct comm *c);
 /* Every rank's n bytes, in rank order, into out[size * n]. Collective. */
 void comm_allgather(struct comm *c, const void *in, size_t n, void *out);
 /* Every rank's own number of bytes, joined in rank order. *out is mem_alloc'ed (the caller frees it

@@ -4,6 +4,7 @@
 #pragma once
 #include "comm/comm.h"
 
+enum { COMM_ALARM_TURNS = 32768 }; /* MPI promises tags up to 32767 */
 enum comm_reduction { COMM_SUM_U64, COMM_MAX_I64, COMM_MAX_F64 };
 
 /* What takes more than one rank; comm.c deals with one rank itself and splits large counts. */
@@ -15,6 +16,8 @@ struct comm_ops {
     int (*first_failed)(struct comm *c, bool failed);
     void (*allgather)(struct comm *c, const void *in, size_t n, void *out);
     void (*allgatherv)(struct comm *c, const void *in, const int *counts, const int *at, void *out);
+    void (*alarm)(struct comm *c);
+    bool (*alarmed)(struct comm *c);
     void (*abort)(struct comm *c, int exit_code);
     void (*close)(struct comm *c);
 };
@@ -22,7 +25,8 @@ struct comm_ops {
 struct comm {
     const struct comm_ops *ops; /* NULL: one rank without MPI */
     int rank, size, local_rank, local_size;
-    char gpu[64]; /* comm_gpu */
+    char gpu[64];   /* comm_gpu */
+    int alarm_turn; /* which comm_alarm_reset the alarms are of: the tag of their messages */
 };
 
 /* Bytes or elements given to one MPI call; MPI's counts are int. Tests make it small. */

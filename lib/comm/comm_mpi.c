@@ -53,6 +53,33 @@ static void mpi_allgatherv(struct comm *c, const void *in, const int *counts, co
     MPI_Allgatherv(in, counts[c->rank], MPI_BYTE, out, counts, at, MPI_BYTE, MPI_COMM_WORLD);
 }
 
+/* An empty message to everyone. */
+static void mpi_alarm(struct comm *c)
+{
+    for (int r = 0; r < c->size; r++) {
+        MPI_Request sent;
+        if (r == c->rank) continue;
+        MPI_Isend(NULL, 0, MPI_BYTE, r, c->alarm_turn, MPI_COMM_WORLD, &sent);
+        MPI_Request_free(&sent); /* it goes on its way; nobody waits for it */
+    }
+}
+
+/* Messages of other turns came too late to matter. */
+static bool mpi_alarmed(struct comm *c)
+{
+    bool found = false;
+    int there;
+    MPI_Status s;
+
+    while (!found) {
+        MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_COMM_WORLD, &there, &s);
+        if (!there) return false;
+        MPI_Recv(NULL, 0, MPI_BYTE, s.MPI_SOURCE, s.MPI_TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        found = s.MPI_TAG == c->alarm_turn;
+    }
+    return true;
+}
+
 static void mpi_abort(struct comm *c, int exit_code)
 {
     (void)c;
@@ -72,6 +99,8 @@ static const struct comm_ops mpi_ops = {
     .first_failed = mpi_first_failed,
     .allgather = mpi_allgather,
     .allgatherv = mpi_allgatherv,
+    .alarm = mpi_alarm,
+    .alarmed = mpi_alarmed,
     .abort = mpi_abort,
     .close = mpi_close,
 };

@@ -78,6 +78,7 @@ void dev_close(struct dev *d)
 {
     if (!d) return;
     CHECK(d->bytes_live == 0); /* a buffer would outlive its device */
+    dev_team_close(d);
     d->ops->close(d);
     mem_free(d);
 }
@@ -121,6 +122,47 @@ bool dev_choices_set(struct dev *d, const void *in, size_t bytes, bool *taken, s
 {
     *taken = false;
     return bytes == 0 || !d->ops->choices_set || d->ops->choices_set(d, in, bytes, taken, e);
+}
+
+/* ---- team */
+bool dev_team_there(const struct dev *d, char *text, size_t size)
+{
+    if (d->ops->team) return d->ops->team->there(d, text, size);
+    snprintf(text, size, "device %s adds up through the host", d->name);
+    return false;
+}
+bool dev_team_id(struct dev *d, void *id, struct err *e)
+{
+    CHECK(d->ops->team);
+    return d->ops->team->id(d, id, e);
+}
+bool dev_team_open(struct dev *d, const void *id, int rank, int size, struct err *e)
+{
+    CHECK(d->ops->team && d->team_size == 0 && rank >= 0 && rank < size);
+    if (!d->ops->team->open(d, id, rank, size, e)) return false;
+    d->team_size = size;
+    return true;
+}
+void dev_team_close(struct dev *d)
+{
+    if (!d || d->team_size == 0) return;
+    d->ops->team->close(d);
+    d->team_size = 0;
+}
+int dev_team_size(const struct dev *d)
+{
+    return d->team_size;
+}
+bool dev_team_sum_i64(struct dev *d, struct dev_buf *b, size_t offset, size_t count, struct err *e)
+{
+    CHECK(d->team_size > 0 && b->d == d && offset % sizeof(int64_t) == 0 && offset <= b->bytes);
+    CHECK(count > 0 && count <= (b->bytes - offset) / sizeof(int64_t));
+    return d->ops->team->sum_i64(d, b->mem + offset, count, e);
+}
+bool dev_team_poll(struct dev *d, bool *over, struct err *e)
+{
+    CHECK(d->team_size > 0);
+    return d->ops->team->poll(d, over, e);
 }
 
 /* ---- memory */

@@ -106,6 +106,26 @@ void dev_choices_get(const struct dev *d, void *out);
 MUST_CHECK bool dev_choices_set(struct dev *d, const void *in, size_t bytes, bool *taken,
                                 struct err *e);
 
+/* ---- a team: one device each of several processes, which add up without the host (NCCL). Nothing
+ * here waits for another process: what was begun is over when dev_team_poll says so. */
+enum { DEV_TEAM_ID = 128 };
+/* Could this device be in a team? text: the library's version, or why not. */
+bool dev_team_there(const struct dev *d, char *text, size_t size);
+/* Of a new team: one process asks, all take it. */
+MUST_CHECK bool dev_team_id(struct dev *d, void *id, struct err *e);
+/* Begins to join as `rank` of `size`; joined, the team has added up a first number, which was
+ * right, and dev_bytes_own counts what it takes. A device is in one team at most. */
+MUST_CHECK bool dev_team_open(struct dev *d, const void *id, int rank, int size, struct err *e);
+/* Leaves; what is not over is given up, and the team is then broken for all. */
+void dev_team_close(struct dev *d);
+/* How many; 0: the device is in no team. */
+int dev_team_size(const struct dev *d);
+/* Begins: count I64 at `offset` bytes of b become their sum over the team (integers wrap: exact in
+ * any order). All call it in the same order with the same count. No other op before it is over. */
+MUST_CHECK bool dev_team_sum_i64(struct dev *d, struct dev_buf *b, size_t offset, size_t count,
+                                 struct err *e);
+MUST_CHECK bool dev_team_poll(struct dev *d, bool *over, struct err *e);
+
 /* ---- copies */
 /* dst = src, converting dtype (f32 <-> bf16, round to nearest even). Same shape. */
 MUST_CHECK bool dev_cast(struct dev *d, struct dev_mat src, struct dev_mat dst, struct err *e);

@@ -85,6 +85,16 @@ struct dev_call {
     };
 };
 
+/* The team of dev.h. */
+struct dev_team_ops {
+    bool (*there)(const struct dev *d, char *text, size_t size);
+    bool (*id)(struct dev *d, void *id, struct err *e);
+    bool (*open)(struct dev *d, const void *id, int rank, int size, struct err *e);
+    void (*close)(struct dev *d);
+    bool (*sum_i64)(struct dev *d, void *p, size_t count, struct err *e);
+    bool (*poll)(struct dev *d, bool *over, struct err *e);
+};
+
 struct dev_ops {
     /* arg: what follows ':' in the device's name, or NULL. Fills d->impl, describe, prefers_bf16.
      */
@@ -105,6 +115,7 @@ struct dev_ops {
     bool (*choices_set)(struct dev *d, const void *in, size_t bytes, bool *taken, struct err *e);
     /* Memory of the device that nobody has taken; NULL: not known. */
     size_t (*bytes_free)(const struct dev *d);
+    const struct dev_team_ops *team; /* NULL: sums over ranks go through the host */
 };
 
 struct dev {
@@ -118,6 +129,7 @@ struct dev {
     char unit[48]; /* of a GPU: the same string from every process that uses it; else empty */
     size_t bytes_live, bytes_peak;
     size_t bytes_own; /* taken beside the buffers */
+    int team_size;    /* 0: in no team */
 };
 
 struct dev_buf {

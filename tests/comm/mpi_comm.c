@@ -39,6 +39,27 @@ static void agreement(void)
     }
 }
 
+/* The last rank's alarm reaches ranks that are in no collective; one of an earlier turn does not. */
+static void alarms(void)
+{
+    struct err e = {0};
+    bool last = rank == size - 1;
+
+    comm_alarm_reset(c);
+    MPI_CHECK(c, !comm_alarmed(c));
+    if (last) comm_alarm(c); /* nobody looks */
+    comm_barrier(c);
+    comm_alarm_reset(c);
+    MPI_CHECK(c, !comm_alarmed(c));
+    comm_barrier(c);
+    if (last) comm_alarm(c);
+    while (!last && !comm_alarmed(c))
+        ;
+    if (last) err_set(&e, ERR_LIB, "the alarm's reason");
+    MPI_CHECK(c, !comm_agree(c, !last, &e));
+    MPI_CHECK(c, e.rank == size - 1 && strcmp(e.text, "the alarm's reason") == 0);
+}
+
 static void broadcasts(void)
 {
     enum { N = 1000 };
@@ -214,6 +235,7 @@ int main(int argc, char **argv)
     }
     places();
     agreement();
+    alarms();
     static const size_t chunks[] = {(size_t)1 << 30, 7, 1};
     for (int i = 0; i < 3; i++) { /* as if MPI's counts ended at 7 */
         comm_chunk = chunks[i];

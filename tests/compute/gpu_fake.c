@@ -10,18 +10,20 @@
  * Time: each product has a made-up cost, so that choosing by timing can be tested. The ways to compute a
  * product sum in different orders: a choice that is lost shows in the bits.
  *
- * RADMILL_FAKE_GPUS (default 1), RADMILL_FAKE_GPU_MIB (default 4096): what the machine pretends to have.
- * RADMILL_FAKE_FAIL=n: the n-th job fails, late, as a device does.
+ * RADMILL_FAKE_GPUS (default 1), RADMILL_FAKE_GPU_MIB (default 4096), RADMILL_FAKE_NAME: what the machine
+ * pretends to have. RADMILL_FAKE_FAIL=n: the n-th job fails, late, as a device does; with
+ * RADMILL_FAKE_FAIL_RANK=r on that rank alone. Teams: gpu_fake_team.c.
  */
-#include "compute/cuda/gpu.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#include "compute/gpu_fake.h"
 
 #include "support/cuda_shim.h"
 
-enum job_kind { JOB_RUN, JOB_COPY, JOB_GEMM, JOB_RECORD, JOB_WAIT };
+enum job_kind { JOB_RUN, JOB_COPY, JOB_GEMM, JOB_RECORD, JOB_WAIT, JOB_TRY };
 
 struct block {
     char *p;
@@ -53,6 +55,7 @@ struct job {
     enum job_kind kind;
     const char *name;
     void (*run)(void *), (*drop)(void *);
+    bool (*try)(void *);
     void *context;
     void *to;
     const void *from;
@@ -94,10 +97,15 @@ bool gpu_open(int ordinal, struct gpu **out, struct err *e)
     if (ordinal < 0 || ordinal >= n)
         return err_set(e, ERR_CONFIG, "GPU %d: this process sees %d", ordinal, n);
     struct gpu *g = calloc(1, sizeof *g);
-    g->info = (struct gpu_info){.name = "stand-in", .major = 9, .processors = 4};
+    g->info = (struct gpu_info){.major = 9, .processors = 4};
+    const char *name = getenv("RADMILL_FAKE_NAME");
+    snprintf(g->info.name, sizeof g->info.name, "%s", name ? name : "stand-in");
     snprintf(g->info.uuid, sizeof g->info.uuid, "GPU-stand-in-%d", ordinal);
     g->info.bytes_total = asked("RADMILL_FAKE_GPU_MIB", 4096) << 20;
     g->fail_at = asked("RADMILL_FAKE_FAIL", 0);
+    if (getenv("RADMILL_FAKE_FAIL_RANK") &&
+        asked("RADMILL_FAKE_FAIL_RANK", 0) != asked("OMPI_COMM_WORLD_RANK", 0))
+        g->fail_at = 0;
     *out = g;
     return true;
 }
@@ -298,6 +306,12 @@ bool gpu_gemm_algos(struct gpu *g, const struct gpu_gemm *p, size_t workspace, s
 
 /* ---- queues */
 static void run_until(struct gpu_stream *s, const struct gpu_event *v, uint64_t number);
+static void push(struct gpu_stream *s, const struct job *j);
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+}
 
 static void run_job(struct gpu_stream *s, struct job *j)
 {
@@ -311,6 +325,8 @@ static void run_job(struct gpu_stream *s, struct job *j)
     if (j->kind == JOB_COPY && !g->failed) memcpy(j->to, j->from, j->bytes);
     if (j->kind == JOB_GEMM && !g->failed) multiply(j);
     if (j->kind == JOB_GEMM) s->clock += cost_of[j->algo];
+    while (j->kind == JOB_TRY && !j->try(j->context))
+        nap(); /* the host waits for other processes, as long as it takes */
     if (j->kind == JOB_WAIT) run_until(j->event->stream, j->event, j->number);
     if (j->kind == JOB_RECORD) {
         j->event->done = j->number;
@@ -328,6 +344,34 @@ static void run_until(struct gpu_stream *s, const struct gpu_event *v, uint64_t 
     }
     if (s && s->at == s->n) s->at = s->n = 0;
     CHECK(!v || v->done >= number);
+}
+
+void gpu_fake_push_try(struct gpu_stream *s, const char *name, bool (*try)(void *), void *context)
+{
+    push(s, &(struct job){.kind = JOB_TRY, .name = name, .try = try, .context = context});
+}
+
+/* No other stream has jobs of the kind JOB_TRY, so waiting for its events ends. */
+bool gpu_fake_go(struct gpu_stream *s)
+{
+    while (s->at < s->n) {
+        struct job j = s->jobs[s->at];
+        if (j.kind == JOB_TRY && !j.try(j.context)) return false;
+        s->at++;
+        if (j.kind != JOB_TRY) run_job(s, &j);
+    }
+    s->at = s->n = 0;
+    return true;
+}
+
+bool gpu_fake_holds(const struct gpu *g, const void *p, size_t bytes)
+{
+    return block_of(g, p, bytes, false) != NULL;
+}
+
+struct gpu *gpu_fake_of(struct gpu_stream *s)
+{
+    return s->g;
 }
 
 static void run_all(struct gpu *g)

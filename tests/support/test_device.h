@@ -25,12 +25,19 @@ static inline bool test_device_is_cuda(void)
 /* cmocka's, for the part of a long program that is run again on another device */
 void cmocka_set_test_filter(const char *pattern);
 
-__attribute__((constructor)) static inline void test_device_place(void)
+/* Programs of several ranks say which one they are, as cli does. */
+static inline void test_device_rank(int local_rank)
 {
     const char *real = getenv("RADMILL_CUDA_PLUGIN");
-    struct dev_place p = {.plugin = RADMILL_CUDA_FAKE, .gpus = DEV_GPUS_HIDDEN};
+    struct dev_place p = {
+        .plugin = RADMILL_CUDA_FAKE, .gpus = DEV_GPUS_HIDDEN, .local_rank = local_rank};
     if (real && real[0]) p.plugin = real;
     dev_set_place(&p);
+}
+
+__attribute__((constructor)) static inline void test_device_place(void)
+{
+    test_device_rank(0);
     const char *filter = getenv("RADMILL_TEST_FILTER");
     if (filter && filter[0]) cmocka_set_test_filter(filter);
 }

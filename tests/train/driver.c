@@ -59,6 +59,7 @@ int main(int argc, char **argv)
 
     if (!comm_open(&argc, &argv, &c, &e)) kit_die("comm", &e);
     if (argc < 4) return 2;
+    test_device_rank(comm_local_rank(c));
     signal(SIGTERM, on_signal);
     signal(SIGUSR1, on_signal);
     log_setup(getenv("DRIVER_VERBOSE") ? LOG_INFO : LOG_WARN, comm_rank(c));

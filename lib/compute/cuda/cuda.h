@@ -5,6 +5,7 @@
  *     cuda_stage.c  pinned memory that uploads and downloads pass through; small host arrays
  *     cuda_gemm.c   products: which algorithm, found once, kept
  *     cuda_attn.c   attention: tables of tiles
+ *     cuda_team.c   sums over GPUs
  *     cuda_ops.c    every other op: one launcher of kernels.h each
  *
  * The main idea: one stream, so what is submitted in order runs in order and no op needs an event;
@@ -49,6 +50,16 @@ struct cuda_result {
     double *f64;
 };
 
+/* Joining, adding up a first number on trial, ready. */
+enum cuda_team_state { CUDA_TEAM_JOINS, CUDA_TEAM_TRIES, CUDA_TEAM_READY };
+struct cuda_team {
+    struct gpu_team *t;
+    enum cuda_team_state state;
+    int rank, size;
+    int64_t *trial;               /* device */
+    size_t bytes_free, bytes_own; /* before it; what it took */
+};
+
 struct cuda_gemms;
 struct kernel_tile;
 
@@ -59,6 +70,7 @@ struct cuda {
     struct cuda_array arrays[CUDA_ARRAYS];
     uint64_t tick;
     struct cuda_gemms *gemms;
+    struct cuda_team team;
     struct kernel_tile *tiles; /* host: a table in the making */
     size_t cap_tiles;
     void *workspace, *scratch;
@@ -97,6 +109,9 @@ size_t cuda_gemms_bytes(const struct cuda *c);
 void cuda_gemms_get(const struct cuda *c, void *out);
 MUST_CHECK bool cuda_gemms_set(struct cuda *c, const void *in, size_t bytes, bool *taken,
                                struct err *e);
+
+/* ---- cuda_team.c */
+extern const struct dev_team_ops cuda_team_ops;
 
 /* ---- cuda_attn.c */
 MUST_CHECK bool cuda_attn_fwd(struct cuda *c, const struct dev_call *call, struct err *e);

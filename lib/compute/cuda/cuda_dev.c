@@ -198,6 +198,7 @@ static const struct dev_ops cuda_dev_ops = {
     .choices_get = cuda_choices_get,
     .choices_set = cuda_choices_set,
     .bytes_free = cuda_bytes_free,
+    .team = &cuda_team_ops,
 };
 
 static const struct dev_plugin plugin = {

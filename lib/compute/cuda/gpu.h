@@ -4,8 +4,9 @@
  *
  * Two implementations, chosen at link time:
  *
- *     gpu_cuda.c   cudart, cuBLASLt; NCCL when it is found at run time: radmill_cuda.so
- *     gpu_fake.c   the CPU, for tests: radmill_cuda_fake.so. Nothing runs when it is queued: a
+ *     gpu_cuda.c   cudart, cuBLASLt; gpu_nccl.c: NCCL, opened at run time: radmill_cuda.so
+ *     gpu_fake.c   the CPU, for tests, gpu_fake_team.c: ranks of one machine, through shared
+ *                  memory: radmill_cuda_fake.so. Nothing runs when it is queued: a
  *                  stream runs when somebody waits for it, no further than asked, other streams
  *                  only as far as events order it. So a missing event, a pinned block reused too
  *                  early or a wait left out gives wrong numbers in a test instead of once a week.
@@ -98,3 +99,23 @@ bool gpu_gemm_fits(struct gpu *g, const struct gpu_gemm *p, const struct gpu_alg
 MUST_CHECK bool gpu_gemm_run(struct gpu_stream *s, const struct gpu_gemm *p,
                              const struct gpu_algo *algo, const void *a, const void *b, void *c,
                              void *workspace, size_t workspace_bytes, struct err *e);
+
+/* ---- sums over GPUs: a team is one GPU each of several processes (NCCL's communicator). Nothing
+ * here waits for another process: what was begun is over when gpu_team_poll says so. */
+enum { GPU_TEAM_ID = 128 };
+struct gpu_team;
+/* The library's version, "2.28.9"; false: why there is none. */
+bool gpu_team_version(char *out, size_t size);
+/* Of a new team: one process asks, all take it. */
+MUST_CHECK bool gpu_team_id(void *id, struct err *e);
+/* Begins to join as `rank` of `size`. */
+MUST_CHECK bool gpu_team_open(struct gpu *g, const void *id, int rank, int size,
+                              struct gpu_team **out, struct err *e);
+/* Gives up what is not over: the team is then broken for all. */
+void gpu_team_close(struct gpu_team *t);
+/* v[n] = the sum of v[n] over the team, in the order of s. All call it in the same order with the
+ * same n; nothing else is begun before it is over. */
+MUST_CHECK bool gpu_team_sum_i64(struct gpu_team *t, struct gpu_stream *s, int64_t *v, size_t n,
+                                 struct err *e);
+/* Is what was begun over, and s idle? Failures of other processes, too, are reported here. */
+MUST_CHECK bool gpu_team_poll(struct gpu_team *t, struct gpu_stream *s, bool *over, struct err *e);

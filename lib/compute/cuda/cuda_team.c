@@ -1,0 +1,86 @@
+/* Sums over GPUs: joins, proves that it adds up right, adds up. */
+#include <string.h>
+
+#include "compute/cuda/cuda.h"
+
+static bool team_there(const struct dev *d, char *text, size_t size)
+{
+    (void)d;
+    return gpu_team_version(text, size);
+}
+
+static bool team_id(struct dev *d, void *id, struct err *e)
+{
+    (void)d;
+    _Static_assert((int)DEV_TEAM_ID == (int)GPU_TEAM_ID, "one size for both");
+    return gpu_team_id(id, e);
+}
+
+static void team_close(struct dev *d)
+{
+    struct cuda *c = d->impl;
+    gpu_team_close(c->team.t);
+    gpu_free(c->gpu, c->team.trial);
+    d->bytes_own -= c->team.bytes_own;
+    c->team = (struct cuda_team){0};
+}
+
+static bool team_open(struct dev *d, const void *id, int rank, int size, struct err *e)
+{
+    struct cuda *c = d->impl;
+    int64_t mine = rank + 1;
+
+    c->team = (struct cuda_team){.rank = rank, .size = size, .bytes_free = gpu_bytes_free(c->gpu)};
+    bool ok = gpu_malloc(c->gpu, sizeof mine, (void **)&c->team.trial, e) &&
+              cuda_upload(c, c->team.trial, &mine, sizeof mine, e) && gpu_stream_sync(c->s, e) &&
+              gpu_team_open(c->gpu, id, rank, size, &c->team.t, e);
+    if (!ok) team_close(d);
+    return ok;
+}
+
+static bool team_sum(struct dev *d, void *p, size_t count, struct err *e)
+{
+    struct cuda *c = d->impl;
+    CHECK(c->team.state == CUDA_TEAM_READY);
+    return gpu_team_sum_i64(c->team.t, c->s, p, count, e);
+}
+
+/* 1 + 2 + ... + size; buffers that are made at the first sum are there now, too. */
+static bool finish_trial(struct dev *d, struct err *e)
+{
+    struct cuda *c = d->impl;
+    struct cuda_team *t = &c->team;
+    int64_t sum, want = (int64_t)t->size * (t->size + 1) / 2;
+
+    if (!cuda_download(c, t->trial, &sum, sizeof sum, e)) return false;
+    if (sum != want)
+        return err_set(e, ERR_LIB, "a first sum over %d GPUs is %lld, not %lld", t->size,
+                       (long long)sum, (long long)want);
+    size_t left = gpu_bytes_free(c->gpu);
+    t->bytes_own = t->bytes_free > left ? t->bytes_free - left : 0;
+    d->bytes_own += t->bytes_own;
+    t->state = CUDA_TEAM_READY;
+    return true;
+}
+
+static bool team_poll(struct dev *d, bool *over, struct err *e)
+{
+    struct cuda *c = d->impl;
+    struct cuda_team *t = &c->team;
+
+    if (!gpu_team_poll(t->t, c->s, over, e)) return false;
+    if (!*over || t->state == CUDA_TEAM_READY) return true;
+    if (t->state == CUDA_TEAM_TRIES) return finish_trial(d, e);
+    t->state = CUDA_TEAM_TRIES;
+    *over = false;
+    return gpu_team_sum_i64(t->t, c->s, t->trial, 1, e);
+}
+
+const struct dev_team_ops cuda_team_ops = {
+    .there = team_there,
+    .id = team_id,
+    .open = team_open,
+    .close = team_close,
+    .sum_i64 = team_sum,
+    .poll = team_poll,
+};
