@@ -10,6 +10,8 @@
 #include "judge/judge_made.h"
 #include "label/agreement.h"
 
+static const char *const template_names[] = {"judge", NULL};
+
 const struct opt judge_table[] = {
     OPT_PATH(struct judge_opts, dir, NULL,
              "folder of the judge: trainings, held-out answers, card"),
@@ -22,12 +24,15 @@ const struct opt judge_table[] = {
     OPT_U32(struct judge_opts, folds, 5, 2, 100, "parts of the cross-validation: whole patients"),
     OPT_F64(struct judge_opts, held, 0.3, 0.05, 0.8,
             "without labels: share of patients held out of stage A, to validate on"),
-    OPT_STRING(struct judge_opts, template, "judge",
-               "prompt: judge, or a file (judge/judge_prompt)"),
+    OPT_PATH_OR(struct judge_opts, template, "judge", template_names,
+                "prompt: judge, or a file (judge/judge_prompt)"),
     OPT_U32(struct judge_opts, max_tokens, 768, 32, 1048576, "of prompt and answer"),
     OPT_BOOL(struct judge_opts, list, true,
              "the judge lists the errors before it grades; false: faster, the grade alone"),
     OPT_BOOL(struct judge_opts, check, true, "the judge is shown what the rule check says"),
+    OPT_BOOL(struct judge_opts, blend, true,
+             "the grade weighs the model's reading and the rule check's score; false: the reading "
+             "alone"),
     OPT_F64(struct judge_opts, made_epochs, 1, 0.001, 1000, "epochs of stage A"),
     OPT_F64(struct judge_opts, made_lr, 2e-4, 0, 1, "peak learning rate of stage A"),
     OPT_F64(struct judge_opts, least_alpha, 0.4, -1, 1,
@@ -117,6 +122,12 @@ static size_t without_patients(struct factlabel *made, size_t n, const struct fa
     return kept;
 }
 
+static const struct blend *weights_of(const struct judge_run *r)
+{
+    static const struct blend reading = BLEND_READING_INIT;
+    return r->o->blend ? NULL : &reading;
+}
+
 /* ---- stage A: errors made on purpose */
 enum { TENTHS = 10 };
 
@@ -178,7 +189,7 @@ static bool stage_a(struct judge_run *r, const struct factlabel *labels, size_t 
     if (!comm_agree(r->c, ok, e) || !judge_apart_read(r, &s, held, *adapter, &h, card, e))
         return false;
     ok = (comm_rank(r->c) != 0 || judge_apart_write(r, &s, &h, e)) &&
-         judge_apart_card(r, &s, &h, card, e);
+         judge_apart_card(r, &s, &h, weights_of(r), card, e);
     return comm_agree(r->c, ok, e);
 }
 
@@ -232,7 +243,7 @@ static bool stage_b(struct judge_run *r, const struct factlabel *v, size_t n, co
     }
     card->truth = "readers";
     ok = (comm_rank(r->c) != 0 || judge_apart_write(r, &b.s, &b.h, e)) &&
-         judge_apart_card(r, &b.s, &b.h, card, e);
+         judge_apart_card(r, &b.s, &b.h, weights_of(r), card, e);
     return comm_agree(r->c, ok, e) && train_part(r, &b, r->o->folds, from, adapter, e);
 }
 

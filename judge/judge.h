@@ -37,7 +37,7 @@ struct judge_opts {
     double held; /* share of patients held out of stage A when there are no labels */
     const char *template;
     uint32_t max_tokens;
-    bool list, check;
+    bool list, check, blend;
     double made_epochs, made_lr;
     double least_alpha;
     bool force, shuffle;

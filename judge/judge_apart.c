@@ -119,7 +119,7 @@ bool judge_apart_write(struct judge_run *r, const struct judge_set *s, const str
 }
 
 bool judge_apart_card(struct judge_run *r, const struct judge_set *s, const struct judge_apart *h,
-                      struct judge_card *card, struct err *e)
+                      const struct blend *weights, struct judge_card *card, struct err *e)
 {
     enum { COLS = 4 };
     double *v = mem_calloc(COLS * s->n + 1, sizeof *v, e);
@@ -145,7 +145,8 @@ bool judge_apart_card(struct judge_run *r, const struct judge_set *s, const stru
                               .part = id + s->n,
                               .n = n,
                               .ngroups = renumber(id, n, id + 2 * s->n),
-                              .parts = r->o->folds};
+                              .parts = r->o->folds,
+                              .weights = weights};
     ok = judge_card_make(&held, r->o->seed, r->o->bootstrap, card, e);
 out:
     mem_free(id);

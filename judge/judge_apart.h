@@ -27,7 +27,7 @@ MUST_CHECK bool judge_apart_read(struct judge_run *r, const struct judge_set *s,
 /* judge.dir/held.jsonl: no text. */
 MUST_CHECK bool judge_apart_write(struct judge_run *r, const struct judge_set *s,
                                   const struct judge_apart *h, struct err *e);
-/* Calibration and validity of what was read; *n answers. */
+/* Calibration and validity of what was read; weights: as in struct judge_held. */
 MUST_CHECK bool judge_apart_card(struct judge_run *r, const struct judge_set *s,
-                                 const struct judge_apart *h, struct judge_card *card,
-                                 struct err *e);
+                                 const struct judge_apart *h, const struct blend *weights,
+                                 struct judge_card *card, struct err *e);

@@ -6,13 +6,16 @@
 #include "base/mem.h"
 #include "judge/conformal.h"
 
-#define CARD_FORMAT "radmill.judge/1"
+#define CARD_FORMAT "radmill.judge/2"
 enum { CARD_MAX_BYTES = 16 << 20, KNOTS_MAX = 100000 };
 
 /* ---- calibration */
 struct fit {
     const struct judge_held *h;
     double *x, *y;    /* [n] points of the fit at hand */
+    double *rule;     /* [n] of the same points */
+    double *value;    /* [n] blended by weights that did not see the thing's part */
+    double *scratch;  /* [4 n] */
     double *grade;    /* [n] by a map that did not see the thing's part */
     double *residual; /* [n] */
     double *others;   /* [n] */
@@ -23,24 +26,46 @@ static double scale_of(double spread)
     return spread + JUDGE_SPREAD_FLOOR;
 }
 
-/* Grades of part `part` by a map of all other parts. */
-static bool grade_part(struct fit *f, uint32_t part, struct err *e)
+/* The points of all parts but one (h->parts: of all); how many. */
+static size_t take_others(struct fit *f, uint32_t part)
 {
     const struct judge_held *h = f->h;
-    struct isotonic map;
     size_t n = 0;
 
     for (size_t i = 0; i < h->n; i++) {
         if (h->part[i] == part) continue;
         f->x[n] = h->value[i];
+        f->rule[n] = h->rule[i];
         f->y[n++] = h->truth[i];
     }
+    return n;
+}
+
+/* Weights, then the map of what they give, of the n points taken. */
+static bool fit_points(struct fit *f, size_t n, struct blend *blend, struct isotonic *map,
+                       struct err *e)
+{
+    *blend = f->h->weights ? *f->h->weights : blend_fit(f->x, f->rule, f->y, n, f->scratch);
+    for (size_t i = 0; i < n; i++)
+        f->x[i] = blend_at(blend, f->x[i], f->rule[i]);
+    return isotonic_fit(f->x, f->y, n, map, e);
+}
+
+/* Grades of part `part` by weights and a map of all other parts. */
+static bool grade_part(struct fit *f, uint32_t part, struct err *e)
+{
+    const struct judge_held *h = f->h;
+    struct isotonic map;
+    struct blend blend;
+    size_t n = take_others(f, part);
+
     if (n == h->n) return true; /* an empty part */
     if (n == 0) return err_set(e, ERR_CONFIG, "all held-out answers are in one part");
-    if (!isotonic_fit(f->x, f->y, n, &map, e)) return false;
+    if (!fit_points(f, n, &blend, &map, e)) return false;
     for (size_t i = 0; i < h->n; i++) {
         if (h->part[i] != part) continue;
-        f->grade[i] = isotonic_at(&map, h->value[i]);
+        f->value[i] = blend_at(&blend, h->value[i], h->rule[i]);
+        f->grade[i] = isotonic_at(&map, f->value[i]);
         f->residual[i] = fabs(h->truth[i] - f->grade[i]) / scale_of(h->spread[i]);
     }
     isotonic_free(&map);
@@ -70,7 +95,7 @@ static void measure(struct fit *f, struct judge_validity *v)
         for (size_t i = 0; i < h->n; i++) {
             if (h->part[i] != part) continue;
             struct judge_grade g = interval(f->grade[i], q, h->spread[i]);
-            v->coverage += h->truth[i] >= g.lo - 1e-12 && h->truth[i] <= g.hi + 1e-12;
+            v->coverage += h->truth[i] >= g.lo - 1e-9 && h->truth[i] <= g.hi + 1e-9;
             v->width += g.hi - g.lo;
             v->abstained += g.abstains;
             v->error += fabs(h->truth[i] - f->grade[i]);
@@ -86,19 +111,22 @@ static void measure(struct fit *f, struct judge_validity *v)
 static bool fit_init(struct fit *f, const struct judge_held *h, struct err *e)
 {
     *f = (struct fit){.h = h};
-    f->x = mem_calloc(5 * h->n, sizeof *f->x, e);
+    f->x = mem_calloc(11 * h->n, sizeof *f->x, e);
     if (!f->x) return false;
     f->y = f->x + h->n;
     f->grade = f->y + h->n;
     f->residual = f->grade + h->n;
     f->others = f->residual + h->n;
+    f->rule = f->others + h->n;
+    f->value = f->rule + h->n;
+    f->scratch = f->value + h->n;
     return true;
 }
 
 bool judge_card_make(const struct judge_held *h, uint64_t seed, uint32_t replicates,
                      struct judge_card *out, struct err *e)
 {
-    struct rank_data d = {h->truth, h->value, h->rule, h->group, h->n, h->ngroups};
+    struct rank_data d = {h->truth, NULL, h->rule, h->group, h->n, h->ngroups};
     struct fit f;
     bool ok = h->n > 0 || err_set(e, ERR_CONFIG, "no held-out answer: nothing can be validated");
 
@@ -110,8 +138,10 @@ bool judge_card_make(const struct judge_held *h, uint64_t seed, uint32_t replica
     if (!ok) goto out;
     measure(&f, &out->v);
     out->quantile = conformal_quantile(f.residual, h->n, JUDGE_ALPHA);
+    d.a = f.value;
+    out->v.alone = rank_tau(h->truth, h->value, h->n, f.scratch);
     ok = rank_compare(&d, seed, replicates, &out->v.tau, e) &&
-         isotonic_fit(h->value, h->truth, h->n, &out->map, e);
+         fit_points(&f, take_others(&f, h->parts), &out->blend, &out->map, e);
     out->v.validated = ok && out->v.tau.a.lo > out->v.tau.b.value;
 out:
     mem_free(f.x);
@@ -123,9 +153,10 @@ void judge_card_free(struct judge_card *c)
     isotonic_free(&c->map);
 }
 
-struct judge_grade judge_card_grade(const struct judge_card *c, double value, double spread)
+struct judge_grade judge_card_grade(const struct judge_card *c, double value, double spread,
+                                    double rule)
 {
-    return interval(isotonic_at(&c->map, value), c->quantile, spread);
+    return interval(isotonic_at(&c->map, blend_at(&c->blend, value, rule)), c->quantile, spread);
 }
 
 bool judge_card_line(const struct judge_card *c, struct sbuf *b, struct err *e)
@@ -136,12 +167,14 @@ bool judge_card_line(const struct judge_card *c, struct sbuf *b, struct err *e)
     return sbuf_printf(
         b, e,
         "judge|%s: tau=%.3f [%.3f, %.3f] CI 95 %%, the rule check's %.3f, difference %+.3f "
-        "[%+.3f, %+.3f], n=%zu of %zu patients|truth: %s%s|90 %% interval covered %.1f %%, mean "
+        "[%+.3f, %+.3f], n=%zu of %zu patients|reading alone %.3f, weights: reading %.2f, rule "
+        "check "
+        "%.2f|truth: %s%s|90 %% interval covered %.1f %%, mean "
         "width %.2f, abstained %.1f %%|mean error %.2f steps",
         v->validated ? "validated" : "not validated", t->a.value, t->a.lo, t->a.hi, t->b.value,
-        t->diff.value, t->diff.lo, t->diff.hi, t->n, t->groups, c->truth,
-        c->shuffled ? ", shuffled (a control)" : "", 100 * v->coverage, v->width,
-        100 * v->abstained, v->error);
+        t->diff.value, t->diff.lo, t->diff.hi, t->n, t->groups, v->alone, c->blend.reading,
+        c->blend.rule, c->truth, c->shuffled ? ", shuffled (a control)" : "", 100 * v->coverage,
+        v->width, 100 * v->abstained, v->error);
 }
 
 /* ---- judge.json */
@@ -168,16 +201,18 @@ static json_t *card_json(const struct judge_card *c)
     json_t *q = isfinite(c->quantile) ? json_real(c->quantile) : json_null();
 
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:b, s:b, s:b, s:s, s:s, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:I, "
+        "{s:s, s:s, s:s, s:s, s:I, s:b, s:b, s:b, s:s, s:s, s:o, s:[f, f], s:o, s:o, s:{s:o, "
+        "s:o, s:o, s:I, "
         "s:I, "
-        "s:f, s:f, s:f, s:f, s:b}}",
+        "s:f, s:f, s:f, s:f, s:f, s:b}}",
         "format", CARD_FORMAT, "truth", c->truth, "adapter", c->folder, "template", c->template,
         "max_tokens", (json_int_t)c->max_tokens, "list", c->list, "check", c->check, "shuffled",
-        c->shuffled, "base_sha256", c->base, "adapter_sha256", c->adapter, "quantile", q, "raw",
-        knots(c->map.x, c->map.n), "grade", knots(c->map.y, c->map.n), "validity", "tau",
-        ci_json(&v->tau.a), "rule_tau", ci_json(&v->tau.b), "difference", ci_json(&v->tau.diff),
-        "n", (json_int_t)v->tau.n, "patients", (json_int_t)v->tau.groups, "coverage", v->coverage,
-        "width", v->width, "abstained", v->abstained, "error", v->error, "validated", v->validated);
+        c->shuffled, "base_sha256", c->base, "adapter_sha256", c->adapter, "quantile", q, "blend",
+        c->blend.reading, c->blend.rule, "value", knots(c->map.x, c->map.n), "grade",
+        knots(c->map.y, c->map.n), "validity", "tau", ci_json(&v->tau.a), "rule_tau",
+        ci_json(&v->tau.b), "difference", ci_json(&v->tau.diff), "n", (json_int_t)v->tau.n,
+        "patients", (json_int_t)v->tau.groups, "coverage", v->coverage, "width", v->width,
+        "abstained", v->abstained, "error", v->error, "alone", v->alone, "validated", v->validated);
 }
 
 bool judge_card_write(const char *path, const struct judge_card *c, struct err *e)
@@ -251,17 +286,33 @@ static bool get_knots(const json_t *j, const char *key, struct arena *a, double 
     return true;
 }
 
+static bool get_blend(const json_t *j, struct blend *out, struct err *e)
+{
+    double *to[] = {&out->reading, &out->rule};
+    json_t *v;
+
+    if (!json_get_arr(j, "blend", &v, e)) return false;
+    for (size_t i = 0; i < 2; i++) {
+        if (!json_is_number(json_array_get(v, i)))
+            return err_set(e, ERR_FORMAT, "\"blend\" is not two weights");
+        *to[i] = json_number_value(json_array_get(v, i));
+    }
+    return true;
+}
+
 static bool get_map(const json_t *j, struct arena *a, struct judge_card *c, struct err *e)
 {
     json_t *q = json_object_get(j, "quantile");
     double *x, *y;
     size_t nx, ny;
 
+    if (!get_blend(j, &c->blend, e)) return false;
     c->quantile = json_is_null(q) ? (double)INFINITY : json_number_value(q);
     if (!json_is_null(q) && (!json_is_number(q) || c->quantile < 0))
         return err_set(e, ERR_FORMAT, "\"quantile\" is no length");
-    if (!get_knots(j, "raw", a, &x, &nx, e) || !get_knots(j, "grade", a, &y, &ny, e)) return false;
-    if (nx != ny) return err_set(e, ERR_FORMAT, "%zu raw values and %zu grades", nx, ny);
+    if (!get_knots(j, "value", a, &x, &nx, e) || !get_knots(j, "grade", a, &y, &ny, e))
+        return false;
+    if (nx != ny) return err_set(e, ERR_FORMAT, "%zu values and %zu grades", nx, ny);
     return isotonic_init(x, y, nx, &c->map, e);
 }
 
@@ -278,7 +329,8 @@ static bool get_validity(const json_t *j, struct judge_validity *v, struct err *
     v->tau.groups = (size_t)groups;
     return json_get_f64(o, "coverage", &v->coverage, e) && json_get_f64(o, "width", &v->width, e) &&
            json_get_f64(o, "abstained", &v->abstained, e) &&
-           json_get_f64(o, "error", &v->error, e) && get_flag(o, "validated", &v->validated, e);
+           json_get_f64(o, "error", &v->error, e) && json_get_f64(o, "alone", &v->alone, e) &&
+           get_flag(o, "validated", &v->validated, e);
 }
 
 static bool card_of(json_t *j, struct arena *a, struct judge_card *c, struct err *e)

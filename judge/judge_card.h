@@ -5,12 +5,13 @@
  * The main idea: a judge is only worth what it showed on answers it was not trained on. From those
  * (truth, raw reading, rule check's score, patient, part of the cross-validation) the card takes
  *
- *   calibration  an isotonic map from raw reading to the readers' grade
+ *   blend        reading and rule check's score as one value (judge/blend), unless told not to
+ *   calibration  an isotonic map from that value to the readers' grade
  *   interval     grade +- quantile x (spread + JUDGE_SPREAD_FLOOR), by split-conformal residuals at
  *                90 %; every residual is of a map fitted to the other parts. Cut to 1..5. An
  *                interval wider than JUDGE_ABSTAIN rubric steps is an abstention
  *   coverage     how often the interval covered the truth, each part by the residuals of the others
- *   validity     Kendall's tau of the raw reading with the truth, beside the rule check's on the same
+ *   validity     Kendall's tau of the value (weights from the other parts) with the truth, beside the rule check's on the same
  *                answers, intervals by resampling patients. Validated: the judge's interval lies
  *                wholly above the rule check's tau. Else "not validated", whatever the numbers say
  *
@@ -18,6 +19,7 @@
  */
 #pragma once
 #include "base/arena.h"
+#include "judge/blend.h"
 #include "judge/isotonic.h"
 #include "judge/rank.h"
 
@@ -33,7 +35,8 @@ struct judge_held {
     const uint32_t *group;        /* [n] patient < ngroups */
     const uint32_t *part;         /* [n] < parts: where it was held out */
     size_t n, ngroups;
-    uint32_t parts; /* two or more */
+    uint32_t parts;              /* two or more */
+    const struct blend *weights; /* NULL: fitted, each part by the others */
 };
 
 struct judge_validity {
@@ -42,9 +45,11 @@ struct judge_validity {
     double width;           /* mean width of the intervals */
     double abstained;       /* share of abstentions */
     double error;           /* mean distance of grade and truth */
+    double alone;           /* tau of the reading without the rule check's score */
     bool validated;
 };
 struct judge_card {
+    struct blend blend;
     struct isotonic map; /* owned */
     double quantile;     /* INFINITY: too few answers for an interval */
     struct judge_validity v;
@@ -67,7 +72,8 @@ struct judge_grade {
 MUST_CHECK bool judge_card_make(const struct judge_held *h, uint64_t seed, uint32_t replicates,
                                 struct judge_card *out, struct err *e);
 void judge_card_free(struct judge_card *c);
-struct judge_grade judge_card_grade(const struct judge_card *c, double value, double spread);
+struct judge_grade judge_card_grade(const struct judge_card *c, double value, double spread,
+                                    double rule);
 /* "judge|validated: tau=0.71 [0.66, 0.75] over the rule check's 0.60, n=400 ...", one line without
  * newline: what must stand beside every number of this judge. */
 MUST_CHECK bool judge_card_line(const struct judge_card *c, struct sbuf *b, struct err *e);

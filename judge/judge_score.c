@@ -93,9 +93,9 @@ static bool put_line(const struct judge_card *c, struct judge_summary *s, struct
 
 /* ---- pairs */
 static bool put_grade(const struct judge_card *c, const struct pair *p,
-                      const struct judge_reading *r, struct sbuf *b, struct err *e)
+                      const struct judge_reading *r, double rule, struct sbuf *b, struct err *e)
 {
-    struct judge_grade g = judge_card_grade(c, r->value, r->spread);
+    struct judge_grade g = judge_card_grade(c, r->value, r->spread, rule);
 
     return sbuf_put(b, STR("{\"id\": "), e) && json_put_str(b, p->id, false, e) &&
            sbuf_printf(b, e, ", \"key\": \"%016llx\"",
@@ -107,9 +107,17 @@ static bool put_grade(const struct judge_card *c, const struct pair *p,
            judge_prompt_put_errors(str_of(r->list), b, e) && sbuf_put(b, STR("}}\n"), e);
 }
 
-static bool write_grades(const struct judge_open *j, const struct pair *p, size_t n,
-                         const struct judge_reading *r, const char *line, const char *path,
-                         struct err *e)
+/* Pairs on their way to grades. */
+struct graded {
+    struct pair *pair; /* [n], in the run's arena */
+    size_t n;
+    struct judge_fields *fields;
+    struct judge_reading *reading;
+    double *rule; /* the rule check's score */
+};
+
+static bool write_grades(const struct judge_open *j, const struct graded *g, const char *line,
+                         const char *path, struct err *e)
 {
     struct fs_writer *w = NULL;
     struct sbuf b;
@@ -119,9 +127,10 @@ static bool write_grades(const struct judge_open *j, const struct pair *p, size_
     ok = fs_writer_open(path, &w, e) && sbuf_put(&b, STR("{\"signature\": "), e) &&
          json_put_str(&b, str_of(line), false, e) && sbuf_put(&b, STR("}\n"), e) &&
          fs_writer_put(w, b.p, b.n, e);
-    for (size_t i = 0; ok && i < n; i++) {
+    for (size_t i = 0; ok && i < g->n; i++) {
         sbuf_clear(&b);
-        ok = put_grade(&j->card, &p[i], &r[i], &b, e) && fs_writer_put(w, b.p, b.n, e);
+        ok = put_grade(&j->card, &g->pair[i], &g->reading[i], g->rule[i], &b, e) &&
+             fs_writer_put(w, b.p, b.n, e);
     }
     ok = ok && fs_writer_commit(w, e);
     fs_writer_close(w);
@@ -129,43 +138,50 @@ static bool write_grades(const struct judge_open *j, const struct pair *p, size_
     return ok;
 }
 
-static bool fields_of(struct judge_open *j, const struct pair *p, size_t n, struct judge_fields *v,
-                      struct err *e)
+static bool fill_fields(struct judge_open *j, struct graded *g, struct err *e)
 {
-    double score;
-
-    for (size_t i = 0; i < n; i++) {
-        v[i] = (struct judge_fields){.clinical = p[i].clinical,
-                                     .findings = p[i].findings,
-                                     .reference = p[i].reference,
-                                     .generated = p[i].prediction};
-        if (j->opts.check &&
-            !judge_set_rule(j->r.facts, &v[i], &j->r.arena, &score, &v[i].check, e))
+    for (size_t i = 0; i < g->n; i++) {
+        const struct pair *p = &g->pair[i];
+        struct judge_fields *v = &g->fields[i];
+        *v = (struct judge_fields){.clinical = p->clinical,
+                                   .findings = p->findings,
+                                   .reference = p->reference,
+                                   .generated = p->prediction};
+        if ((j->opts.check || j->card.blend.rule > 0) &&
+            !judge_set_rule(j->r.facts, v, &j->r.arena, &g->rule[i],
+                            j->opts.check ? &v->check : NULL, e))
             return err_wrap(e, "pair %zu", i);
     }
     return true;
 }
 
+static bool read_pairs(struct judge_open *j, const char *path, struct graded *g, struct err *e)
+{
+    if (!pairs_read(path, &j->r.arena, &g->pair, &g->n, e)) return false;
+    g->fields = mem_calloc(g->n + 1, sizeof *g->fields, e);
+    if (!g->fields) return false;
+    g->reading = mem_calloc(g->n + 1, sizeof *g->reading, e);
+    if (!g->reading) return false;
+    g->rule = mem_calloc(g->n + 1, sizeof *g->rule, e);
+    return g->rule && fill_fields(j, g, e);
+}
+
 static bool score(struct judge_open *j, const char *pairs, const char *out, struct judge_summary *s,
                   struct err *e)
 {
-    struct judge_fields *v = NULL;
-    struct judge_reading *got = NULL;
-    struct pair *p;
-    size_t n = 0;
-    bool ok = pairs_read(pairs, &j->r.arena, &p, &n, e);
+    struct graded g = {0};
+    bool ok = comm_agree(j->r.c, read_pairs(j, pairs, &g, e), e) &&
+              read_all(j, g.fields, g.n, g.reading, e);
 
-    if (ok) v = mem_calloc(n + 1, sizeof *v, e);
-    if (v) got = mem_calloc(n + 1, sizeof *got, e);
-    ok = comm_agree(j->r.c, got && fields_of(j, p, n, v, e), e) && read_all(j, v, n, got, e);
     if (ok) {
         ok = put_line(&j->card, s, e) &&
-             (comm_rank(j->r.c) != 0 || write_grades(j, p, n, got, s->line, out, e));
+             (comm_rank(j->r.c) != 0 || write_grades(j, &g, s->line, out, e));
         ok = comm_agree(j->r.c, ok, e);
     }
-    s->labels = n;
-    mem_free(got);
-    mem_free(v);
+    s->labels = g.n;
+    mem_free(g.rule);
+    mem_free(g.reading);
+    mem_free(g.fields);
     return ok;
 }
 
@@ -197,9 +213,11 @@ static bool validate(struct judge_open *j, const char *path, struct judge_summar
     if (!comm_agree(j->r.c, all != NULL, e)) return false;
     for (size_t i = 0; i < set.n; i++)
         all[i] = true;
-    ok =
-        judge_apart_read(&j->r, &set, all, j->adapter, &h, &card, e) &&
-        comm_agree(j->r.c, judge_apart_card(&j->r, &set, &h, &card, e) && put_line(&card, s, e), e);
+    ok = judge_apart_read(&j->r, &set, all, j->adapter, &h, &card, e) &&
+         comm_agree(j->r.c,
+                    judge_apart_card(&j->r, &set, &h, &j->card.blend, &card, e) &&
+                        put_line(&card, s, e),
+                    e);
     s->labels = n;
     judge_card_free(&card);
     return ok;

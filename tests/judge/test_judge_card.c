@@ -20,7 +20,7 @@ enum { N = 400, PATIENTS = 100, PARTS = 5 };
 static double truth[N], value[N], spread[N], rule[N];
 static uint32_t group[N], part[N];
 
-static const struct judge_held held = {truth, value, spread, rule, group, part, N, PATIENTS, PARTS};
+static struct judge_held held = {truth, value, spread, rule, group, part, N, PATIENTS, PARTS, NULL};
 
 /* Readings whose error is `noise` (and their spread says so); a rule check of medium quality. */
 static void make(uint64_t seed, double noise)
@@ -47,9 +47,9 @@ static void a_good_judge(void **state)
     assert_true(c.v.tau.n == N && c.v.tau.groups == PATIENTS);
     assert_true(c.v.coverage > 0.85 && c.v.coverage <= 0.95);
     /* the map turns 0.5 t + 1 back into t */
-    assert_true(fabs(judge_card_grade(&c, 2.5, 0.3).value - 3) < 0.3);
-    struct judge_grade sure = judge_card_grade(&c, 2.5, 0.05);
-    struct judge_grade unsure = judge_card_grade(&c, 2.5, 2);
+    assert_true(fabs(judge_card_grade(&c, 2.5, 0.3, 60).value - 3) < 0.3);
+    struct judge_grade sure = judge_card_grade(&c, 2.5, 0.05, 60);
+    struct judge_grade unsure = judge_card_grade(&c, 2.5, 2, 60);
     assert_true(sure.hi - sure.lo < unsure.hi - unsure.lo);
     assert_true(!sure.abstains && unsure.abstains && unsure.lo >= 1 && unsure.hi <= 5);
     judge_card_free(&c);
@@ -70,11 +70,71 @@ static void one_that_learned_nothing(void **state)
         assert_true(judge_card_make(&held, 1, 100, &c, &e));
         validated += c.v.validated;
         covered += c.v.coverage / 20;
-        assert_true(fabs(c.v.tau.a.value) < 0.15);
+        assert_true(fabs(c.v.alone) < 0.15);
+        /* with the rule check beside it, it is the rule check and no better */
+        assert_true(c.v.tau.a.value < c.v.tau.b.value + 0.02);
         judge_card_free(&c);
     }
     assert_true(validated == 0);
     assert_true(covered > 0.88 && covered < 0.99); /* wide intervals, but honest ones */
+}
+
+/* Two that err differently are better together; the reading alone is still told, and asked for. */
+static void both_together(void **state)
+{
+    (void)state;
+    static const struct blend alone = BLEND_READING_INIT;
+    struct judge_card both = {.truth = "made up"}, one = {.truth = "made up"};
+    struct err e = {0};
+    make(6, 0.8);
+    assert_true(judge_card_make(&held, 1, 300, &both, &e));
+    held.weights = &alone;
+    bool ok = judge_card_make(&held, 1, 300, &one, &e);
+    held.weights = NULL;
+    assert_true(ok);
+    assert_true(both.v.tau.a.value > one.v.tau.a.value + 0.03);
+    assert_true(both.v.alone == one.v.tau.a.value && both.v.tau.b.value == one.v.tau.b.value);
+    assert_true(both.v.error < one.v.error && both.v.coverage > 0.85);
+    assert_true(both.blend.reading > 0 && both.blend.rule > 0);
+    assert_true(one.blend.reading == 1 && one.blend.rule == 0);
+    /* a worse rule score, a worse grade */
+    assert_true(judge_card_grade(&both, 2.5, 0.3, 20).value <
+                judge_card_grade(&both, 2.5, 0.3, 90).value);
+    assert_true(judge_card_grade(&one, 2.5, 0.3, 20).value ==
+                judge_card_grade(&one, 2.5, 0.3, 90).value);
+    judge_card_free(&both);
+    judge_card_free(&one);
+}
+
+static void weights(void **state)
+{
+    (void)state;
+    enum { FEW = 200 };
+    double v[FEW], r[FEW], t[FEW], same[FEW], scratch[4 * FEW];
+    struct rng_key k = rng_key(9, RNG_TEST, 2);
+    for (uint64_t i = 0; i < FEW; i++) {
+        v[i] = rng_normal(k, 4 * i);
+        r[i] = 30 * rng_normal(k, 4 * i + 2);
+        t[i] = v[i] + r[i] / 30; /* as much of one as of the other */
+        same[i] = 3;
+    }
+    struct blend b = blend_fit(v, r, t, FEW, scratch);
+    assert_true(b.reading == 1 && b.rule > 0.5 && b.rule < 0.85); /* 20 / 30, in steps */
+    assert_true(fabs(blend_at(&b, 3, 40) - 3 - 2 * b.rule) < 1e-12);
+    for (size_t i = 0; i < FEW; i++)
+        t[i] = v[i] - r[i] / 30; /* a number that points the wrong way gets no weight */
+    b = blend_fit(v, r, t, FEW, scratch);
+    assert_true(b.reading == 1 && b.rule == 0);
+    for (size_t i = 0; i < FEW; i++)
+        t[i] = r[i] / 30 - v[i];
+    b = blend_fit(v, r, t, FEW, scratch);
+    assert_true(b.reading == 0 && b.rule == 1);
+    b = blend_fit(v, same, v, FEW, scratch); /* a number that never changes */
+    assert_true(b.reading == 1 && b.rule == 0);
+    b = blend_fit(v, v, v, FEW, scratch); /* one number twice */
+    assert_true(b.reading == 1 && b.rule == 0);
+    b = blend_fit(v, r, t, 0, scratch);
+    assert_true(b.reading == 1 && b.rule == 0);
 }
 
 /* As good as the rule check is not better than the rule check. */
@@ -86,7 +146,7 @@ static void a_copy_of_the_rule(void **state)
     make(3, 0.3);
     memcpy(value, rule, sizeof value);
     assert_true(judge_card_make(&held, 1, 300, &c, &e));
-    assert_true(!c.v.validated && c.v.tau.diff.value == 0);
+    assert_true(!c.v.validated && fabs(c.v.tau.diff.value) < 0.02);
     judge_card_free(&c);
 }
 
@@ -100,7 +160,7 @@ static void few_answers(void **state)
     few.n = 6;
     few.ngroups = 2;
     assert_true(judge_card_make(&few, 1, 50, &c, &e));
-    assert_true(isinf(c.quantile) && judge_card_grade(&c, 2, 0.1).abstains);
+    assert_true(isinf(c.quantile) && judge_card_grade(&c, 2, 0.1, 50).abstains);
     judge_card_free(&c);
     few.n = 0;
     assert_false(judge_card_make(&few, 1, 50, &c, &e));
@@ -134,7 +194,7 @@ static void on_disk(void **state)
     assert_non_null(strstr(line.p, "validated: tau="));
     assert_true(d.list && !d.check && d.max_tokens == 512 && strcmp(d.template, "judge") == 0);
     for (double v = 0; v < 4; v += 0.37)
-        assert_true(judge_card_grade(&c, v, 0.2).lo == judge_card_grade(&d, v, 0.2).lo);
+        assert_true(judge_card_grade(&c, v, 0.2, 40).lo == judge_card_grade(&d, v, 0.2, 40).lo);
     judge_card_free(&d);
     /* one digit changed by hand does not pass */
     size_t n;
@@ -164,6 +224,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_judge),
         cmocka_unit_test(one_that_learned_nothing),
+        cmocka_unit_test(both_together),
+        cmocka_unit_test(weights),
         cmocka_unit_test(a_copy_of_the_rule),
         cmocka_unit_test(few_answers),
         cmocka_unit_test(on_disk),
