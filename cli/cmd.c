@@ -76,6 +76,11 @@ static const struct cmd_arg synth_args[] = {
     {"--arch", NULL, "NAME", NULL, "of that model: llama (default), or t5"},
     {"--planted", NULL, "N", NULL,
      "instead: N sentences with an invented identifier each, to measure scans; -o is a file"},
+    {"--canaries", NULL, "N", NULL,
+     "instead: N made-up reports to plant in training, to measure memorisation (docs/PRIVACY.md)"},
+    {"--others", NULL, "N", NULL, "their like that are not planted (default: 50 for each)"},
+    {"--modality", NULL, "NAME", NULL, "of the canaries: one that you train on (default CR)"},
+    {"--config", NULL, "FILE", NULL, "the study that they are for: DIR/probe.yaml includes it"},
     {NULL, NULL, NULL, NULL, NULL},
 };
 static const struct cmd_arg convert_args[] = {

@@ -2,6 +2,7 @@
 #include "base/fs.h"
 #include "cli/cmd.h"
 #include "cli/tiny_model.h"
+#include "synth/canaries.h"
 #include "synth/planted.h"
 #include "synth/synth.h"
 
@@ -22,6 +23,31 @@ static bool planted(struct cmd_call *call, const char *path)
     if (!planted_write(path, seed, n, &call->err)) return false;
     cmd_print(call, "%s: %llu sentences with an invented identifier in each\n", path,
               (unsigned long long)n);
+    return true;
+}
+
+static bool canaries(struct cmd_call *call, const char *dir)
+{
+    const char *modality = cmd_value(call, "--modality");
+    struct canaries_opts o = {.dir = dir,
+                              .seed = 1,
+                              .modality = modality ? modality : "CR",
+                              .config = cmd_value(call, "--config")};
+    struct err *e = &call->err;
+
+    if (!count_of(call, "--canaries", &o.planted, e) || !count_of(call, "--seed", &o.seed, e))
+        return false;
+    o.others = 50 * o.planted;
+    if (!count_of(call, "--others", &o.others, e) || !canaries_write(&o, e)) return false;
+    cmd_print(call,
+              "%s: %llu reports to plant, %llu like them that stay out\n"
+              "1. to corpus.sources:  - {name: canary, format: csv, path: %s/planted.csv, split: "
+              "train, modality: %s}\n"
+              "2. ingest, shard, train as ever\n"
+              "3. radmill ingest, shard, generate %s/probe.yaml%s\n"
+              "4. evaluate --metrics memorization --set evaluate.canaries=%s/pairs/pairs.jsonl\n",
+              dir, (unsigned long long)o.planted, (unsigned long long)o.others, dir, o.modality,
+              dir, o.config ? "" : " (set its include: first)", dir);
     return true;
 }
 
@@ -59,6 +85,7 @@ bool cmd_synth(struct cmd_call *call)
         return true;
     }
     if (!dir) return err_set(&call->err, ERR_CONFIG, "synth needs -o DIR (or --model DIR)");
+    if (cmd_value(call, "--canaries")) return canaries(call, dir);
     if (cmd_value(call, "--planted")) return planted(call, dir);
     return corpus(call, dir);
 }
