@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/stop.h"
+#include "comm/hang.h"
 #include "train/kit.h"
 #include "train/train.h"
 
@@ -79,8 +80,10 @@ int main(int argc, char **argv)
                                 .shards_dir = argv[2],
                                 .version = "test",
                                 .commit = "test"};
+        struct hang_opts watch = {t.hang_minutes * 60, "train", NULL};
         if (getenv("DRIVER_PAUSE")) job.pause_at_step = strtoull(getenv("DRIVER_PAUSE"), NULL, 10);
-        ok = train_run(&job, c, &s, &e);
+        ok = hang_watch(c, &watch, &e) && train_run(&job, c, &s, &e);
+        hang_release();
     }
     if (!ok && comm_rank(c) == 0) fprintf(stderr, "driver: %s\n", e.text);
     if (ok && comm_rank(c) == 0)
