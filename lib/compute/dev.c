@@ -455,6 +455,89 @@ bool dev_attn_cached(struct dev *d, const struct dev_attn *a, struct dev_mat q,
     return submit(d, &c, e);
 }
 
+/* ---- keys and values of decoding */
+static void check_kv(const struct dev *d, const struct dev_kv *v, uint32_t layer)
+{
+    check_view(d, v->mem);
+    CHECK(is_float(v->mem) && v->len % DEV_KV_BLOCK == 0 && layer < v->layers);
+    CHECK(v->mem.rows == dev_kv_rows(v) && v->mem.cols == v->kv_heads * v->head_dim);
+    CHECK(v->mem.ld == v->mem.cols);
+}
+
+static bool packs_kv(const struct dev *d, const struct dev_kv *v)
+{
+    return d->ops->packs_kv && d->ops->packs_kv(d, v);
+}
+
+/* As rows: keys (0) or values (1) of a layer. */
+static struct dev_mat kv_rows(const struct dev_kv *v, uint32_t layer, uint32_t which)
+{
+    uint32_t per = v->slots * v->len;
+    return dev_mat_part(v->mem, (2 * layer + which) * per, per, 0, v->mem.cols);
+}
+
+bool dev_kv_put(struct dev *d, const struct dev_kv *v, uint32_t layer, struct dev_mat k,
+                struct dev_mat vals, struct dev_mat at, struct err *e)
+{
+    check_kv(d, v, layer);
+    CHECK(is_float(k) && k.cols == v->mem.cols && same_shape(k, vals) && k.dtype == vals.dtype);
+    CHECK(is_row(at, DEV_I32, k.rows) && k.dtype == v->mem.dtype);
+    if (!packs_kv(d, v))
+        return dev_scatter_rows(d, k, at, kv_rows(v, layer, 0), e) &&
+               dev_scatter_rows(d, vals, at, kv_rows(v, layer, 1), e);
+    struct dev_call c = {.op = DEV_KV_PUT, .m = {k, vals, at, v->mem}};
+    c.kv.v = *v;
+    c.kv.layer = layer;
+    return submit(d, &c, e);
+}
+
+bool dev_kv_copy(struct dev *d, const struct dev_kv *v, uint32_t from, uint32_t to, uint32_t first,
+                 uint32_t end, struct err *e)
+{
+    uint32_t n = end - first;
+    check_kv(d, v, 0);
+    CHECK(from < v->slots && to < v->slots && from != to && first <= end && end <= v->len);
+    if (n == 0) return true;
+    if (packs_kv(d, v)) {
+        struct dev_call c = {.op = DEV_KV_COPY, .m = {v->mem}};
+        c.kv.v = *v;
+        c.kv.from = from;
+        c.kv.to = to;
+        c.kv.first = first;
+        c.kv.end = end;
+        return submit(d, &c, e);
+    }
+    for (uint32_t i = 0; i < 2 * v->layers; i++) {
+        struct dev_mat all = kv_rows(v, i / 2, i % 2);
+        if (!dev_cast(d, dev_mat_part(all, from * v->len + first, n, 0, all.cols),
+                      dev_mat_part(all, to * v->len + first, n, 0, all.cols), e))
+            return false;
+    }
+    return true;
+}
+
+bool dev_attn_kv(struct dev *d, const struct dev_attn *a, struct dev_mat q, const struct dev_kv *v,
+                 uint32_t layer, const uint32_t *slot, const uint32_t *pos, struct dev_mat out,
+                 struct err *e)
+{
+    check_kv(d, v, layer);
+    struct dev_mat k = kv_rows(v, layer, 0);
+    if (!packs_kv(d, v))
+        return dev_attn_cached(d, a, q, k, kv_rows(v, layer, 1), v->len, slot, pos, out, e);
+    check_attn(d, a, q, k, k);
+    CHECK(a->kv_heads == v->kv_heads && !a->bidirectional && !a->dbias.buf);
+    CHECK(out.dtype == q.dtype && same_shape(out, q));
+    for (uint32_t i = 0; i < q.rows; i++)
+        CHECK(pos[i] < v->len && slot[i] < v->slots);
+    struct dev_call c = {.op = DEV_ATTN_KV, .m = {q, v->mem, {0}, out}};
+    c.attn.a = *a;
+    c.attn.slot = slot;
+    c.attn.pos = pos;
+    c.attn.kv = *v;
+    c.attn.layer = layer;
+    return submit(d, &c, e);
+}
+
 static void check_act(enum dev_act act, struct dev_mat x, struct dev_mat y)
 {
     CHECK((unsigned)act < DEV_ACTS && is_float(x) && is_float(y) && x.rows == y.rows);

@@ -219,6 +219,36 @@ MUST_CHECK bool dev_attn_cached(struct dev *d, const struct dev_attn *a, struct 
                                 const uint32_t *slot, const uint32_t *pos, struct dev_mat out,
                                 struct err *e);
 
+/* ---- keys and values of decoding: of sequences ("slots") that grow token by token, all layers in
+ * one block of memory whose layout is the device's own. A device with nothing better keeps rows as
+ * dev_attn_cached reads them: for each layer keys, then values, slot by slot. */
+enum { DEV_KV_BLOCK = 32 }; /* slots are whole blocks of so many tokens */
+struct dev_kv {
+    uint32_t layers, slots, len, kv_heads, head_dim; /* len: a multiple of the block */
+    struct dev_mat mem; /* f32/bf16 [dev_kv_rows, kv_heads * head_dim], contiguous */
+};
+static inline uint32_t dev_kv_len(uint32_t tokens)
+{
+    return (tokens + DEV_KV_BLOCK - 1) / DEV_KV_BLOCK * DEV_KV_BLOCK;
+}
+static inline uint64_t dev_kv_rows(const struct dev_kv *v)
+{
+    return (uint64_t)v->layers * 2 * v->slots * v->len;
+}
+/* Row i of k and v [n, kv*hd] becomes position at[i] % len of slot at[i] / len; at I32 [1, n]. A
+ * slot's positions are put in order from 0 on, again for its next sequence, or from behind what
+ * dev_kv_copy brought. */
+MUST_CHECK bool dev_kv_put(struct dev *d, const struct dev_kv *v, uint32_t layer, struct dev_mat k,
+                           struct dev_mat vals, struct dev_mat at, struct err *e);
+/* Positions [first, end) of slot `from` to slot `to`, all layers. Those before `first` must be the
+ * same in both already; those from `end` on are nobody's. */
+MUST_CHECK bool dev_kv_copy(struct dev *d, const struct dev_kv *v, uint32_t from, uint32_t to,
+                            uint32_t first, uint32_t end, struct err *e);
+/* dev_attn_cached over a layer of it: the same bits. */
+MUST_CHECK bool dev_attn_kv(struct dev *d, const struct dev_attn *a, struct dev_mat q,
+                            const struct dev_kv *v, uint32_t layer, const uint32_t *slot,
+                            const uint32_t *pos, struct dev_mat out, struct err *e);
+
 /* silu(x) = x / (1 + e^-x); gelu(x) = x/2 (1 + erf(x/sqrt 2)), and its form with tanh (Hendrycks
  * and Gimpel 2016, arXiv 1606.08415); relu(x) = max(x, 0) with slope 0 at 0. */
 enum dev_act { DEV_SILU, DEV_GELU, DEV_GELU_TANH, DEV_RELU, DEV_ACTS };

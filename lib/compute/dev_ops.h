@@ -26,6 +26,9 @@ enum dev_op {
     DEV_ATTN_FWD,
     DEV_ATTN_BWD,
     DEV_ATTN_CACHED,
+    DEV_KV_PUT, /* k, v, at, mem; these three where packs_kv says so */
+    DEV_KV_COPY,
+    DEV_ATTN_KV, /* q, mem, without buffer, out */
     DEV_ACT,
     DEV_ACT_BWD,
     DEV_DROPOUT,
@@ -65,7 +68,14 @@ struct dev_call {
             struct dev_attn a;
             uint32_t max_len;
             const uint32_t *slot, *pos;
+            struct dev_kv kv; /* attn_kv */
+            uint32_t layer;
         } attn;
+        struct {
+            struct dev_kv v;
+            uint32_t layer;                /* put */
+            uint32_t from, to, first, end; /* copy */
+        } kv;
         struct {
             float p;
             uint64_t key, base;
@@ -116,6 +126,8 @@ struct dev_ops {
     /* Memory of the device that nobody has taken; NULL: not known. */
     size_t (*bytes_free)(const struct dev *d);
     const struct dev_team_ops *team; /* NULL: sums over ranks go through the host */
+    /* Has the device a layout of its own for these keys and values? NULL: never. */
+    bool (*packs_kv)(const struct dev *d, const struct dev_kv *v);
 };
 
 struct dev {

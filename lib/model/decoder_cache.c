@@ -21,15 +21,16 @@ struct decoder_cache {
     struct dev_mat ids, pos, at, want, next;   /* I32 [1, rows] */
     struct dev_mat chance;                     /* f32 [1, rows] */
     struct dev_mat sum;                        /* f32 [tile, d] */
-    struct dev_mat x, xw;                      /* f32 [rows, d], [HEAD_ROWS, d] */
-    struct dev_mat n, nw, qkv, ao, gu, act, h; /* dtype; nw is n of xw */
+    struct dev_mat x, xw;                      /* f32 [rows, d]; xw of what is asked */
+    struct dev_mat n, nw, qkv, ao, gu, act, h; /* dtype; nw is n of HEAD_ROWS of xw */
     struct dev_mat logits;                     /* f32 [HEAD_ROWS, V] */
-    struct dev_mat kv;                         /* dtype [layers * 2 * slots * max_len, kv] */
+    struct dev_kv kv;                          /* of the decoder's blocks */
     uint32_t *host, *host_last;                /* [max_rows] each */
+    uint32_t *asked_slot, *asked_pos;          /* [max_rows] each */
     float *seen;                               /* [HEAD_ROWS * V], once logits are wanted */
     /* with an encoder: */
     struct decoder_work *enc; /* runs it, and holds the bias */
-    struct dev_mat xkv;       /* like kv: of the memories */
+    struct dev_kv xkv;        /* like kv: of the memories */
     uint32_t *memory_len;     /* [slots] */
     uint32_t *memory_of;      /* [slots]: which slot's memory it looks at */
     uint32_t start;
@@ -50,6 +51,18 @@ static uint32_t rows_of_cache(const struct decoder_cache_opts *o)
     return o->nadapters ? rows + PAD_ROWS : rows;
 }
 
+static struct dev_kv take_kv(struct dev_buf *b, uint64_t *at, const struct model_spec *s,
+                             enum dev_dtype t, uint32_t slots, uint32_t tokens)
+{
+    struct dev_kv v = {.layers = nblocks(s),
+                       .slots = slots,
+                       .len = dev_kv_len(tokens),
+                       .kv_heads = s->kv_heads,
+                       .head_dim = s->head_dim};
+    v.mem = work_take(b, at, t, dev_kv_rows(&v), s->kv_heads * s->head_dim);
+    return v;
+}
+
 static uint64_t lay_out(struct decoder_cache *c, const struct model_spec *s, enum dev_dtype t)
 {
     uint64_t at = 0, rows = rows_of_cache(&c->o);
@@ -62,7 +75,7 @@ static uint64_t lay_out(struct decoder_cache *c, const struct model_spec *s, enu
     c->next = work_take(b, &at, DEV_I32, 1, rows);
     c->chance = work_take(b, &at, DEV_F32, 1, rows);
     c->x = work_take(b, &at, DEV_F32, rows, s->d);
-    c->xw = work_take(b, &at, DEV_F32, HEAD_ROWS, s->d);
+    c->xw = work_take(b, &at, DEV_F32, rows, s->d);
     c->n = work_take(b, &at, t, rows, s->d);
     c->nw = work_take(b, &at, t, HEAD_ROWS, s->d);
     c->qkv = work_take(b, &at, t, rows, q + 2 * kv);
@@ -70,9 +83,8 @@ static uint64_t lay_out(struct decoder_cache *c, const struct model_spec *s, enu
     c->gu = work_take(b, &at, t, rows, linear_shape(s, s->layers - 1, LIN_GU).out);
     c->act = work_take(b, &at, t, rows, s->ff);
     c->logits = work_take(b, &at, DEV_F32, HEAD_ROWS, s->vocab);
-    uint64_t caches = (uint64_t)nblocks(s) * 2 * c->o.slots;
-    c->kv = work_take(b, &at, t, caches * c->o.max_len, kv);
-    c->xkv = work_take(b, &at, t, s->enc_layers ? caches * c->o.max_memory : 0, kv);
+    c->kv = take_kv(b, &at, s, t, c->o.slots, c->o.max_len);
+    c->xkv = take_kv(b, &at, s, t, c->o.slots, s->enc_layers ? c->o.max_memory : 0);
     return at;
 }
 
@@ -146,9 +158,11 @@ static uint32_t tile_of(const struct model *m)
 
 static bool open_host(struct decoder_cache *c, struct err *e)
 {
-    c->host = mem_calloc((size_t)2 * c->o.max_rows, sizeof *c->host, e);
+    c->host = mem_calloc((size_t)4 * c->o.max_rows, sizeof *c->host, e);
     if (!c->host) return false;
     c->host_last = c->host + c->o.max_rows;
+    c->asked_slot = c->host_last + c->o.max_rows;
+    c->asked_pos = c->asked_slot + c->o.max_rows;
     c->adapter_of = mem_calloc(c->o.slots, sizeof *c->adapter_of, e);
     if (!c->adapter_of) return false;
     for (uint32_t i = 0; i < c->o.slots; i++)
@@ -229,7 +243,7 @@ static bool begin(struct decoder_cache *c, const struct decoder_rows *r, struct 
         if (r->token[i] >= c->m->spec.vocab)
             return err_set(e, ERR_FORMAT, "token %u is not in the model's vocabulary of %u",
                            r->token[i], c->m->spec.vocab);
-        c->host[i] = r->slot[i] * c->o.max_len + r->pos[i];
+        c->host[i] = r->slot[i] * c->kv.len + r->pos[i];
     }
     return upload_u32(c, &c->ids, r->token, n, e) && upload_u32(c, &c->pos, r->pos, n, e) &&
            upload_u32(c, &c->at, c->host, n, e) &&
@@ -279,86 +293,107 @@ static bool linear(struct decoder_cache *c, const struct step_linear *s,
     return true;
 }
 
-/* Keys (which 0) or values (1) of a block of the decoder, of all slots with `len` rows each. */
-static struct dev_mat cached(const struct decoder_cache *c, struct dev_mat all, uint32_t len,
-                             uint32_t layer, uint32_t which)
-{
-    uint32_t per = c->o.slots * len, block = layer - c->m->spec.enc_layers;
-    return dev_mat_part(all, (2 * block + which) * per, per, 0, all.cols);
-}
-
-static struct dev_mat own(const struct decoder_cache *c, uint32_t layer, uint32_t which)
-{
-    return cached(c, c->kv, c->o.max_len, layer, which);
-}
-
-static struct dev_mat memory(const struct decoder_cache *c, uint32_t layer, uint32_t which)
-{
-    return cached(c, c->xkv, c->o.max_memory, layer, which);
-}
-
-static bool attention(struct decoder_cache *c, uint32_t layer, const struct decoder_rows *r,
-                      struct err *e)
+/* Queries, keys and values of a block from the residual stream; the latter to the cache. */
+static bool look(struct decoder_cache *c, uint32_t layer, const struct decoder_rows *r,
+                 struct err *e)
 {
     const struct model_spec *s = &c->m->spec;
     struct dev *d = c->m->dev;
     uint32_t n = r->n, q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
-    struct dev_mat qkv = rows_of(c->qkv, n), k = own(c, layer, 0), v = own(c, layer, 1);
-    struct dev_attn a = attn_of(s);
+    struct step_linear lin = {layer, LIN_QKV, false, c->n, c->qkv};
+    struct dev_mat qkv = rows_of(c->qkv, n), none = {0};
 
-    if (c->enc) a.bias = c->enc->dec.bias;
+    if (!dev_rmsnorm(d, rows_of(c->x, n), c->m->layers[layer].norm[0], s->rms_eps, rows_of(c->n, n),
+                     none, e) ||
+        !linear(c, &lin, r, e))
+        return false;
     if (s->rope != ROPE_NONE && !dev_rope(d, dev_mat_part(qkv, 0, n, 0, q + kv),
                                           s->heads + s->kv_heads, c->pos, c->m->inv_freq, false, e))
         return false;
-    return dev_scatter_rows(d, dev_mat_part(qkv, 0, n, q, kv), c->at, k, e) &&
-           dev_scatter_rows(d, dev_mat_part(qkv, 0, n, q + kv, kv), c->at, v, e) &&
-           dev_attn_cached(d, &a, dev_mat_part(qkv, 0, n, 0, q), k, v, c->o.max_len, r->slot,
-                           r->pos, rows_of(c->ao, n), e);
+    return dev_kv_put(d, &c->kv, layer - s->enc_layers, dev_mat_part(qkv, 0, n, q, kv),
+                      dev_mat_part(qkv, 0, n, q + kv, kv), c->at, e);
+}
+
+static bool attention(struct decoder_cache *c, uint32_t layer, const struct decoder_rows *r,
+                      struct dev_mat q, struct dev_mat out, struct err *e)
+{
+    const struct model_spec *s = &c->m->spec;
+    struct dev_attn a = attn_of(s);
+    if (c->enc) a.bias = c->enc->dec.bias;
+    return dev_attn_kv(c->m->dev, &a, q, &c->kv, layer - s->enc_layers, r->slot, r->pos, out, e);
 }
 
 /* A row looks back at the whole memory of its sequence: as if it stood at its last place. */
 static bool cross_attention(struct decoder_cache *c, uint32_t layer, const struct decoder_rows *r,
-                            struct err *e)
+                            struct dev_mat x, struct err *e)
 {
     const struct model_spec *s = &c->m->spec;
     uint32_t n = r->n, *slot = c->host, *last = c->host_last;
-    struct dev_mat x = rows_of(c->x, n), none = {0};
-    struct dev_mat xq = shape_of(c->qkv, c->qkv.rows, s->heads * s->head_dim);
-    struct step_linear q = {layer, LIN_XQ, false, c->n, xq}, o = {layer, LIN_XO, true, c->ao, c->x};
+    struct dev_mat none = {0}, xq = shape_of(c->qkv, c->qkv.rows, s->heads * s->head_dim);
+    struct step_linear q = {layer, LIN_XQ, false, c->n, xq}, o = {layer, LIN_XO, true, c->ao, x};
     struct dev_attn a = attn_of(s);
 
     for (uint32_t i = 0; i < n; i++) {
         slot[i] = c->memory_of[r->slot[i]];
         last[i] = c->memory_len[slot[i]] - 1;
     }
-    return dev_rmsnorm(c->m->dev, x, c->m->layers[layer].norm[2], s->rms_eps, rows_of(c->n, n),
-                       none, e) &&
+    return dev_rmsnorm(c->m->dev, rows_of(x, n), c->m->layers[layer].norm[2], s->rms_eps,
+                       rows_of(c->n, n), none, e) &&
            linear(c, &q, r, e) &&
-           dev_attn_cached(c->m->dev, &a, rows_of(xq, n), memory(c, layer, 0), memory(c, layer, 1),
-                           c->o.max_memory, slot, last, rows_of(c->ao, n), e) &&
+           dev_attn_kv(c->m->dev, &a, rows_of(xq, n), &c->xkv, layer - s->enc_layers, slot, last,
+                       rows_of(c->ao, n), e) &&
            linear(c, &o, r, e);
+}
+
+/* From self-attention's output to the end of a block, on rows of the residual stream x. */
+static bool rest(struct decoder_cache *c, uint32_t layer, const struct decoder_rows *r,
+                 struct dev_mat ao, struct dev_mat x, struct err *e)
+{
+    const struct model_spec *s = &c->m->spec;
+    struct dev *d = c->m->dev;
+    uint32_t n = r->n;
+    struct dev_mat none = {0};
+    struct step_linear o = {layer, LIN_O, true, ao, x}, gu = {layer, LIN_GU, false, c->n, c->gu},
+                       down = {layer, LIN_DOWN, true, c->act, x};
+
+    return linear(c, &o, r, e) && (!c->enc || cross_attention(c, layer, r, x, e)) &&
+           dev_rmsnorm(d, rows_of(x, n), c->m->layers[layer].norm[1], s->rms_eps, rows_of(c->n, n),
+                       none, e) &&
+           linear(c, &gu, r, e) &&
+           dev_act(d, (enum dev_act)s->act, rows_of(c->gu, n), rows_of(c->act, n), e) &&
+           linear(c, &down, r, e);
 }
 
 static bool block(struct decoder_cache *c, uint32_t layer, const struct decoder_rows *r,
                   struct err *e)
 {
-    const struct model_spec *s = &c->m->spec;
-    const struct model_layer *ml = &c->m->layers[layer];
-    struct dev *d = c->m->dev;
-    uint32_t n = r->n;
-    struct dev_mat x = rows_of(c->x, n), none = {0};
-    struct step_linear qkv = {layer, LIN_QKV, false, c->n, c->qkv},
-                       o = {layer, LIN_O, true, c->ao, c->x},
-                       gu = {layer, LIN_GU, false, c->n, c->gu},
-                       down = {layer, LIN_DOWN, true, c->act, c->x};
+    uint32_t n = r->n, q = c->m->spec.heads * c->m->spec.head_dim;
+    return look(c, layer, r, e) &&
+           attention(c, layer, r, dev_mat_part(c->qkv, 0, n, 0, q), rows_of(c->ao, n), e) &&
+           rest(c, layer, r, c->ao, c->x, e);
+}
 
-    return dev_rmsnorm(d, x, ml->norm[0], s->rms_eps, rows_of(c->n, n), none, e) &&
-           linear(c, &qkv, r, e) && attention(c, layer, r, e) && linear(c, &o, r, e) &&
-           (!c->enc || cross_attention(c, layer, r, e)) &&
-           dev_rmsnorm(d, x, ml->norm[1], s->rms_eps, rows_of(c->n, n), none, e) &&
-           linear(c, &gu, r, e) &&
-           dev_act(d, (enum dev_act)s->act, rows_of(c->gu, n), rows_of(c->act, n), e) &&
-           linear(c, &down, r, e);
+/* The last block, behind whose keys and values only the rows asked for matter: to xw. Their
+ * queries go to ao, and what attention makes of them to where all rows' queries were. */
+static bool last_block(struct decoder_cache *c, uint32_t layer, const struct decoder_rows *r,
+                       const struct decoder_ask *ask, struct err *e)
+{
+    struct dev *d = c->m->dev;
+    uint32_t n = ask->n, q = c->m->spec.heads * c->m->spec.head_dim;
+    struct decoder_rows asked = {.slot = c->asked_slot, .pos = c->asked_pos, .n = n};
+    struct dev_mat aq = rows_of(c->ao, n), ao = shape_of(c->qkv, c->qkv.rows, q);
+
+    if (!look(c, layer, r, e)) return false;
+    if (n == 0) return true;
+    for (uint32_t i = 0; i < n; i++) {
+        c->asked_slot[i] = r->slot[ask->row[i]];
+        c->asked_pos[i] = r->pos[ask->row[i]];
+    }
+    return upload_u32(c, &c->want, ask->row, n, e) &&
+           dev_gather_rows(d, dev_mat_part(c->qkv, 0, r->n, 0, q), c->want, aq, e) &&
+           dev_gather_rows(d, rows_of(c->x, r->n), c->want, rows_of(c->xw, n), e) &&
+           attention(c, layer, &asked, aq, rows_of(ao, n), e) &&
+           rest(c, layer, &asked, ao, c->xw, e);
 }
 
 /* The logits of rows [at, at + n) of what is asked are on the device: hand out those wanted. */
@@ -388,8 +423,8 @@ static bool head(struct decoder_cache *c, const struct decoder_ask *ask, uint32_
     struct dev_mat none = {0}, next = dev_mat_part(c->next, 0, 1, at, n),
                    logits = rows_of(c->logits, n);
 
-    if (!dev_gather_rows(d, c->x, dev_mat_part(c->want, 0, 1, at, n), rows_of(c->xw, n), e) ||
-        !dev_rmsnorm(d, rows_of(c->xw, n), c->m->norm[1], s->rms_eps, rows_of(c->nw, n), none, e))
+    if (!dev_rmsnorm(d, dev_mat_part(c->xw, at, n, 0, s->d), c->m->norm[1], s->rms_eps,
+                     rows_of(c->nw, n), none, e))
         return false;
     for (uint32_t r = 0; r < n; r += step) {
         if (!dev_gemm(d, nt, dev_mat_part(c->nw, r, step, 0, s->d), c->m->head,
@@ -406,7 +441,6 @@ static bool head(struct decoder_cache *c, const struct decoder_ask *ask, uint32_
 static bool answer(struct decoder_cache *c, const struct decoder_ask *ask, struct err *e)
 {
     uint32_t n = ask->n;
-    if (!upload_u32(c, &c->want, ask->row, n, e)) return false;
     c->next.cols = c->next.ld = c->chance.cols = c->chance.ld = n;
     for (uint32_t at = 0; at < n; at += HEAD_ROWS)
         if (!head(c, ask, at, n - at < HEAD_ROWS ? n - at : HEAD_ROWS, e)) return false;
@@ -429,11 +463,15 @@ static bool put_memory(struct decoder_cache *c, uint32_t layer, uint32_t slot, u
     struct decoder_work *w = c->enc;
     struct dev_mat xkv = rows_of(work_kept(w, layer)->xkv, n);
     struct lin_call call = work_call(w, layer, LIN_XKV, rows_of(w->memory, n));
+    uint32_t kv = xkv.cols / 2, most = c->o.max_rows;
     if (!lin_fwd(c->m, w->l, &call, 0, xkv, e)) return false;
-    for (uint32_t k = 0; k < 2; k++) {
-        struct dev_mat to = memory(c, layer, k);
-        if (!dev_cast(c->m->dev, dev_mat_part(xkv, 0, n, k * to.cols, to.cols),
-                      dev_mat_part(to, slot * c->o.max_memory, n, 0, to.cols), e))
+    for (uint32_t r = 0; r < n; r += most) {
+        uint32_t m = n - r < most ? n - r : most;
+        for (uint32_t i = 0; i < m; i++)
+            c->host[i] = slot * c->xkv.len + r + i;
+        if (!upload_u32(c, &c->at, c->host, m, e) ||
+            !dev_kv_put(c->m->dev, &c->xkv, layer - c->m->spec.enc_layers,
+                        dev_mat_part(xkv, r, m, 0, kv), dev_mat_part(xkv, r, m, kv, kv), c->at, e))
             return false;
     }
     return true;
@@ -461,29 +499,23 @@ bool decoder_begin(struct decoder_cache *c, uint32_t slot, const uint32_t *promp
 bool decoder_fork(struct decoder_cache *c, uint32_t from, uint32_t to, uint32_t first, uint32_t end,
                   struct err *e)
 {
-    uint32_t n = end - first, len = c->o.max_len;
-    CHECK(from < c->o.slots && to < c->o.slots && from != to && first <= end && end <= len);
+    CHECK(from < c->o.slots && to < c->o.slots && from != to && first <= end);
+    CHECK(end <= c->o.max_len);
     c->adapter_of[to] = c->adapter_of[from];
     if (c->enc) c->memory_of[to] = c->memory_of[from];
-    for (uint32_t i = c->m->spec.enc_layers; n > 0 && i < c->m->spec.layers; i++)
-        for (uint32_t k = 0; k < 2; k++) {
-            struct dev_mat all = own(c, i, k);
-            if (!dev_cast(c->m->dev, dev_mat_part(all, from * len + first, n, 0, all.cols),
-                          dev_mat_part(all, to * len + first, n, 0, all.cols), e))
-                return false;
-        }
-    return true;
+    return dev_kv_copy(c->m->dev, &c->kv, from, to, first, end, e);
 }
 
 bool decoder_step(struct decoder_cache *c, const struct decoder_rows *r,
                   const struct decoder_ask *ask, struct err *e)
 {
-    if (!begin(c, r, e)) return false;
-    for (uint32_t i = c->m->spec.enc_layers; i < c->m->spec.layers; i++) {
-        if (!block(c, i, r, e)) return false;
-    }
+    uint32_t last = c->m->spec.layers - 1;
     CHECK(ask->n <= r->n && ask->nlogits <= ask->n);
     for (uint32_t i = 0; i < ask->n; i++)
         CHECK(ask->row[i] < r->n);
-    return ask->n == 0 || answer(c, ask, e);
+    if (!begin(c, r, e)) return false;
+    for (uint32_t i = c->m->spec.enc_layers; i < last; i++) {
+        if (!block(c, i, r, e)) return false;
+    }
+    return last_block(c, last, r, ask, e) && (ask->n == 0 || answer(c, ask, e));
 }

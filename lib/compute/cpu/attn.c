@@ -24,6 +24,7 @@ void attn_plan_init(struct attn_plan *p, const struct cpu *c, const struct dev_a
     p->keys = most_keys;
     p->span = most_queries + most_keys;
     p->ld = (most_keys + 64) / 32 * 32 + 16; /* never a multiple of the page size */
+    p->align = p->t->nr;
 }
 
 size_t attn_longest(const uint32_t *cu, uint32_t nseq)
@@ -62,7 +63,7 @@ struct attn_block attn_block_of(const struct attn_plan *p, size_t i0, size_t end
     struct attn_block b = {.i0 = i0, .n = end - i0 < p->queries ? end - i0 : p->queries};
     size_t from, to;
     attn_visible(p, i0, &from, &to);
-    b.j0 = from / p->t->nr * p->t->nr; /* a whole panel */
+    b.j0 = from / p->align * p->align; /* a whole panel */
     attn_visible(p, i0 + b.n - 1, &from, &to);
     b.j1 = to;
     return b;
@@ -134,6 +135,8 @@ struct forward {
     const struct dev_call *call;
     const uint32_t *runs; /* cached: first row of each run of neighbours, and the end */
     void *k, *v;          /* packed: panels over keys; panels over the head's columns */
+    struct attn_kv kv;    /* or the cache's own */
+    bool kept;            /* kv it is */
     void *q;              /* packed rows of a block */
     float *s;             /* scores, then probabilities */
     void *prob;           /* probabilities in the type they are multiplied in */
@@ -147,8 +150,8 @@ static size_t forward_layout(struct forward *f, void *base)
 {
     const struct attn_plan *p = &f->p;
     struct cpu_carve v = {.base = base};
-    f->k = cpu_carve(&v, gemm_b_bytes(p->t, p->keys, p->hd));
-    f->v = cpu_carve(&v, gemm_b_bytes(p->t, p->hd, p->keys));
+    f->k = cpu_carve(&v, f->kept ? 0 : gemm_b_bytes(p->t, p->keys, p->hd));
+    f->v = cpu_carve(&v, f->kept ? 0 : gemm_b_bytes(p->t, p->hd, p->keys));
     f->q = cpu_carve(&v, p->rows * gemm_a_bytes(p->t, p->hd));
     f->s = cpu_carve(&v, p->rows * p->ld * sizeof(float));
     f->prob = p->type == DEV_F32 ? f->s : cpu_carve(&v, p->rows * p->ld * 2);
@@ -189,10 +192,16 @@ static void forward_block(struct forward *f, const struct attn_block *b, size_t 
 {
     const struct attn_plan *p = &f->p;
     attn_pack_rows(p, q, t, b->n, g, f->tmp, f->q);
-    attn_scores(p, b, f->q, f->k, f->s, f->multiply);
+    if (f->kept)
+        attn_kv_scores(p, b, f->q, &f->kv, f->s);
+    else
+        attn_scores(p, b, f->q, f->k, f->s, f->multiply);
     softmax_block(f, b, t, g, lse);
-    attn_weigh(p, b, f->prob, 0, p->group * b->n, f->v,
-               (struct gemm_dst){f->o, DEV_F32, p->hd, 1.0f, 0.0f, false}, f->multiply);
+    if (f->kept)
+        attn_kv_weigh(p, b, f->prob, &f->kv, f->o);
+    else
+        attn_weigh(p, b, f->prob, 0, p->group * b->n, f->v,
+                   (struct gemm_dst){f->o, DEV_F32, p->hd, 1.0f, 0.0f, false}, f->multiply);
     for (size_t r = 0; r < p->group * b->n; r++) {
         size_t h = g * p->group + r / b->n, row = t + r % b->n;
         float *y = cpu_dest(out, (uint32_t)row, h * p->hd, f->tmp);
@@ -207,6 +216,7 @@ static void forward_keys(struct forward *f, struct dev_mat k, struct dev_mat v, 
 {
     struct attn_plan *p = &f->p;
     p->keys = n; /* the depth of v's panels */
+    if (f->kept) return;
     gemm_pack_b(p->c, p->t, attn_head(k, t, g, p->hd, false), 0, n, p->hd, f->tmp, f->k);
     gemm_pack_b(p->c, p->t, attn_head(v, t, g, p->hd, true), 0, p->hd, n, f->tmp, f->v);
 }
@@ -263,6 +273,7 @@ static void cached_run(const void *plan, size_t task, void *scratch)
     size_t pos = call->attn.pos[at[0]], n = at[1] - at[0];
     struct run r = {at[0], n, pos, (size_t)call->attn.slot[at[0]] * call->attn.max_len, pos + n};
     (void)forward_layout(&f, scratch);
+    if (f.kept) f.kv = attn_kv_of(f.p.c, call, call->attn.slot[at[0]], task % f.p.a->kv_heads);
     forward_run(&f, &r, task % f.p.a->kv_heads, (struct dev_mat){0});
 }
 
@@ -287,12 +298,13 @@ static bool find_runs(struct cpu *c, const struct dev_call *call, size_t *nruns,
 
 bool cpu_attn_cached(struct cpu *c, const struct dev_call *call, struct err *e)
 {
-    struct forward f = {.call = call};
+    struct forward f = {.call = call, .kept = call->op == DEV_ATTN_KV};
     size_t nruns, keys;
     if (call->m[0].rows == 0) return true;
     if (!find_runs(c, call, &nruns, &keys, e)) return false;
     f.runs = c->runs;
     attn_plan_init(&f.p, c, &call->attn.a, call->m[0].dtype, call->m[0].rows, keys);
+    if (f.kept) f.p.align = DEV_KV_BLOCK;
     f.p.span = 2 * keys; /* a query's position counts, not its number in the call */
     if (!cpu_scratch(c, forward_layout(&f, NULL), e)) return false;
     cpu_tasks(c, nruns * call->attn.a.kv_heads, cached_run, &f);

@@ -24,6 +24,7 @@ struct attn_plan {
     size_t keys;    /* most keys of a sample, and room for padding */
     size_t ld;      /* row length of score matrices, in elements */
     size_t span;    /* most queries and keys of a sample together */
+    size_t align;   /* a block's first key is a multiple of this */
 };
 
 void attn_plan_init(struct attn_plan *p, const struct cpu *c, const struct dev_attn *a,
@@ -84,3 +85,25 @@ void attn_weigh(const struct attn_plan *p, const struct attn_block *b, const voi
  * width are 0. */
 void attn_put_row(const struct attn_plan *p, const float *from, size_t c0, size_t c1, size_t width,
                   void *x, size_t row);
+
+/* ---- attn_kv.c: keys and values that stay packed from step to step (dev.h's dev_kv)
+ *
+ * A slot is blocks of 32 tokens; a block holds all layers, each its heads' keys, then its heads'
+ * values, as the panels that gemm_pack_b would make of those 32 tokens:
+ *
+ *     slot 0: [block 0: [layer 0: k of head 0, 1, .. v of head 0, 1, ..] [layer 1: ..] ..] [block 1
+ *
+ * So nothing is packed again when a step reads all of it, what a sequence has not reached yet is
+ * memory that nobody has touched, and a copy of a beginning is one stretch. */
+struct attn_kv {
+    const unsigned char *k, *v; /* of the first block; k NULL: not of that kind */
+    size_t stride;              /* bytes from block to block */
+};
+/* Keys and values of head g of a slot. */
+struct attn_kv attn_kv_of(const struct cpu *c, const struct dev_call *call, uint32_t slot,
+                          size_t g);
+/* As attn_scores and attn_weigh. */
+void attn_kv_scores(const struct attn_plan *p, const struct attn_block *b, const void *rows,
+                    const struct attn_kv *kv, float *s);
+void attn_kv_weigh(const struct attn_plan *p, const struct attn_block *b, const void *weights,
+                   const struct attn_kv *kv, float *out);

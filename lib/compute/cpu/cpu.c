@@ -183,6 +183,9 @@ static cpu_op_fn *const ops[DEV_OPS_COUNT] = {
     [DEV_ATTN_FWD] = cpu_attn_fwd,
     [DEV_ATTN_BWD] = cpu_attn_bwd,
     [DEV_ATTN_CACHED] = cpu_attn_cached,
+    [DEV_KV_PUT] = cpu_kv_put,
+    [DEV_KV_COPY] = cpu_kv_copy,
+    [DEV_ATTN_KV] = cpu_attn_cached,
     [DEV_ACT] = cpu_act,
     [DEV_ACT_BWD] = cpu_act_bwd,
     [DEV_DROPOUT] = cpu_dropout,
@@ -266,6 +269,11 @@ static bool dev_cpu_sync(struct dev *d, struct err *e)
     return true;
 }
 
+static bool dev_cpu_packs_kv(const struct dev *d, const struct dev_kv *v)
+{
+    return cpu_packs_kv(d->impl, v);
+}
+
 const struct dev_ops cpu_dev_ops = {
     .open = dev_cpu_open,
     .close = dev_cpu_close,
@@ -275,4 +283,5 @@ const struct dev_ops cpu_dev_ops = {
     .download = dev_cpu_download,
     .submit = dev_cpu_submit,
     .sync = dev_cpu_sync,
+    .packs_kv = dev_cpu_packs_kv,
 };

@@ -86,7 +86,10 @@ cpu_op_fn cpu_zero, cpu_scale_cast, cpu_gather_rows, cpu_scatter_rows, cpu_scatt
 cpu_op_fn cpu_rmsnorm, cpu_rmsnorm_bwd, cpu_layernorm, cpu_rope, cpu_act, cpu_act_bwd, cpu_dropout;
 cpu_op_fn cpu_xent, cpu_argmax, cpu_accum_fixed, cpu_from_fixed, cpu_absmax, cpu_sumsq, cpu_adamw;
 cpu_op_fn cpu_dequant, cpu_row_norms, cpu_scale_cols, cpu_col_dot, cpu_ratio;
-cpu_op_fn cpu_gemm, cpu_attn_fwd, cpu_attn_bwd, cpu_attn_cached;
+cpu_op_fn cpu_gemm, cpu_attn_fwd, cpu_attn_bwd, cpu_attn_cached, cpu_kv_put, cpu_kv_copy;
+
+/* Are these keys and values kept in the order the register tile reads (attn_kv.c)? */
+bool cpu_packs_kv(const struct cpu *c, const struct dev_kv *v);
 
 /* Run one call now (strict runs its queue with it). d->impl is a struct cpu. */
 MUST_CHECK bool cpu_run(struct cpu *c, const struct dev_call *call, struct err *e);

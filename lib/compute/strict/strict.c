@@ -141,7 +141,7 @@ static bool copy_host(struct pending *p, struct err *e)
 {
     struct dev_call *c = &p->call;
     bool packed = c->op == DEV_ATTN_FWD || c->op == DEV_ATTN_BWD;
-    if (!packed && c->op != DEV_ATTN_CACHED) return true;
+    if (!packed && c->op != DEV_ATTN_CACHED && c->op != DEV_ATTN_KV) return true;
     size_t n = packed ? (size_t)c->attn.a.nseq + 1 : c->m[0].rows;
     p->host = mem_calloc(2 * n, sizeof *p->host, e);
     if (!p->host) return false;
@@ -177,6 +177,12 @@ static bool strict_sync(struct dev *d, struct err *e)
     return ok;
 }
 
+static bool strict_packs_kv(const struct dev *d, const struct dev_kv *v)
+{
+    const struct strict *s = d->impl;
+    return cpu_packs_kv(s->cpu, v);
+}
+
 const struct dev_ops strict_dev_ops = {
     .open = strict_open,
     .close = strict_close,
@@ -186,4 +192,5 @@ const struct dev_ops strict_dev_ops = {
     .download = strict_download,
     .submit = strict_submit,
     .sync = strict_sync,
+    .packs_kv = strict_packs_kv,
 };

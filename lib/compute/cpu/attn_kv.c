@@ -1,0 +1,214 @@
+/* Keys and values of decoding in the order the register tile reads them; attn.h has the layout. */
+#include "compute/cpu/attn.h"
+
+#include <string.h>
+
+/* What a block's pieces measure, in bytes. */
+struct shape {
+    const struct tile *t;
+    size_t units, vunits; /* units of k in a panel over keys; in one over columns */
+    size_t head;          /* 32 tokens of one head: keys or values */
+    size_t block;
+};
+
+static struct shape shape_of(const struct cpu *c, const struct dev_kv *v)
+{
+    struct shape s = {.t = gemm_tile(c->gemm, v->mem.dtype)};
+    s.units = gemm_units(s.t, v->head_dim);
+    s.vunits = gemm_units(s.t, DEV_KV_BLOCK);
+    s.head = (size_t)DEV_KV_BLOCK * v->head_dim * dev_dtype_bytes(v->mem.dtype);
+    s.block = 2 * (size_t)v->layers * v->kv_heads * s.head;
+    return s;
+}
+
+bool cpu_packs_kv(const struct cpu *c, const struct dev_kv *v)
+{
+    const struct tile *t = gemm_tile(c->gemm, v->mem.dtype);
+    bool whole = v->head_dim % DEV_KV_BLOCK == 0 && DEV_KV_BLOCK % t->nr == 0;
+    return whole && t->bf16 == (v->mem.dtype == DEV_BF16);
+}
+
+/* Head g of a layer, at a block of a slot: keys (0) or values (1). */
+static unsigned char *head_at(const struct dev_kv *v, const struct shape *s, size_t slot,
+                              size_t block, size_t layer, size_t which, size_t g)
+{
+    unsigned char *base = dev_mat_ptr(v->mem);
+    return base + (slot * (v->len / DEV_KV_BLOCK) + block) * s->block +
+           ((2 * layer + which) * v->kv_heads + g) * s->head;
+}
+
+struct attn_kv attn_kv_of(const struct cpu *c, const struct dev_call *call, uint32_t slot, size_t g)
+{
+    const struct dev_kv *v = &call->attn.kv;
+    struct shape s = shape_of(c, v);
+    return (struct attn_kv){head_at(v, &s, slot, 0, call->attn.layer, 0, g),
+                            head_at(v, &s, slot, 0, call->attn.layer, 1, g), s.block};
+}
+
+/* ---- rows go in */
+
+/* Token j of a block: its units side by side become a column of a panel. */
+static void put_key(const struct shape *s, const uint32_t *from, size_t j, unsigned char *head)
+{
+    size_t nr = s->t->nr;
+    uint32_t *to = (uint32_t *)(void *)head + j / nr * nr * s->units + j % nr;
+    for (size_t u = 0; u < s->units; u++)
+        memcpy(to + u * nr, from + u, sizeof *to);
+}
+
+static void put_value_f32(const struct shape *s, const float *from, size_t j, size_t hd,
+                          unsigned char *head)
+{
+    size_t nr = s->t->nr;
+    float *to = (float *)(void *)head + j * nr;
+    for (size_t c = 0; c < hd; c += nr)
+        memcpy(to + c * s->vunits, from + c, nr * sizeof *to);
+}
+
+/* The first of a pair also clears the place of the second, and the units that a tile reads with
+ * it: what an earlier sequence left there must not be multiplied, not even by 0. */
+static void put_value_bf16(const struct shape *s, const uint16_t *from, size_t j, size_t hd,
+                           unsigned char *head)
+{
+    size_t nr = s->t->nr, u = j / 2, end = (u + s->t->kpad) / s->t->kpad * s->t->kpad;
+    uint32_t *to = (uint32_t *)(void *)head;
+    for (size_t c = 0; c < hd; c += nr, to += s->vunits * nr) {
+        uint32_t *pair = to + u * nr;
+        for (size_t i = 0; i < nr; i++)
+            pair[i] = j % 2 ? (pair[i] & 0xFFFFU) | (uint32_t)from[c + i] << 16 : from[c + i];
+        memset(pair + nr, 0, (end - u - 1) * nr * sizeof *to);
+    }
+}
+
+struct put {
+    const struct dev_call *call;
+    struct shape s;
+};
+
+/* All rows of a head, in order: two of them share a unit. */
+static void put_head(const void *context, size_t g, void *scratch)
+{
+    const struct put *p = context;
+    const struct dev_mat *m = p->call->m;
+    const struct dev_kv *v = &p->call->kv.v;
+    const int32_t *at = dev_mat_ptr(m[2]);
+    size_t hd = v->head_dim, bytes = hd * dev_dtype_bytes(m[0].dtype), layer = p->call->kv.layer;
+    (void)scratch;
+    for (uint32_t r = 0; r < m[0].rows; r++) {
+        size_t slot = (uint32_t)at[r] / v->len, pos = (uint32_t)at[r] % v->len;
+        size_t block = pos / DEV_KV_BLOCK, j = pos % DEV_KV_BLOCK;
+        const unsigned char *k = dev_mat_row(m[0], r), *x = dev_mat_row(m[1], r);
+        CHECK(at[r] >= 0 && slot < v->slots);
+        put_key(&p->s, (const void *)(k + g * bytes), j,
+                head_at(v, &p->s, slot, block, layer, 0, g));
+        unsigned char *to = head_at(v, &p->s, slot, block, layer, 1, g);
+        if (m[0].dtype == DEV_BF16)
+            put_value_bf16(&p->s, (const void *)(x + g * bytes), j, hd, to);
+        else
+            put_value_f32(&p->s, (const void *)(x + g * bytes), j, hd, to);
+    }
+}
+
+bool cpu_kv_put(struct cpu *c, const struct dev_call *call, struct err *e)
+{
+    struct put p = {call, shape_of(c, &call->kv.v)};
+    if (!cpu_scratch(c, 64, e)) return false;
+    cpu_tasks(c, call->kv.v.kv_heads, put_head, &p);
+    return true;
+}
+
+/* Whole blocks: what stands before `first` is the same, what stands behind `end` is nobody's. */
+bool cpu_kv_copy(struct cpu *c, const struct dev_call *call, struct err *e)
+{
+    const struct dev_kv *v = &call->kv.v;
+    struct shape s = shape_of(c, v);
+    size_t first = call->kv.first / DEV_KV_BLOCK;
+    size_t end = (call->kv.end + DEV_KV_BLOCK - 1) / DEV_KV_BLOCK;
+    (void)e;
+    memcpy(head_at(v, &s, call->kv.to, first, 0, 0, 0),
+           head_at(v, &s, call->kv.from, first, 0, 0, 0), (end - first) * s.block);
+    return true;
+}
+
+/* ---- products with them */
+
+/* Pieces of a block lie a block apart, too short for the processor to see where it goes on. */
+static void fetch(const unsigned char *p, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch(p + i);
+}
+
+static void begin(const struct tile *t)
+{
+    if (t->begin) t->begin();
+}
+
+static void end(const struct tile *t)
+{
+    if (t->end) t->end();
+}
+
+/* All rows by one panel. */
+static void run_rows(const struct tile *t, struct tile_args *a, size_t rows)
+{
+    const unsigned char *from = a->a;
+    float *acc = a->acc;
+    for (size_t r = 0; r < rows; r += t->mr) {
+        a->rows = (uint32_t)(rows - r < t->mr ? rows - r : t->mr);
+        a->a = from + r * a->lda;
+        a->acc = acc + r * a->ld;
+        t->run(a);
+    }
+}
+
+void attn_kv_scores(const struct attn_plan *p, const struct attn_block *b, const void *rows,
+                    const struct attn_kv *kv, float *s)
+{
+    const struct tile *t = p->t;
+    size_t units = gemm_units(t, p->hd), panel = units * t->nr * 4;
+    size_t head = panel * DEV_KV_BLOCK / t->nr;
+    begin(t);
+    for (size_t j = b->j0; j < b->j1; j += t->nr) {
+        size_t block = j / DEV_KV_BLOCK, in = j % DEV_KV_BLOCK;
+        const unsigned char *k = kv->k + block * kv->stride;
+        if (in == 0) /* the next keys, or the first values */
+            fetch(j + DEV_KV_BLOCK < b->j1 ? k + kv->stride
+                                           : kv->v + b->j0 / DEV_KV_BLOCK * kv->stride,
+                  head);
+        struct tile_args a = {.cols = t->nr,
+                              .k = units,
+                              .a = rows,
+                              .lda = gemm_a_bytes(t, p->hd),
+                              .b = k + in / t->nr * panel,
+                              .acc = s + (j - b->j0),
+                              .ld = p->ld};
+        run_rows(t, &a, p->group * b->n);
+    }
+    end(t);
+}
+
+void attn_kv_weigh(const struct attn_plan *p, const struct attn_block *b, const void *weights,
+                   const struct attn_kv *kv, float *out)
+{
+    const struct tile *t = p->t;
+    size_t bytes = dev_dtype_bytes(p->type), panel = gemm_units(t, DEV_KV_BLOCK) * t->nr * 4;
+    begin(t);
+    for (size_t j = b->j0; j < b->j1; j += DEV_KV_BLOCK) {
+        const unsigned char *v = kv->v + j / DEV_KV_BLOCK * kv->stride;
+        size_t n = b->j1 - j < DEV_KV_BLOCK ? b->j1 - j : DEV_KV_BLOCK;
+        if (j + DEV_KV_BLOCK < b->j1) fetch(v + kv->stride, panel * p->hd / t->nr);
+        for (size_t c = 0; c < p->hd; c += t->nr, v += panel) {
+            struct tile_args a = {.cols = t->nr,
+                                  .k = gemm_units(t, n),
+                                  .a = (const unsigned char *)weights + (j - b->j0) * bytes,
+                                  .lda = p->ld * bytes,
+                                  .b = v,
+                                  .acc = out + c,
+                                  .ld = p->hd,
+                                  .add = j > b->j0};
+            run_rows(t, &a, p->group * b->n);
+        }
+    }
+    end(t);
+}
