@@ -1,5 +1,5 @@
 /*
- * ingest/block_impl - what the makers of blocks (block_zip.c, block_stream.c) share. Only they and
+ * ingest/block_impl - what the makers of blocks (block_zip.c, block_stream.c, feed.c) share. Only they and
  * block.c include it.
  */
 #pragma once
@@ -29,4 +29,7 @@ MUST_CHECK bool block_maker_reject(struct block_maker *m, uint64_t entry, uint64
 void block_maker_ignore(struct block_maker *m, uint64_t entries);
 /* One item of a format: put, rejected or ignored, as is a report that a trial does not take. */
 MUST_CHECK bool block_maker_item(struct block_maker *m, struct format_item *item, struct err *e);
+/* Is the whole stream there from an earlier run? Then its blocks are in l. */
+MUST_CHECK bool block_reuse_stream(const struct source *s, size_t file, struct block_list *l,
+                                   bool *found, struct err *e);
 MUST_CHECK bool block_maker_commit(struct block_maker *m, bool last, struct err *e);

@@ -26,15 +26,16 @@ static bool take(void *ctx, struct format_item *item, struct err *e)
         if (!open_block(s, e)) return false;
     }
     if (item->kind == ITEM_REJECT && item->line > 0)
-        log_warn("bad-row", "source=%s file=%zu line=%llu reason=%s", s->source->o->name, s->file,
-                 (unsigned long long)item->line, record_reject_names[item->reason]);
+        log_warn("bad-row", "source=%s file=%u line=%llu reason=%s", s->source->o->name,
+                 s->source->files[s->file].number, (unsigned long long)item->line,
+                 record_reject_names[item->reason]);
     item->in.entry = s->entry++;
     return block_maker_item(&s->maker, item, e);
 }
 
 /* All blocks from an earlier run, up to the one that says it is the last; else l is as it was. */
-static bool reuse_all(const struct source *s, size_t file, struct block_list *l, bool *found,
-                      struct err *e)
+bool block_reuse_stream(const struct source *s, size_t file, struct block_list *l, bool *found,
+                        struct err *e)
 {
     size_t n = l->n, nkeys = l->nkeys;
     bool last = false;
@@ -56,7 +57,7 @@ bool block_of_stream(const struct source_set *set, const struct source *s, size_
     struct stream st = {.source = s, .file = file, .work = w};
     bool found, ok;
 
-    if (!reuse_all(s, file, &w->list, &found, e)) return false;
+    if (!block_reuse_stream(s, file, &w->list, &found, e)) return false;
     if (found) return true;
     ok = block_builder(set, w, e) && open_block(&st, e) &&
          walk_file(set->o, s, file, take, &st, e) && block_maker_commit(&st.maker, true, e);

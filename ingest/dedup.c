@@ -72,8 +72,7 @@ static void mark_superseded(const struct index *x, const struct block_key *all, 
     }
 }
 
-static bool find_all(const struct block_key *all, size_t n, size_t begin, size_t end,
-                     uint16_t *flags, struct err *e)
+static bool find_all(const struct block_key *all, size_t n, uint16_t *flags, struct err *e)
 {
     struct index studies = {0}, norms = {0};
     uint8_t *superseded = NULL;
@@ -93,7 +92,7 @@ static bool find_all(const struct block_key *all, size_t n, size_t begin, size_t
             else
                 *slot = i + 1;
         }
-        if (i >= begin && i < end) flags[i - begin] = flag;
+        flags[i] = flag;
     }
     ok = true;
 out:
@@ -143,25 +142,18 @@ bool dedup_crossing(struct comm *c, const struct block_list *l, uint64_t *patien
     return ok;
 }
 
-bool dedup_flags(struct comm *c, const struct block_list *l, uint16_t **out, struct err *e)
+bool dedup_flags(struct comm *c, const struct block_order *o, const struct block_list *l,
+                 uint16_t **out, struct err *e)
 {
-    size_t ranks = (size_t)comm_size(c), total, begin = 0;
-    size_t *counts = mem_calloc(ranks, sizeof *counts, e);
-    uint16_t *flags = counts ? mem_calloc(l->nkeys + 1, sizeof *flags, e) : NULL;
-    void *all = NULL;
-    bool ok = comm_agree(c, flags != NULL, e);
+    uint16_t *flags = NULL;
+    void *all;
+    bool ok;
 
     *out = NULL;
-    if (!ok) goto out;
-    ok = comm_allgatherv(c, l->keys, l->nkeys * sizeof *l->keys, &all, &total, counts, e);
-    if (!ok) goto out;
-    for (int r = 0; r < comm_rank(c); r++)
-        begin += counts[r] / sizeof *l->keys;
-    ok = find_all(all, total / sizeof *l->keys, begin, begin + l->nkeys, flags, e);
-    ok = comm_agree(c, ok, e);
-out:
+    if (!order_gather(c, o, l->keys, l->nkeys, sizeof *l->keys, &all, e)) return false;
+    flags = mem_calloc(o->records + 1, sizeof *flags, e);
+    ok = comm_agree(c, flags && find_all(all, o->records, flags, e), e);
     mem_free(all);
-    mem_free(counts);
     if (ok)
         *out = flags;
     else

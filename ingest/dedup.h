@@ -10,13 +10,12 @@
  */
 #pragma once
 #include "comm/comm.h"
-#include "ingest/block.h"
+#include "ingest/order.h"
 
 /* Patients of one source, or of one site, who stand in two splits; the same answer on every rank.
  * Collective. */
 MUST_CHECK bool dedup_crossing(struct comm *c, const struct block_list *l, uint64_t *patients,
                                struct err *e);
-/* flags[l->nkeys] for this rank's records, in order; the ranks' lists joined are in corpus order.
- * *out is mem_alloc'ed. Collective. */
-MUST_CHECK bool dedup_flags(struct comm *c, const struct block_list *l, uint16_t **out,
-                            struct err *e);
+/* Flags of all records in corpus order, the same on every rank. *out is mem_alloc'ed. Collective. */
+MUST_CHECK bool dedup_flags(struct comm *c, const struct block_order *o, const struct block_list *l,
+                            uint16_t **out, struct err *e);

@@ -358,11 +358,13 @@ static bool publish(struct purge *p, const char *dir, struct err *e)
     struct comm *self = NULL;
     struct late late = {0};
     struct late_corpus corpus;
+    struct block_order o = {0};
     bool ok = comm_open_self(&self, e) && see_corpus(p, dir, &corpus, e) &&
-              late_find(self, &corpus, l, &late, e) &&
-              late_write(&corpus, l->facts, l->n, &late, e) &&
-              manifest_replace(dir, l->facts, l->n, &late, e) && late_sweep(dir, late.name, e);
+              order_open(self, l, &o, e) && late_find(self, &corpus, &o, l, &late, e) &&
+              late_write(&corpus, o.facts, o.n, &late, e) &&
+              manifest_replace(dir, o.facts, o.n, &late, e) && late_sweep(dir, late.name, e);
 
+    order_close(&o);
     late_free(&late);
     comm_close(self);
     return ok;

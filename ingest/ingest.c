@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -11,11 +12,13 @@
 #include "base/stop.h"
 #include "ingest/block.h"
 #include "ingest/dedup.h"
+#include "ingest/feed.h"
 #include "ingest/manifest.h"
 #include "ingest/phi.h"
 #include "ingest/trial.h"
 
-/* A unit of work: one block of a zip, or one whole stream. */
+/* A unit of work: one block of a zip, or one whole stream. Streams that would keep one rank busy
+ * while the others wait are fed to all (ingest/feed), in front of the rest. */
 struct task {
     uint32_t source, file;
     uint64_t block;
@@ -29,10 +32,9 @@ struct run {
     const struct ingest_opts *o;
     struct comm *c;
     struct source_set set;
-    struct task_list tasks;
+    struct task_list tasks, fed;
     struct block_work work;
-    struct block_fact *facts; /* of all ranks, in corpus order */
-    size_t nfacts;
+    struct block_order order;
     struct late late;
     uint64_t total; /* reports that the sources have; only counted for a trial */
 };
@@ -83,6 +85,65 @@ static bool plan_tasks(struct run *r, struct err *e)
     return true;
 }
 
+/* The share of the rank that has most of these tasks. */
+static uint64_t longest_share(const struct run *r, const struct task_list *l)
+{
+    uint64_t most = 0;
+
+    for (int rank = 0; rank < comm_size(r->c); rank++) {
+        struct comm_range share = comm_share_cost_of(rank, comm_size(r->c), l->cost, l->n);
+        uint64_t sum = 0;
+        for (uint64_t i = share.begin; i < share.end; i++)
+            sum += l->cost[i];
+        if (sum > most) most = sum;
+    }
+    return most;
+}
+
+static size_t largest_stream(const struct run *r, const struct task_list *l)
+{
+    size_t found = SIZE_MAX;
+
+    for (size_t i = 0; i < l->n; i++) {
+        if (r->set.v[l->v[i].source].files[l->v[i].file].zip || l->cost[i] < feed_least) continue;
+        if (found == SIZE_MAX || l->cost[i] > l->cost[found]) found = i;
+    }
+    return found;
+}
+
+/* Feed the largest stream, and the next, as long as that ends sooner. Whole numbers, the same on
+ * every rank. */
+static bool choose_fed(struct run *r, struct err *e)
+{
+    uint64_t size = (uint64_t)comm_size(r->c);
+    struct task_list *l = &r->tasks;
+
+    while (size > 1) {
+        size_t i = largest_stream(r, l);
+        uint64_t alone = longest_share(r, l), cost, fed;
+        struct task t;
+        if (i == SIZE_MAX) return true;
+        t = l->v[i];
+        cost = l->cost[i];
+        fed = cost / 100 * FEED_DECODER;
+        if (fed < cost / size) fed = cost / size;
+        memmove(&l->v[i], &l->v[i + 1], (l->n - i - 1) * sizeof *l->v);
+        memmove(&l->cost[i], &l->cost[i + 1], (l->n - i - 1) * sizeof *l->cost);
+        l->n--;
+        if (fed + longest_share(r, l) < alone) {
+            if (!put_task(&r->fed, t, cost, e)) return false;
+            continue;
+        }
+        memmove(&l->v[i + 1], &l->v[i], (l->n - i) * sizeof *l->v);
+        memmove(&l->cost[i + 1], &l->cost[i], (l->n - i) * sizeof *l->cost);
+        l->v[i] = t;
+        l->cost[i] = cost;
+        l->n++;
+        return true;
+    }
+    return true;
+}
+
 /* ---- blocks */
 static bool do_task(struct run *r, const struct task *t, struct err *e)
 {
@@ -92,6 +153,18 @@ static bool do_task(struct run *r, const struct task *t, struct err *e)
         return err_set(e, ERR_STOPPED, "stopped as asked; finished blocks are kept");
     if (s->files[t->file].zip) return block_of_zip(&r->set, s, t->file, t->block, &r->work, e);
     return block_of_stream(&r->set, s, t->file, &r->work, e);
+}
+
+/* Each by another decoder: their maps are spread. Collective. */
+static bool feed_streams(struct run *r, struct err *e)
+{
+    for (size_t i = 0; i < r->fed.n; i++) {
+        const struct task *t = &r->fed.v[i];
+        int decoder = (int)(i % (size_t)comm_size(r->c));
+        if (!feed_stream(r->c, &r->set, &r->set.v[t->source], t->file, decoder, &r->work, e))
+            return false;
+    }
+    return true;
 }
 
 /* Progress is rank 0's, shown as a share of the whole: the ranks' shares cost about the same.
@@ -154,28 +227,32 @@ static bool read_rejects(struct run *r, struct manifest_reject **out, size_t *n,
     return true;
 }
 
-/* Every rank learns all facts; rank 0 writes what was left out. Collective. */
-static bool gather(struct run *r, struct err *e)
+static int compare_rejects(const void *a, const void *b)
+{
+    const struct manifest_reject *x = a, *y = b;
+
+    if (x->source != y->source) return x->source < y->source ? -1 : 1;
+    if (x->file != y->file) return x->file < y->file ? -1 : 1;
+    return (x->entry > y->entry) - (x->entry < y->entry);
+}
+
+/* Rank 0 writes what was left out, in corpus order. Collective. */
+static bool list_rejects(struct run *r, struct err *e)
 {
     struct manifest_reject *mine = NULL;
-    void *facts = NULL, *rejects = NULL;
+    void *all = NULL;
     size_t n = 0, bytes;
-    bool ok = comm_agree(r->c, read_rejects(r, &mine, &n, e), e);
+    bool ok = comm_agree(r->c, read_rejects(r, &mine, &n, e), e) &&
+              comm_allgatherv(r->c, mine, n * sizeof *mine, &all, &bytes, NULL, e);
 
-    if (!ok) goto out;
-    ok = comm_allgatherv(r->c, r->work.list.facts, r->work.list.n * sizeof *r->work.list.facts,
-                         &facts, &bytes, NULL, e);
-    if (!ok) goto out;
-    r->facts = facts;
-    r->nfacts = bytes / sizeof *r->facts;
-    ok = comm_allgatherv(r->c, mine, n * sizeof *mine, &rejects, &bytes, NULL, e);
-    if (!ok) goto out;
-    if (comm_rank(r->c) == 0) ok = manifest_quarantine(&r->set, rejects, bytes / sizeof *mine, e);
-    ok = comm_agree(r->c, ok, e);
-out:
-    mem_free(rejects);
+    if (ok && comm_rank(r->c) == 0) {
+        n = bytes / sizeof *mine;
+        if (n) qsort(all, n, sizeof *mine, compare_rejects);
+        ok = manifest_quarantine(&r->set, all, n, e);
+    }
+    mem_free(all);
     mem_free(mine);
-    return ok;
+    return comm_agree(r->c, ok, e);
 }
 
 /* The commonest reason of a source's rejections. */
@@ -183,9 +260,9 @@ static const char *main_reason(const struct run *r, size_t source)
 {
     uint64_t count[REJECT_COUNT] = {0};
     size_t most = 0;
-    for (size_t k = 0; k < r->nfacts; k++)
+    for (size_t k = 0; k < r->order.n; k++)
         for (size_t j = 0; j < REJECT_COUNT; j++)
-            if (r->facts[k].source == source) count[j] += r->facts[k].rejected[j];
+            if (r->order.facts[k].source == source) count[j] += r->order.facts[k].rejected[j];
     for (size_t j = 1; j < REJECT_COUNT; j++)
         if (count[j] > count[most]) most = j;
     return record_reject_names[most];
@@ -195,8 +272,8 @@ static bool check_bad(const struct run *r, struct err *e)
 {
     for (size_t i = 0; i < r->set.n; i++) {
         uint64_t good = 0, bad = 0;
-        for (size_t k = 0; k < r->nfacts; k++) {
-            const struct block_fact *f = &r->facts[k];
+        for (size_t k = 0; k < r->order.n; k++) {
+            const struct block_fact *f = &r->order.facts[k];
             if (f->source != i) continue;
             good += f->records;
             bad += f->entries - f->ignored - f->records;
@@ -215,8 +292,8 @@ static bool check_bad(const struct run *r, struct err *e)
 /* corpus.phi: refuse. */
 static bool check_phi(const struct run *r, struct err *e)
 {
-    for (size_t k = 0; r->o->phi == INGEST_PHI_REFUSE && k < r->nfacts; k++) {
-        const struct block_fact *f = &r->facts[k];
+    for (size_t k = 0; r->o->phi == INGEST_PHI_REFUSE && k < r->order.n; k++) {
+        const struct block_fact *f = &r->order.facts[k];
         for (int i = 0; i < PHI_KINDS; i++) {
             uint64_t n = f->flags[PHI_FIRST_FLAG + i];
             if (n > 0)
@@ -231,8 +308,8 @@ static bool check_phi(const struct run *r, struct err *e)
 
 static void sum_up(const struct run *r, struct ingest_summary *s)
 {
-    for (size_t k = 0; k < r->nfacts; k++) {
-        const struct block_fact *f = &r->facts[k];
+    for (size_t k = 0; k < r->order.n; k++) {
+        const struct block_fact *f = &r->order.facts[k];
         s->reports += f->records;
         s->entries += f->entries;
         s->ignored += f->ignored;
@@ -248,7 +325,7 @@ static void sum_up(const struct run *r, struct ingest_summary *s)
         for (int i = 0; i < RECORD_FLAGS; i++)
             s->flags[i] += f->flags[i];
     }
-    s->blocks = r->nfacts;
+    s->blocks = r->order.n;
     for (size_t i = 0; i < r->set.n; i++) {
         for (size_t k = 0; k < r->set.v[i].nfiles; k++)
             s->source_bytes += r->set.v[i].files[k].bytes;
@@ -284,17 +361,19 @@ static bool build(struct run *r, struct err *e)
 
     if (!source_set_open(r->o, r->c, &r->set, e)) return false;
     if (r->o->limit && !trial_set(&r->set, r->c, &r->total, e)) return false;
-    ok = see_corpus(r, &corpus, e) && (!first || make_folders(r, e)) && plan_tasks(r, e);
+    ok = see_corpus(r, &corpus, e) && (!first || make_folders(r, e)) && plan_tasks(r, e) &&
+         choose_fed(r, e);
     if (!comm_agree(r->c, ok, e)) return false;
-    if (!make_blocks(r, e) || !audit_splits(r, e)) return false;
-    if (!late_find(r->c, &corpus, &r->work.list, &r->late, e)) return false;
-    if (!gather(r, e)) return false;
+    if (!feed_streams(r, e) || !make_blocks(r, e) || !audit_splits(r, e)) return false;
+    if (!order_open(r->c, &r->work.list, &r->order, e)) return false;
+    if (!late_find(r->c, &corpus, &r->order, &r->work.list, &r->late, e)) return false;
+    if (!list_rejects(r, e)) return false;
     if (!check_bad(r, e) || !check_phi(r, e)) return false; /* the same on every rank */
     if (first)
-        ok = late_write(&corpus, r->facts, r->nfacts, &r->late, e) &&
-             manifest_write(&r->set, r->facts, r->nfacts, &r->late, e) &&
+        ok = late_write(&corpus, r->order.facts, r->order.n, &r->late, e) &&
+             manifest_write(&r->set, r->order.facts, r->order.n, &r->late, e) &&
              late_sweep(r->o->dir, r->late.name, e) &&
-             manifest_sweep(&r->set, r->facts, r->nfacts, e);
+             manifest_sweep(&r->set, r->order.facts, r->order.n, e);
     return comm_agree(r->c, ok, e);
 }
 
@@ -346,11 +425,13 @@ bool ingest_run(const struct ingest_opts *o, struct comm *c, struct ingest_summa
                  (unsigned long long)out->blocks, (unsigned long long)out->blocks_made,
                  out->seconds);
     }
-    mem_free(r.facts);
+    order_close(&r.order);
     late_free(&r.late);
     block_work_free(&r.work);
     mem_free(r.tasks.v);
     mem_free(r.tasks.cost);
+    mem_free(r.fed.v);
+    mem_free(r.fed.cost);
     source_set_close(&r.set);
     if (locked) fs_unlock(lock);
     return ok;

@@ -4,7 +4,8 @@
  *     sources -> files -> blocks of 4,096 entries -> records/<source>/... -> manifest.json
  *
  * Zip entries are dealt over the ranks in fixed blocks; what cannot be split (tar, packed or plain
- * tables) goes to one rank a file. Blocks hold what came of a fixed range of entries, and the order
+ * tables) goes to one rank a file, or, where the others would wait for it, is decoded by one rank
+ * that feeds all (ingest/feed). Blocks hold what came of a fixed range of entries, and the order
  * of records is that of the configuration, so the corpus has the same bytes for any number of
  * ranks.
  *

@@ -8,47 +8,54 @@
 #include "ingest/dedup.h"
 
 /* What the flags change in what the blocks count. */
-static void count_flags(struct block_list *l, const uint16_t *flags)
+static void count_flags(struct block_order *o, const uint16_t *flags, const uint8_t *pair)
 {
-    const struct block_key *k = l->keys;
-
-    for (size_t i = 0; i < l->n; i++) {
-        struct block_fact *f = &l->facts[i];
-        for (uint64_t r = 0; r < f->records; r++, k++, flags++) {
-            f->pairs -= k->pair && *flags;
+    for (size_t i = 0; i < o->n; i++) {
+        struct block_fact *f = &o->facts[i];
+        for (uint64_t r = 0; r < f->records; r++, pair++, flags++) {
+            f->pairs -= *pair && *flags;
             for (int bit = 0; *flags >> bit; bit++)
                 f->flags[bit] += *flags >> bit & 1;
         }
     }
 }
 
+/* Which records have findings and impression; all, in corpus order. Collective. */
+static bool gather_pairs(struct comm *c, const struct block_order *o, const struct block_list *l,
+                         void **out, struct err *e)
+{
+    uint8_t *mine = mem_alloc(l->nkeys + 1, e);
+    bool ok = comm_agree(c, mine != NULL, e);
+
+    for (size_t i = 0; ok && i < l->nkeys; i++)
+        mine[i] = l->keys[i].pair;
+    ok = ok && order_gather(c, o, mine, l->nkeys, 1, out, e);
+    mem_free(mine);
+    return ok;
+}
+
 /* Collective. */
-static bool find_near(struct comm *c, const struct late_corpus *corpus, const struct block_list *l,
-                      uint16_t *flags, struct late *out, struct err *e)
+static bool find_near(struct comm *c, const struct late_corpus *corpus, const struct block_order *o,
+                      const struct block_list *l, struct late *out, struct err *e)
 {
     double start = clock_mono_s();
 
     if (corpus->near <= 0) return true;
-    if (!near_find(c, corpus, l, flags, &out->near, e)) return false;
+    if (!near_find(c, corpus, o, l, out->flags, &out->near, e)) return false;
     out->near_s = clock_mono_s() - start;
     return true;
 }
 
-bool late_find(struct comm *c, const struct late_corpus *corpus, struct block_list *l,
-               struct late *out, struct err *e)
+bool late_find(struct comm *c, const struct late_corpus *corpus, struct block_order *o,
+               const struct block_list *l, struct late *out, struct err *e)
 {
-    uint16_t *flags = NULL;
-    void *all = NULL;
-    size_t bytes = 0;
-    bool ok = dedup_flags(c, l, &flags, e) && find_near(c, corpus, l, flags, out, e) &&
-              comm_allgatherv(c, flags, l->nkeys * sizeof *flags, &all, &bytes, NULL, e);
+    void *pair = NULL;
+    bool ok = dedup_flags(c, o, l, &out->flags, e) && find_near(c, corpus, o, l, out, e) &&
+              gather_pairs(c, o, l, &pair, e);
 
-    if (ok) {
-        count_flags(l, flags);
-        out->flags = all;
-        out->n = bytes / sizeof *flags;
-    }
-    mem_free(flags);
+    out->n = o->records;
+    if (ok) count_flags(o, out->flags, pair);
+    mem_free(pair);
     return ok;
 }
 

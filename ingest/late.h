@@ -17,9 +17,9 @@ struct late {
     char name[RECORD_LATE_NAME];
     uint8_t sha256[32];
 };
-/* *out was zeroed. The rank's facts are brought up to date. Collective. */
-MUST_CHECK bool late_find(struct comm *c, const struct late_corpus *corpus, struct block_list *l,
-                          struct late *out, struct err *e);
+/* *out was zeroed. l: what this rank made. The facts of o are brought up to date. Collective. */
+MUST_CHECK bool late_find(struct comm *c, const struct late_corpus *corpus, struct block_order *o,
+                          const struct block_list *l, struct late *out, struct err *e);
 /* The late file and near.jsonl; name and sha256 are set. One rank; facts of all blocks. */
 MUST_CHECK bool late_write(const struct late_corpus *corpus, const struct block_fact *facts,
                            size_t n, struct late *late, struct err *e);

@@ -111,8 +111,9 @@ static void sign(struct minima *m, const struct record *r, struct signature *out
 }
 
 /* Signatures of this rank's records, in order. */
-static bool sign_all(const struct late_corpus *c, const struct block_list *l, const uint16_t *flags,
-                     struct signature *out, struct err *e)
+static bool sign_all(const struct late_corpus *c, const struct block_order *o,
+                     const struct block_list *l, const uint16_t *all, struct signature *out,
+                     struct err *e)
 {
     struct minima m;
     char path[PATH_MAX];
@@ -120,6 +121,7 @@ static bool sign_all(const struct late_corpus *c, const struct block_list *l, co
     minima_init(&m);
     for (size_t i = 0; i < l->n; i++) {
         const struct block_fact *f = &l->facts[i];
+        const uint16_t *flags = all + o->to[o->mine + i];
         struct record_reader *reader;
         struct record r;
         (void)snprintf(path, sizeof path, "%s/%s", c->dirs[f->source], f->name);
@@ -230,29 +232,19 @@ static bool group(const struct signature *all, size_t n, double threshold, struc
     return ok;
 }
 
-bool near_find(struct comm *c, const struct late_corpus *corpus, const struct block_list *l,
-               uint16_t *flags, struct near_pairs *out, struct err *e)
+bool near_find(struct comm *c, const struct late_corpus *corpus, const struct block_order *o,
+               const struct block_list *l, uint16_t *flags, struct near_pairs *out, struct err *e)
 {
-    size_t ranks = (size_t)comm_size(c), total = 0, begin = 0;
-    size_t *counts = mem_calloc(ranks, sizeof *counts, e);
     struct signature *mine = mem_calloc(l->nkeys + 1, sizeof *mine, e);
     void *all = NULL;
-    bool ok = counts && mine && sign_all(corpus, l, flags, mine, e);
+    bool ok = mine && sign_all(corpus, o, l, flags, mine, e);
 
-    ok = comm_agree(c, ok, e) &&
-         comm_allgatherv(c, mine, l->nkeys * sizeof *mine, &all, &total, counts, e);
-    if (!ok) goto out;
-    for (int r = 0; r < comm_rank(c); r++)
-        begin += counts[r] / sizeof *mine;
-    ok = comm_agree(c, group(all, total / sizeof *mine, corpus->near, out, e), e);
-    for (size_t i = 0; ok && i < out->n; i++) {
-        uint64_t at = out->v[i].record;
-        if (at >= begin && at < begin + l->nkeys) flags[at - begin] |= RECORD_NEAR_DUPLICATE;
-    }
-out:
-    mem_free(all);
+    ok = comm_agree(c, ok, e) && order_gather(c, o, mine, l->nkeys, sizeof *mine, &all, e);
     mem_free(mine);
-    mem_free(counts);
+    ok = ok && comm_agree(c, group(all, o->records, corpus->near, out, e), e);
+    for (size_t i = 0; ok && i < out->n; i++)
+        flags[out->v[i].record] |= RECORD_NEAR_DUPLICATE;
+    mem_free(all);
     return ok;
 }
 

@@ -13,7 +13,7 @@
  */
 #pragma once
 #include "comm/comm.h"
-#include "ingest/block.h"
+#include "ingest/order.h"
 
 /* The corpus as these passes see it: where its blocks lie, by index of the source. */
 struct late_corpus {
@@ -31,11 +31,11 @@ struct near_pairs {
     struct near_pair *v; /* by record */
     size_t n, cap;
 };
-/* flags[l->nkeys] are this rank's; RECORD_NEAR_DUPLICATE is set in them. out, the same on every
- * rank, was zeroed; mem_free(out->v). Collective. */
+/* flags are of all records in corpus order; RECORD_NEAR_DUPLICATE is set in them. out, the same on
+ * every rank, was zeroed; mem_free(out->v). Collective. */
 MUST_CHECK bool near_find(struct comm *c, const struct late_corpus *corpus,
-                          const struct block_list *l, uint16_t *flags, struct near_pairs *out,
-                          struct err *e);
+                          const struct block_order *o, const struct block_list *l, uint16_t *flags,
+                          struct near_pairs *out, struct err *e);
 /* corpus.dir/near.jsonl: a line a near-duplicate, its id (source:block:row), its head's, the
  * estimate. No pairs: no file. facts of all blocks in corpus order. */
 MUST_CHECK bool near_write(const struct late_corpus *c, const struct block_fact *facts, size_t n,

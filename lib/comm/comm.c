@@ -89,21 +89,31 @@ bool comm_check_units(struct comm *c, const char *unit, bool shared, struct err 
     return !pair || shared;
 }
 
-struct comm_range comm_share(const struct comm *c, uint64_t n)
+static struct comm_range share_of(uint64_t rank, uint64_t size, uint64_t n)
 {
-    uint64_t size = (uint64_t)c->size, rank = (uint64_t)c->rank, each = n / size, more = n % size;
+    uint64_t each = n / size, more = n % size;
     uint64_t begin = rank * each + (rank < more ? rank : more);
     return (struct comm_range){begin, begin + each + (rank < more)};
 }
 
-/* An item belongs to the rank in whose equal slice of the total cost its middle lies. Whole numbers
- * only, so every rank computes the same cut. */
+struct comm_range comm_share(const struct comm *c, uint64_t n)
+{
+    return share_of((uint64_t)c->rank, (uint64_t)c->size, n);
+}
+
 struct comm_range comm_share_cost(const struct comm *c, const uint64_t *cost, uint64_t n)
 {
-    uint64_t size = (uint64_t)c->size, rank = (uint64_t)c->rank, total = 0, before = 0;
+    return comm_share_cost_of(c->rank, c->size, cost, n);
+}
+
+/* An item belongs to the rank in whose equal slice of the total cost its middle lies. Whole numbers
+ * only, so every rank computes the same cut. */
+struct comm_range comm_share_cost_of(int of, int ranks, const uint64_t *cost, uint64_t n)
+{
+    uint64_t size = (uint64_t)ranks, rank = (uint64_t)of, total = 0, before = 0;
     for (uint64_t i = 0; i < n; i++)
         CHECK(!__builtin_add_overflow(total, cost[i], &total));
-    if (total == 0) return comm_share(c, n);
+    if (total == 0) return share_of(rank, size, n);
     struct comm_range r = {n, n};
     for (uint64_t i = 0; i < n; i++) {
         u128 twice_middle = (u128)before * 2 + cost[i];
@@ -278,4 +288,59 @@ out:
     mem_free(g.small);
     mem_free(g.counts);
     return ok;
+}
+
+/* ---- from rank to rank */
+struct comm_post {
+    struct comm_request request;
+    bool done;
+};
+
+struct comm_post *comm_post_open(struct comm *c, const void *p, size_t n, int to)
+{
+    /* Whoever waits for this message would wait for ever if these few bytes were missing. */
+    struct comm_post *post = mem_alloc_or_abort(sizeof *post);
+
+    CHECK(n <= COMM_POST_BYTES && to >= 0 && to < c->size && to != c->rank);
+    memset(post, 0, sizeof *post);
+    c->ops->post(p, n, to, &post->request);
+    return post;
+}
+
+bool comm_post_done(struct comm *c, struct comm_post *p)
+{
+    if (p && !p->done) p->done = c->ops->post_done(&p->request, false);
+    return !p || p->done;
+}
+
+void comm_post_close(struct comm *c, struct comm_post *p)
+{
+    if (!p) return;
+    hang_wait_begin();
+    if (!p->done) (void)c->ops->post_done(&p->request, true);
+    hang_wait_end();
+    mem_free(p);
+}
+
+bool comm_peek(struct comm *c, int from, size_t *n)
+{
+    return c->ops->peek(from, false, n);
+}
+
+size_t comm_await(struct comm *c, int from)
+{
+    size_t n = 0;
+
+    CHECK(from >= 0 && from < c->size && from != c->rank);
+    hang_wait_begin();
+    (void)c->ops->peek(from, true, &n);
+    hang_wait_end();
+    return n;
+}
+
+void comm_receive(struct comm *c, void *p, size_t n, int from)
+{
+    hang_wait_begin();
+    c->ops->receive(p, n, from);
+    hang_wait_end();
 }

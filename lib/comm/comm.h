@@ -54,6 +54,8 @@ struct comm_range {
 struct comm_range comm_share(const struct comm *c, uint64_t n);
 /* Contiguous shares balanced by cost[n] (prefix sums): every rank computes the same cut. */
 struct comm_range comm_share_cost(const struct comm *c, const uint64_t *cost, uint64_t n);
+/* The same of any rank of so many. */
+struct comm_range comm_share_cost_of(int rank, int size, const uint64_t *cost, uint64_t n);
 
 /* All ranks learn whether all were ok. If not, every e holds the lowest failing rank's error.
  * Cost about 1 us. Collective. */
@@ -79,6 +81,22 @@ void comm_allgather(struct comm *c, const void *in, size_t n, void *out);
  * with mem_free), counts[size] may be NULL. Collective. */
 MUST_CHECK bool comm_allgatherv(struct comm *c, const void *in, size_t n, void **out, size_t *total,
                                 size_t *counts, struct err *e);
+
+/* From one rank to another, outside of the collectives; messages of one pair of ranks arrive in
+ * their order. A post does not wait: its bytes are the caller's, and stay as they are until it is
+ * done. At most COMM_POST_BYTES at a time. A waiting rank computes nothing, so post in time, and
+ * call comm_post_done now and then: some transports move bytes only while the sender is in here. */
+enum { COMM_POST_BYTES = 1 << 30 };
+struct comm_post;
+struct comm_post *comm_post_open(struct comm *c, const void *p, size_t n, int to);
+bool comm_post_done(struct comm *c, struct comm_post *p); /* NULL is done */
+/* Waits until it is done. */
+void comm_post_close(struct comm *c, struct comm_post *p);
+/* Is there a message from this rank? Then its bytes are *n. */
+bool comm_peek(struct comm *c, int from, size_t *n);
+/* Wait for one; then comm_receive takes it, exactly n bytes. */
+size_t comm_await(struct comm *c, int from);
+void comm_receive(struct comm *c, void *p, size_t n, int from);
 
 #ifdef __clang_analyzer__
 /* The analyser does not look into comm.c: it would follow paths on which our own failure is agreed

@@ -7,6 +7,10 @@
 enum { COMM_ALARM_TURNS = 32768 }; /* MPI promises tags up to 32767 */
 enum comm_reduction { COMM_SUM_U64, COMM_MAX_I64, COMM_MAX_F64 };
 
+struct comm_request {
+    _Alignas(16) unsigned char handle[32];
+};
+
 /* What takes more than one rank; comm.c deals with one rank itself and splits large counts. */
 struct comm_ops {
     void (*barrier)(struct comm *c);
@@ -18,6 +22,11 @@ struct comm_ops {
     void (*allgatherv)(struct comm *c, const void *in, const int *counts, const int *at, void *out);
     void (*alarm)(struct comm *c);
     bool (*alarmed)(struct comm *c);
+    /* *request has room for the transport's handle. */
+    void (*post)(const void *p, size_t n, int to, struct comm_request *request);
+    bool (*post_done)(struct comm_request *request, bool wait);
+    bool (*peek)(int from, bool wait, size_t *n);
+    void (*receive)(void *p, size_t n, int from);
     void (*abort)(struct comm *c, int exit_code);
     void (*close)(struct comm *c);
 };

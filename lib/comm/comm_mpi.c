@@ -80,6 +80,54 @@ static bool mpi_alarmed(struct comm *c)
     return true;
 }
 
+/* ---- from rank to rank: one tag, so that the order of a pair of ranks holds; a communicator of
+ * their own, so that no alarm is taken for one */
+enum { POST_TAG = 1 };
+static MPI_Comm posts;
+
+static void mpi_post(const void *p, size_t n, int to, struct comm_request *request)
+{
+    MPI_Request r;
+
+    _Static_assert(sizeof r <= sizeof request->handle, "room for the handle");
+    MPI_Isend(p, (int)n, MPI_BYTE, to, POST_TAG, posts, &r);
+    memcpy(request->handle, &r, sizeof r);
+}
+
+static bool mpi_post_done(struct comm_request *request, bool wait)
+{
+    MPI_Request r;
+    int done = 1;
+
+    memcpy(&r, request->handle, sizeof r);
+    if (wait)
+        MPI_Wait(&r, MPI_STATUS_IGNORE);
+    else
+        MPI_Test(&r, &done, MPI_STATUS_IGNORE);
+    memcpy(request->handle, &r, sizeof r);
+    return done != 0;
+}
+
+static bool mpi_peek(int from, bool wait, size_t *n)
+{
+    MPI_Status status;
+    int there = 1, count = 0;
+
+    if (wait)
+        MPI_Probe(from, POST_TAG, posts, &status);
+    else
+        MPI_Iprobe(from, POST_TAG, posts, &there, &status);
+    if (!there) return false;
+    MPI_Get_count(&status, MPI_BYTE, &count);
+    *n = (size_t)count;
+    return true;
+}
+
+static void mpi_receive(void *p, size_t n, int from)
+{
+    MPI_Recv(p, (int)n, MPI_BYTE, from, POST_TAG, posts, MPI_STATUS_IGNORE);
+}
+
 static void mpi_abort(struct comm *c, int exit_code)
 {
     (void)c;
@@ -89,6 +137,7 @@ static void mpi_abort(struct comm *c, int exit_code)
 static void mpi_close(struct comm *c)
 {
     (void)c;
+    MPI_Comm_free(&posts);
     MPI_Finalize();
 }
 
@@ -101,6 +150,10 @@ static const struct comm_ops mpi_ops = {
     .allgatherv = mpi_allgatherv,
     .alarm = mpi_alarm,
     .alarmed = mpi_alarmed,
+    .post = mpi_post,
+    .post_done = mpi_post_done,
+    .peek = mpi_peek,
+    .receive = mpi_receive,
     .abort = mpi_abort,
     .close = mpi_close,
 };
@@ -183,6 +236,7 @@ bool comm_open(int *argc, char ***argv, struct comm **out, struct err *e)
     }
     if (!comm_open_self(&c, e)) return false;
     MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+    MPI_Comm_dup(MPI_COMM_WORLD, &posts);
     c->ops = &mpi_ops;
     MPI_Comm_rank(MPI_COMM_WORLD, &c->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &c->size);

@@ -60,6 +60,42 @@ static void alarms(void)
     MPI_CHECK(c, e.rank == size - 1 && strcmp(e.text, "the alarm's reason") == 0);
 }
 
+/* Every rank posts three messages to every other one, the middle one large; they come in order. */
+static void posts(void)
+{
+    enum { SMALL = 3, LARGE = 300000, MESSAGES = 3 };
+    unsigned char *out = malloc(LARGE), *in = malloc(LARGE);
+    struct comm_post *post[4][MESSAGES] = {{NULL}};
+    size_t n;
+    for (int i = 0; i < LARGE; i++)
+        out[i] = (unsigned char)(i * 7 + rank);
+    for (int to = 0; to < size; to++) {
+        for (int k = 0; to != rank && k < MESSAGES; k++)
+            post[to][k] = comm_post_open(c, out + k, k == 1 ? LARGE - 1 : SMALL, to);
+    }
+    for (int from = 0; from < size; from++) {
+        for (int k = 0; from != rank && k < MESSAGES; k++) {
+            size_t want = k == 1 ? LARGE - 1 : SMALL;
+            MPI_CHECK(c, comm_await(c, from) == want);
+            MPI_CHECK(c, comm_peek(c, from, &n) && n == want);
+            comm_receive(c, in, want, from);
+            for (size_t i = 0; i < want; i++)
+                MPI_CHECK(c, in[i] == (unsigned char)((i + (size_t)k) * 7 + (size_t)from));
+        }
+        MPI_CHECK(c, from == rank || !comm_peek(c, from, &n));
+    }
+    for (int to = 0; to < size; to++) {
+        for (int k = 0; k < MESSAGES; k++) {
+            (void)comm_post_done(c, post[to][k]);
+            comm_post_close(c, post[to][k]);
+        }
+    }
+    MPI_CHECK(c, comm_post_done(c, NULL));
+    comm_barrier(c);
+    free(out);
+    free(in);
+}
+
 static void broadcasts(void)
 {
     enum { N = 1000 };
@@ -240,6 +276,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < 3; i++) { /* as if MPI's counts ended at 7 */
         comm_chunk = chunks[i];
         broadcasts();
+        posts();
         reductions();
         gathers();
         gather_fails_on_one_rank();
