@@ -1,6 +1,6 @@
 /*
- * ingest/block_impl - what the makers of blocks (block_zip.c, block_stream.c, feed.c) share. Only they and
- * block.c include it.
+ * ingest/block_impl - what the makers of blocks (block_zip.c, block_stream.c, feed.c) share. Only
+ * they and block.c include it.
  */
 #pragma once
 #include "ingest/block.h"

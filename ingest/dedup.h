@@ -16,6 +16,6 @@
  * Collective. */
 MUST_CHECK bool dedup_crossing(struct comm *c, const struct block_list *l, uint64_t *patients,
                                struct err *e);
-/* Flags of all records in corpus order, the same on every rank. *out is mem_alloc'ed. Collective. */
+/* Flags of all records in corpus order, the same on every rank; mem_alloc'ed. Collective. */
 MUST_CHECK bool dedup_flags(struct comm *c, const struct block_order *o, const struct block_list *l,
                             uint16_t **out, struct err *e);
