@@ -85,8 +85,9 @@ static const struct cmd_arg synth_args[] = {
 };
 static const struct cmd_arg convert_args[] = {
     {"--dtype", NULL, "NAME", NULL,
-     "folder: bf16 (default), f32, f16; GGUF: f16 (default), bf16, f32, q8_0"},
-    {"--adapter", NULL, "DIR", NULL, "merge this adapter in (f32, rounded once; drift is printed)"},
+     "folder: bf16 (default), f32, f16; GGUF: f16 (default), bf16, f32, q8_0, q4_0"},
+    {"--adapter", NULL, "DIR", NULL,
+     "merge this adapter in (f32, rounded once; drift of weights and logits is printed)"},
     {"--as", NULL, "FORM", NULL,
      "hf (a folder), gguf (TO ends in .gguf), adapter (GGUF adapter), bundle (to hand over)"},
     {NULL, NULL, NULL, NULL, NULL},

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "cli/bundle.h"
 #include "cli/cmd.h"
+#include "cli/convert_drift.h"
 #include "model/convert.h"
 #include "model/convert_gguf.h"
 #include "text/tokenizer.h"
@@ -38,7 +39,11 @@ static bool gguf_type_of(const char *name, uint32_t *out, struct err *e)
     static const struct {
         const char *name;
         uint32_t type;
-    } known[] = {{"f16", GGML_F16}, {"bf16", GGML_BF16}, {"f32", GGML_F32}, {"q8_0", GGML_Q8_0}};
+    } known[] = {{"f16", GGML_F16},
+                 {"bf16", GGML_BF16},
+                 {"f32", GGML_F32},
+                 {"q8_0", GGML_Q8_0},
+                 {"q4_0", GGML_Q4_0}};
 
     *out = GGML_F16;
     if (!name) return true;
@@ -46,7 +51,7 @@ static bool gguf_type_of(const char *name, uint32_t *out, struct err *e)
         *out = known[i].type;
         if (str_eqz(str_of(name), known[i].name)) return true;
     }
-    return err_set(e, ERR_CONFIG, "--dtype is f16, bf16, f32 or q8_0 for a GGUF file");
+    return err_set(e, ERR_CONFIG, "--dtype is f16, bf16, f32, q8_0 or q4_0 for a GGUF file");
 }
 
 static void print_drift(const struct cmd_call *call, const struct weights_drift *d)
@@ -85,7 +90,8 @@ static bool to_folder(struct cmd_call *call, const char *adapter)
     cmd_print(call, "%s: converted, vocabulary of %u tokens\n", to,
               (unsigned)tokenizer_info(tok).vocab_size);
     print_drift(call, &drift);
-    ok = true;
+    ok = drift.merged == 0 ||
+         convert_drift_print(call, tok, &(struct convert_drift){from, adapter, to});
 out:
     tokenizer_close(tok);
     return ok;

@@ -43,7 +43,18 @@ static bool put_sizes(struct gguf_writer *w, const struct model_spec *s, struct 
 
 static uint32_t file_type(uint32_t type)
 {
-    return type == GGML_F32 ? 0 : type == GGML_F16 ? 1 : type == GGML_Q8_0 ? 7 : 32;
+    switch (type) {
+    case GGML_F32:
+        return 0;
+    case GGML_F16:
+        return 1;
+    case GGML_Q4_0:
+        return 2;
+    case GGML_Q8_0:
+        return 7;
+    default:
+        return 32;
+    }
 }
 
 static bool put_meta(struct gguf_writer *w, const struct model_spec *s, const struct gguf_export *x,
@@ -61,10 +72,21 @@ static bool check_arch(const struct weights *w, struct err *e)
 {
     const struct model_spec *s = weights_spec(w);
     if (!s->enc_layers) return true;
-    return err_set(e, ERR_CONFIG, "GGUF export knows Llama and Mistral, this is %s", s->arch);
+    return err_set(e, ERR_CONFIG,
+                   "GGUF export knows Llama and Mistral, this is %s: servers of GGUF files answer "
+                   "with an encoder-decoder poorly or not at all; serve the merged HF folder",
+                   s->arch);
 }
 
 /* ---- tensors */
+
+static uint32_t type_of(const struct model_tensor *t, uint32_t type)
+{
+    bool blocks = type == GGML_Q8_0 || type == GGML_Q4_0;
+    if (t->norm) return GGML_F32;
+    if (blocks && t->cols % 32) return GGML_F16;
+    return type == GGML_Q4_0 && t->place != AT_ROW ? GGML_Q8_0 : type;
+}
 
 /* The frequencies' divisors stand first, where there are any. */
 static size_t list_tensors(const struct model_spec *s, uint32_t type, struct gguf_entry *list)
@@ -79,10 +101,9 @@ static size_t list_tensors(const struct model_spec *s, uint32_t type, struct ggu
         model_tensor_at(s, i, &t);
         gguf_spec_name(&t, name);
         struct gguf_entry *g = &list[n++];
-        *g = (struct gguf_entry){
-            .type = type, .ndims = t.norm ? 1 : 2, .dims = {t.cols, t.norm ? 0 : t.rows}};
-        if (t.norm) g->type = GGML_F32;
-        if (type == GGML_Q8_0 && t.cols % 32) g->type = GGML_F16;
+        *g = (struct gguf_entry){.type = type_of(&t, type),
+                                 .ndims = t.norm ? 1 : 2,
+                                 .dims = {t.cols, t.norm ? 0 : t.rows}};
         snprintf(g->name, sizeof g->name, "%.64s", name);
     }
     return n;

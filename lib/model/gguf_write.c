@@ -8,7 +8,7 @@
 #include "model/gguf_quant.h"
 
 #define MAX_META ((size_t)512 << 20)
-enum { ALIGN = 32, QK = 32, Q8_BYTES = 34 };
+enum { ALIGN = 32, QK = 32, Q8_BYTES = 34, Q4_BYTES = 18 };
 
 struct gguf_writer {
     struct sbuf meta;
@@ -44,17 +44,46 @@ static void pack_q8(const float *f, uint8_t *out)
         out[2 + i] = (uint8_t)(int8_t)roundf(f[i] * inv);
 }
 
+/* The value of largest size, with its sign, becomes -8. ggml's C code rounds in f32, and its result
+ * depends on fused multiplication; this is what the package gguf does, in doubles. */
+static void pack_q4(const float *f, uint8_t *out)
+{
+    float most = 0, d, inv;
+    uint16_t half;
+    uint8_t q[QK];
+    for (int i = 0; i < QK; i++)
+        most = fabsf(f[i]) > fabsf(most) ? f[i] : most;
+    d = most / -8;
+    inv = d != 0 ? 1 / d : 0;
+    half = dtype_f32_to_f16(d);
+    out[0] = (uint8_t)half;
+    out[1] = (uint8_t)(half >> 8);
+    for (int i = 0; i < QK; i++) {
+        double v = (double)f[i] * (double)inv + 8.5;
+        q[i] = (uint8_t)(v >= 15 ? 15 : v > 0 ? v : 0);
+    }
+    for (int i = 0; i < QK / 2; i++)
+        out[2 + i] = (uint8_t)(q[i] | q[i + QK / 2] << 4);
+}
+
 void gguf_pack(uint32_t type, const float *f, uint64_t n, void *out)
 {
-    if (type != GGML_Q8_0) {
+    uint8_t *to = out;
+    switch (type) {
+    case GGML_Q8_0:
+        for (uint64_t i = 0; i < n / QK; i++)
+            pack_q8(f + i * QK, to + i * Q8_BYTES);
+        return;
+    case GGML_Q4_0:
+        for (uint64_t i = 0; i < n / QK; i++)
+            pack_q4(f + i * QK, to + i * Q4_BYTES);
+        return;
+    default:
         dtype_from_f32(type == GGML_F32   ? DTYPE_F32
                        : type == GGML_F16 ? DTYPE_F16
                                           : DTYPE_BF16,
                        f, (size_t)n, out);
-        return;
     }
-    for (uint64_t i = 0; i < n / QK; i++)
-        pack_q8(f + i * QK, (uint8_t *)out + i * Q8_BYTES);
 }
 
 void gguf_unpack(uint32_t type, const void *row, uint64_t n, float *out)

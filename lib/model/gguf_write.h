@@ -2,8 +2,9 @@
  * model/gguf_write - write GGUF version 3: metadata pairs first, then the tensor table, then the
  * tensors, streamed in the order of the table, each at a multiple of 32 bytes.
  *
- * Types written: F32, F16, BF16, Q8_0 (blocks of 32: f16 scale = largest / 127, then int8). Atomic
- * like every file of ours. Layout: model/gguf.h.
+ * Types written: F32, F16, BF16; in blocks of 32, bit for bit as the Python package gguf makes
+ * them, Q8_0 (f16 scale = largest / 127, then int8) and Q4_0 (f16 scale = the value of largest size
+ * / -8, then nibbles). Atomic like every file of ours. Layout: model/gguf.h.
  */
 #pragma once
 #include "base/err.h"
@@ -11,15 +12,15 @@
 #include "model/gguf.h"
 
 /* ggml's numbers of the types written. */
-enum { GGML_F32 = 0, GGML_F16 = 1, GGML_Q8_0 = 8, GGML_BF16 = 30 };
+enum { GGML_F32 = 0, GGML_F16 = 1, GGML_Q4_0 = 2, GGML_Q8_0 = 8, GGML_BF16 = 30 };
 
 struct gguf_entry {
     char name[65];
-    uint32_t type;    /* one of the four */
+    uint32_t type;    /* one of the five */
     uint32_t ndims;   /* 1 or 2 */
     uint64_t dims[2]; /* dims[0] is contiguous */
 };
-/* Bytes of one row of `cols` values; cols is a multiple of 32 for Q8_0. */
+/* Bytes of one row of `cols` values; cols is a multiple of 32 for Q8_0 and Q4_0. */
 uint64_t gguf_row_bytes(uint32_t type, uint64_t cols);
 /* n values to a row of a type. */
 void gguf_pack(uint32_t type, const float *f, uint64_t n, void *out);

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -79,6 +80,40 @@ static uint8_t nearest(const float *map, int n, float x)
     return (uint8_t)(x - map[low] <= map[high] - x ? low : high);
 }
 
+/* From these values on the next code is nearer: found by bisection, so that codes are those that
+ * `nearest` gives, without its branches. */
+static void find_steps(float step[DEV_NF4_BOOK - 1])
+{
+    for (int k = 0; k < DEV_NF4_BOOK - 1; k++) {
+        float low = book[k], high = book[k + 1]; /* low has code k, high k + 1 */
+        for (;;) {
+            float mid = low + (high - low) / 2;
+            if (!(mid > low && mid < high)) break;
+            if (nearest(book, DEV_NF4_BOOK, mid) > k)
+                high = mid;
+            else
+                low = mid;
+        }
+        step[k] = high;
+    }
+}
+
+/* Codes of a whole block: a count of the steps passed. The sixty-four go side by side. */
+static void codes_of(const float step[DEV_NF4_BOOK - 1], const float *x, float inv,
+                     uint8_t code[DEV_NF4_BLOCK])
+{
+    float v[DEV_NF4_BLOCK];
+    int32_t n[DEV_NF4_BLOCK] = {0};
+    for (int i = 0; i < DEV_NF4_BLOCK; i++)
+        v[i] = x[i] * inv;
+    for (int k = 0; k < DEV_NF4_BOOK - 1; k++) {
+        for (int i = 0; i < DEV_NF4_BLOCK; i++)
+            n[i] += v[i] >= step[k];
+    }
+    for (int i = 0; i < DEV_NF4_BLOCK; i++)
+        code[i] = (uint8_t)n[i];
+}
+
 static void pack_int8(const float *f, uint64_t rows, uint64_t cols, uint8_t *codes, float *scales)
 {
     for (uint64_t r = 0; r < rows; r++) {
@@ -123,18 +158,24 @@ static bool pack_nf4(const float *f, uint64_t n, uint8_t *codes, uint8_t *scales
 {
     uint64_t blocks = (n + DEV_NF4_BLOCK - 1) / DEV_NF4_BLOCK;
     float *most = mem_alloc((size_t)blocks * sizeof *most, e);
+    float x[DEV_NF4_BLOCK], step[DEV_NF4_BOOK - 1];
+    uint8_t code[DEV_NF4_BLOCK];
     if (!most) return false;
+    find_steps(step);
     for (uint64_t b = 0; b < blocks; b++) {
         uint64_t from = b * DEV_NF4_BLOCK, to = from + DEV_NF4_BLOCK;
         float top = 0, inv;
         if (to > n) to = n;
-        for (uint64_t i = from; i < to; i++)
-            top = fmaxf(top, fabsf(f[i]));
+        memset(x, 0, sizeof x);
+        memcpy(x, f + from, (to - from) * sizeof *x);
+        for (int i = 0; i < DEV_NF4_BLOCK; i++)
+            top = fabsf(x[i]) > top ? fabsf(x[i]) : top;
         most[b] = top;
         inv = top > 0 ? 1 / top : 0;
-        for (uint64_t i = from; i < to; i++) {
-            uint8_t q = nearest(book, DEV_NF4_BOOK, f[i] * inv);
-            codes[i / 2] = (uint8_t)(i % 2 ? codes[i / 2] | q : q << 4);
+        codes_of(step, x, inv, code);
+        for (uint64_t i = 0; i < to - from; i += 2) {
+            uint8_t second = from + i + 1 < to ? code[i + 1] : 0;
+            codes[(from + i) / 2] = (uint8_t)(code[i] << 4 | second);
         }
     }
     pack_scales(most, blocks, scales, floats);

@@ -6,10 +6,18 @@
 tiny_setup 60 30
 for stage in ingest shard train; do one $stage "$work/c.yaml" --set train.max_steps=2 --set train.lr=1.0e-2 >/dev/null; done
 a=$work/run/adapter
-one convert "$work/model" "$work/merged" --adapter "$a" --dtype f32 >"$work/said"
-grep -q 'merged in f32' "$work/said" || fail "no drift was printed"
+one convert "$work/model" "$work/merged" --adapter "$a" --dtype f32 >"$work/said32"
+grep -q 'merged in f32' "$work/said32" || fail "no drift was printed"
 one convert "$work/model" "$work/half" --adapter "$a" >"$work/said"
 grep -Eq 'moved weights by [0-9]' "$work/said" || fail "no drift was printed"
+# logits: f32 loses nothing but the order of sums, bf16 a little, and an adapter of another scale would be seen
+logits() { sed -n 's/.*is \([0-9.e+-]*\) (rms), at most \([0-9.e+-]*\), of \([0-9.e+-]*\) (rms).*/\1 \2 \3/p' "$work/said"; }
+read -r rms most size < <(logits) || fail "no drift of the logits was printed"
+awk -v r="$rms" -v m="$most" -v s="$size" 'BEGIN { exit !(r > 1e-5 * s && r < 0.05 * s && m >= r) }' || fail "bf16: logits differ by $rms of $size"
+cp "$work/said32" "$work/said"
+read -r rms most size < <(logits) || fail "no drift of the logits was printed"
+awk -v r="$rms" -v s="$size" 'BEGIN { exit !(s > 0 && r < 1e-5 * s) }' || fail "f32: logits differ by $rms of $size"
+grep -Eq 'the same at ([0-9]+) of \1 places' "$work/said" || fail "the merged model says something else"
 for f in tokenizer.json config.json; do [ -e "$work/merged/$f" ] || fail "the merged folder is not whole"; done
 
 # merged or not: the same answers
@@ -36,7 +44,7 @@ sh -n "$work/bundle/vllm.sh"
 # what does not fit the form is refused
 expect 2 'needs --adapter' "$radmill" convert "$work/model" "$work/x" --as bundle
 expect 2 'ends in \.gguf' "$radmill" convert "$work/model" "$work/x" --adapter "$a" --as adapter
-expect 2 'dtype is f16, bf16, f32 or q8_0' "$radmill" convert "$work/model" "$work/x.gguf" --dtype q4
+expect 2 'dtype is f16, bf16, f32, q8_0 or q4_0' "$radmill" convert "$work/model" "$work/x.gguf" --dtype q4
 expect 2 'dtype is bf16, f32 or f16' "$radmill" convert "$work/model" "$work/x" --dtype q8_0
 
 one audit "$a" >"$work/said"

@@ -22,7 +22,22 @@ awk -v a="$first" -v b="$last" 'BEGIN { exit !(a > 5 && b < 0.75 * a) }' || fail
 ranks 2 train "$work/c.yaml" "${set[@]}" --set "train.dir=$work/stop" --set train.stop_after_steps=5 >/dev/null || [ $? = 75 ]
 ranks 3 train "$work/c.yaml" "${set[@]}" --set "train.dir=$work/stop" >/dev/null
 cmp "$work/stop/adapter/model.safetensors" "$work/run1/adapter/model.safetensors" || fail "stop and resume: other weights"
-# adapters, dropout, answers, scores
+# adapters: killed with -9 once there is a checkpoint, then gone on from on another number of ranks
+kill=(--set train.max_steps=8 --set train.bin_tokens=1024 --set 'lora.targets=[q, v]' --set "train.save_every=1 steps")
+one train "$work/c.yaml" "${kill[@]}" --set "train.dir=$work/whole" >/dev/null
+killed=0
+for n in 1 2 3; do
+  "$radmill" train "$work/c.yaml" "${kill[@]}" --set "train.dir=$work/kill$n" >/dev/null 2>&1 &
+  pid=$!
+  for _ in $(seq 400); do [ -s "$work/kill$n/metrics.jsonl" ] && break; sleep 0.02; done
+  kill -9 "$pid" 2>/dev/null && killed=$((killed + 1))
+  wait "$pid" 2>/dev/null || true
+  ranks "$n" train "$work/c.yaml" "${kill[@]}" --set "train.dir=$work/kill$n" >/dev/null
+  cmp "$work/kill$n/adapter/adapter_model.safetensors" "$work/whole/adapter/adapter_model.safetensors" ||
+    fail "after kill -9 and a resume on $n ranks: another adapter"
+done
+echo "encdec: $killed of 3 runs were killed"
+# dropout, answers, scores
 lora=(--set train.max_steps=4 --set train.bin_tokens=1024 --set lora.dropout=0.1 --set 'lora.targets=[q, v]')
 for n in 1 2; do
   ranks "$n" train "$work/c.yaml" "${lora[@]}" --set "train.dir=$work/lora$n" >/dev/null

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Run by test_transformers on DIR (a model folder of make_models.py with exports in it): reads merged.gguf, base-q8.gguf
+"""Run by test_transformers on DIR (a model folder of make_models.py with exports in it): reads merged.gguf, base-q8.gguf,
+base-q4.gguf
 and adapter.gguf with the package gguf and compares every tensor with the folder and PEFT's adapter.
 """
 import json, math, sys
@@ -82,6 +83,14 @@ for name, w in base.items():
         assert t.tensor_type == gguf.GGMLQuantizationType.Q8_0 and np.array_equal(t.data, want), name
     elif w.ndim == 2:
         assert t.tensor_type == gguf.GGMLQuantizationType.F16
+
+_, q4 = tensors(d + "/base-q4.gguf")
+for name, w in base.items():
+    t = q4[gguf_name(name)]
+    if w.ndim == 2 and w.shape[1] % 32 == 0:
+        kind = gguf.GGMLQuantizationType.Q4_0 if ".layers." in name else gguf.GGMLQuantizationType.Q8_0
+        want = gguf.quants.quantize(permute(name, w).astype(np.float32), kind)
+        assert t.tensor_type == kind and np.array_equal(t.data, want), name
 
 r, lora = tensors(d + "/adapter.gguf")
 assert field("general.type") == "adapter" and field("adapter.type") == "lora"

@@ -292,7 +292,8 @@ static void check_logits(const char *dir, const struct want *w)
 }
 
 struct paths {
-    char base[600], adapter[700], merged[700], half[700], gguf[700], again[700], q8[700], lora[700];
+    char base[600], adapter[700], merged[700], half[700], gguf[700], again[700], q8[700], q4[700];
+    char lora[700];
 };
 
 static void make_paths(const char *name, struct paths *p)
@@ -304,6 +305,7 @@ static void make_paths(const char *name, struct paths *p)
     snprintf(p->gguf, sizeof p->gguf, "%s/merged.gguf", p->base);
     snprintf(p->again, sizeof p->again, "%s/again", p->base);
     snprintf(p->q8, sizeof p->q8, "%s/base-q8.gguf", p->base);
+    snprintf(p->q4, sizeof p->q4, "%s/base-q4.gguf", p->base);
     snprintf(p->lora, sizeof p->lora, "%s/adapter.gguf", p->base);
 }
 
@@ -333,6 +335,8 @@ static void check_exports(const char *name, bool gguf_adapter)
     x.adapter = NULL;
     x.type = GGML_Q8_0;
     OK(convert_gguf_model(&x, p.q8, &drift, e));
+    x.type = GGML_Q4_0;
+    OK(convert_gguf_model(&x, p.q4, &drift, e));
     assert_int_equal(drift.merged, 0);
     const char *python = testdir_python("gguf, safetensors");
     if (!python) return; /* said why */
