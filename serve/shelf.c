@@ -90,13 +90,12 @@ static bool add_adapter(struct shelf *s, const char *name, const char *path, str
         return err_set(e, ERR_CONFIG, "serve.adapters: more than %d", DECODE_ADAPTERS);
     if (!name_is_free(s, name, e)) return false;
     if (!lora_load(s->model, path, &s->lora[s->nlora], e)) return err_wrap(e, "adapter %s", name);
-    *m = (struct shelf_model){.id = name, .adapter = (int)s->nlora};
+    *m = (struct shelf_model){.id = name, .adapter = (int)s->nlora++};
     if (!fs_join(&s->arena, path, "adapter_model.safetensors", &weights, e)) return false;
     if (!fs_exists(weights) && !fs_join(&s->arena, path, "model.safetensors", &weights, e))
         return false;
     if (!sha256_file(weights, digest, e)) return false;
     hash_hex(digest, sizeof digest, m->digest);
-    s->nlora++;
     s->nmodels++;
     return true;
 }

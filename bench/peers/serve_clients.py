@@ -1,21 +1,26 @@
 #!/usr/bin/env python3
-"""Time to first token and tokens/s of radmill serve and of llama-cpp-python's server, for 1, 8 and 64 clients, one run.
+"""Time to first token and tokens/s of radmill serve and of llama.cpp's servers, for 1, 8 and 64 clients, one run.
 
-  bench/peers/serve_clients.py --radmill build/release/radmill --gguf MODEL.gguf --python VENV/bin/python [--threads 2]
+  bench/peers/serve_clients.py --radmill build/release/radmill --gguf MODEL.gguf --llama-server BIN [--python VENV/bin/python]
+
+llama.cpp's own server, which batches, is no package, but llama-cpp-python's source package on PyPI carries its sources:
+  pip download --no-binary :all: --no-deps llama-cpp-python; unpack; in vendor/llama.cpp:
+  cmake -B build -DGGML_NATIVE=ON -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_UI=OFF; cmake --build build --target llama-server
+It gets a slot for each of 64 clients, as radmill does. --python adds llama-cpp-python's server, which answers one after another.
 
 The same model, prompts, threads and number of new tokens; streams over HTTP, greedy. radmill reads the folder that
 `radmill convert` makes of the GGUF file (weights in f32 or bf16, as the processor prefers); llama.cpp reads the file
 itself (--gguf) and, with --gguf16, the same weights in 16 bits, which is the like-for-like row. The peers take turns.
 Wall-clock figures mean little on a busy machine; CPU time a token (prompts included) is the steadier column.
---python: a Python with llama-cpp-python[server]. Standard library alone otherwise.
+--python: a Python with llama-cpp-python[server]; left out, that server is not measured. Standard library alone otherwise.
 """
 import argparse
 import http.client
 import json
 import os
+import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -89,24 +94,24 @@ class Radmill:
 
 
 class Llama:
-    def __init__(self, a, gguf, name):
+    """A server of llama.cpp's: the command for a port."""
+
+    def __init__(self, name, command):
         self.name, self.port, self.token = name, 0, "none"
-        import socket
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             self.port = s.getsockname()[1]
-        self.p = subprocess.Popen([a.python, "-m", "llama_cpp.server", "--model", gguf, "--n_threads", str(a.threads), "--n_threads_batch",
-                                   str(a.threads), "--n_ctx", "512", "--interrupt_requests", "false", "--port", str(self.port), "--host", "127.0.0.1"],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.p = subprocess.Popen(command(str(self.port)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while True:
-            assert self.p.poll() is None, "llama_cpp.server does not start"
+            assert self.p.poll() is None, self.name + " does not start"
             try:
                 c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
                 c.request("GET", "/v1/models")
-                c.getresponse().read()
-                return
+                if c.getresponse().status == 200:
+                    return
             except OSError:
-                time.sleep(0.2)
+                pass
+            time.sleep(0.2)
 
 
 def main():
@@ -114,18 +119,30 @@ def main():
     p.add_argument("--radmill", required=True)
     p.add_argument("--gguf", required=True)
     p.add_argument("--gguf16")
-    p.add_argument("--python", default=sys.executable)
+    p.add_argument("--python")
+    p.add_argument("--llama-server")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--tokens", type=int, default=32)
     p.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
     a = p.parse_args()
+    t = str(a.threads)
+
+    def one_by_one(gguf):
+        return lambda port: [a.python, "-m", "llama_cpp.server", "--model", gguf, "--n_threads", t, "--n_threads_batch", t, "--n_ctx", "512",
+                             "--interrupt_requests", "false", "--port", port, "--host", "127.0.0.1"]
+
+    def batching(gguf):
+        return lambda port: [a.llama_server, "-m", gguf, "-t", t, "-tb", t, "-np", "64", "-c", str(64 * 256), "--port", port, "--host", "127.0.0.1"]
+
     servers = []
     with tempfile.TemporaryDirectory() as tmp:
         try:
             servers.append(Radmill(a, tmp))
-            servers.append(Llama(a, a.gguf, "llama.cpp, the file"))
-            if a.gguf16:
-                servers.append(Llama(a, a.gguf16, "llama.cpp, 16 bits"))
+            for gguf, what in ((a.gguf, "the file"), (a.gguf16, "16 bits")):
+                if gguf and a.llama_server:
+                    servers.append(Llama("llama-server, " + what, batching(gguf)))
+                if gguf and a.python:
+                    servers.append(Llama("llama-cpp-python, " + what, one_by_one(gguf)))
             for s in servers:
                 crowd(s.port, s.token, 1, 4, -9)
             print("| clients | server | first token, median s | slowest s | new tokens/s | CPU ms a token | peak MiB |\n| --- | --- | --- | --- | --- | --- | --- |")

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "judge/judge_card.h"
@@ -213,6 +215,54 @@ static void on_disk(void **state)
     testdir_remove();
 }
 
+/* A card that cannot be made or written leaves the one that was there. */
+static void faults(void **state)
+{
+    (void)state;
+#ifdef RADMILL_FAULTS
+    static const enum fault_point points[] = {FAULT_MEM, FAULT_OPEN, FAULT_WRITE, FAULT_FSYNC,
+                                              FAULT_RENAME};
+    testdir_make();
+    make(7, 0.3);
+    json_set_alloc_funcs(malloc, free); /* jansson may not be let down */
+    for (size_t p = 0; p < sizeof points / sizeof *points; p++) {
+        size_t live = mem_live_blocks();
+        bool fired = true;
+        for (uint64_t n = 1; fired; n++) {
+            struct judge_card c = {.truth = "old", .folder = "final", .template = "judge"}, d;
+            struct err e = {0};
+            struct arena a;
+            arena_init(&a, 1 << 20);
+            memset(c.base, 'a', 64);
+            memset(c.adapter, 'b', 64);
+            c.max_tokens = 9;
+            assert_true(judge_card_make(&held, 1, 20, &c, &e));
+            assert_true(judge_card_write(testdir_path("judge.json"), &c, &e));
+            judge_card_free(&c);
+            c.truth = "new";
+            fault_arm(points[p], n, false);
+            bool ok = judge_card_make(&held, 1, 20, &c, &e) &&
+                      judge_card_write(testdir_path("judge.json"), &c, &e);
+            fired = fault_fired();
+            fault_disarm_all();
+            assert_true(ok || (fired && e.code != ERR_NONE));
+            judge_card_free(&c);
+            e = (struct err){0};
+            if (!judge_card_read(testdir_path("judge.json"), &a, &d, &e)) fail_msg("%s", e.text);
+            /* one or the other, whole: a failure behind the rename leaves the new one */
+            assert_true(strcmp(d.truth, "new") == 0 || (!ok && strcmp(d.truth, "old") == 0));
+            judge_card_free(&d);
+            arena_free(&a);
+            assert_int_equal(mem_live_blocks(), live);
+            assert_true(n < 1000);
+        }
+    }
+    testdir_remove();
+#else
+    skip();
+#endif
+}
+
 static int leaks(void **state)
 {
     (void)state;
@@ -229,6 +279,7 @@ int main(void)
         cmocka_unit_test(a_copy_of_the_rule),
         cmocka_unit_test(few_answers),
         cmocka_unit_test(on_disk),
+        cmocka_unit_test(faults),
     };
     return cmocka_run_group_tests(tests, NULL, leaks);
 }
