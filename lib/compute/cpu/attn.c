@@ -116,17 +116,14 @@ void attn_weigh(const struct attn_plan *p, const struct attn_block *b, const voi
     }
 }
 
-void attn_put_row(const struct attn_plan *p, const float *from, size_t c0, size_t c1, size_t width,
-                  void *x, size_t row)
+void *attn_clear_row(const struct attn_plan *p, size_t c0, size_t c1, size_t width, void *x,
+                     size_t row)
 {
     unsigned char *to = (unsigned char *)x + row * p->ld * dev_dtype_bytes(p->type);
     size_t z = dev_dtype_bytes(p->type), padded = width + 32 < p->ld ? width + 32 : p->ld;
-    memset(to, 0, c0 * z);
-    if (p->type == DEV_BF16)
-        p->c->k->narrow(from + c0, (uint16_t *)(void *)to + c0, c1 - c0);
-    else if ((const void *)from != to)
-        memcpy(to + c0 * z, from + c0, (c1 - c0) * z);
+    if (c0 > 0) memset(to, 0, c0 * z);
     memset(to + c1 * z, 0, (padded - c1) * z);
+    return to + c0 * z;
 }
 
 /* ---- forward */
@@ -179,9 +176,10 @@ static void softmax_block(struct forward *f, const struct attn_block *b, size_t 
             k->put(attn_bias_row(p, &f->bias, h, b->i0 + i, from), 0, 1, to - from, 1.0f,
                    p->a->scale, s + c0, 0);
         float top = scale * k->max(s + c0, c1 - c0);
-        float sum = k->exp_sum(s + c0, scale, top, s + c0, c1 - c0);
+        void *prob = attn_clear_row(p, c0, c1, b->j1 - b->j0, f->prob, r);
+        float sum = p->type == DEV_BF16 ? k->exp_sum(s + c0, scale, top, NULL, prob, c1 - c0)
+                                        : k->exp_sum(s + c0, scale, top, prob, NULL, c1 - c0);
         f->norm[r] = 1.0f / sum;
-        attn_put_row(p, s, c0, c1, b->j1 - b->j0, f->prob, r);
         if (lse.buf) ((float *)dev_mat_row(lse, g * p->group + h))[t + i] = top + logf(sum);
     }
 }

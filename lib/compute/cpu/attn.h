@@ -81,10 +81,10 @@ void attn_scores(const struct attn_plan *p, const struct attn_block *b, const vo
  * columns, k the key index). */
 void attn_weigh(const struct attn_plan *p, const struct attn_block *b, const void *weights,
                 size_t row0, size_t rows, const void *packed, struct gemm_dst out, void *scratch);
-/* x [block rows, ld] of p->type, f32 source row `from`; columns outside [c0, c1) up to the padded
- * width are 0. */
-void attn_put_row(const struct attn_plan *p, const float *from, size_t c0, size_t c1, size_t width,
-                  void *x, size_t row);
+/* A row of x [block rows, ld] of p->type, where columns [c0, c1) are about to be written: those
+ * outside, up to the padded width, become 0. Column c0 is returned. */
+void *attn_clear_row(const struct attn_plan *p, size_t c0, size_t c1, size_t width, void *x,
+                     size_t row);
 
 /* ---- attn_kv.c: keys and values that stay packed from step to step (dev.h's dev_kv)
  *

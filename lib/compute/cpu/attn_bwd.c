@@ -60,7 +60,7 @@ static void gradient_block(struct backward *w, const struct attn_block *b, size_
     const struct attn_plan *p = &w->p;
     const struct cpu_kern *k = p->c->k;
     size_t width = b->j1 - b->j0;
-    bool biased = p->a->bias.buf != NULL;
+    bool biased = p->a->bias.buf != NULL, half = p->type == DEV_BF16;
     for (size_t r = 0; r < p->group * b->n; r++) {
         size_t h = g * p->group + r / b->n, i = r % b->n, from, to;
         float *s = w->s + r * p->ld, *dp = w->dp + r * p->ld;
@@ -70,14 +70,14 @@ static void gradient_block(struct backward *w, const struct attn_block *b, size_
         if (biased)
             k->put(attn_bias_row(p, &w->bias, r / b->n, b->i0 + i, from), 0, 1, to - from, 1.0f,
                    p->a->scale, s + c0, 0);
-        (void)k->exp_sum(s + c0, biased ? 1.0f : p->a->scale, lse, s + c0, c1 - c0);
-        float d = k->dot(s + c0, dp + c0, c1 - c0);
-        k->softmax_bwd(s + c0, p->a->scale, d, dp + c0, c1 - c0);
+        void *prob = attn_clear_row(p, c0, c1, width, w->prob, r);
+        void *ds = attn_clear_row(p, c0, c1, width, w->ds, r);
+        float d = k->exp_dot(s + c0, biased ? 1.0f : p->a->scale, lse, dp + c0,
+                             half ? prob : NULL, c1 - c0);
+        k->softmax_bwd(s + c0, p->a->scale, d, dp + c0, half ? ds : NULL, c1 - c0);
         if (p->a->dbias.buf)
             k->axpy(1.0f / p->a->scale, dp + c0,
                     attn_bias_row(p, &w->dbias, r / b->n, b->i0 + i, from), to - from);
-        attn_put_row(p, s, c0, c1, width, w->prob, r);
-        attn_put_row(p, dp, c0, c1, width, w->ds, r);
     }
 }
 

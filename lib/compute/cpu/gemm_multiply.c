@@ -41,29 +41,64 @@ size_t gemm_panel_width(const struct tile *t, const struct gemm_packed *p, size_
     return p->cols - n0 <= t->nr / 2 ? t->nr / 2 : t->nr;
 }
 
-void gemm_sum(const struct tile *t, const struct gemm_packed *p, size_t m0, size_t rows, size_t n0,
-              struct gemm_sums s)
+static const unsigned char *row_of(const struct gemm_packed *p, size_t m)
 {
-    size_t width = gemm_panel_width(t, p, n0), kc = depth_step(t, p->k);
-    size_t step = tile_rows(t, rows, p->lda);
-    const unsigned char *b = (const unsigned char *)p->b + n0 * p->depth * 4;
-    if (p->k == 0 && !s.add)
-        for (size_t r = 0; r < rows; r++)
-            memset(s.p + r * s.ld, 0, width * sizeof *s.p);
-    for (size_t k = 0; k < p->k; k += kc) {
+    return (const unsigned char *)p->a + m * p->lda;
+}
+
+static const unsigned char *panel_of(const struct gemm_packed *p, size_t n0)
+{
+    return (const unsigned char *)p->b + n0 * p->depth * 4;
+}
+
+/* How rows and k are cut: found once for many tiles. */
+struct cuts {
+    size_t rows, kc;
+};
+
+static struct cuts cuts_of(const struct tile *t, const struct gemm_packed *p, size_t rows)
+{
+    return (struct cuts){tile_rows(t, rows, p->lda), depth_step(t, p->k)};
+}
+
+/* The sums of p, then those of p2 (one cut of k, or NULL), of rows by the panel at column n0. */
+static void sum_panel(const struct tile *t, const struct gemm_packed *p,
+                      const struct gemm_packed *p2, struct cuts cut, size_t m0, size_t rows,
+                      size_t n0, struct gemm_sums s)
+{
+    size_t width = gemm_panel_width(t, p, n0);
+    const unsigned char *b = panel_of(p, n0);
+    for (size_t k = 0; k < p->k; k += cut.kc) {
+        bool last = k + cut.kc >= p->k;
         struct tile_args a = {.cols = (uint32_t)width,
-                              .k = p->k - k < kc ? p->k - k : kc,
+                              .k = last ? p->k - k : cut.kc,
                               .lda = p->lda,
                               .b = b + k * width * 4,
                               .ld = s.ld,
                               .add = s.add || k > 0};
-        for (size_t r = 0; r < rows; r += step) {
-            a.rows = (uint32_t)(rows - r < step ? rows - r : step);
-            a.a = (const unsigned char *)p->a + (m0 + r) * p->lda + k * 4;
+        if (last && p2) {
+            a.k2 = p2->k;
+            a.lda2 = p2->lda;
+            a.b2 = panel_of(p2, n0);
+        }
+        for (size_t r = 0; r < rows; r += cut.rows) {
+            a.rows = (uint32_t)(rows - r < cut.rows ? rows - r : cut.rows);
+            a.a = row_of(p, m0 + r) + k * 4;
+            if (a.k2) a.a2 = row_of(p2, m0 + r);
             a.acc = s.p + r * s.ld;
             t->run(&a);
         }
     }
+}
+
+void gemm_sum(const struct tile *t, const struct gemm_packed *p, size_t m0, size_t rows, size_t n0,
+              struct gemm_sums s)
+{
+    size_t width = gemm_panel_width(t, p, n0);
+    if (p->k == 0 && !s.add)
+        for (size_t r = 0; r < rows; r++)
+            memset(s.p + r * s.ld, 0, width * sizeof *s.p);
+    sum_panel(t, p, NULL, cuts_of(t, p, rows), m0, rows, n0, s);
 }
 
 static void put(const struct cpu *c, const float *sums, size_t ld, size_t rows, size_t cols,
@@ -104,24 +139,29 @@ static bool in_place(struct gemm_dst o, size_t cols, size_t width)
     return o.t == DEV_F32 && !o.trans && o.alpha == 1.0f && o.beta == 0.0f && cols == width;
 }
 
-/* Every term in turn: one chain of sums. */
-static void sum_terms(const struct tile *t, const struct gemm_packed *p, size_t terms, size_t m0,
-                      size_t rows, size_t n0, struct gemm_sums s)
-{
-    for (size_t i = 0; i < terms; i++) {
-        s.add = i > 0;
-        gemm_sum(t, &p[i], m0, rows, n0, s);
-    }
-}
-
 struct product {
     const struct cpu *c;
     const struct tile *t;
     const struct gemm_packed *p;
     size_t terms;
+    bool joined; /* a tile takes both terms while its sums are in registers */
     struct gemm_dst o;
     float *sums, *turned;
 };
+
+/* Every term in turn: one chain of sums. cut: of the first. */
+static void sum_terms(const struct product *x, struct cuts cut, size_t m0, size_t rows, size_t n0,
+                      struct gemm_sums s)
+{
+    const struct gemm_packed *p = x->p;
+    if (p->k > 0)
+        sum_panel(x->t, p, x->joined ? p + 1 : NULL, cut, m0, rows, n0, s);
+    else
+        gemm_sum(x->t, p, m0, rows, n0, s);
+    if (x->terms < 2 || x->joined) return;
+    s.add = true;
+    gemm_sum(x->t, p + 1, m0, rows, n0, s);
+}
 
 /* Rows [m0, m0 + rows) by one panel. */
 static void multiply_panel(const struct product *x, size_t m0, size_t rows, size_t n0)
@@ -129,17 +169,18 @@ static void multiply_panel(const struct product *x, size_t m0, size_t rows, size
     const struct gemm_packed *p = x->p;
     const struct tile *t = x->t;
     size_t width = gemm_panel_width(t, p, n0), cols = p->n - n0 < width ? p->n - n0 : width;
+    struct cuts cut = cuts_of(t, p, rows);
     if (in_place(x->o, cols, width)) {
-        sum_terms(t, p, x->terms, m0, rows, n0,
+        sum_terms(x, cut, m0, rows, n0,
                   (struct gemm_sums){(float *)x->o.p + m0 * x->o.ld + n0, x->o.ld, false});
         return;
     }
     /* when one pass over k does it, a tile's sums leave while they are in the first-level cache */
-    size_t step = !x->o.trans && p->k <= t->kc ? tile_rows(t, rows, p->lda) : rows;
+    size_t step = !x->o.trans && p->k <= t->kc ? cut.rows : rows;
     for (size_t r = 0; r < rows; r += step) {
         size_t n = rows - r < step ? rows - r : step;
         struct gemm_sums s = {x->sums, width, false};
-        sum_terms(t, p, x->terms, m0 + r, n, n0, s);
+        sum_terms(x, cut, m0 + r, n, n0, s);
         gemm_put(x->c, t, s, n, cols, x->o, m0 + r, n0, x->turned);
     }
 }
@@ -147,7 +188,14 @@ static void multiply_panel(const struct product *x, size_t m0, size_t rows, size
 void gemm_multiply(const struct cpu *c, const struct tile *t, const struct gemm_packed *p,
                    size_t terms, struct gemm_dst out, void *scratch)
 {
-    struct product x = {c, t, p, terms, out, scratch, (float *)scratch + max_rows(t) * t->nr};
+    struct product x = {.c = c,
+                        .t = t,
+                        .p = p,
+                        .terms = terms,
+                        .joined = terms == 2 && p[0].k > 0 && p[1].k > 0 && p[1].k <= t->kc,
+                        .o = out,
+                        .sums = scratch,
+                        .turned = (float *)scratch + max_rows(t) * t->nr};
     size_t step = gemm_row_block(t, p->k);
     if (t->begin) t->begin();
     for (size_t m = 0; m < p->m; m += step)

@@ -32,8 +32,10 @@ struct cpu_kern {
     float (*dot)(const float *x, const float *y, size_t n);
     float (*dot3)(const float *x, const float *y, const float *z, size_t n); /* sum of x y z */
     float (*max)(const float *x, size_t n);                                  /* -inf for n = 0 */
-    /* y = exp(a x - b), returns the sum; y may be x, or NULL for the sum alone. */
-    float (*exp_sum)(const float *x, float a, float b, float *y, size_t n);
+    /* y = exp(a x - b), also as bf16; returns the sum. y may be x; each may be NULL. */
+    float (*exp_sum)(const float *x, float a, float b, float *y, uint16_t *y16, size_t n);
+    /* x = exp(a x - b), also as bf16 (or NULL); returns the sum of x z. */
+    float (*exp_dot)(float *x, float a, float b, const float *z, uint16_t *y16, size_t n);
     void (*norm)(const float *x, const float *w, float rstd, float *y, size_t n);
     /* dx += rstd (dy w - x c) */
     void (*norm_bwd)(const float *dy, const float *x, const float *w, float rstd, float c,
@@ -51,8 +53,8 @@ struct cpu_kern {
     /* dg = dy u act'(g), du = dy act(g); u NULL: dg = dy act'(g), du is not touched. */
     void (*act_bwd)(int act, const float *dy, const float *g, const float *u, float *dg, float *du,
                     size_t n);
-    /* dp = p a (dp - d) */
-    void (*softmax_bwd)(const float *p, float a, float d, float *dp, size_t n);
+    /* dp = p a (dp - d), also as bf16 (or NULL) */
+    void (*softmax_bwd)(const float *p, float a, float d, float *dp, uint16_t *y16, size_t n);
     /* Elements start at counter `base`; kept when hash >= threshold (of 2^24). */
     void (*dropout)(const float *x, uint64_t key, uint64_t base, uint32_t threshold, float scale,
                     float *y, size_t n);

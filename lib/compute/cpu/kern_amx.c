@@ -55,25 +55,32 @@ static void end(void)
     shaped_for = 0;
 }
 
+static void sum_top(uint32_t cols, const unsigned char *a, size_t lda, const unsigned char *b,
+                    size_t units)
+{
+    size_t ldb = (size_t)cols * 4;
+    for (size_t k = 0; k < units; k += UNITS, a += TILE_BYTES, b += UNITS * ldb) {
+        _tile_loadd(4, a, lda);
+        _tile_loadd(6, b, ldb);
+        _tile_dpbf16ps(0, 4, 6);
+        if (cols <= 16) continue;
+        _tile_loadd(7, b + TILE_BYTES, ldb);
+        _tile_dpbf16ps(1, 4, 7);
+    }
+}
+
 /* Up to 16 rows by one or two tiles of columns. */
 static void run_top(const struct tile_args *t)
 {
-    const unsigned char *a = t->a, *b = t->b;
-    size_t ld = t->ld * sizeof(float), ldb = (size_t)t->cols * 4;
+    size_t ld = t->ld * sizeof(float);
     _tile_zero(0);
     _tile_zero(1);
     if (t->add) {
         _tile_loadd(0, t->acc, ld);
         if (t->cols > 16) _tile_loadd(1, t->acc + 16, ld);
     }
-    for (size_t k = 0; k < t->k; k += UNITS, a += TILE_BYTES, b += UNITS * ldb) {
-        _tile_loadd(4, a, t->lda);
-        _tile_loadd(6, b, ldb);
-        _tile_dpbf16ps(0, 4, 6);
-        if (t->cols <= 16) continue;
-        _tile_loadd(7, b + TILE_BYTES, ldb);
-        _tile_dpbf16ps(1, 4, 7);
-    }
+    sum_top(t->cols, t->a, t->lda, t->b, t->k);
+    if (t->k2 > 0) sum_top(t->cols, t->a2, t->lda2, t->b2, t->k2);
     _tile_stored(0, t->acc, ld);
     if (t->cols > 16) _tile_stored(1, t->acc + 16, ld);
 }
@@ -98,27 +105,35 @@ static void store_sums(const struct tile_args *t, size_t ld)
     _tile_stored(3, low + 16, ld);
 }
 
+static void sum_both(uint32_t cols, const unsigned char *a, size_t lda, const unsigned char *b,
+                     size_t units)
+{
+    const unsigned char *a2 = a + TILE_ROWS * lda;
+    size_t ldb = (size_t)cols * 4;
+    for (size_t k = 0; k < units; k += UNITS, b += UNITS * ldb) {
+        _tile_loadd(4, a + k * 4, lda);
+        _tile_loadd(6, b, ldb);
+        _tile_loadd(5, a2 + k * 4, lda);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(2, 5, 6);
+        if (cols <= 16) continue;
+        _tile_loadd(7, b + TILE_BYTES, ldb);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+}
+
 /* More than 16 rows. */
 static void run_both(const struct tile_args *t)
 {
-    const unsigned char *a = t->a, *b = t->b, *a2 = a + TILE_ROWS * t->lda;
-    size_t ld = t->ld * sizeof(float), ldb = (size_t)t->cols * 4;
+    size_t ld = t->ld * sizeof(float);
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
     if (t->add) load_sums(t, ld);
-    for (size_t k = 0; k < t->k; k += UNITS, b += UNITS * ldb) {
-        _tile_loadd(4, a + k * 4, t->lda);
-        _tile_loadd(6, b, ldb);
-        _tile_loadd(5, a2 + k * 4, t->lda);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_dpbf16ps(2, 5, 6);
-        if (t->cols <= 16) continue;
-        _tile_loadd(7, b + TILE_BYTES, ldb);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_dpbf16ps(3, 5, 7);
-    }
+    sum_both(t->cols, t->a, t->lda, t->b, t->k);
+    if (t->k2 > 0) sum_both(t->cols, t->a2, t->lda2, t->b2, t->k2);
     store_sums(t, ld);
 }
 

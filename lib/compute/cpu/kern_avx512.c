@@ -13,6 +13,21 @@
 #define ZIP_HI(a, b)                                                                               \
     _mm512_permutex2var_epi32(                                                                     \
         a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b)
+/* Words 0 of a, 0 of b, 1 of a, ...: which ones word pair i takes. */
+#define PAIR_AT(i) ((i) | ((i) + 32) << 16)
+#define PAIRS_AT(i)                                                                                \
+    _mm512_setr_epi32(PAIR_AT(i), PAIR_AT(i + 1), PAIR_AT(i + 2), PAIR_AT(i + 3), PAIR_AT(i + 4),  \
+                      PAIR_AT(i + 5), PAIR_AT(i + 6), PAIR_AT(i + 7), PAIR_AT(i + 8),              \
+                      PAIR_AT(i + 9), PAIR_AT(i + 10), PAIR_AT(i + 11), PAIR_AT(i + 12),           \
+                      PAIR_AT(i + 13), PAIR_AT(i + 14), PAIR_AT(i + 15))
+#define PAIR_LO(a, b) _mm512_permutex2var_epi16(a, PAIRS_AT(0), b)
+#define PAIR_HI(a, b) _mm512_permutex2var_epi16(a, PAIRS_AT(16), b)
+/* The first n lanes. */
+#define LANES_MASK(n)          ((__mmask16)((1U << (n)) - 1U))
+#define LANES_LOAD(x, n)       (lanes_f32) _mm512_maskz_loadu_ps(LANES_MASK(n), x)
+#define LANES_STORE(y, n, v)   _mm512_mask_storeu_ps(y, LANES_MASK(n), (__m512)(v))
+#define LANES_STORE16(y, n, v) _mm256_mask_storeu_epi16(y, LANES_MASK(n), (__m256i)(v))
+#define LANES_KEEP(n, v)       (lanes_f32) _mm512_maskz_mov_ps(LANES_MASK(n), (__m512)(v))
 #include "compute/cpu/kern_body.h"
 
 #define VEC                __m512

@@ -35,6 +35,78 @@ static inline uint16_t narrow_f32(float x)
     return (uint16_t)((u & 0x7FFFFFFFu) > 0x7F800000u ? quiet : r);
 }
 
+/* 16 values as one vector (or several, where the instruction set has none as wide). Handed on by
+ * address: how a function takes one depends on the instruction set. */
+typedef float lanes_f32 __attribute__((vector_size(64)));
+typedef int32_t lanes_i32 __attribute__((vector_size(64)));
+typedef uint32_t lanes_u32 __attribute__((vector_size(64)));
+typedef uint16_t lanes_u16 __attribute__((vector_size(32)));
+
+/* The first n <= 16 values, zeros behind them; only those to memory; zeros behind them again. */
+static inline void lanes_load(const float *x, size_t n, lanes_f32 *v)
+{
+#ifdef LANES_MASK
+    *v = LANES_LOAD(x, n);
+#else
+    *v = (lanes_f32){0};
+    memcpy(v, x, n * sizeof *x);
+#endif
+}
+
+static inline void lanes_store(const lanes_f32 *v, float *y, size_t n)
+{
+#ifdef LANES_MASK
+    LANES_STORE(y, n, *v);
+#else
+    memcpy(y, v, n * sizeof *y);
+#endif
+}
+
+static inline void lanes_store16(const lanes_u16 *v, uint16_t *y, size_t n)
+{
+#ifdef LANES_MASK
+    LANES_STORE16(y, n, *v);
+#else
+    memcpy(y, v, n * sizeof *y);
+#endif
+}
+
+static inline void lanes_keep(lanes_f32 *v, size_t n)
+{
+#ifdef LANES_MASK
+    *v = LANES_KEEP(n, *v);
+#else
+    memset((float *)v + n, 0, (LANES - n) * sizeof(float));
+#endif
+}
+
+static inline void lanes_narrow(const lanes_f32 *x, lanes_u16 *y)
+{
+    lanes_u32 u = (lanes_u32)*x, r = u + 0x7FFFu + ((u >> 16) & 1u);
+    lanes_u32 nan = (lanes_u32)((u & 0x7FFFFFFFu) > 0x7F800000u);
+    *y = __builtin_convertvector(((r & ~nan) | ((u | 0x400000u) & nan)) >> 16, lanes_u16);
+}
+
+/* exp_f32 of each lane. */
+static inline void lanes_exp(lanes_f32 *x)
+{
+    const float round_magic = 12582912.0f;
+    lanes_i32 big = *x > 88.3f, small = *x < -87.3f;
+    lanes_f32 top = (lanes_f32){0} + 88.3f;
+    lanes_f32 c = (lanes_f32)(((lanes_i32)*x & ~big) | ((lanes_i32)top & big));
+    lanes_f32 t = c * 1.44269504088896341f + round_magic;
+    lanes_f32 n = t - round_magic;
+    lanes_f32 r = (c - n * 0.693359375f) - n * -2.12194440e-4f;
+    lanes_f32 p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    lanes_f32 y = (p * r * r + r) + 1.0f;
+    y = y * (lanes_f32)(((lanes_u32)t - 0x4B400000u + 127u) << 23);
+    *x = (lanes_f32)((lanes_i32)y & ~small);
+}
+
 /* Add up 16 lanes, always in the same order. */
 static inline float lanes_sum(float *s)
 {
@@ -79,7 +151,15 @@ static void kern_widen(const uint16_t *restrict x, float *restrict y, size_t n)
 
 static void kern_narrow(const float *restrict x, uint16_t *restrict y, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    size_t i = 0;
+    lanes_f32 v;
+    lanes_u16 b;
+    for (; i + LANES <= n; i += LANES) {
+        memcpy(&v, x + i, sizeof v);
+        lanes_narrow(&v, &b);
+        memcpy(y + i, &b, sizeof b);
+    }
+    for (; i < n; i++)
         y[i] = narrow_f32(x[i]);
 }
 
@@ -153,23 +233,64 @@ static float kern_max(const float *x, size_t n)
     return top;
 }
 
-/* By pieces through the stack: y may be x, and the compiler may vectorise without asking. */
-static float kern_exp_sum(const float *x, float a, float b, float *y, size_t n)
+/* v = exp(a x - b) of the first n lanes, 0 behind them. */
+static inline void exp_lanes(const float *x, float a, float b, size_t n, lanes_f32 *v)
 {
-    enum { PIECE = 16 * LANES };
-    float s[LANES] = {0}, v[PIECE];
-    for (size_t i = 0; i < n; i += PIECE) {
-        size_t m = n - i < PIECE ? n - i : PIECE, j = 0;
-        for (size_t l = 0; l < m; l++)
-            v[l] = exp_f32(a * x[i + l] - b);
-        for (; j + LANES <= m; j += LANES)
-            for (size_t l = 0; l < LANES; l++)
-                s[l] += v[j + l];
-        for (size_t l = 0; j + l < m; l++)
-            s[l] += v[j + l];
-        if (y) memcpy(y + i, v, m * sizeof *v);
-    }
-    return lanes_sum(s);
+    lanes_load(x, n, v);
+    *v = *v * a - b;
+    lanes_exp(v);
+    if (n < LANES) lanes_keep(v, n);
+}
+
+static inline void exp_step(const float *x, float a, float b, float *y, uint16_t *y16, size_t n,
+                            lanes_f32 *sum)
+{
+    lanes_f32 v;
+    lanes_u16 h;
+    exp_lanes(x, a, b, n, &v);
+    *sum += v;
+    if (y) lanes_store(&v, y, n);
+    if (!y16) return;
+    lanes_narrow(&v, &h);
+    lanes_store16(&h, y16, n);
+}
+
+static float kern_exp_sum(const float *x, float a, float b, float *y, uint16_t *y16, size_t n)
+{
+    lanes_f32 s = {0};
+    float out[LANES];
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        exp_step(x + i, a, b, y ? y + i : NULL, y16 ? y16 + i : NULL, LANES, &s);
+    if (i < n) exp_step(x + i, a, b, y ? y + i : NULL, y16 ? y16 + i : NULL, n - i, &s);
+    memcpy(out, &s, sizeof out);
+    return lanes_sum(out);
+}
+
+static inline void exp_dot_step(float *x, float a, float b, const float *z, uint16_t *y16, size_t n,
+                                lanes_f32 *sum)
+{
+    lanes_f32 v, w;
+    lanes_u16 h;
+    exp_lanes(x, a, b, n, &v);
+    lanes_load(z, n, &w);
+    *sum += v * w;
+    lanes_store(&v, x, n);
+    if (!y16) return;
+    lanes_narrow(&v, &h);
+    lanes_store16(&h, y16, n);
+}
+
+static float kern_exp_dot(float *x, float a, float b, const float *z, uint16_t *y16, size_t n)
+{
+    lanes_f32 s = {0};
+    float out[LANES];
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        exp_dot_step(x + i, a, b, z + i, y16 ? y16 + i : NULL, LANES, &s);
+    if (i < n) exp_dot_step(x + i, a, b, z + i, y16 ? y16 + i : NULL, n - i, &s);
+    memcpy(out, &s, sizeof out);
+    return lanes_sum(out);
 }
 
 static void kern_norm(const float *restrict x, const float *restrict w, float rstd,
@@ -338,10 +459,23 @@ static void kern_act_bwd(int act, const float *dy, const float *g, const float *
 }
 
 static void kern_softmax_bwd(const float *restrict p, float a, float d, float *restrict dp,
-                             size_t n)
+                             uint16_t *restrict y16, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        dp[i] = p[i] * a * (dp[i] - d);
+    size_t i = 0;
+    lanes_f32 v, w;
+    lanes_u16 h;
+    for (; y16 && i + LANES <= n; i += LANES) {
+        memcpy(&v, p + i, sizeof v);
+        memcpy(&w, dp + i, sizeof w);
+        w = v * a * (w - d);
+        memcpy(dp + i, &w, sizeof w);
+        lanes_narrow(&w, &h);
+        memcpy(y16 + i, &h, sizeof h);
+    }
+    for (size_t j = i; j < n; j++)
+        dp[j] = p[j] * a * (dp[j] - d);
+    for (; y16 && i < n; i++)
+        y16[i] = narrow_f32(dp[i]);
 }
 
 /* The finaliser of splitmix64 (Steele, Lea and Flood 2014) over key + counter * golden ratio. */
@@ -405,13 +539,25 @@ static void kern_transpose(const void *restrict from, size_t ld, size_t rows, si
             memcpy(dst + c * ld_dst + i, src + i * stride + c * 4, 4);
 }
 
+/* A panel is narrower than what the processor fetches by itself: later rows come ahead. */
 static void kern_pair(const uint16_t *restrict src, size_t ld, size_t rows, size_t cols,
                       uint32_t *restrict dst, size_t ld_dst)
 {
+    enum { AHEAD = 8 };
     for (size_t p = 0; p < rows / 2; p++) {
         const uint16_t *a = src + 2 * p * ld, *b = a + ld;
         uint32_t *d = dst + p * ld_dst;
-        for (size_t j = 0; j < cols; j++)
+        size_t j = 0;
+        __builtin_prefetch((const void *)((uintptr_t)a + 2 * AHEAD * ld * sizeof *a));
+        __builtin_prefetch((const void *)((uintptr_t)b + 2 * AHEAD * ld * sizeof *b));
+#ifdef PAIR_LO
+        for (; j + 2 * LANES <= cols; j += 2 * LANES) {
+            ZIP_VEC va = ZIP_LOAD(a + j), vb = ZIP_LOAD(b + j);
+            ZIP_STORE(d + j, PAIR_LO(va, vb));
+            ZIP_STORE(d + j + LANES, PAIR_HI(va, vb));
+        }
+#endif
+        for (; j < cols; j++)
             d[j] = a[j] | (uint32_t)b[j] << 16;
     }
 }
@@ -433,12 +579,19 @@ static void kern_put_bf16(const float *restrict src, size_t ld, size_t rows, siz
                           float alpha, float beta, uint16_t *restrict dst, size_t ld_dst)
 {
     for (size_t r = 0; r < rows; r++, src += ld, dst += ld_dst) {
-        if (beta == 0.0f)
-            for (size_t j = 0; j < cols; j++)
-                dst[j] = narrow_f32(alpha * src[j]);
-        else
-            for (size_t j = 0; j < cols; j++)
-                dst[j] = narrow_f32(alpha * src[j] + beta * f32_of_bits((uint32_t)dst[j] << 16));
+        size_t j = 0;
+        lanes_f32 v;
+        lanes_u16 h;
+        for (; beta == 0.0f && j + LANES <= cols; j += LANES) {
+            memcpy(&v, src + j, sizeof v);
+            v = v * alpha;
+            lanes_narrow(&v, &h);
+            memcpy(dst + j, &h, sizeof h);
+        }
+        for (; beta == 0.0f && j < cols; j++)
+            dst[j] = narrow_f32(alpha * src[j]);
+        for (; j < cols; j++)
+            dst[j] = narrow_f32(alpha * src[j] + beta * f32_of_bits((uint32_t)dst[j] << 16));
     }
 }
 
@@ -464,6 +617,7 @@ const struct cpu_kern KERN_TABLE = {
     .dot3 = kern_dot3,
     .max = kern_max,
     .exp_sum = kern_exp_sum,
+    .exp_dot = kern_exp_dot,
     .norm = kern_norm,
     .norm_bwd = kern_norm_bwd,
     .mul_add = kern_mul_add,

@@ -326,10 +326,10 @@ static void xent_rows(const struct cpu *c, const struct dev_call *call, uint32_t
         float *x = dev_mat_row(logits, r);
         uint32_t label = row_index(call->m[1], r, logits.cols);
         float top = c->k->max(x, n);
-        float lse = top + logf(c->k->exp_sum(x, 1.0f, top, NULL, n));
+        float lse = top + logf(c->k->exp_sum(x, 1.0f, top, NULL, NULL, n));
         loss[r] = lse - x[label];
         if (!call->xent.grad) continue;
-        (void)c->k->exp_sum(x, 1.0f, lse, x, n);
+        (void)c->k->exp_sum(x, 1.0f, lse, x, NULL, n);
         x[label] -= 1.0f;
         for (size_t j = 0; scale != 1.0f && j < n; j++)
             x[j] *= scale;

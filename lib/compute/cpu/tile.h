@@ -9,7 +9,8 @@
  *     acc f32, row-major, `ld` from row to row
  *
  * Each element is one chain of fused multiply-adds in increasing k, started from acc when add is
- * set: so its bits depend neither on rows nor on how k is cut into calls.
+ * set: so its bits depend neither on rows nor on how k is cut into calls. The chain may go on with a
+ * second A and B of the same shape but for k, while the sums are in registers.
  */
 #pragma once
 #include <stdbool.h>
@@ -23,6 +24,10 @@ struct tile_args {
     const void *a;
     size_t lda;
     const void *b;
+    size_t k2; /* 0: no second A and B */
+    const void *a2;
+    size_t lda2;
+    const void *b2;
     float *acc;
     size_t ld; /* of acc, in elements */
     bool add;

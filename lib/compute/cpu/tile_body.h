@@ -32,23 +32,17 @@ ALWAYS_INLINE void fetch_rows(const char *p, size_t stride, const int rows)
         __builtin_prefetch(p);
 }
 
-/* rows and vecs are constants where this is inlined: the loops vanish. */
-ALWAYS_INLINE void tile_fixed(const struct tile_args *t, const int rows, const int vecs)
+/* acc += A B; rows and vecs are constants where this is inlined: the loops vanish. */
+ALWAYS_INLINE void tile_sum(VEC acc[TILE_MR][2], const char *p, size_t s1, const char *b, size_t k,
+                            const int rows, const int vecs)
 {
-    VEC acc[TILE_MR][2];
-    const char *p = t->a, *b = t->b;
-    size_t s1 = t->lda, s3 = 3 * s1, s5 = 5 * s1, s7 = 7 * s1;
+    size_t s3 = 3 * s1, s5 = 5 * s1, s7 = 7 * s1;
     OPAQUE(s3);
     OPAQUE(s5);
     OPAQUE(s7);
     const char *p8 = p + 8 * s1;
     OPAQUE(p8);
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-        for (int v = 0; v < vecs; v++)
-            acc[r][v] = t->add ? VEC_LOAD(t->acc + (size_t)r * t->ld + v * VEC_LANES) : VEC_ZERO();
-    for (size_t k = t->k; k > 0; k--) {
+    for (; k > 0; k--) {
         if (k % LINE_UNITS == 0) fetch_rows(p + (size_t)rows * s1, s1, rows);
         const size_t at[8] = {0, s1, 2 * s1, s3, 4 * s1, s5, 2 * s3, s7};
         VEC bv[2];
@@ -65,6 +59,26 @@ ALWAYS_INLINE void tile_fixed(const struct tile_args *t, const int rows, const i
         b += vecs * VEC_LANES * 4;
         p += 4;
         p8 += 4;
+    }
+}
+
+ALWAYS_INLINE void tile_fixed(const struct tile_args *t, const int rows, const int vecs)
+{
+    VEC acc[TILE_MR][2];
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vecs; v++)
+            acc[r][v] = t->add ? VEC_LOAD(t->acc + (size_t)r * t->ld + v * VEC_LANES) : VEC_ZERO();
+    const char *p = t->a, *b = t->b;
+    size_t lda = t->lda, k = t->k;
+    for (int part = 0;; part++) {
+        tile_sum(acc, p, lda, b, k, rows, vecs);
+        if (part == 1 || t->k2 == 0) break;
+        p = t->a2;
+        b = t->b2;
+        lda = t->lda2;
+        k = t->k2;
     }
     float *out = t->acc;
     size_t ld = t->ld;
