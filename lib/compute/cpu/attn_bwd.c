@@ -72,8 +72,8 @@ static void gradient_block(struct backward *w, const struct attn_block *b, size_
                    p->a->scale, s + c0, 0);
         void *prob = attn_clear_row(p, c0, c1, width, w->prob, r);
         void *ds = attn_clear_row(p, c0, c1, width, w->ds, r);
-        float d = k->exp_dot(s + c0, biased ? 1.0f : p->a->scale, lse, dp + c0,
-                             half ? prob : NULL, c1 - c0);
+        float d = k->exp_dot(s + c0, biased ? 1.0f : p->a->scale, lse, dp + c0, half ? prob : NULL,
+                             c1 - c0);
         k->softmax_bwd(s + c0, p->a->scale, d, dp + c0, half ? ds : NULL, c1 - c0);
         if (p->a->dbias.buf)
             k->axpy(1.0f / p->a->scale, dp + c0,
@@ -81,15 +81,15 @@ static void gradient_block(struct backward *w, const struct attn_block *b, size_
     }
 }
 
-/* sum [hd, keys j0..j1] += X^T Y, X the block's rows of m, Y [rows, j1 - j0] */
-static void add_turned(struct backward *w, const struct attn_block *b, struct dev_mat m, size_t t,
-                       size_t g, const void *y, float *sum)
+/* sum [hd, keys j0..j1] += X^T Y, X the block's packed rows, Y [rows, j1 - j0]. The sums go on
+ * where they lie; the last panel may be wider than the keys, and adds zeros there. */
+static void add_turned(struct backward *w, const struct attn_block *b, const void *packed,
+                       const void *y, float *sum)
 {
     const struct attn_plan *p = &w->p;
     size_t rows = p->group * b->n, units = gemm_units(p->t, rows), hd = p->hd;
     size_t z = dev_dtype_bytes(p->type);
-    struct gemm_src x = {w->q, p->type, gemm_a_bytes(p->t, hd) / z, true};
-    attn_pack_rows(p, m, t, b->n, g, w->tmp, w->q);
+    struct gemm_src x = {packed, p->type, gemm_a_bytes(p->t, hd) / z, true};
     gemm_pack_a(p->c, p->t, x, 0, hd, rows, w->tmp, w->turned);
     gemm_pack_b(p->c, p->t, (struct gemm_src){y, p->type, p->ld, true}, 0, b->j1 - b->j0, rows,
                 w->tmp, w->panels);
@@ -101,8 +101,7 @@ static void add_turned(struct backward *w, const struct attn_block *b, struct de
                                   .m = hd,
                                   .n = b->j1 - b->j0,
                                   .k = units};
-    gemm_multiply(p->c, p->t, &product, 1,
-                  (struct gemm_dst){sum + b->j0, DEV_F32, p->ld, 1.0f, 1.0f, false}, w->multiply);
+    gemm_add(p->t, &product, (struct gemm_sums){sum + b->j0, p->ld, true});
 }
 
 /* Rows t.. of dq = dS K */
@@ -129,8 +128,8 @@ static void backward_block(struct backward *w, const struct attn_block *b, size_
     attn_scores(p, b, w->dout, w->v, w->dp, w->multiply);
     gradient_block(w, b, t, g);
     query_gradient(w, b, t, g);
-    add_turned(w, b, m[5], t, g, w->prob, w->dvt);
-    add_turned(w, b, m[0], t, g, w->ds, w->dkt);
+    add_turned(w, b, w->dout, w->prob, w->dvt);
+    add_turned(w, b, w->q, w->ds, w->dkt);
 }
 
 /* out rows t0.. of head g = the transpose of sum [hd, n] */

@@ -239,19 +239,6 @@ static void flat_block(const struct job_work *w, const size_t range[4], size_t n
     gemm_multiply(w->c, w->j->t, p, w->j->terms, aim_out(w->j, range[0], n), s->multiply);
 }
 
-/* One packing of k added to the sums of rows [m0, m0 + p->m). */
-static void deep_slice(const struct tile *t, const struct gemm_packed *p, size_t ld, bool add,
-                       float *sums)
-{
-    size_t step = gemm_row_block(t, DEPTH);
-    if (t->begin) t->begin();
-    for (size_t m = 0; m < p->m; m += step)
-        for (size_t c = 0; c < p->n; c += t->nr)
-            gemm_sum(t, p, m, p->m - m < step ? p->m - m : step, c,
-                     (struct gemm_sums){sums + m * ld + c, ld, add});
-    if (t->end) t->end();
-}
-
 /* Rows [m0, m0 + rows) by columns [n, n + cols) when k is too long for one packing: the sums wait
  * in scratch. */
 static void deep_block(const struct job_work *w, size_t m0, size_t rows, size_t n, size_t cols,
@@ -264,7 +251,7 @@ static void deep_block(const struct job_work *w, size_t m0, size_t rows, size_t 
         for (size_t u = 0, units = term_units(w->j, i); u < units; u += DEPTH) {
             p.k = units - u < DEPTH ? units - u : DEPTH;
             aim(w, i, m0, n, u, s->tmp, s->b, &p);
-            deep_slice(t, &p, ld, i + u > 0, s->sums);
+            gemm_add(t, &p, (struct gemm_sums){s->sums, ld, i + u > 0});
         }
     for (size_t m = 0; m < rows; m += step)
         for (size_t c = 0; c < cols; c += t->nr)

@@ -81,6 +81,8 @@ struct gemm_sums {
 /* Rows [m0, m0 + rows), the panel at column n0; between t->begin and t->end. */
 void gemm_sum(const struct tile *t, const struct gemm_packed *p, size_t m0, size_t rows, size_t n0,
               struct gemm_sums s);
+/* All rows and columns of p, with begin and end. */
+void gemm_add(const struct tile *t, const struct gemm_packed *p, struct gemm_sums s);
 /* Sums of at most gemm_row_block rows and one panel go to (m0, n0) of o; turned: gemm_put_bytes. */
 size_t gemm_put_bytes(const struct tile *t);
 void gemm_put(const struct cpu *c, const struct tile *t, struct gemm_sums s, size_t rows,

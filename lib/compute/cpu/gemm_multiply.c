@@ -101,6 +101,17 @@ void gemm_sum(const struct tile *t, const struct gemm_packed *p, size_t m0, size
     sum_panel(t, p, NULL, cuts_of(t, p, rows), m0, rows, n0, s);
 }
 
+void gemm_add(const struct tile *t, const struct gemm_packed *p, struct gemm_sums s)
+{
+    size_t step = gemm_row_block(t, p->k);
+    if (t->begin) t->begin();
+    for (size_t m = 0; m < p->m; m += step)
+        for (size_t n = 0; n < p->n; n += t->nr)
+            gemm_sum(t, p, m, p->m - m < step ? p->m - m : step, n,
+                     (struct gemm_sums){s.p + m * s.ld + n, s.ld, s.add});
+    if (t->end) t->end();
+}
+
 static void put(const struct cpu *c, const float *sums, size_t ld, size_t rows, size_t cols,
                 struct gemm_dst o, size_t r, size_t col)
 {

@@ -128,6 +128,17 @@ static void pack_a_across(const struct cpu *c, const struct tile *t, struct gemm
         }
 }
 
+/* Rows of attention heads are a cache line or two: a call for each costs more than the copy. */
+static void copy_units(const void *src, uint32_t *dst, size_t units)
+{
+    enum { LINE = 16 };
+    const unsigned char *from = src;
+    size_t u = 0;
+    for (; u + LINE <= units; u += LINE)
+        memcpy(dst + u, from + u * 4, (size_t)LINE * 4);
+    if (u < units) memcpy(dst + u, from + u * 4, (units - u) * 4);
+}
+
 void gemm_pack_a(const struct cpu *c, const struct tile *t, struct gemm_src s, size_t m0, size_t m,
                  size_t k, float *tmp, void *out)
 {
@@ -138,7 +149,7 @@ void gemm_pack_a(const struct cpu *c, const struct tile *t, struct gemm_src s, s
         if (!s.trans && !t->bf16 && s.t == DEV_BF16)
             c->k->widen(at(s, m0 + r, 0), (float *)(void *)dst, k);
         else if (!s.trans)
-            memcpy(dst, at(s, m0 + r, 0), whole * 4);
+            copy_units(at(s, m0 + r, 0), dst, whole);
         if (whole == ld) continue;
         memset(dst + whole, 0, (ld - whole) * 4);
         if (k % per_unit(t) != 0)

@@ -22,12 +22,12 @@
                       PAIR_AT(i + 13), PAIR_AT(i + 14), PAIR_AT(i + 15))
 #define PAIR_LO(a, b) _mm512_permutex2var_epi16(a, PAIRS_AT(0), b)
 #define PAIR_HI(a, b) _mm512_permutex2var_epi16(a, PAIRS_AT(16), b)
-/* The first n lanes. */
-#define LANES_MASK(n)          ((__mmask16)((1U << (n)) - 1U))
-#define LANES_LOAD(x, n)       (lanes_f32) _mm512_maskz_loadu_ps(LANES_MASK(n), x)
-#define LANES_STORE(y, n, v)   _mm512_mask_storeu_ps(y, LANES_MASK(n), (__m512)(v))
-#define LANES_STORE16(y, n, v) _mm256_mask_storeu_epi16(y, LANES_MASK(n), (__m256i)(v))
-#define LANES_KEEP(n, v)       (lanes_f32) _mm512_maskz_mov_ps(LANES_MASK(n), (__m512)(v))
+/* The first n of 16. */
+#define VEC_MASK(n)                ((__mmask16)((1U << (n)) - 1U))
+#define VEC_LOAD_FIRST(x, n)       (vec_f32) _mm512_maskz_loadu_ps(VEC_MASK(n), x)
+#define VEC_STORE_FIRST(y, n, v)   _mm512_mask_storeu_ps(y, VEC_MASK(n), (__m512)(v))
+#define VEC_STORE16_FIRST(y, n, v) _mm256_mask_storeu_epi16(y, VEC_MASK(n), (__m256i)(v))
+#define VEC_KEEP_FIRST(n, v)       (vec_f32) _mm512_maskz_mov_ps(VEC_MASK(n), (__m512)(v))
 #include "compute/cpu/kern_body.h"
 
 #define VEC                __m512

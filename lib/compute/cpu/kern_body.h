@@ -35,87 +35,6 @@ static inline uint16_t narrow_f32(float x)
     return (uint16_t)((u & 0x7FFFFFFFu) > 0x7F800000u ? quiet : r);
 }
 
-/* 16 values as one vector (or several, where the instruction set has none as wide). Handed on by
- * address: how a function takes one depends on the instruction set. */
-typedef float lanes_f32 __attribute__((vector_size(64)));
-typedef int32_t lanes_i32 __attribute__((vector_size(64)));
-typedef uint32_t lanes_u32 __attribute__((vector_size(64)));
-typedef uint16_t lanes_u16 __attribute__((vector_size(32)));
-
-/* The first n <= 16 values, zeros behind them; only those to memory; zeros behind them again. */
-static inline void lanes_load(const float *x, size_t n, lanes_f32 *v)
-{
-#ifdef LANES_MASK
-    *v = LANES_LOAD(x, n);
-#else
-    *v = (lanes_f32){0};
-    memcpy(v, x, n * sizeof *x);
-#endif
-}
-
-static inline void lanes_store(const lanes_f32 *v, float *y, size_t n)
-{
-#ifdef LANES_MASK
-    LANES_STORE(y, n, *v);
-#else
-    memcpy(y, v, n * sizeof *y);
-#endif
-}
-
-static inline void lanes_store16(const lanes_u16 *v, uint16_t *y, size_t n)
-{
-#ifdef LANES_MASK
-    LANES_STORE16(y, n, *v);
-#else
-    memcpy(y, v, n * sizeof *y);
-#endif
-}
-
-static inline void lanes_keep(lanes_f32 *v, size_t n)
-{
-#ifdef LANES_MASK
-    *v = LANES_KEEP(n, *v);
-#else
-    memset((float *)v + n, 0, (LANES - n) * sizeof(float));
-#endif
-}
-
-static inline void lanes_narrow(const lanes_f32 *x, lanes_u16 *y)
-{
-    lanes_u32 u = (lanes_u32)*x, r = u + 0x7FFFu + ((u >> 16) & 1u);
-    lanes_u32 nan = (lanes_u32)((u & 0x7FFFFFFFu) > 0x7F800000u);
-    *y = __builtin_convertvector(((r & ~nan) | ((u | 0x400000u) & nan)) >> 16, lanes_u16);
-}
-
-/* exp_f32 of each lane. */
-static inline void lanes_exp(lanes_f32 *x)
-{
-    const float round_magic = 12582912.0f;
-    lanes_i32 big = *x > 88.3f, small = *x < -87.3f;
-    lanes_f32 top = (lanes_f32){0} + 88.3f;
-    lanes_f32 c = (lanes_f32)(((lanes_i32)*x & ~big) | ((lanes_i32)top & big));
-    lanes_f32 t = c * 1.44269504088896341f + round_magic;
-    lanes_f32 n = t - round_magic;
-    lanes_f32 r = (c - n * 0.693359375f) - n * -2.12194440e-4f;
-    lanes_f32 p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    lanes_f32 y = (p * r * r + r) + 1.0f;
-    y = y * (lanes_f32)(((lanes_u32)t - 0x4B400000u + 127u) << 23);
-    *x = (lanes_f32)((lanes_i32)y & ~small);
-}
-
-/* Add up 16 lanes, always in the same order. */
-static inline float lanes_sum(float *s)
-{
-    for (int w = LANES / 2; w > 0; w /= 2)
-        for (int l = 0; l < w; l++)
-            s[l] += s[l + w];
-    return s[0];
-}
-
 /* e^x within 2 ulp; 0 below -87.3, e^88.3 above. Cephes' reduction and polynomial (expf). */
 static inline float exp_f32(float x)
 {
@@ -135,6 +54,96 @@ static inline float exp_f32(float x)
     return x < -87.3f ? 0.0f : scaled;
 }
 
+/* Add up 16 lanes, always in the same order. */
+static inline float lanes_sum(float *s)
+{
+    for (int w = LANES / 2; w > 0; w /= 2)
+        for (int l = 0; l < w; l++)
+            s[l] += s[l + w];
+    return s[0];
+}
+
+/* The vectors of this instruction set; 16 lanes are one or several of them. Handed on by address:
+ * how a function takes one depends on the flags. */
+typedef float vec_f32 __attribute__((vector_size(KERN_BYTES)));
+typedef int32_t vec_i32 __attribute__((vector_size(KERN_BYTES)));
+typedef uint32_t vec_u32 __attribute__((vector_size(KERN_BYTES)));
+typedef uint16_t vec_u16 __attribute__((vector_size(KERN_BYTES / 2)));
+enum { VEC_FLOATS = KERN_BYTES / 4, VECS = LANES / VEC_FLOATS };
+
+/* The first n values, zeros behind them; only those to memory; zeros behind them again. */
+static inline void vec_load(const float *x, size_t n, vec_f32 *v)
+{
+#ifdef VEC_MASK
+    *v = VEC_LOAD_FIRST(x, n);
+#else
+    *v = (vec_f32){0};
+    memcpy(v, x, n * sizeof *x);
+#endif
+}
+
+static inline void vec_store(const vec_f32 *v, float *y, size_t n)
+{
+#ifdef VEC_MASK
+    VEC_STORE_FIRST(y, n, *v);
+#else
+    memcpy(y, v, n * sizeof *y);
+#endif
+}
+
+static inline void vec_store16(const vec_u16 *v, uint16_t *y, size_t n)
+{
+#ifdef VEC_MASK
+    VEC_STORE16_FIRST(y, n, *v);
+#else
+    memcpy(y, v, n * sizeof *y);
+#endif
+}
+
+static inline void vec_keep(vec_f32 *v, size_t n)
+{
+#ifdef VEC_MASK
+    *v = VEC_KEEP_FIRST(n, *v);
+#else
+    memset((float *)v + n, 0, (VEC_FLOATS - n) * sizeof(float));
+#endif
+}
+
+/* narrow_f32 of each. */
+static inline void vec_narrow(const vec_f32 *x, vec_u16 *y)
+{
+    vec_u32 u = (vec_u32)*x, r = u + 0x7FFFu + ((u >> 16) & 1u);
+    vec_u32 nan = (vec_u32)(*x != *x);
+    *y = __builtin_convertvector(((r & ~nan) | ((u | 0x400000u) & nan)) >> 16, vec_u16);
+}
+
+/* exp_f32 of each. */
+static inline void vec_exp(vec_f32 *x)
+{
+    const float round_magic = 12582912.0f;
+    vec_i32 big = *x > 88.3f, some = *x >= -87.3f, nan = *x != *x;
+    vec_f32 top = (vec_f32){0} + 88.3f;
+    vec_f32 c = (vec_f32)(((vec_i32)*x & ~big) | ((vec_i32)top & big));
+    vec_f32 t = c * 1.44269504088896341f + round_magic;
+    vec_f32 n = t - round_magic;
+    vec_f32 r = (c - n * 0.693359375f) - n * -2.12194440e-4f;
+    vec_f32 p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    vec_f32 y = (p * r * r + r) + 1.0f;
+    y = y * (vec_f32)(((vec_u32)t - 0x4B400000u + 127u) << 23);
+    *x = (vec_f32)((vec_i32)y & (some | nan));
+}
+
+static inline float vecs_sum(const vec_f32 s[VECS])
+{
+    float out[LANES];
+    memcpy(out, s, sizeof out);
+    return lanes_sum(out);
+}
+
 /* Rows come from memory in pieces, each too short for the processor to see where it goes on. */
 static void kern_widen(const uint16_t *restrict x, float *restrict y, size_t n)
 {
@@ -152,12 +161,12 @@ static void kern_widen(const uint16_t *restrict x, float *restrict y, size_t n)
 static void kern_narrow(const float *restrict x, uint16_t *restrict y, size_t n)
 {
     size_t i = 0;
-    lanes_f32 v;
-    lanes_u16 b;
-    for (; i + LANES <= n; i += LANES) {
+    vec_f32 v;
+    vec_u16 h;
+    for (; i + VEC_FLOATS <= n; i += VEC_FLOATS) {
         memcpy(&v, x + i, sizeof v);
-        lanes_narrow(&v, &b);
-        memcpy(y + i, &b, sizeof b);
+        vec_narrow(&v, &h);
+        memcpy(y + i, &h, sizeof h);
     }
     for (; i < n; i++)
         y[i] = narrow_f32(x[i]);
@@ -200,10 +209,6 @@ static float kern_dot3(const float *restrict x, const float *restrict y, const f
     return lanes_sum(s);
 }
 
-typedef float vec_f32 __attribute__((vector_size(KERN_BYTES)));
-typedef int32_t vec_i32 __attribute__((vector_size(KERN_BYTES)));
-enum { VEC_FLOATS = KERN_BYTES / 4 };
-
 static inline void vec_max(vec_f32 *top, const float *x)
 {
     vec_f32 v;
@@ -233,64 +238,71 @@ static float kern_max(const float *x, size_t n)
     return top;
 }
 
-/* v = exp(a x - b) of the first n lanes, 0 behind them. */
-static inline void exp_lanes(const float *x, float a, float b, size_t n, lanes_f32 *v)
+/* v = exp(a x - b) of the first n, 0 behind them. */
+static inline void exp_vec(const float *x, float a, float b, size_t n, vec_f32 *v)
 {
-    lanes_load(x, n, v);
+    vec_load(x, n, v);
     *v = *v * a - b;
-    lanes_exp(v);
-    if (n < LANES) lanes_keep(v, n);
+    vec_exp(v);
+    if (n < VEC_FLOATS) vec_keep(v, n);
 }
 
-static inline void exp_step(const float *x, float a, float b, float *y, uint16_t *y16, size_t n,
-                            lanes_f32 *sum)
+/* One vector's place in a row: how many values, which sum. */
+struct vec_at {
+    size_t i, n;
+};
+
+static inline void exp_sum_at(struct vec_at w, const float *x, float a, float b, float *y,
+                              uint16_t *y16, vec_f32 *sum)
 {
-    lanes_f32 v;
-    lanes_u16 h;
-    exp_lanes(x, a, b, n, &v);
+    vec_f32 v;
+    vec_u16 h;
+    exp_vec(x + w.i, a, b, w.n, &v);
     *sum += v;
-    if (y) lanes_store(&v, y, n);
+    if (y) vec_store(&v, y + w.i, w.n);
     if (!y16) return;
-    lanes_narrow(&v, &h);
-    lanes_store16(&h, y16, n);
+    vec_narrow(&v, &h);
+    vec_store16(&h, y16 + w.i, w.n);
 }
 
 static float kern_exp_sum(const float *x, float a, float b, float *y, uint16_t *y16, size_t n)
 {
-    lanes_f32 s = {0};
-    float out[LANES];
+    vec_f32 s[VECS] = {{0}};
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        exp_step(x + i, a, b, y ? y + i : NULL, y16 ? y16 + i : NULL, LANES, &s);
-    if (i < n) exp_step(x + i, a, b, y ? y + i : NULL, y16 ? y16 + i : NULL, n - i, &s);
-    memcpy(out, &s, sizeof out);
-    return lanes_sum(out);
+        for (size_t l = 0; l < VECS; l++)
+            exp_sum_at((struct vec_at){i + l * VEC_FLOATS, VEC_FLOATS}, x, a, b, y, y16, &s[l]);
+    for (size_t l = 0; i < n; i += VEC_FLOATS, l++)
+        exp_sum_at((struct vec_at){i, n - i < VEC_FLOATS ? n - i : VEC_FLOATS}, x, a, b, y, y16,
+                   &s[l]);
+    return vecs_sum(s);
 }
 
-static inline void exp_dot_step(float *x, float a, float b, const float *z, uint16_t *y16, size_t n,
-                                lanes_f32 *sum)
+static inline void exp_dot_at(struct vec_at w, float *x, float a, float b, const float *z,
+                              uint16_t *y16, vec_f32 *sum)
 {
-    lanes_f32 v, w;
-    lanes_u16 h;
-    exp_lanes(x, a, b, n, &v);
-    lanes_load(z, n, &w);
-    *sum += v * w;
-    lanes_store(&v, x, n);
+    vec_f32 v, u;
+    vec_u16 h;
+    exp_vec(x + w.i, a, b, w.n, &v);
+    vec_load(z + w.i, w.n, &u);
+    *sum += v * u;
+    vec_store(&v, x + w.i, w.n);
     if (!y16) return;
-    lanes_narrow(&v, &h);
-    lanes_store16(&h, y16, n);
+    vec_narrow(&v, &h);
+    vec_store16(&h, y16 + w.i, w.n);
 }
 
 static float kern_exp_dot(float *x, float a, float b, const float *z, uint16_t *y16, size_t n)
 {
-    lanes_f32 s = {0};
-    float out[LANES];
+    vec_f32 s[VECS] = {{0}};
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        exp_dot_step(x + i, a, b, z + i, y16 ? y16 + i : NULL, LANES, &s);
-    if (i < n) exp_dot_step(x + i, a, b, z + i, y16 ? y16 + i : NULL, n - i, &s);
-    memcpy(out, &s, sizeof out);
-    return lanes_sum(out);
+        for (size_t l = 0; l < VECS; l++)
+            exp_dot_at((struct vec_at){i + l * VEC_FLOATS, VEC_FLOATS}, x, a, b, z, y16, &s[l]);
+    for (size_t l = 0; i < n; i += VEC_FLOATS, l++)
+        exp_dot_at((struct vec_at){i, n - i < VEC_FLOATS ? n - i : VEC_FLOATS}, x, a, b, z, y16,
+                   &s[l]);
+    return vecs_sum(s);
 }
 
 static void kern_norm(const float *restrict x, const float *restrict w, float rstd,
@@ -462,14 +474,14 @@ static void kern_softmax_bwd(const float *restrict p, float a, float d, float *r
                              uint16_t *restrict y16, size_t n)
 {
     size_t i = 0;
-    lanes_f32 v, w;
-    lanes_u16 h;
-    for (; y16 && i + LANES <= n; i += LANES) {
+    vec_f32 v, w;
+    vec_u16 h;
+    for (; y16 && i + VEC_FLOATS <= n; i += VEC_FLOATS) {
         memcpy(&v, p + i, sizeof v);
         memcpy(&w, dp + i, sizeof w);
         w = v * a * (w - d);
         memcpy(dp + i, &w, sizeof w);
-        lanes_narrow(&w, &h);
+        vec_narrow(&w, &h);
         memcpy(y16 + i, &h, sizeof h);
     }
     for (size_t j = i; j < n; j++)
@@ -580,12 +592,12 @@ static void kern_put_bf16(const float *restrict src, size_t ld, size_t rows, siz
 {
     for (size_t r = 0; r < rows; r++, src += ld, dst += ld_dst) {
         size_t j = 0;
-        lanes_f32 v;
-        lanes_u16 h;
-        for (; beta == 0.0f && j + LANES <= cols; j += LANES) {
+        vec_f32 v;
+        vec_u16 h;
+        for (; beta == 0.0f && j + VEC_FLOATS <= cols; j += VEC_FLOATS) {
             memcpy(&v, src + j, sizeof v);
             v = v * alpha;
-            lanes_narrow(&v, &h);
+            vec_narrow(&v, &h);
             memcpy(dst + j, &h, sizeof h);
         }
         for (; beta == 0.0f && j < cols; j++)

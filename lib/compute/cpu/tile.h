@@ -9,8 +9,8 @@
  *     acc f32, row-major, `ld` from row to row
  *
  * Each element is one chain of fused multiply-adds in increasing k, started from acc when add is
- * set: so its bits depend neither on rows nor on how k is cut into calls. The chain may go on with a
- * second A and B of the same shape but for k, while the sums are in registers.
+ * set: so its bits depend neither on rows nor on how k is cut into calls. The chain may go on with
+ * a second A and B of the same shape but for k, while the sums are in registers.
  */
 #pragma once
 #include <stdbool.h>
