@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "cli/build_info.h"
-#include "cli/config.h"
+#include "cli/sweep_env.h"
 
 enum { TEXT_MAX_BYTES = 1 << 20 };
 
@@ -141,6 +141,20 @@ static bool dry_run(struct cmd_call *call, const struct slurm_plan *p)
     return ok;
 }
 
+/* A sweep that cannot be is told now, not by workers that waited in the queue for a night. */
+static bool check_sweep(struct cmd_call *call, const struct slurm_request *q)
+{
+    struct sweep_env v;
+
+    for (size_t i = 0; i < q->nstages; i++) {
+        if (!str_eqz(str_of(q->stages[i].name), "sweep")) continue;
+        bool ok = sweep_env_open(&v, call, false, true) && sweep_env_preflight(&v);
+        sweep_env_close(&v);
+        return ok || err_wrap(&call->err, "stage sweep");
+    }
+    return true;
+}
+
 static bool serves(const struct slurm_request *q)
 {
     return str_eqz(str_of(q->stages[q->nstages - 1].name), "serve"); /* the last there is */
@@ -181,7 +195,7 @@ bool cmd_submit(struct cmd_call *call)
     if (!config_dump(&c, &dump, &call->err)) goto out;
     q.program = c.slurm.program;
     q.config = sbuf_str(&dump);
-    if (!slurm_plan(&q, &call->arena, p, &call->err)) goto out;
+    if (!slurm_plan(&q, &call->arena, p, &call->err) || !check_sweep(call, &q)) goto out;
     if (call->dry_run) {
         ok = dry_run(call, p);
         if (ok && serves(&q)) print_tunnel(call, &c);

@@ -232,6 +232,34 @@ static void print_cost(struct sweep_env *v, const struct sweep *s, const struct 
         cmd_print(call, "  ends after %" PRIu64 " steps in any case\n", s->o->steps);
 }
 
+bool sweep_env_preflight(struct sweep_env *v)
+{
+    struct sweep s = v->s;
+    uint64_t most = 0, bytes;
+    size_t all = 0, n;
+    bool ok = true;
+
+    if (!v->open) {
+        arena_init(&s.arena, SCRATCH_BYTES);
+        ok = sweep_lay_out(&v->c.sweep, &s, &v->call->err);
+        arena_free(&s.arena);
+    }
+    if (ok && !all_built(v)) {
+        cmd_print(v->call,
+                  "sweep: memory is planned by the first worker, once the shards are built\n");
+        return true;
+    }
+    for (size_t i = 0; ok && i < v->ncombo; i++) {
+        ok = sweep_env_memory(v, i, v->call->comm, &bytes, &n, &v->call->err);
+        if (ok && bytes > most) most = bytes;
+        if (ok) all += n;
+    }
+    if (ok)
+        cmd_print(v->call, "sweep: memory of %zu combinations planned, the largest %.3f GiB\n", all,
+                  (double)most / 1073741824.0);
+    return ok;
+}
+
 bool sweep_env_cost(struct sweep_env *v)
 {
     struct cost c = {.runs = 0};

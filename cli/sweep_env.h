@@ -60,5 +60,8 @@ bool sweep_env_prepare(void *ctx, uint64_t i, struct comm *c, struct err *e);
  * largest goes to *bytes. Collective. */
 MUST_CHECK bool sweep_env_memory(struct sweep_env *v, size_t i, struct comm *c, uint64_t *bytes,
                                  size_t *planned, struct err *e);
+/* Before it is submitted: is every value possible, does every combination's memory plan fit? Says
+ * to stdout what was planned; where the shards are not built yet, that the first worker does it. */
+MUST_CHECK bool sweep_env_preflight(struct sweep_env *v);
 /* What the sweep will do and cost, to stdout. */
 MUST_CHECK bool sweep_env_cost(struct sweep_env *v);

@@ -126,6 +126,8 @@ static bool check_opts(const struct sweep_opts *o, struct err *e)
     if (o->trials == 0 && o->steps == 0 && o->gpu_hours <= 0 && o->method != SWEEP_GRID)
         return err_set(e, ERR_CONFIG,
                        "the sweep has no end: set sweep.trials, sweep.steps or sweep.gpu_hours");
+    if (o->goal.metric == SWEEP_ROUGE_L && !o->generate)
+        return err_set(e, ERR_CONFIG, "sweep.goal rougeL needs sweep.generate: true");
     if (has_rungs(o) && o->goal.metric == SWEEP_ROUGE_L)
         return err_set(e, ERR_CONFIG,
                        "sweep.goal rougeL is known only when a trial has ended: use sweep.method "

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 
-enum { BELOW_MAX = 25, FLAT = 25, TRIES = 64 };
+enum { GOOD_PERCENT = 15, BELOW_MAX = 25, FLAT = 25, TRIES = 64 };
 #define SQRT_HALF   0.70710678118654752440
 #define LOG_ROOT2PI 0.91893853320467274178
 
@@ -286,7 +286,7 @@ bool tpe_suggest(const struct space *s, const struct tpe_seen *seen, size_t n, u
         space_spread(s, seed, trial, TPE_STARTUP, out);
         return true;
     }
-    size_t below = (ended + 9) / 10;
+    size_t below = (ended * GOOD_PERCENT + 99) / 100;
     if (below > BELOW_MAX) below = BELOW_MAX;
     order = mem_calloc(n, sizeof *order, e);
     if (!order) goto out;

@@ -14,8 +14,6 @@ bool trial_check(const struct sweep_opts *o, const struct trial_config *c, struc
         return err_set(e, ERR_CONFIG, "a sweep judges by the dev split: set train.eval_every");
     if (c->train.stop_after_steps > 0)
         return err_set(e, ERR_CONFIG, "train.stop_after_steps has no place in a sweep");
-    if (o->goal.metric == SWEEP_ROUGE_L && !o->generate)
-        return err_set(e, ERR_CONFIG, "sweep.goal rougeL needs sweep.generate: true");
     if (o->goal.metric == SWEEP_BITS_PER_BYTE && c->train.loss_on != TRAIN_LOSS_TARGET)
         return err_set(e, ERR_CONFIG, "dev_bits_per_byte needs train.loss_on: target");
     return true;

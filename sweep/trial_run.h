@@ -8,7 +8,9 @@
  *
  * The schedule of the learning rate is that of the whole run at every rung, so a trial that is
  * promoted is the trial that would have run through. The score at a rung is the dev loss at that
- * step; at the end it is that of the state that becomes the adapter.
+ * step; at the end it is that of the state that becomes the adapter. Answers are generated at the
+ * end alone: there is no adapter before, and generating the dev split at every rung would cost more
+ * than the training it judges. So ROUGE-L is no goal for methods with rungs (sweep_open refuses).
  *
  * Only the dev split is ever scored: values chosen on the test split would spoil it.
  */
