@@ -254,8 +254,10 @@ static bool status(struct cmd_call *call)
         if (all > 0)
             cmd_print(call,
                       "  TPE        %" PRIu64 " of %" PRIu64
-                      " suggestions come out the same when computed again\n",
-                      same, all);
+                      " suggestions come out the same when computed again%s\n",
+                      same, all,
+                      same < all ? " (the others are of another version, or of damaged records)"
+                                 : "");
         if (t.has_best)
             cmd_print(call, "  best       %s %.6g, trial %" PRIu64 "\n",
                       sweep_metric_names[v.c.sweep.goal.metric], t.best_value, t.best);

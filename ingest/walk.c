@@ -3,6 +3,7 @@
 #include <fnmatch.h>
 
 #include "base/mem.h"
+#include "base/pulse.h"
 #include "ingest/archive.h"
 
 enum { MAX_NAME = 4096 };
@@ -27,6 +28,7 @@ struct level {
 
 static bool give(struct walk *w, struct format_item *item, struct err *e)
 {
+    pulse_beat();
     item->in.member = w->member;
     return w->fn(w->ctx, item, e);
 }
@@ -140,6 +142,7 @@ static bool take_member(struct walk *w, struct archive_stream *a, const struct a
         .depth = outer->depth + 1,
     };
 
+    pulse_beat();
     if (!m->named) return reject(w, REJECT_NO_NAME, e);
     if (m->encrypted) return reject(w, REJECT_ENCRYPTED, e);
     return take_file(w, &l, e);

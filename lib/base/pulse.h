@@ -2,8 +2,8 @@
  * base/pulse - signs of life: that the work of this process goes on, and where it stands.
  *
  * Whoever watches for ranks that hang (comm/hang) reads them. They come from the places that all
- * long work passes through: files (fs_sys), jobs of threads, operations of a device, counts of
- * progress. Work of another kind that may take minutes beats itself. Any thread may; a beat is one
+ * long work passes through: files (fs_sys), checksums, jobs of threads, operations of a device,
+ * counts of progress, polls of stop_requested. Work of another kind that may take minutes beats itself. Any thread may; a beat is one
  * atomic addition.
  */
 #pragma once

@@ -2,6 +2,8 @@
 
 #include <stdatomic.h>
 
+#include "base/pulse.h"
+
 static atomic_bool wanted; /* lock-free, so a signal handler may set it */
 _Static_assert(ATOMIC_BOOL_LOCK_FREE == 2, "stop_request must be async-signal-safe");
 
@@ -12,6 +14,7 @@ void stop_request(void)
 
 bool stop_requested(void)
 {
+    pulse_beat();
     return atomic_load(&wanted);
 }
 

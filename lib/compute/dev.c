@@ -217,6 +217,7 @@ bool dev_upload(struct dev *d, struct dev_buf *b, size_t offset, const void *hos
                 struct err *e)
 {
     CHECK(b->d == d && offset <= b->bytes && bytes <= b->bytes - offset);
+    pulse_beat();
     return bytes == 0 || d->ops->upload(d, b->mem + offset, host, bytes, e);
 }
 
