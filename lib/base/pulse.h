@@ -3,8 +3,8 @@
  *
  * Whoever watches for ranks that hang (comm/hang) reads them. They come from the places that all
  * long work passes through: files (fs_sys), checksums, jobs of threads, operations of a device,
- * counts of progress, polls of stop_requested. Work of another kind that may take minutes beats itself. Any thread may; a beat is one
- * atomic addition.
+ * counts of progress, polls of stop_requested. Work of another kind that may take minutes beats
+ * itself. Any thread may; a beat is one atomic addition.
  */
 #pragma once
 #include <stdint.h>
