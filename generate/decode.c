@@ -50,7 +50,9 @@ static bool take_step(struct decode *d, struct err *e)
     if (!d->row) return false;
     d->chosen = d->row + n;
     d->logprob = mem_calloc(n, sizeof *d->logprob, e);
-    return d->logprob != NULL;
+    if (!d->logprob) return false;
+    d->draw = mem_calloc(n, sizeof *d->draw, e);
+    return d->draw != NULL;
 }
 
 bool decode_open(struct model *m, struct lora *const *adapters, uint32_t nadapters,
@@ -98,6 +100,7 @@ void decode_close(struct decode *d)
     for (uint32_t i = 0; i < d->nbusy; i++)
         drop(d->busy[i]);
     pick_scratch_free(&d->pick);
+    mem_free(d->draw);
     mem_free(d->logprob);
     mem_free(d->row);
     mem_free(d->asker);
@@ -367,7 +370,7 @@ static void put_rows(struct decode *d, struct job *j)
 
 static bool wants_logits(const struct job *j)
 {
-    return j->beams || j->r.sampling.temperature > 0 || (j->r.logprobs && j->r.top > 0);
+    return j->beams || (j->r.logprobs && j->r.top > 0);
 }
 
 /* Who asks for a token in this step: who has no prompt left. */
@@ -408,13 +411,18 @@ static void see(void *ctx, uint32_t i, const float *logits)
 
 static bool run_rows(struct decode *d, struct err *e)
 {
-    bool logprob = false;
+    bool logprob = false, drawn = false;
     double t0 = clock_mono_s();
-    for (uint32_t i = d->nlogits; i < d->nask; i++)
-        logprob |= d->asker[i]->r.logprobs;
+    for (uint32_t i = 0; i < d->nask; i++) {
+        const struct job *j = d->asker[i];
+        d->draw[i] = i < d->nlogits ? (struct dev_draw){0} : pick_draw(&j->r.sampling, j->n);
+        logprob |= i >= d->nlogits && j->r.logprobs;
+        drawn |= d->draw[i].temperature > 0;
+    }
     struct decoder_ask q = {.row = d->row,
                             .n = d->nask,
                             .next = d->chosen,
+                            .draw = drawn ? d->draw : NULL,
                             .logprob = logprob ? d->logprob : NULL,
                             .nlogits = d->nlogits,
                             .see = see,

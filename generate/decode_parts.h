@@ -58,6 +58,7 @@ struct decode {
     struct job **asker;     /* [slots] */
     uint32_t *row, *chosen; /* [slots]: the asker's last row; its greedy choice */
     float *logprob;         /* [slots] */
+    struct dev_draw *draw;  /* [slots]: of askers that need no logits */
     uint32_t nask, nlogits;
 };
 

@@ -9,7 +9,7 @@
 
 /* Candidates of one row; room for a whole vocabulary. */
 struct pick_scratch {
-    struct pick_candidate *c;
+    struct dev_candidate *c;
     uint32_t vocab;
 };
 MUST_CHECK bool pick_scratch_init(struct pick_scratch *s, uint32_t vocab, struct err *e);
@@ -21,6 +21,8 @@ struct decode_choice {
     struct decode_alternative top[DECODE_TOP];
     uint32_t ntop;
 };
+/* How token number `index` of the answer is drawn: a function of the seed and the index. */
+struct dev_draw pick_draw(const struct decode_sampling *o, uint32_t index);
 /* Token number `index` of the answer. */
 void pick_token(const struct decode_request *r, uint32_t index, const float *logits,
                 struct pick_scratch *s, struct decode_choice *out);

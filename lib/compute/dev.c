@@ -80,6 +80,7 @@ void dev_close(struct dev *d)
     CHECK(d->bytes_live == 0); /* a buffer would outlive its device */
     dev_team_close(d);
     d->ops->close(d);
+    mem_free(d->draw_room);
     mem_free(d);
 }
 
@@ -594,6 +595,15 @@ bool dev_argmax(struct dev *d, struct dev_mat logits, struct dev_mat out, struct
 {
     CHECK(is_float(logits) && logits.cols > 0 && is_row(out, DEV_I32, logits.rows));
     return submit(d, &(struct dev_call){.op = DEV_ARGMAX, .m = {logits, out}}, e);
+}
+
+bool dev_sample(struct dev *d, struct dev_mat logits, const struct dev_draw *draws,
+                struct dev_mat out, struct err *e)
+{
+    CHECK(logits.dtype == DEV_F32 && logits.cols > 0 && logits.cols <= DEV_SAMPLE_VOCAB);
+    CHECK(is_row(out, DEV_I32, logits.rows));
+    if (!d->ops->samples) return dev_sample_composed(d, logits, draws, out, e);
+    return submit(d, &(struct dev_call){.op = DEV_SAMPLE, .m = {logits, out}, .draws = draws}, e);
 }
 
 /* ---- weights in few bits, rows and columns */

@@ -278,6 +278,31 @@ MUST_CHECK bool dev_xent(struct dev *d, struct dev_mat logits, struct dev_mat la
 /* out I32 [1,n]: index of the largest logit of each row, the lowest index on a tie. */
 MUST_CHECK bool dev_argmax(struct dev *d, struct dev_mat logits, struct dev_mat out, struct err *e);
 
+/* One token a row, drawn: temperature first, then the top_k most probable, then the fewest of those
+ * that together have probability top_p; lower ids first on a tie. What is more than e^30 times less
+ * probable than the first choice counts as impossible. u, in [0, 1), is the caller's random number,
+ * from counters: the same u, the same token. It runs over the kept tokens from the most probable on
+ * (over all, where nothing is cut, from the last id on). A device without a kernel for it sends the
+ * rows to the host; where sums fall within rounding of each other, devices may differ. */
+struct dev_draw {
+    double temperature; /* 0: the largest, as dev_argmax; the rest does not matter then */
+    double top_p;       /* 0 or 1: all */
+    double u;
+    uint32_t top_k; /* 0: all */
+};
+enum { DEV_SAMPLE_VOCAB = 1 << 19 };
+/* logits f32 [n,V], V <= DEV_SAMPLE_VOCAB; draws: host [n]; out I32 [1,n]. */
+MUST_CHECK bool dev_sample(struct dev *d, struct dev_mat logits, const struct dev_draw *draws,
+                           struct dev_mat out, struct err *e);
+/* The same on the host, for one row that is there. c: room for n candidates. */
+struct dev_candidate {
+    float logit;
+    uint32_t id;
+    double weight; /* e^((logit - largest) / temperature) */
+};
+uint32_t dev_draw_host(const struct dev_draw *how, const float *logits, uint32_t n,
+                       struct dev_candidate *c);
+
 /* ---- frozen weights kept in few bits. A whole matrix comes back at once, for the product behind
  * it:
  *

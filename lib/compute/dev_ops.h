@@ -34,6 +34,7 @@ enum dev_op {
     DEV_DROPOUT,
     DEV_XENT,
     DEV_ARGMAX,
+    DEV_SAMPLE,  /* logits, out; where samples says so */
     DEV_DEQUANT, /* codes, scales, outer, table, out; int8: outer and table without buffer */
     DEV_ROW_NORMS,
     DEV_SCALE_COLS,
@@ -88,6 +89,7 @@ struct dev_call {
             int shift;
             double scale;
         } fixed;
+        const struct dev_draw *draws; /* sample: [rows], borrowed for the submit call */
         enum dev_quant_kind quant;
         struct dev_adamw adamw;
         float *host_f32;  /* absmax */
@@ -128,7 +130,13 @@ struct dev_ops {
     const struct dev_team_ops *team; /* NULL: sums over ranks go through the host */
     /* Has the device a layout of its own for these keys and values? NULL: never. */
     bool (*packs_kv)(const struct dev *d, const struct dev_kv *v);
+    bool samples; /* has a kernel for dev_sample */
 };
+
+/* dev_sample of a download, the host's choice and an upload. */
+MUST_CHECK bool dev_sample_composed(struct dev *d, struct dev_mat logits,
+                                    const struct dev_draw *draws, struct dev_mat out,
+                                    struct err *e);
 
 struct dev {
     const struct dev_ops *ops;
@@ -140,8 +148,10 @@ struct dev {
     char describe[160];
     char unit[48]; /* of a GPU: the same string from every process that uses it; else empty */
     size_t bytes_live, bytes_peak;
-    size_t bytes_own; /* taken beside the buffers */
-    int team_size;    /* 0: in no team */
+    size_t bytes_own;                /* taken beside the buffers */
+    int team_size;                   /* 0: in no team */
+    struct dev_candidate *draw_room; /* dev_sample on the host: candidates and one row */
+    uint32_t draw_vocab;
 };
 
 struct dev_buf {

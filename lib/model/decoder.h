@@ -133,9 +133,10 @@ struct decoder_rows {
 struct decoder_ask {
     const uint32_t *row;
     uint32_t n;
-    uint32_t *next;   /* [n]: the greedy choice, lowest id on a tie */
-    float *logprob;   /* [n]: its natural logarithm of probability; or NULL */
-    uint32_t nlogits; /* the first so many also want their logits: */
+    uint32_t *next;              /* [n]: the greedy choice, lowest id on a tie; or what is drawn: */
+    const struct dev_draw *draw; /* [n]; NULL: all greedy */
+    float *logprob;              /* [n]: its natural logarithm of probability; or NULL */
+    uint32_t nlogits;            /* the first so many also want their logits: */
     /* i < nlogits in order; logits[vocab] are borrowed until it returns */
     void (*see)(void *ctx, uint32_t i, const float *logits);
     void *ctx;

@@ -431,7 +431,9 @@ static bool head(struct decoder_cache *c, const struct decoder_ask *ask, uint32_
                       dev_mat_part(c->logits, r, step, 0, s->vocab), e))
             return false;
     }
-    if (!dev_argmax(d, logits, next, e)) return false;
+    if (!(ask->draw ? dev_sample(d, logits, ask->draw + at, next, e)
+                    : dev_argmax(d, logits, next, e)))
+        return false;
     if (ask->logprob &&
         !dev_xent(d, logits, next, dev_mat_part(c->chance, 0, 1, at, n), false, 1.0F, e))
         return false;

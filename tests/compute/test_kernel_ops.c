@@ -283,6 +283,43 @@ static void argmax(void **state)
         }
 }
 
+static void sample_op(struct trial *t)
+{
+    MUST(dev_sample(t->d, t->ref[0], t->args, t->ref[1], e));
+}
+static void sample_kernel(struct trial *t)
+{
+    kernel_sample(trial_mat(t, 0), t->args, trial_ptr(t, 1), NULL);
+}
+/* Every way of cutting, on flat and on steep rows, with ties and without. */
+static void sample(void **state)
+{
+    static const struct dev_draw kinds[] = {{0, 0, 0.5, 0},    {1, 0, 0, 0},    {0.7, 0, 0, 3},
+                                            {1.3, 0.6, 0, 0},  {2, 0.9, 0, 7},  {0.1, 1, 0, 1},
+                                            {1, 0.001, 0, 40}, {5, 0.999, 0, 0}};
+    struct trial t = {.d = *state};
+    struct dev_draw draws[300];
+    for (int s = 0; s < NSHAPES; s++)
+        for (int a = 0; a < 4; a++) {
+            size_t n = (size_t)shapes[s].rows * shapes[s].cols;
+            double *x = malloc(n * sizeof *x);
+            for (size_t i = 0; i < n; i++) {
+                x[i] = help_random(3 + (uint64_t)a, i) * (a & 1 ? 12 : 2);
+                if (a & 2) x[i] = floor(x[i]);
+            }
+            trial_add(&t, DEV_F32, shapes[s].rows, shapes[s].cols, shapes[s].cols + shapes[s].gap,
+                      shapes[s].offset, x);
+            free(x);
+            for (uint32_t r = 0; r < shapes[s].rows; r++) {
+                draws[r] = kinds[(r + (uint32_t)s + (uint32_t)a) % (sizeof kinds / sizeof *kinds)];
+                draws[r].u = 0.5 + 0.5 * help_random(9, r);
+            }
+            t.args = draws;
+            trial_out(&t, vector(&t, DEV_I32, shapes[s].rows, 1), 0);
+            assert_true(trial_run(&t, "sample", sample_op, sample_kernel));
+        }
+}
+
 /* ---- weights in few bits */
 static int bytes(struct trial *t, uint32_t rows, uint32_t cols, uint32_t ld, uint32_t offset)
 {
@@ -541,6 +578,7 @@ static void all(void **state)
     dropout(state);
     cross_entropy(state);
     argmax(state);
+    sample(state);
     dequant(state);
     rows_and_columns(state);
     adamw(state);
@@ -563,6 +601,7 @@ int main(void)
         cmocka_unit_test(dropout),
         cmocka_unit_test(cross_entropy),
         cmocka_unit_test(argmax),
+        cmocka_unit_test(sample),
         cmocka_unit_test(dequant),
         cmocka_unit_test(rows_and_columns),
         cmocka_unit_test(adamw),

@@ -323,6 +323,39 @@ static void test_argmax(void **state)
     }
 }
 
+/* Where a random number falls, by hand: four tokens of probability 1/2, 1/4, 1/8, 1/8. */
+static void test_sample(void **state)
+{
+    enum { N = 4, ROWS = 9 };
+    static const struct {
+        struct dev_draw how;
+        int want;
+    } rows[ROWS] = {
+        {{1, 0, 0.1, 0}, 3},    {{1, 0, 0.6, 0}, 2},     {{1, 0, 0.70, 0}, 1},
+        {{1, 0, 0.99, 0}, 0},   {{0, 0.5, 0.99, 3}, 2},  {{1, 0, 0.7, 2}, 0},    /* of 2/3, 1/3 */
+        {{1, 0.76, 0.9, 0}, 1}, {{1, 0.4, 0.999, 0}, 2}, {{1, 0.7, 0.65, 3}, 2}, /* of 7/8 */
+    };
+    static const double p[N] = {0.25, 0.125, 0.5, 0.125};
+    (void)state;
+    FOR_DEVICES(d)
+    {
+        double x[ROWS * N], want[ROWS];
+        struct dev_draw how[ROWS];
+        for (int r = 0; r < ROWS; r++) {
+            how[r] = rows[r].how;
+            want[r] = rows[r].want;
+            for (int i = 0; i < N; i++)
+                x[r * N + i] = log(p[i]) + 3;
+        }
+        struct hmat h = help_mat(d, DEV_F32, ROWS, N, N + 1, x),
+                    o = help_mat(d, DEV_I32, 1, ROWS, ROWS, NULL);
+        MUST(dev_sample(d, h.m, how, o.m, e));
+        equal(&o, want);
+        help_drop(&h);
+        help_drop(&o);
+    }
+}
+
 static void test_fixed_point(void **state)
 {
     enum { N = 9 };
@@ -457,12 +490,13 @@ static void test_xent_extremes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cast),        cmocka_unit_test(test_scale_cast_and_add),
-        cmocka_unit_test(test_add_row),     cmocka_unit_test(test_layernorm),
-        cmocka_unit_test(test_activations), cmocka_unit_test(test_rows_by_index),
-        cmocka_unit_test(test_dropout),     cmocka_unit_test(test_argmax),
-        cmocka_unit_test(test_fixed_point), cmocka_unit_test(test_norms),
-        cmocka_unit_test(test_rope_far),    cmocka_unit_test(test_xent_extremes),
+        cmocka_unit_test(test_cast),          cmocka_unit_test(test_scale_cast_and_add),
+        cmocka_unit_test(test_add_row),       cmocka_unit_test(test_layernorm),
+        cmocka_unit_test(test_activations),   cmocka_unit_test(test_rows_by_index),
+        cmocka_unit_test(test_dropout),       cmocka_unit_test(test_argmax),
+        cmocka_unit_test(test_sample),        cmocka_unit_test(test_fixed_point),
+        cmocka_unit_test(test_norms),         cmocka_unit_test(test_rope_far),
+        cmocka_unit_test(test_xent_extremes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

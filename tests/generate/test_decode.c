@@ -135,7 +135,10 @@ bool decoder_step(struct decoder_cache *c, const struct decoder_rows *r,
         assert_true(row < r->n);
         uint64_t h = state_of[r->slot[row]][r->pos[row] + 1];
         logits_of(h, v);
-        ask->next[j] = choice(h);
+        struct dev_candidate room[VOCAB];
+        ask->next[j] = ask->draw && ask->draw[j].temperature > 0
+                           ? dev_draw_host(&ask->draw[j], v, VOCAB, room)
+                           : choice(h);
         if (ask->logprob) ask->logprob[j] = (float)((double)v[ask->next[j]] - log_sum(v));
         if (j < ask->nlogits) ask->see(ask->ctx, j, v);
     }

@@ -199,6 +199,7 @@ static const struct dev_ops cuda_dev_ops = {
     .choices_set = cuda_choices_set,
     .bytes_free = cuda_bytes_free,
     .team = &cuda_team_ops,
+    .samples = true,
 };
 
 static const struct dev_plugin plugin = {

@@ -72,6 +72,16 @@ static bool op_reduce(struct cuda *c, const struct dev_call *call, struct err *e
     return true;
 }
 
+static bool op_sample(struct cuda *c, const struct dev_call *call, struct err *e)
+{
+    struct dev_mat logits = call->m[0];
+    const void *draws;
+
+    if (!cuda_array(c, call->draws, logits.rows * sizeof *call->draws, &draws, e)) return false;
+    kernel_sample(cuda_mat(logits), draws, row(call->m[1]), c->s);
+    return true;
+}
+
 static void run_dequant(struct cuda *c, const struct dev_call *call)
 {
     const struct dev_mat *m = call->m;
@@ -178,6 +188,8 @@ static bool run_op(struct cuda *c, const struct dev_call *call, struct err *e)
     case DEV_ABSMAX:
     case DEV_SUMSQ:
         return op_reduce(c, call, e);
+    case DEV_SAMPLE:
+        return op_sample(c, call, e);
     case DEV_ATTN_FWD:
         return cuda_attn_fwd(c, call, e);
     case DEV_ATTN_BWD:

@@ -149,6 +149,11 @@ void kernel_xent(struct kernel_mat logits, const int32_t *labels, float *loss, b
                  float scale, struct gpu_stream *s);
 /* Exact. B/el: logits once. */
 void kernel_argmax(struct kernel_mat logits, int32_t *out, struct gpu_stream *s);
+/* The token that the cpu device draws, unless sums fall within 2^-44 of each other. draws: on the
+ * device. A row is read 9 to 24 times, from L2 but for the first: 8 bytes of it decide at once. One
+ * block a row. */
+void kernel_sample(struct kernel_mat logits, const struct dev_draw *draws, int32_t *out,
+                   struct gpu_stream *s);
 
 /* ---- frozen weights in few bits: exact. B/el: 1 (int8) or 0.52 (nf4) + out's size. */
 void kernel_dequant_int8(struct kernel_mat codes, const float *scales, struct kernel_mat out,
