@@ -48,9 +48,11 @@ bool metrics_log_step(struct metrics_log *m, const struct metrics_step *s, struc
                             "{\"kind\":\"train\",\"step\":%" PRIu64 ",\"time\":%" PRId64
                             ",\"epoch\":%.6f,\"loss\":%.9g,\"lr\":%.9g,\"grad_norm\":%.9g"
                             ",\"tokens\":%" PRIu64 ",\"targets\":%" PRIu64
-                            ",\"tokens_per_s\":%.1f,\"targets_per_s\":%.1f}",
+                            ",\"tokens_per_s\":%.1f,\"targets_per_s\":%.1f",
                             s->step, clock_wall_s(), s->epoch, s->loss, s->lr, s->grad_norm,
                             s->tokens, s->targets, s->tokens_per_s, s->targets_per_s);
+    if (s->gpu_busy >= 0) made = made && sbuf_printf(&b, e, ",\"gpu_busy\":%.4f", s->gpu_busy);
+    made = made && sbuf_put(&b, STR("}"), e);
     return put_line(m, &b, made, e);
 }
 

@@ -3,6 +3,7 @@
  *
  *     {"kind":"train","step":7,"time":1790000000,"epoch":0.03,"loss":1.93,"lr":0.0002,
  *      "grad_norm":0.7,"tokens":65120,"targets":14210,"tokens_per_s":20110,"targets_per_s":4388}
+ *      (on a GPU: ,"gpu_busy":0.991: at least so much of the step's time it had work)
  *     {"kind":"dev","step":250,"time":1790000100,"epoch":1.0,"loss":1.71,"targets":80123}
  *
  * A checkpoint holds the size of the file; going on from it cuts what came later, so a step is
@@ -20,6 +21,7 @@ struct metrics_step {
     double epoch, loss, lr, grad_norm;
     uint64_t tokens, targets;
     double tokens_per_s, targets_per_s;
+    double gpu_busy; /* share of the step's time; below 0: not known, and left out */
 };
 
 /* Open (rank 0) and cut back to size_bytes. */

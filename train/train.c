@@ -10,6 +10,11 @@
 #include "base/stop.h"
 #include "train/train_run.h"
 
+/* What a step took. */
+struct cost {
+    uint64_t tokens;
+    double seconds, idle; /* idle: of a GPU, below 0: not known */
+};
 /* What a step asks for once it is done. */
 struct due {
     bool stop, save, eval, last;
@@ -78,19 +83,24 @@ static struct due due_after(const struct train_run *r, const struct step_flags *
 }
 
 /* ---- one step */
+static double busy_share(double idle, double seconds)
+{
+    return idle < 0 ? -1 : fmax(0, 1 - idle / fmax(seconds, 1e-9));
+}
+
 static bool report_step(struct train_run *r, const struct step_job *job,
-                        const struct step_result *res, uint64_t tokens, double seconds,
-                        struct err *e)
+                        const struct step_result *res, const struct cost *k, struct err *e)
 {
     struct metrics_step m = {.step = job->number,
                              .epoch = course_epochs(&r->course, job->number),
                              .loss = res->loss,
                              .lr = job->lr,
                              .grad_norm = res->grad_norm,
-                             .tokens = tokens,
+                             .tokens = k->tokens,
                              .targets = job->rows,
-                             .tokens_per_s = (double)tokens / fmax(seconds, 1e-9),
-                             .targets_per_s = (double)job->rows / fmax(seconds, 1e-9)};
+                             .tokens_per_s = (double)k->tokens / fmax(k->seconds, 1e-9),
+                             .targets_per_s = (double)job->rows / fmax(k->seconds, 1e-9),
+                             .gpu_busy = busy_share(k->idle, k->seconds)};
     char detail[128];
 
     snprintf(detail, sizeof detail, "loss=%.4f lr=%.3g tokens_s=%.0f targets_s=%.0f", m.loss, m.lr,
@@ -110,24 +120,26 @@ static bool one_step(struct train_run *r, struct due *due, struct err *e)
     course_at(&r->course, step, &epoch, &k);
     if (!enter_epoch(r, epoch, e)) return false;
     struct step_job job = job_of(r, step, k);
-    double start_s = clock_mono_s();
+    double start_s = clock_mono_s(), start_idle = dev_idle_s(r->dev);
     if (!step_run(&r->step, &src, &job, &flags, &res, e)) return false;
     *due = (struct due){.stop = true, .save = true};
     if (res.abandoned) return true;
-    double seconds = clock_mono_s() - start_s;
-    uint64_t tokens = plan_step_tokens(&r->plan, k);
+    double idle = dev_idle_s(r->dev);
+    struct cost cost = {plan_step_tokens(&r->plan, k), clock_mono_s() - start_s,
+                        idle < 0 ? -1 : idle - start_idle};
 
     r->state.step = step;
-    r->state.tokens += tokens;
+    r->state.tokens += cost.tokens;
     r->state.targets += job.rows;
     r->state.train_loss = res.loss;
-    r->state.seconds += seconds;
-    r->step_seconds += seconds;
+    r->state.seconds += cost.seconds;
+    r->step_seconds += cost.seconds;
+    r->idle_seconds += cost.idle;
     r->steps_done++;
-    r->tokens_done += tokens;
+    r->tokens_done += cost.tokens;
     r->targets_done += job.rows;
     *due = due_after(r, &flags);
-    return comm_agree(r->c, report_step(r, &job, &res, tokens, seconds, e), e);
+    return comm_agree(r->c, report_step(r, &job, &res, &cost, e), e);
 }
 
 /* ---- between steps */
@@ -224,6 +236,8 @@ static void summarize(const struct train_run *r, struct train_summary *out)
         .tokens_per_s = r->step_seconds > 0 ? (double)r->tokens_done / r->step_seconds : 0,
         .targets_per_s = r->step_seconds > 0 ? (double)r->targets_done / r->step_seconds : 0,
         .memory_bytes = memory_plan_total(&r->memory),
+        .memory_used = r->memory_used,
+        .gpu_busy = busy_share(r->idle_seconds, r->step_seconds),
         .recompute = recompute_names[r->again.kind],
         .recompute_blocks = r->again.blocks,
         .early_stopped = s->early_stopped};

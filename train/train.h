@@ -87,6 +87,8 @@ struct train_summary {
     uint64_t best_step;
     double seconds, tokens_per_s, targets_per_s; /* of the steps of this process */
     uint64_t memory_bytes;                       /* planned on the device */
+    uint64_t memory_used;                        /* of a GPU, measured; 0: not known */
+    double gpu_busy;                             /* share of the steps' time; < 0: not known */
     const char *recompute;                       /* planned: none, selective, full */
     uint32_t recompute_blocks;
     bool finished, early_stopped, paused;

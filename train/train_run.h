@@ -45,6 +45,7 @@ struct train_run {
     struct loader loader, dev_loader;
     struct memory_plan memory;
     struct recompute again;
+    uint64_t memory_used;            /* dev_bytes_taken behind the largest bin; 0: not known */
     char gradient_sum[72];           /* how: grad_team_open */
     uint32_t tune_tokens, tune_rows; /* of the largest bin */
     struct step step;
@@ -55,7 +56,7 @@ struct train_run {
     /* this process */
     uint64_t saved_step; /* of the latest checkpoint; 0: none */
     uint64_t steps_done, tokens_done, targets_done;
-    double step_seconds, last_save_s, last_eval_s;
+    double step_seconds, idle_seconds, last_save_s, last_eval_s;
 };
 
 /* Options that contradict each other: ERR_CONFIG. */

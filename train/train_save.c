@@ -237,8 +237,9 @@ static json_t *number_json(double x)
 static bool write_summary(const struct train_run *r, const struct train_summary *s, struct err *e)
 {
     json_t *j = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:f, s:o, s:o, s:I, s:s, s:I, s:i, s:s, "
-        "s:b}",
+        "{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:f, s:o, s:o, s:I, s:s, s:I, s:I, s:o, "
+        "s:i, "
+        "s:s, s:b}",
         "steps", (json_int_t)s->steps, "total_steps", (json_int_t)s->total_steps, "samples",
         (json_int_t)s->samples, "tokens", (json_int_t)r->state.tokens, "targets",
         (json_int_t)r->state.targets, "train_loss", number_json(s->train_loss), "dev_loss",
@@ -247,8 +248,9 @@ static bool write_summary(const struct train_run *r, const struct train_summary 
         number_json((double)r->state.tokens / r->state.seconds), "targets_per_s",
         number_json((double)r->state.targets / r->state.seconds), "device_bytes",
         (json_int_t)s->memory_bytes, "recompute", s->recompute, "recompute_blocks",
-        (json_int_t)s->recompute_blocks, "ranks", comm_size(r->c), "gradient_sum", r->gradient_sum,
-        "early_stopped", s->early_stopped);
+        (json_int_t)s->recompute_blocks, "device_bytes_used", (json_int_t)s->memory_used,
+        "gpu_busy", number_json(s->gpu_busy < 0 ? (double)NAN : s->gpu_busy), "ranks",
+        comm_size(r->c), "gradient_sum", r->gradient_sum, "early_stopped", s->early_stopped);
     if (!j) return err_set(e, ERR_NOMEM, "summary of the run");
     bool ok = json_write_file(r->paths.summary, j, e);
     json_decref(j);

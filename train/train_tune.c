@@ -63,6 +63,19 @@ static bool make_bin(const struct train_run *r, struct made_bin *out, struct err
     return true;
 }
 
+/* Behind the largest bin: what the plan said, beside what the GPU has less. Others on the same GPU
+ * count, too. */
+static void compare_memory(struct train_run *r)
+{
+    double mib = 1024.0 * 1024.0, planned = (double)memory_plan_total(&r->memory) / mib;
+    double used = (double)dev_bytes_taken(r->dev) / mib;
+
+    r->memory_used = dev_bytes_taken(r->dev);
+    if (r->memory_used > 0)
+        log_info("memory", "part=used mib=%.1f planned_mib=%.1f off_percent=%.2f", used, planned,
+                 100 * (used - planned) / used);
+}
+
 static bool time_products(struct train_run *r, struct err *e)
 {
     struct made_bin bin = {0};
@@ -153,6 +166,7 @@ bool train_run_tune(struct train_run *r, struct err *e)
     ok = first || dev_choices_set(r->dev, blob, (size_t)n, &taken, e);
     ok = comm_agree(r->c, ok, e);
     mem_free(blob);
+    if (ok) compare_memory(r);
     return ok;
 out:
     mem_free(blob);

@@ -214,6 +214,15 @@ size_t dev_bytes_free(const struct dev *d)
     return d->ops->bytes_free ? d->ops->bytes_free(d) : 0;
 }
 
+size_t dev_bytes_taken(const struct dev *d)
+{
+    return d->ops->bytes_taken ? d->ops->bytes_taken(d) : 0;
+}
+double dev_idle_s(const struct dev *d)
+{
+    return d->ops->idle_s ? d->ops->idle_s(d) : -1;
+}
+
 bool dev_upload(struct dev *d, struct dev_buf *b, size_t offset, const void *host, size_t bytes,
                 struct err *e)
 {

@@ -81,6 +81,11 @@ size_t dev_bytes_peak(const struct dev *d);
 /* What the device takes for itself beside buffers; its memory that is free now, 0: not known. */
 size_t dev_bytes_own(const struct dev *d);
 size_t dev_bytes_free(const struct dev *d);
+/* By how much the free memory has shrunk since the device was opened; 0: not known. */
+size_t dev_bytes_taken(const struct dev *d);
+/* Seconds since the device was opened in which a GPU had nothing to do, at most: it never counts
+ * as busy while the host looks for what to submit next. Below 0: not known (processors). */
+double dev_idle_s(const struct dev *d);
 /* Host to device; `host` may be reused on return. Offsets in bytes. */
 MUST_CHECK bool dev_upload(struct dev *d, struct dev_buf *b, size_t offset, const void *host,
                            size_t bytes, struct err *e);

@@ -130,6 +130,9 @@ struct dev_ops {
     const struct dev_team_ops *team; /* NULL: sums over ranks go through the host */
     /* Has the device a layout of its own for these keys and values? NULL: never. */
     bool (*packs_kv)(const struct dev *d, const struct dev_kv *v);
+    /* dev_idle_s, dev_bytes_taken; NULL: not known. */
+    double (*idle_s)(const struct dev *d);
+    size_t (*bytes_taken)(const struct dev *d);
     bool samples; /* has a kernel for dev_sample */
 };
 

@@ -423,6 +423,11 @@ bool gpu_stream_sync(struct gpu_stream *s, struct err *e)
     return state(s->g, e);
 }
 
+bool gpu_stream_idle(struct gpu_stream *s)
+{
+    return s->at == s->n;
+}
+
 bool gpu_stream_ok(struct gpu_stream *s, struct err *e)
 {
     return state(s->g, e);

@@ -160,6 +160,34 @@ static void test_memory_ends(void **state)
     unsetenv("RADMILL_FAKE_GPU_MIB");
 }
 
+/* Idle is what passes between a wait and the next call, and nothing while work is queued. */
+static void test_idle(void **state)
+{
+    enum { PAUSE_US = 20000 };
+    struct dev *d, *cpu;
+    struct dev_buf *b;
+    (void)state;
+    MUST(dev_open("cuda", 1, &d, e));
+    MUST(dev_buf_open(d, 1 << 20, &b, e));
+    assert_true(dev_bytes_taken(d) >= dev_bytes_own(d) + (1 << 20));
+    MUST(dev_sync(d, e));
+    double before = dev_idle_s(d);
+    usleep(PAUSE_US);
+    assert_true(dev_idle_s(d) - before >= PAUSE_US * 1e-6);
+    MUST(dev_zero(d, dev_mat_of(b, 0, DEV_U8, 1, 100), e));
+    double queued = dev_idle_s(d);
+    usleep(PAUSE_US);
+    MUST(dev_zero(d, dev_mat_of(b, 0, DEV_U8, 1, 100), e));
+    assert_true(dev_idle_s(d) == queued);
+    MUST(dev_sync(d, e));
+    dev_buf_close(b);
+    dev_close(d);
+    MUST(dev_open("cpu", 1, &cpu, e));
+    assert_true(dev_idle_s(cpu) < 0);
+    assert_int_equal(dev_bytes_taken(cpu), 0);
+    dev_close(cpu);
+}
+
 /* A failure on the device comes back from whatever is called later, and stays. */
 static void test_late_failure(void **state)
 {
@@ -281,10 +309,15 @@ static void test_cpu_has_no_choices(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_not_found),   cmocka_unit_test(test_auto),
-        cmocka_unit_test(test_which_gpu),   cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_memory_ends), cmocka_unit_test(test_late_failure),
-        cmocka_unit_test(test_choices),     cmocka_unit_test(test_cpu_has_no_choices),
+        cmocka_unit_test(test_not_found),
+        cmocka_unit_test(test_auto),
+        cmocka_unit_test(test_which_gpu),
+        cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_memory_ends),
+        cmocka_unit_test(test_late_failure),
+        cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_cpu_has_no_choices),
     };
     if (access(RADMILL_CUDA_FAKE, R_OK) != 0) {
         printf("SKIP: %s was not built\n", RADMILL_CUDA_FAKE);

@@ -154,7 +154,8 @@ static float scalar_at(const struct events *ev, uint64_t step, const char *tag)
 static void put_step(struct metrics_log *m, uint64_t step, double loss)
 {
     struct err e = {0};
-    struct metrics_step s = {step, 0.125, loss, 2e-4, 0.5, 4096, 900, 12345.5, 2000.25};
+    struct metrics_step s = {step, 0.125, loss,    2e-4,    0.5,
+                             4096, 900,   12345.5, 2000.25, step % 2 ? 0.991 : -1};
     assert_true(metrics_log_step(m, &s, &e));
 }
 
@@ -185,8 +186,9 @@ static void events_say_what_the_lines_say(void **state)
     read_events(m.event_path, &ev);
     assert_string_equal(ev.version, "brain.Event:2");
     assert_int_equal(ev.records, 5);
-    assert_int_equal(ev.nscalars, 8 + 8 + 3 + 2); /* null is not a scalar */
+    assert_int_equal(ev.nscalars, 9 + 8 + 3 + 2); /* null is not a scalar */
     assert_true(scalar_at(&ev, 1, "train/loss") == 2.5F);
+    assert_true(scalar_at(&ev, 1, "train/gpu_busy") == 0.991F);
     assert_true(scalar_at(&ev, 300, "train/loss") == 1.25F);
     assert_true(scalar_at(&ev, 300, "train/lr") == 2e-4F);
     assert_true(scalar_at(&ev, 300, "train/tokens_per_s") == 12345.5F);

@@ -48,6 +48,12 @@ static void a_run_leaves_what_it_promises(void **state)
     assert_true(whole.s.dev_loss > 1 && whole.s.best_dev_loss <= whole.s.dev_loss);
     assert_int_equal(lines(&whole, "\"train\""), 6);
     assert_int_equal(lines(&whole, "\"dev\""), 3);
+    assert_int_equal(lines(&whole, "gpu_busy"), test_device_is_cuda() ? 6 : 0);
+    assert_true(test_device_is_cuda() ? whole.s.gpu_busy > 0 : whole.s.gpu_busy < 0);
+    if (test_device_is_cuda()) {
+        double used = (double)whole.s.memory_used, plan = (double)whole.s.memory_bytes;
+        assert_true(fabs(used - plan) <= 0.03 * used);
+    }
     assert_true(fs_exists(trial_file(&whole, "tensorboard/events.out.tfevents.radmill")));
     assert_true(fs_exists(trial_file(&whole, "summary.json")));
     assert_true(fs_exists(trial_file(&whole, "adapter/adapter_config.json")));

@@ -63,10 +63,21 @@ struct cuda_team {
 struct cuda_gemms;
 struct kernel_tile;
 
+/* When the GPU had nothing to do: from the end of a wait to what is submitted next; and where a
+ * submit finds the stream run dry, since the submit before. An upper bound, without a cost to the
+ * GPU. */
+struct cuda_idle {
+    double total_s;
+    double since_s;  /* of the last wait that found all done; 0: work is queued */
+    double queued_s; /* when something was submitted last */
+};
+
 struct cuda {
     struct gpu *gpu;
     struct gpu_stream *s;
     struct cuda_stage stage;
+    struct cuda_idle idle;
+    size_t free_at_open; /* bytes of the GPU, before anything was taken here */
     struct cuda_array arrays[CUDA_ARRAYS];
     uint64_t tick;
     struct cuda_gemms *gemms;
@@ -94,6 +105,9 @@ MUST_CHECK bool cuda_array(struct cuda *c, const void *host, size_t bytes, const
                            struct err *e);
 
 /* ---- cuda_dev.c */
+/* Around all that is queued, and behind a wait for all of it (see struct cuda_idle). */
+void cuda_busy(struct cuda *c);
+void cuda_waited(struct cuda *c);
 /* At least `bytes` of device memory for the kernels of one call. */
 MUST_CHECK bool cuda_scratch(struct cuda *c, size_t bytes, void **out, struct err *e);
 /* Where a kernel puts a number (f32 or f64) for the host, which gets it at the next wait. */

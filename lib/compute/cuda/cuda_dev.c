@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "compute/cuda/cuda.h"
 #include "compute/dev_plugin.h"
@@ -38,8 +39,11 @@ static void describe(struct dev *d, const struct gpu_info *i)
 
 static bool open_parts(struct cuda *c, int ordinal, struct err *e)
 {
-    return gpu_open(ordinal, &c->gpu, e) && gpu_stream_open(c->gpu, &c->s, e) &&
-           cuda_stage_open(c, e) && gpu_malloc(c->gpu, CUDA_WORKSPACE, &c->workspace, e) &&
+    if (!gpu_open(ordinal, &c->gpu, e)) return false;
+    c->free_at_open = gpu_bytes_free(c->gpu);
+    c->idle.since_s = clock_mono_s();
+    return gpu_stream_open(c->gpu, &c->s, e) && cuda_stage_open(c, e) &&
+           gpu_malloc(c->gpu, CUDA_WORKSPACE, &c->workspace, e) &&
            gpu_malloc(c->gpu, CUDA_RESULTS * sizeof(double), (void **)&c->results, e) &&
            gpu_pinned_open(c->gpu, CUDA_RESULTS * sizeof(double), (void **)&c->results_host, e) &&
            cuda_gemms_open(c, e);
@@ -111,6 +115,25 @@ bool cuda_scratch(struct cuda *c, size_t bytes, void **out, struct err *e)
     return true;
 }
 
+/* ---- what it does with its time */
+void cuda_busy(struct cuda *c)
+{
+    struct cuda_idle *i = &c->idle;
+    double now = clock_mono_s();
+
+    if (i->since_s > 0)
+        i->total_s += now - i->since_s;
+    else if (gpu_stream_idle(c->s))
+        i->total_s += now - i->queued_s;
+    i->since_s = 0;
+    i->queued_s = now;
+}
+
+void cuda_waited(struct cuda *c)
+{
+    if (c->idle.since_s == 0) c->idle.since_s = clock_mono_s();
+}
+
 /* ---- numbers for the host */
 static bool deliver(struct cuda *c, struct err *e)
 {
@@ -139,22 +162,28 @@ bool cuda_result(struct cuda *c, struct cuda_result to, void **out, struct err *
 /* ---- what dev.c calls */
 static bool cuda_dev_upload(struct dev *d, void *p, const void *host, size_t bytes, struct err *e)
 {
+    cuda_busy(d->impl);
     return cuda_upload(d->impl, p, host, bytes, e);
 }
 
 static bool cuda_dev_download(struct dev *d, const void *p, void *host, size_t bytes, struct err *e)
 {
-    return cuda_download(d->impl, p, host, bytes, e);
+    bool ok = cuda_download(d->impl, p, host, bytes, e);
+    cuda_waited(d->impl);
+    return ok;
 }
 
 static bool cuda_submit(struct dev *d, const struct dev_call *call, struct err *e)
 {
+    cuda_busy(d->impl);
     return cuda_run(d->impl, call, e);
 }
 
 static bool cuda_sync(struct dev *d, struct err *e)
 {
-    return deliver(d->impl, e);
+    bool ok = deliver(d->impl, e);
+    cuda_waited(d->impl);
+    return ok;
 }
 
 static void cuda_tune(struct dev *d, bool on)
@@ -184,6 +213,19 @@ static size_t cuda_bytes_free(const struct dev *d)
     return gpu_bytes_free(c->gpu);
 }
 
+static double cuda_idle_s(const struct dev *d)
+{
+    const struct cuda_idle *i = &((const struct cuda *)d->impl)->idle;
+    return i->total_s + (i->since_s > 0 ? clock_mono_s() - i->since_s : 0);
+}
+
+static size_t cuda_bytes_taken(const struct dev *d)
+{
+    const struct cuda *c = d->impl;
+    size_t left = gpu_bytes_free(c->gpu);
+    return left < c->free_at_open ? c->free_at_open - left : 0;
+}
+
 static const struct dev_ops cuda_dev_ops = {
     .open = cuda_open,
     .close = cuda_close,
@@ -200,6 +242,8 @@ static const struct dev_ops cuda_dev_ops = {
     .bytes_free = cuda_bytes_free,
     .team = &cuda_team_ops,
     .samples = true,
+    .idle_s = cuda_idle_s,
+    .bytes_taken = cuda_bytes_taken,
 };
 
 static const struct dev_plugin plugin = {

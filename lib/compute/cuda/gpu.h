@@ -54,6 +54,8 @@ void gpu_pinned_close(struct gpu *g, void *p);
 MUST_CHECK bool gpu_stream_open(struct gpu *g, struct gpu_stream **out, struct err *e);
 void gpu_stream_close(struct gpu_stream *s);
 MUST_CHECK bool gpu_stream_sync(struct gpu_stream *s, struct err *e);
+/* Is everything that was queued over? Does not wait. */
+bool gpu_stream_idle(struct gpu_stream *s);
 /* Has nothing failed so far that is known without waiting? */
 MUST_CHECK bool gpu_stream_ok(struct gpu_stream *s, struct err *e);
 /* timed: for gpu_event_ms. */

@@ -191,6 +191,11 @@ bool gpu_stream_sync(struct gpu_stream *s, struct err *e)
     return gpu_stream_ok(s, e) && ok("work on the GPU", cudaStreamSynchronize(s->s), e);
 }
 
+bool gpu_stream_idle(struct gpu_stream *s)
+{
+    return cudaStreamQuery(s->s) != cudaErrorNotReady;
+}
+
 void *gpu_stream_native(struct gpu_stream *s)
 {
     return s->s;
