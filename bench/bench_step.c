@@ -9,7 +9,7 @@
  * tokens counts those of the encoder and the labels together. Prints tokens/s by wall and by CPU time,
  * the best step, the achieved FLOP/s counted as the peer counts them, the peak resident set, device
  * memory planned and taken, and the seconds from the start of the process to an open model and to the
- * end of the first step.
+ * end of the first step; on a GPU what one more step's time went to.
  */
 #include <math.h>
 #include <stdio.h>
@@ -121,6 +121,28 @@ static double flops(const struct model_spec *s, const struct pack *p, double r)
            4.0 * p->b.nrows * s->vocab * d;
 }
 
+/* Lines "profile MS PERCENT CALLS KIND" of one more step, largest first. */
+static void print_profile(struct dev *d, double wall_ms)
+{
+    struct dev_profile p;
+    struct err e = {0};
+    double sum = 0;
+
+    if (!dev_profile_get(d, &p, &e)) die(&e);
+    for (int k = 0; k < DEV_PROFILE_KINDS; k++)
+        sum += p.ms[k];
+    printf("profiled_ms %.2f in_ops_ms %.2f\n", wall_ms, sum);
+    for (;;) {
+        int top = 0;
+        for (int k = 1; k < DEV_PROFILE_KINDS; k++)
+            if (p.ms[k] > p.ms[top]) top = k;
+        if (p.ms[top] <= 0) break;
+        printf("profile %.3f %.1f %llu %s\n", p.ms[top], 100 * p.ms[top] / sum,
+               (unsigned long long)p.calls[top], dev_profile_name(top));
+        p.ms[top] = 0;
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct err e = {0};
@@ -206,6 +228,17 @@ int main(int argc, char **argv)
            (double)(free0 - dev_bytes_free(d)) / 1048576.0, opened, first);
     printf("loss %.4f device_mib %.1f peak_rss_gib %.3f\n", r.loss, dev_bytes_peak(d) / 1048576.0,
            mem_peak_rss_bytes() / 1073741824.0);
+    if (dev_profiles(d)) {
+        struct step_job j = {.number = (uint64_t)(WARMUP + steps + 1),
+                             .end = 1,
+                             .rows = packs[0].b.nrows,
+                             .lr = 2e-4};
+        if (!dev_profile_set(d, true, &e)) die(&e);
+        double t0 = clock_mono_s();
+        if (!step_run(&st, &src, &j, &flags, &r, &e)) die(&e);
+        print_profile(d, 1e3 * (clock_mono_s() - t0));
+        if (!dev_profile_set(d, false, &e)) die(&e);
+    }
     step_free(&st);
     decoder_work_close(w);
     lora_close(l);

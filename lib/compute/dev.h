@@ -111,6 +111,22 @@ void dev_choices_get(const struct dev *d, void *out);
 MUST_CHECK bool dev_choices_set(struct dev *d, const void *in, size_t bytes, bool *taken,
                                 struct err *e);
 
+/* ---- what time goes to: while on, the device times every op on its own clock (CUDA events), which
+ * costs a little and leaves results alone. Devices that cannot: dev_profiles is false. */
+enum { DEV_PROFILE_KINDS = 40, DEV_PROFILE_NARROW = DEV_PROFILE_KINDS - 1 };
+struct dev_profile {
+    double
+        ms[DEV_PROFILE_KINDS]; /* by op; DEV_PROFILE_NARROW: products with a factor of low rank */
+    uint64_t calls[DEV_PROFILE_KINDS];
+};
+bool dev_profiles(const struct dev *d);
+/* Begins anew, or ends. */
+MUST_CHECK bool dev_profile_set(struct dev *d, bool on, struct err *e);
+/* Since it began; waits. */
+MUST_CHECK bool dev_profile_get(struct dev *d, struct dev_profile *out, struct err *e);
+/* "rmsnorm"; NULL: no such kind. */
+const char *dev_profile_name(int kind);
+
 /* ---- a team: one device each of several processes, which add up without the host (NCCL). Nothing
  * here waits for another process: what was begun is over when dev_team_poll says so. */
 enum { DEV_TEAM_ID = 128 };

@@ -127,6 +127,8 @@ struct dev_ops {
     bool (*choices_set)(struct dev *d, const void *in, size_t bytes, bool *taken, struct err *e);
     /* Memory of the device that nobody has taken; NULL: not known. */
     size_t (*bytes_free)(const struct dev *d);
+    bool (*profile_set)(struct dev *d, bool on, struct err *e); /* NULL: it cannot */
+    bool (*profile_get)(struct dev *d, struct dev_profile *out, struct err *e);
     const struct dev_team_ops *team; /* NULL: sums over ranks go through the host */
     /* Has the device a layout of its own for these keys and values? NULL: never. */
     bool (*packs_kv)(const struct dev *d, const struct dev_kv *v);

@@ -24,7 +24,7 @@
 
 #include "compute/gpu_fake.h"
 
-enum { SEATS = 8, CHUNK = 4096 };
+enum { SEATS = 8, CHUNK = 1 << 16 };
 
 struct seat {
     atomic_bool there;

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "compute/dev_help.h"
+#include "compute/dev_ops.h"
 
 #include <unistd.h>
 
@@ -291,6 +292,41 @@ static void test_choices(void **state)
     free(same);
 }
 
+/* More calls than pairs of events; times are the stand-in's made-up costs of products. */
+static void test_profile(void **state)
+{
+    enum { M = 80, N = 96, K = 100, CALLS = 700 };
+    struct dev_profile p;
+    struct dev *d;
+    (void)state;
+    MUST(dev_open("cuda", 1, &d, e));
+    assert_true(dev_profiles(d));
+    struct trio t = trio_of(d, M, N, K), narrow = trio_of(d, M, N, 8);
+    free(product(d, &t));
+    MUST(dev_profile_get(d, &p, e));
+    assert_true(p.calls[DEV_GEMM] == 0);
+    MUST(dev_profile_set(d, true, e));
+    for (int i = 0; i < CALLS; i++)
+        MUST(dev_gemm(d, (struct dev_gemm){false, true, 1, 0}, t.a.m, t.b.m, t.c.m, e));
+    free(product(d, &narrow));
+    MUST(dev_zero(d, t.c.m, e));
+    MUST(dev_profile_get(d, &p, e));
+    assert_int_equal(p.calls[DEV_GEMM], CALLS);
+    assert_int_equal(p.calls[DEV_PROFILE_NARROW], 1);
+    assert_int_equal(p.calls[DEV_ZERO], 1);
+    assert_true(p.ms[DEV_GEMM] == 3.0 * CALLS && p.ms[DEV_PROFILE_NARROW] == 3.0);
+    assert_string_equal(dev_profile_name(DEV_GEMM), "product");
+    for (int k = 0; k < DEV_OPS_COUNT; k++)
+        assert_non_null(dev_profile_name(k));
+    MUST(dev_profile_set(d, false, e));
+    drop(&t);
+    drop(&narrow);
+    dev_close(d);
+    MUST(dev_open("cpu", 1, &d, e));
+    assert_false(dev_profiles(d));
+    dev_close(d);
+}
+
 static void test_cpu_has_no_choices(void **state)
 {
     struct dev *d;
@@ -309,15 +345,11 @@ static void test_cpu_has_no_choices(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_not_found),
-        cmocka_unit_test(test_auto),
-        cmocka_unit_test(test_which_gpu),
-        cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_memory_ends),
-        cmocka_unit_test(test_late_failure),
-        cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_choices),
-        cmocka_unit_test(test_cpu_has_no_choices),
+        cmocka_unit_test(test_not_found),   cmocka_unit_test(test_auto),
+        cmocka_unit_test(test_which_gpu),   cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_memory_ends), cmocka_unit_test(test_late_failure),
+        cmocka_unit_test(test_idle),        cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_profile),     cmocka_unit_test(test_cpu_has_no_choices),
     };
     if (access(RADMILL_CUDA_FAKE, R_OK) != 0) {
         printf("SKIP: %s was not built\n", RADMILL_CUDA_FAKE);

@@ -6,6 +6,7 @@
  *     cuda_gemm.c   products: which algorithm, found once, kept
  *     cuda_attn.c   attention: tables of tiles
  *     cuda_team.c   sums over GPUs
+ *     cuda_profile.c  what time goes to
  *     cuda_ops.c    every other op: one launcher of kernels.h each
  *
  * The main idea: one stream, so what is submitted in order runs in order and no op needs an event;
@@ -61,6 +62,7 @@ struct cuda_team {
 };
 
 struct cuda_gemms;
+struct cuda_profile;
 struct kernel_tile;
 
 /* When the GPU had nothing to do: from the end of a wait to what is submitted next; and where a
@@ -82,7 +84,8 @@ struct cuda {
     uint64_t tick;
     struct cuda_gemms *gemms;
     struct cuda_team team;
-    struct kernel_tile *tiles; /* host: a table in the making */
+    struct cuda_profile *profile; /* NULL: off */
+    struct kernel_tile *tiles;    /* host: a table in the making */
     size_t cap_tiles;
     void *workspace, *scratch;
     size_t scratch_bytes;
@@ -123,6 +126,13 @@ size_t cuda_gemms_bytes(const struct cuda *c);
 void cuda_gemms_get(const struct cuda *c, void *out);
 MUST_CHECK bool cuda_gemms_set(struct cuda *c, const void *in, size_t bytes, bool *taken,
                                struct err *e);
+
+/* ---- cuda_profile.c: dev_profile_set and _get of dev.h; around each op */
+MUST_CHECK bool cuda_profile_set(struct cuda *c, bool on, struct err *e);
+MUST_CHECK bool cuda_profile_get(struct cuda *c, struct dev_profile *out, struct err *e);
+MUST_CHECK bool cuda_profile_begin(struct cuda *c, const struct dev_call *call, struct err *e);
+MUST_CHECK bool cuda_profile_end(struct cuda *c, struct err *e);
+void cuda_profile_free(struct cuda *c);
 
 /* ---- cuda_team.c */
 extern const struct dev_team_ops cuda_team_ops;

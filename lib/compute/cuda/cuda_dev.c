@@ -53,6 +53,7 @@ static void cuda_close(struct dev *d)
 {
     struct cuda *c = d->impl;
     if (!c) return;
+    cuda_profile_free(c);
     cuda_gemms_close(c);
     mem_free(c->tiles);
     if (c->gpu) {
@@ -226,6 +227,16 @@ static size_t cuda_bytes_taken(const struct dev *d)
     return left < c->free_at_open ? c->free_at_open - left : 0;
 }
 
+static bool cuda_dev_profile_set(struct dev *d, bool on, struct err *e)
+{
+    return cuda_profile_set(d->impl, on, e);
+}
+
+static bool cuda_dev_profile_get(struct dev *d, struct dev_profile *out, struct err *e)
+{
+    return cuda_profile_get(d->impl, out, e);
+}
+
 static const struct dev_ops cuda_dev_ops = {
     .open = cuda_open,
     .close = cuda_close,
@@ -240,6 +251,8 @@ static const struct dev_ops cuda_dev_ops = {
     .choices_get = cuda_choices_get,
     .choices_set = cuda_choices_set,
     .bytes_free = cuda_bytes_free,
+    .profile_set = cuda_dev_profile_set,
+    .profile_get = cuda_dev_profile_get,
     .team = &cuda_team_ops,
     .samples = true,
     .idle_s = cuda_idle_s,

@@ -217,5 +217,6 @@ static bool run_op(struct cuda *c, const struct dev_call *call, struct err *e)
 
 bool cuda_run(struct cuda *c, const struct dev_call *call, struct err *e)
 {
-    return run_op(c, call, e) && gpu_stream_ok(c->s, e);
+    return cuda_profile_begin(c, call, e) && run_op(c, call, e) && cuda_profile_end(c, e) &&
+           gpu_stream_ok(c->s, e);
 }
