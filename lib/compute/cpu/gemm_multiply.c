@@ -84,7 +84,7 @@ static void sum_panel(const struct tile *t, const struct gemm_packed *p,
         for (size_t r = 0; r < rows; r += cut.rows) {
             a.rows = (uint32_t)(rows - r < cut.rows ? rows - r : cut.rows);
             a.a = row_of(p, m0 + r) + k * 4;
-            if (a.k2) a.a2 = row_of(p2, m0 + r);
+            if (last && p2) a.a2 = row_of(p2, m0 + r);
             a.acc = s.p + r * s.ld;
             t->run(&a);
         }

@@ -4,8 +4,8 @@
  * kern_body.h is compiled by kern_generic.c, kern_avx2.c and kern_avx512.c with the flags of that
  * instruction set; cpu.c picks a table when the device opens. Everything works on contiguous f32
  * rows; bf16 is widened and narrowed at the edges. Sums run in 16 fixed lanes that are added
- * pairwise at the end, and no multiply-add is fused outside the matrix product: so all but the
- * matrix product gives the same bits at every instruction set.
+ * pairwise at the end. Multiplications and additions are fused where the instruction set has that
+ * (not in generic): so results hold bit for bit at one instruction set, and nearly at the others.
  *
  * Pure functions of their arguments. Pointers need no alignment; outputs overlap no input unless
  * said. n may be 0.
