@@ -8,9 +8,9 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "cli/config.h"
-#include "ingest/record.h"
+#include "ingest/modality.h"
 
-enum { MAX_SAMPLE = 10000, DESCRIPTION = 60, MAX_LABELS_BYTES = 1 << 30, SEED = 1 };
+enum { MAX_MARKS = 32, MAX_SAMPLE = 10000, DESCRIPTION = 60, MAX_LABELS_BYTES = 1 << 30, SEED = 1 };
 
 struct choice {
     uint64_t draw;
@@ -124,6 +124,57 @@ static int compare_places(const void *a, const void *b)
     return (x->row > y->row) - (x->row < y->row);
 }
 
+/* text[begin, end) with the deciding words between >> and <<, which a colour-blind reader, a pager
+ * and a file all show. */
+static void print_marked(const struct cmd_call *call, struct str text, size_t begin, size_t end,
+                         const struct record_span *marks, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t from = marks[i].offset, to = from + marks[i].length;
+        if (from < begin || to > end) continue;
+        cmd_print(call, "%.*s>>%.*s<<", STR_ARG(str_sub(text, begin, from)),
+                  STR_ARG(str_sub(text, from, to)));
+        begin = to;
+    }
+    cmd_print(call, "%.*s\n", STR_ARG(str_sub(text, begin, end)));
+}
+
+/* Is one of the marks in front of all sections? */
+static bool marks_head(const struct record *r, size_t head, const struct record_span *marks,
+                       size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        bool inside = marks[i].offset + marks[i].length > head;
+        for (int s = 0; s < SEC_COUNT; s++) {
+            const struct record_span *at = &r->section[s];
+            if (s != SEC_BACKGROUND && marks[i].offset >= at->offset &&
+                marks[i].offset < at->offset + at->length)
+                inside = true;
+        }
+        if (!inside) return true;
+    }
+    return false;
+}
+
+static void show_text(const struct cmd_call *call, const struct record *r)
+{
+    struct record_span marks[MAX_MARKS];
+    size_t n = modality_marks(r, marks, MAX_MARKS), head = modality_head(r->text, r->section);
+
+    if (marks_head(r, head, marks, n)) {
+        cmd_print(call, "[first lines]\n");
+        print_marked(call, r->text, 0, head, marks, n);
+    }
+    for (int s = 0; s < SEC_COUNT; s++) {
+        const struct record_span *at = &r->section[s];
+        struct str t = str_trim(section_text(r, (enum record_section)s));
+        size_t begin = t.n ? (size_t)(t.p - r->text.p) : at->offset;
+        if (t.n == 0 || s == SEC_BACKGROUND) continue;
+        cmd_print(call, "[%s]\n", record_section_names[s]);
+        print_marked(call, r->text, begin, begin + t.n, marks, n);
+    }
+}
+
 static void show(const struct job *j, const struct choice *c, const struct record *r)
 {
     const struct cmd_call *call = j->call;
@@ -134,11 +185,7 @@ static void show(const struct job *j, const struct choice *c, const struct recor
               record_split_names[r->split], r->flags & RECORD_SUPERSEDED ? "  superseded" : "",
               r->flags & RECORD_DUPLICATE ? "  duplicate" : "",
               r->flags & RECORD_GUESSED ? "  sections guessed" : "");
-    for (int s = 0; s < SEC_COUNT; s++) {
-        struct str t = str_trim(section_text(r, (enum record_section)s));
-        if (t.n && s != SEC_BACKGROUND)
-            cmd_print(call, "[%s]\n%.*s\n", record_section_names[s], STR_ARG(t));
-    }
+    show_text(call, r);
 }
 
 static bool show_sample(struct job *j)

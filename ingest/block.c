@@ -54,13 +54,25 @@ static uint8_t status_rank(const struct record *r)
     return rank[r->status];
 }
 
-struct block_key block_key_of(const char *source, const char *site, const struct record *r)
+/* first and last look at time and place alone; a withdrawn report stays withdrawn. */
+static void set_versions(struct block_key *k, int versions)
+{
+    static const uint64_t latest = UINT64_C(99991231235959);
+
+    if (versions == VERSIONS_BEST) return;
+    if (versions == VERSIONS_ALL) k->study = (struct hash128){0, 0};
+    if (k->status != BLOCK_VOID) k->status = 0;
+    k->first = versions == VERSIONS_FIRST;
+    if (k->first && k->time && k->time < latest) k->time = latest - k->time;
+}
+
+struct block_key block_key_of(struct block_place at, const struct record *r)
 {
     const uint32_t none = RECORD_NO_FINDINGS | RECORD_NO_IMPRESSION;
     struct block_key k = {.status = status_rank(r), .split = r->split, .time = r->time};
-    bool shared = site && *site;
-    uint64_t place =
-        shared ? hash_xxh64(site, strlen(site), 2) : hash_xxh64(source, strlen(source), 1);
+    bool shared = at.site && *at.site;
+    uint64_t place = shared ? hash_xxh64(at.site, strlen(at.site), 2)
+                            : hash_xxh64(at.source, strlen(at.source), 1);
 
     k.pair = (r->flags & none) == 0;
     if ((r->flags & none) != none) k.norm = r->hash_norm;
@@ -69,6 +81,7 @@ struct block_key block_key_of(const char *source, const char *site, const struct
         k.study = hash_xxh128(r->study.p, r->study.n);
         k.study.lo ^= place;
     }
+    set_versions(&k, at.versions);
     return k;
 }
 
@@ -126,7 +139,8 @@ bool block_put_key(struct block_list *l, const struct block_key *k, struct err *
 static bool put_key(struct block_list *l, const struct source *s, const struct record *r,
                     struct err *e)
 {
-    struct block_key k = block_key_of(s->o->name, s->o->site, r);
+    struct block_key k =
+        block_key_of((struct block_place){s->o->name, s->o->site, s->o->versions}, r);
     return block_put_key(l, &k, e);
 }
 
@@ -241,6 +255,7 @@ bool block_maker_begin(const struct source *s, size_t file, uint64_t block, uint
 
     memset(m, 0, sizeof *m);
     m->source = s;
+    m->file = file;
     m->work = w;
     m->fact = new_fact(s, file, block);
     m->fact.made = 1;
@@ -293,15 +308,65 @@ static uint64_t text_bytes(const struct report_input *in)
     return n;
 }
 
+/* What the source says about reports without ids; the names made up live in `made`. */
+struct made_up {
+    char patient[40], study[160];
+    bool patient_is;
+};
+
+/* A patient for this report alone; the same whenever the file is read. */
+static void own_patient(const struct block_maker *m, struct report_input *in, struct made_up *made)
+{
+    struct sha256 h;
+    uint8_t digest[32];
+
+    sha256_init(&h);
+    sha256_put(&h, m->source->files[m->file].sha256, 32);
+    sha256_put(&h, &in->entry, sizeof in->entry);
+    sha256_end(&h, digest);
+    memcpy(made->patient, "own-", 4);
+    hash_hex(digest, 16, made->patient + 4);
+    in->patient = str_of(made->patient);
+    made->patient_is = true;
+}
+
+/* False: the report is not taken, for this reason. */
+static bool mend_ids(const struct block_maker *m, struct report_input *in, struct made_up *made,
+                     enum record_reject *why)
+{
+    const struct ingest_source_opts *o = m->source->o;
+
+    if (in->study.n == 0 && o->no_study == NO_STUDY_DROP) {
+        *why = REJECT_NO_STUDY;
+        return false;
+    }
+    if (in->patient.n == 0 && o->no_patient == NO_PATIENT_DROP) {
+        *why = REJECT_NO_PATIENT;
+        return false;
+    }
+    if (in->study.n == 0 && o->no_study == NO_STUDY_DERIVE && in->patient.n > 0 && in->time > 0 &&
+        in->patient.n < sizeof made->study - 32) {
+        int n = snprintf(made->study, sizeof made->study, "%.*s@%llu", STR_ARG(in->patient),
+                         (unsigned long long)in->time);
+        in->study = (struct str){made->study, (size_t)n};
+    }
+    if (in->patient.n == 0 && (o->no_patient == NO_PATIENT_OWN || in->study.n == 0))
+        own_patient(m, in, made);
+    return true;
+}
+
 bool block_maker_item(struct block_maker *m, struct format_item *item, struct err *e)
 {
     struct report_input *in = &item->in;
+    struct made_up made = {.patient_is = false};
     struct record r;
 
     if (item->kind == ITEM_REPORT && text_bytes(in) > m->work->max_entry) {
         item->kind = ITEM_REJECT;
         item->reason = REJECT_TOO_LARGE;
     }
+    if (item->kind == ITEM_REPORT && !mend_ids(m, in, &made, &item->reason))
+        item->kind = ITEM_REJECT;
     if (item->kind == ITEM_REJECT)
         return block_maker_reject(m, in->entry, in->offset, item->reason, e);
     if (item->kind == ITEM_IGNORE || !source_wants(m->source, in->patient, in->study)) {
@@ -310,6 +375,10 @@ bool block_maker_item(struct block_maker *m, struct format_item *item, struct er
     }
     if (!report_build(m->work->builder, &m->source->rules, in, &r, e))
         return err_wrap(e, "entry %llu", (unsigned long long)in->entry);
+    if (m->source->o->unlisted == UNLISTED_DROP && r.split == SPLIT_NONE)
+        return block_maker_reject(m, in->entry, in->offset, REJECT_UNLISTED, e);
+    if (made.patient_is && in->split < 0 && !source_is_one_split(m->source))
+        r.flags |= RECORD_SPLIT_WEAK;
     return block_maker_put(m, &r, e);
 }
 

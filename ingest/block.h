@@ -34,7 +34,8 @@ struct block_key {
     uint8_t status;       /* higher supersedes lower */
     uint8_t split;        /* enum record_split */
     uint8_t pair;         /* has findings and impression */
-    uint8_t pad[5];
+    uint8_t first;        /* of two that are otherwise equal, this one counts if it comes first */
+    uint8_t pad[4];
 };
 enum { BLOCK_VOID = 3 }; /* status of a withdrawn report: it supersedes all, itself too */
 struct block_list {
@@ -64,8 +65,12 @@ MUST_CHECK bool block_of_stream(const struct source_set *set, const struct sourc
                                 struct block_work *w, struct err *e);
 /* Count all that is in the block into the fact, whose place and name stand. */
 void block_count(const struct record_reader *r, struct block_fact *f);
-/* A record of a source of this site (NULL or "": its own) among all others. */
-struct block_key block_key_of(const char *source, const char *site, const struct record *r);
+/* Where a source's records belong: its name, its site (NULL or "": its own), enum record_versions. */
+struct block_place {
+    const char *source, *site;
+    int versions;
+};
+struct block_key block_key_of(struct block_place at, const struct record *r);
 MUST_CHECK bool block_put_key(struct block_list *l, const struct block_key *k, struct err *e);
 MUST_CHECK bool block_put_fact(struct block_list *l, const struct block_fact *f, struct err *e);
 /* The block again under another path, without the records marked in drop: they count as ignored. */

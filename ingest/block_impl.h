@@ -16,6 +16,7 @@ MUST_CHECK bool block_builder(const struct source_set *set, struct block_work *w
 /* A block being made by w->writer; its keys go into the list at once, its fact at commit. */
 struct block_maker {
     const struct source *source;
+    size_t file;
     struct block_work *work;
     struct block_fact fact;
 };

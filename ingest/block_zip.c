@@ -59,6 +59,11 @@ static bool make_block(const struct source_set *set, const struct source *s, siz
     for (uint64_t i = first; i < end; i++) {
         if (!take_entry(s, f, i, &m, e)) return false;
     }
+    /* Entries lie in the order of the directory, nearly always; the rest is a matter of memory. */
+    if (end > first) {
+        const struct zip_entry *last = &f->dir.v[end - 1];
+        fs_map_drop(&f->map, f->dir.v[first].local_offset, last->local_offset + last->packed_bytes);
+    }
     return block_maker_commit(&m, end == f->dir.n, e);
 }
 

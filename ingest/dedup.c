@@ -51,7 +51,8 @@ static uint64_t *norm_slot(const struct index *x, const struct block_key *all, s
 static bool counts_more(const struct block_key *earlier, const struct block_key *later)
 {
     if (earlier->status != later->status) return earlier->status > later->status;
-    return earlier->time && later->time && earlier->time > later->time;
+    if (!earlier->time || !later->time || earlier->time == later->time) return earlier->first;
+    return earlier->time > later->time;
 }
 
 static void mark_superseded(const struct index *x, const struct block_key *all, size_t n,
@@ -59,10 +60,10 @@ static void mark_superseded(const struct index *x, const struct block_key *all, 
 {
     for (size_t i = 0; i < n; i++) {
         uint64_t *slot, other;
+        if (all[i].status == BLOCK_VOID) superseded[i] = 1;
         if (is_none(all[i].study)) continue;
         slot = study_slot(x, all, all[i].study);
         other = *slot;
-        if (all[i].status == BLOCK_VOID) superseded[i] = 1;
         if (other && counts_more(&all[other - 1], &all[i])) {
             superseded[i] = 1;
             continue;

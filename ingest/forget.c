@@ -294,7 +294,7 @@ static bool put_keys(struct purge *p, const struct record_block *b, const struct
         struct block_key k;
         if (drop[i]) continue;
         record_reader_get(r, i, &rec);
-        k = block_key_of(b->source, b->site, &rec);
+        k = block_key_of((struct block_place){b->source, b->site, b->versions}, &rec);
         if (!block_put_key(&p->blocks, &k, e)) return false;
     }
     return true;

@@ -263,9 +263,16 @@ static const char *main_reason(const struct run *r, size_t source)
     for (size_t k = 0; k < r->order.n; k++)
         for (size_t j = 0; j < REJECT_COUNT; j++)
             if (r->order.facts[k].source == source) count[j] += r->order.facts[k].rejected[j];
-    for (size_t j = 1; j < REJECT_COUNT; j++)
+    for (size_t j = 1; j < REJECT_NO_PATIENT; j++)
         if (count[j] > count[most]) most = j;
     return record_reject_names[most];
+}
+
+/* Reports that the source's options leave out: nothing is wrong with them. */
+static uint64_t left_out(const struct block_fact *f)
+{
+    return f->rejected[REJECT_NO_PATIENT] + f->rejected[REJECT_NO_STUDY] +
+           f->rejected[REJECT_UNLISTED];
 }
 
 static bool check_bad(const struct run *r, struct err *e)
@@ -276,7 +283,7 @@ static bool check_bad(const struct run *r, struct err *e)
             const struct block_fact *f = &r->order.facts[k];
             if (f->source != i) continue;
             good += f->records;
-            bad += f->entries - f->ignored - f->records;
+            bad += f->entries - f->ignored - f->records - left_out(f);
         }
         if ((double)bad > r->o->max_bad * (double)(good + bad))
             return err_set(e, ERR_LIMIT,

@@ -41,7 +41,10 @@ enum ingest_split {
     INGEST_SPLIT_TEST,
     INGEST_SPLIT_AUTO
 };
-enum ingest_unlisted { UNLISTED_AUTO, UNLISTED_HASH, UNLISTED_NONE, UNLISTED_EXACT };
+enum ingest_unlisted { UNLISTED_AUTO, UNLISTED_HASH, UNLISTED_NONE, UNLISTED_EXACT, UNLISTED_DROP };
+/* Reports without a patient's or a study's id. */
+enum ingest_no_patient { NO_PATIENT_STUDY, NO_PATIENT_OWN, NO_PATIENT_DROP };
+enum ingest_no_study { NO_STUDY_KEEP, NO_STUDY_DERIVE, NO_STUDY_DROP };
 
 /* Patient and study ids in the records, see ingest/ids.h. */
 enum ingest_ids { INGEST_IDS_KEEP, INGEST_IDS_HASH };
@@ -98,6 +101,8 @@ struct ingest_source_opts {
     int split;
     const char *split_list;
     int unlisted;
+    int no_patient, no_study;
+    int versions;             /* enum record_versions */
     int sections;             /* enum record_mode */
     const char *custom_rules; /* mitlcp: the per-study overrides */
     const char *site;         /* sources of one site share accession numbers; NULL: each its own */

@@ -5,7 +5,9 @@ static const char *const format_names[] = {"mimic-cxr", "csv",       "tsv",  "js
 static const char *const encoding_names[] = {"auto",     "utf-8",    "windows-1252",
                                              "utf-16le", "utf-16be", NULL};
 static const char *const split_names[] = {"list", "hash", "train", "dev", "test", "auto", NULL};
-static const char *const unlisted_names[] = {"auto", "hash", "none", "exact", NULL};
+static const char *const unlisted_names[] = {"auto", "hash", "none", "exact", "drop", NULL};
+static const char *const no_patient_names[] = {"study", "own", "drop", NULL};
+static const char *const no_study_names[] = {"keep", "derive", "drop", NULL};
 static const char *const phi_names[] = {"report", "mask", "refuse", "off", NULL};
 static const char *const id_names[] = {"keep", "hash", NULL};
 
@@ -71,8 +73,17 @@ static const struct opt source_table[] = {
     OPT_PATH(S, split_list, NULL, "CSV with study_id, subject_id, split"),
     OPT_ENUM(S, unlisted, "auto", unlisted_names,
              "studies of patients that are not in the list: hash, or none (no split); exact: what "
-             "is not listed has no split, whose it may be; auto: exact for the published section "
-             "modes, else hash"),
+             "is not listed has no split, whose it may be; drop: as none, and not taken at all; "
+             "auto: exact for the published section modes, else hash"),
+    OPT_ENUM(S, no_patient, "study", no_patient_names,
+             "a report without a patient's id: study: the study stands in (without one, the report "
+             "itself); own: each is a patient of its own; drop: not taken, counted as no-patient"),
+    OPT_ENUM(S, no_study, "keep", no_study_names,
+             "a report without a study's id: keep: a study of its own; derive: the patient's "
+             "reports of one time are one study; drop: not taken, counted as no-study"),
+    OPT_ENUM(S, versions, "best", record_versions_names,
+             "of several reports of a study counts: best: the most final, then the latest; first, "
+             "last: by time, then by place; all: each. Withdrawn reports never do"),
     OPT_ENUM(S, sections, "own", record_mode_names,
              "own: radmill's section finder; mediqa, mitlcp: exactly as the published scripts"),
     OPT_PATH(S, custom_rules, NULL, "mitlcp: CSV of per-study overrides"),

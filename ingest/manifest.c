@@ -120,6 +120,8 @@ static bool fill_source(json_t *j, const struct source *s, const struct block_fa
     return put(j, "name", json_string(s->o->name), e) &&
            put(j, "sections", json_string(record_mode_names[s->rules.mode]), e) &&
            (!s->o->site || put(j, "site", json_string(s->o->site), e)) &&
+           (!s->o->versions ||
+            put(j, "versions", json_string(record_versions_names[s->o->versions]), e)) &&
            (!s->o->terms || put(j, "terms", json_string(s->o->terms), e)) && fill_counts(j, sum, e);
 }
 

@@ -540,6 +540,72 @@ static enum record_modality by_site(const struct modality_map *m, struct str cod
     return hit ? hit->modality : MOD_UNKNOWN;
 }
 
+/* ---- which words it was */
+struct marks {
+    struct record_span *v;
+    size_t n, max;
+};
+
+/* End of the phrase that matches; `at` is behind its first word. */
+static size_t phrase_end(struct str s, size_t at, const char *words)
+{
+    struct token t;
+
+    for (const char *p = words; (p = strchr(p, ' ')) && next_token(s, &at, &t); p++)
+        ;
+    return at;
+}
+
+/* All words of `part`, which begins at `base` of the text, that stand for this modality. */
+static void mark_part(struct str part, size_t base, const struct phrase *table, size_t n,
+                      enum record_modality code, struct marks *m)
+{
+    struct token t;
+
+    for (size_t at = 0; m->n < m->max && next_token(part, &at, &t);) {
+        size_t end = 0, begin = at - strlen(t.text);
+        for (size_t i = 0; i < n; i++) {
+            size_t e = table[i].code == code && matches(part, at, &t, &table[i])
+                           ? phrase_end(part, at, table[i].words)
+                           : 0;
+            if (e > end) end = e;
+        }
+        if (end == 0) continue;
+        m->v[m->n++] = (struct record_span){(uint32_t)(base + begin), (uint32_t)(end - begin)};
+        at = end;
+    }
+}
+
+static void mark_name(struct str name, size_t base, enum record_modality code, struct marks *m)
+{
+    name = without_comparison(name);
+    if (modality_by_name(name) != code) return;
+    mark_part(name, base, phrases, COUNT(phrases), code, m);
+    if (m->n == 0) mark_part(name, base, pairs_of_views, COUNT(pairs_of_views), code, m);
+    if (m->n == 0) mark_part(name, base, views, COUNT(views), code, m);
+}
+
+size_t modality_marks(const struct record *r, struct record_span *out, size_t max)
+{
+    const struct record_span *s = r->section;
+    struct marks m = {out, 0, max};
+    enum record_modality code = (enum record_modality)r->modality;
+    struct str part[2];
+
+    if (r->origin != ORIGIN_TEXT && r->origin != ORIGIN_DESCRIPTION) return 0;
+    for (size_t i = 0; i < 2; i++) {
+        const struct record_span *at = &s[i ? SEC_TECHNIQUE : SEC_EXAMINATION];
+        part[i] = str_sub(r->text, at->offset, at->offset + at->length);
+    }
+    mark_name(part[0], s[SEC_EXAMINATION].offset, code, &m);
+    if (m.n > 0 || r->origin == ORIGIN_DESCRIPTION) return m.n;
+    mark_part(part[1], s[SEC_TECHNIQUE].offset, phrases, COUNT(phrases), code, &m);
+    if (m.n > 0) return m.n;
+    mark_part(str_sub(r->text, 0, modality_head(r->text, s)), 0, phrases, COUNT(phrases), code, &m);
+    if (m.n == 0) mark_part(r->text, 0, signs, COUNT(signs), code, &m);
+    return m.n;
+}
+
 /* ---- all of it */
 struct modality_answer modality_of(const struct modality_map *map, const struct modality_input *in)
 {

@@ -29,6 +29,9 @@ struct modality_answer modality_of(const struct modality_map *map, const struct 
 /* How much of a report's beginning may be asked: up to its findings, comparison or impression, at
  * most some lines. */
 size_t modality_head(struct str text, const struct record_span section[SEC_COUNT]);
+/* Where in the text the words stand that gave a record this label, in order, at most max of them;
+ * *out has spans of the text. None where a column, a code or the source told. */
+size_t modality_marks(const struct record *r, struct record_span *out, size_t max);
 /* By the names of modalities in one text; MOD_UNKNOWN: none. */
 enum record_modality modality_by_words(struct str text);
 /* By the name of an examination: as by words, up to a comparison, and by the views it names. */

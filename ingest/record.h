@@ -77,6 +77,10 @@ enum record_split { SPLIT_TRAIN, SPLIT_DEV, SPLIT_TEST, SPLIT_NONE, SPLIT_COUNT 
 extern const char *const record_split_names[SPLIT_COUNT + 1]; /* "train", "dev", "test", "none" */
 int record_split_of(struct str name);
 
+/* Which of several reports of a study counts: policy of the source. */
+enum record_versions { VERSIONS_BEST, VERSIONS_FIRST, VERSIONS_LAST, VERSIONS_ALL, VERSIONS_COUNT };
+extern const char *const record_versions_names[VERSIONS_COUNT + 1]; /* "best", ... */
+
 /* How the section text is to be cleaned: mode of the source. */
 enum record_mode { MODE_OWN, MODE_MEDIQA, MODE_MITLCP, MODE_COUNT };
 extern const char *const record_mode_names[MODE_COUNT + 1]; /* "own", "mediqa", "mitlcp" */
@@ -110,6 +114,10 @@ enum record_reject {
     REJECT_FORMAT,     /* a message, line or document that is not what its format promises */
     REJECT_NO_TEXT,    /* a report whose text is missing or of a kind we do not read (PDF) */
     REJECT_NESTED,     /* an archive in an archive in an archive */
+    /* Whole reports that the source's options leave out; they do not count against max_bad. */
+    REJECT_NO_PATIENT, /* no_patient: drop */
+    REJECT_NO_STUDY,   /* no_study: drop */
+    REJECT_UNLISTED,   /* unlisted: drop */
     REJECT_COUNT
 };
 extern const char *const record_reject_names[REJECT_COUNT + 1]; /* "no-name", ... */
@@ -213,6 +221,7 @@ struct record_block {
     const char *source; /* name in the configuration */
     const char *terms;  /* data-use terms of the source; "": none stated */
     const char *site;   /* of the source; "": it is a site of its own */
+    int versions;       /* enum record_versions of the source */
     uint32_t file;      /* number of the dump it came from, see files[].number in the manifest */
     uint32_t source_index, block_index;
     uint64_t records;

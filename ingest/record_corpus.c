@@ -35,6 +35,19 @@ static bool read_words(const json_t *source, const char *key, struct arena *a, c
     return true;
 }
 
+static bool read_versions(const json_t *source, int *out, struct err *e)
+{
+    struct str name;
+
+    *out = VERSIONS_BEST;
+    if (!json_object_get(source, "versions")) return true;
+    if (!json_get_str(source, "versions", &name, e)) return false;
+    for (*out = 0; *out < VERSIONS_COUNT; ++*out) {
+        if (str_eqz(name, record_versions_names[*out])) return true;
+    }
+    return bad("a source has unknown versions", e);
+}
+
 static bool read_block(const char *dir, const json_t *j, const json_t *sources, struct arena *a,
                        struct record_block *out, struct err *e)
 {
@@ -54,6 +67,7 @@ static bool read_block(const char *dir, const json_t *j, const json_t *sources, 
     out->source = copy.p;
     if (!read_words(json_array_get(sources, source), "terms", a, &out->terms, e)) return false;
     if (!read_words(json_array_get(sources, source), "site", a, &out->site, e)) return false;
+    if (!read_versions(json_array_get(sources, source), &out->versions, e)) return false;
     if (!arena_str(a, path, &copy, e)) return false;
     return fs_join(a, dir, copy.p, &out->path, e);
 }

@@ -14,9 +14,9 @@ const char *const record_origin_names[ORIGIN_COUNT + 1] = {
 const char *const record_split_names[SPLIT_COUNT + 1] = {"train", "dev", "test", "none"};
 const char *const record_mode_names[MODE_COUNT + 1] = {"own", "mediqa", "mitlcp"};
 const char *const record_reject_names[REJECT_COUNT + 1] = {
-    "no-name",    "duplicate", "encrypted", "method",    "local-header", "truncated",
-    "corrupt",    "crc",       "size",      "too-large", "ratio",        "row-fields",
-    "row-quotes", "format",    "no-text",   "nested",
+    "no-name", "duplicate", "encrypted",  "method",   "local-header", "truncated",  "corrupt",
+    "crc",     "size",      "too-large",  "ratio",    "row-fields",   "row-quotes", "format",
+    "no-text", "nested",    "no-patient", "no-study", "unlisted",
 };
 
 /* DICOM defined terms of (0008,0060), HL7 table 0074 sections and the words in common use. */
@@ -112,3 +112,5 @@ int record_split_of(struct str name)
 {
     return name_index(record_split_names, name);
 }
+
+const char *const record_versions_names[] = {"best", "first", "last", "all", NULL};

@@ -76,7 +76,8 @@ struct split_rules source_split_rules(const struct ingest_opts *o,
     static const enum split_kind kinds[] = {SPLIT_BY_LIST, SPLIT_BY_HASH, SPLIT_ALL_TRAIN,
                                             SPLIT_ALL_DEV, SPLIT_ALL_TEST};
     static const enum split_unlisted how[] = {SPLIT_UNLISTED_HASH, SPLIT_UNLISTED_HASH,
-                                              SPLIT_UNLISTED_NONE, SPLIT_UNLISTED_EXACT};
+                                              SPLIT_UNLISTED_NONE, SPLIT_UNLISTED_EXACT,
+                                              SPLIT_UNLISTED_NONE};
     enum split_unlisted unlisted = how[s->unlisted];
 
     if (s->unlisted == UNLISTED_AUTO && s->sections != MODE_OWN) unlisted = SPLIT_UNLISTED_EXACT;
@@ -90,6 +91,12 @@ struct split_rules source_split_rules(const struct ingest_opts *o,
         .test = o->split_test,
         .salt = o->split_salt,
     };
+}
+
+bool source_is_one_split(const struct source *s)
+{
+    return s->o->split == INGEST_SPLIT_TRAIN || s->o->split == INGEST_SPLIT_DEV ||
+           s->o->split == INGEST_SPLIT_TEST;
 }
 
 /* ---- files */
@@ -241,6 +248,9 @@ static void source_digest(const struct source_set *set, const struct source *s, 
                           set->o->max_ratio,
                           s->below,
                           own_names_digest(s->headers),
+                          (uint64_t)o->no_patient,
+                          (uint64_t)o->no_study,
+                          o->unlisted == UNLISTED_DROP,
                           set->o->phi == INGEST_PHI_MASK,
                           set->o->phi == INGEST_PHI_OFF};
     uint8_t part[32];

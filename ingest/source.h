@@ -68,6 +68,8 @@ void source_set_close(struct source_set *s);
 void source_set_limit(struct source_set *s, uint64_t limit, uint64_t total);
 /* Is this patient (without a patient id: this study) part of the run? Who was forgotten is not. */
 bool source_wants(const struct source *s, struct str patient, struct str study);
+/* Do all its reports belong to one split, whoever's they are? */
+bool source_is_one_split(const struct source *s);
 /* The split rules that the options ask for (also for exports). */
 struct split_rules source_split_rules(const struct ingest_opts *o,
                                       const struct ingest_source_opts *s);

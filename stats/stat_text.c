@@ -53,6 +53,9 @@ const char *const stat_reject_words[REJECT_COUNT] = {
     [REJECT_FORMAT] = "not what its format promises",
     [REJECT_NO_TEXT] = "no text, or of a kind that is not read",
     [REJECT_NESTED] = "an archive nested too deep",
+    [REJECT_NO_PATIENT] = "no patient id (no_patient: drop)",
+    [REJECT_NO_STUDY] = "no study id (no_study: drop)",
+    [REJECT_UNLISTED] = "patient not in the split list (unlisted: drop)",
 };
 const char *const stat_status_words[STATUS_COUNT] = {"not said", "preliminary", "final",
                                                      "addendum", "corrected",   "cancelled"};

@@ -231,6 +231,16 @@ bool fs_map_open(const char *path, struct fs_map *out, struct err *e)
     return ok;
 }
 
+void fs_map_drop(const struct fs_map *m, size_t from, size_t to)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    if (to > m->n) to = m->n;
+    from = (from + page - 1) / page * page;
+    to = to / page * page;
+    if (from < to) (void)madvise((void *)(uintptr_t)(m->p + from), to - from, MADV_DONTNEED);
+}
+
 void fs_map_close(struct fs_map *m)
 {
     if (!m || !m->p) return;

@@ -54,6 +54,9 @@ struct fs_map {
     size_t n;
 };
 MUST_CHECK bool fs_map_open(const char *path, struct fs_map *out, struct err *e);
+/* What lies in [from, to) is not needed soon: its pages no longer count as this process's memory.
+ * Reading it again is allowed and reads the file again. */
+void fs_map_drop(const struct fs_map *m, size_t from, size_t to);
 void fs_map_close(struct fs_map *m);
 
 /* ---- append-only log files (JSONL): one write(2) a line, fsync on demand */

@@ -47,6 +47,7 @@ static void alarms(void)
 
     comm_alarm_reset(c);
     MPI_CHECK(c, !comm_alarmed(c));
+    comm_barrier(c);         /* else a slow rank would see the next one in its first look */
     if (last) comm_alarm(c); /* nobody looks */
     comm_barrier(c);
     comm_alarm_reset(c);

@@ -359,14 +359,56 @@ static void test_truth_table(void **state)
     assert_true(x.all.right * 100 > x.all.n * 99);
 }
 
+/* "word|word": what inspect shows as the reason of a label. */
+static void expect_marks(const char *text, struct record_span examination,
+                         struct record_span technique, enum record_modality code, const char *want)
+{
+    struct record r = {.text = str_of(text), .modality = (uint8_t)code, .origin = ORIGIN_TEXT};
+    struct record_span marks[8];
+    char got[200] = "";
+    size_t n;
+
+    r.section[SEC_EXAMINATION] = examination;
+    r.section[SEC_TECHNIQUE] = technique;
+    n = modality_marks(&r, marks, 8);
+    for (size_t i = 0; i < n; i++)
+        snprintf(got + strlen(got), sizeof got - strlen(got), "%s%.*s", i ? "|" : "",
+                 (int)marks[i].length, text + marks[i].offset);
+    assert_string_equal(got, want);
+}
+
+static void test_marks(void **state)
+{
+    const struct record_span none = {0, 0};
+    (void)state;
+    expect_marks("MRI OF THE KNEE, compared with CT", (struct record_span){0, 33}, none, MOD_MR,
+                 "MRI");
+    expect_marks("Exam: knee. Axial CT images, CT of", none, (struct record_span){12, 22}, MOD_CT,
+                 "CT|CT");
+    expect_marks("PET CT of the chest", none, none, MOD_PT, "PET CT");
+    expect_marks("CHEST, PA AND LATERAL", (struct record_span){0, 21}, none, MOD_CR,
+                 "PA AND LATERAL");
+    expect_marks("Seen: T2 weighted, T1 weighted.", none, none, MOD_MR,
+                 "T2 weighted|T1 weighted");
+    struct record told = {.text = STR("CT"), .modality = MOD_CT, .origin = ORIGIN_COLUMN};
+    struct record_span marks[8];
+    assert_int_equal(modality_marks(&told, marks, 8), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole_words),     cmocka_unit_test(test_precedence),
-        cmocka_unit_test(test_codes),           cmocka_unit_test(test_order_of_evidence),
-        cmocka_unit_test(test_synonyms),        cmocka_unit_test(test_mtsamples),
-        cmocka_unit_test(test_medpix_captions), cmocka_unit_test(test_medpix_cases),
-        cmocka_unit_test(test_truth_table),     cmocka_unit_test(test_openi),
+        cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_whole_words),
+        cmocka_unit_test(test_precedence),
+        cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_order_of_evidence),
+        cmocka_unit_test(test_synonyms),
+        cmocka_unit_test(test_mtsamples),
+        cmocka_unit_test(test_medpix_captions),
+        cmocka_unit_test(test_medpix_cases),
+        cmocka_unit_test(test_truth_table),
+        cmocka_unit_test(test_openi),
         cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
