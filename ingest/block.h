@@ -65,7 +65,7 @@ MUST_CHECK bool block_of_stream(const struct source_set *set, const struct sourc
                                 struct block_work *w, struct err *e);
 /* Count all that is in the block into the fact, whose place and name stand. */
 void block_count(const struct record_reader *r, struct block_fact *f);
-/* Where a source's records belong: its name, its site (NULL or "": its own), enum record_versions. */
+/* Where a source's records belong: name, site (NULL or "": its own), enum record_versions. */
 struct block_place {
     const char *source, *site;
     int versions;

@@ -388,8 +388,7 @@ static void test_marks(void **state)
     expect_marks("PET CT of the chest", none, none, MOD_PT, "PET CT");
     expect_marks("CHEST, PA AND LATERAL", (struct record_span){0, 21}, none, MOD_CR,
                  "PA AND LATERAL");
-    expect_marks("Seen: T2 weighted, T1 weighted.", none, none, MOD_MR,
-                 "T2 weighted|T1 weighted");
+    expect_marks("Seen: T2 weighted, T1 weighted.", none, none, MOD_MR, "T2 weighted|T1 weighted");
     struct record told = {.text = STR("CT"), .modality = MOD_CT, .origin = ORIGIN_COLUMN};
     struct record_span marks[8];
     assert_int_equal(modality_marks(&told, marks, 8), 0);
