@@ -63,8 +63,15 @@ static size_t maybe(const struct tok_set *s, struct str text, size_t i)
 {
     const uint8_t *p = (const uint8_t *)text.p;
 
-    for (; i + 1 < text.n; i++)
+    while (i + 1 < text.n) {
+        if (!s->among[p[i + 1]]) { /* neither the second byte of one here, nor the first of one */
+            if (s->pair[p[i] * 32 + p[i + 1] / 8] >> p[i + 1] % 8 & 1) return i;
+            i += 2;
+            continue;
+        }
         if (s->pair[p[i] * 32 + p[i + 1] / 8] >> p[i + 1] % 8 & 1) return i;
+        i++;
+    }
     return i < text.n && s->first[p[i]] ? i : text.n;
 }
 

@@ -224,6 +224,22 @@ static void push_slot(struct tok_cache *c, struct short_line *line, struct short
     *word |= bit;
 }
 
+static bool short_word(struct tok_cache *c, const char *p, size_t n, struct tok_ids *out,
+                       struct err *e);
+
+/* The ids of a short word that is not in the cache. A report's words come with and without a full
+ * stop behind them: Unigram finds the best path once. */
+static bool new_word(struct tok_cache *c, const char *p, size_t n, struct tok_key key,
+                     struct tok_ids *out, struct err *e)
+{
+    struct str word = {p, n};
+    bool unigram = c->t->engine == TOK_UNIGRAM && c->plain;
+    uint32_t id = unigram ? tok_unigram_last(c->t, word) : tok_find_whole(c->t, key);
+
+    if (id == TOK_NO_ID) return tok_word(c->t, &c->bpe, word, c->plain, out, e);
+    return (!unigram || short_word(c, p, n - 1, out, e)) && tok_ids_put(out, id, e);
+}
+
 /* A short word that is not in its line: from another one, else a piece, else from the engine; and
  * then kept. */
 static __attribute__((noinline)) bool short_miss(struct tok_cache *c, const char *p, size_t n,
@@ -241,11 +257,7 @@ static __attribute__((noinline)) bool short_miss(struct tok_cache *c, const char
         put_slot(c, &other->way[w], out);
         return true;
     }
-    uint32_t whole = tok_find_whole(c->t, key);
-    if (whole != TOK_NO_ID)
-        out->ids[out->n++] = whole;
-    else if (!tok_word(c->t, &c->bpe, (struct str){p, n}, c->plain, out, e))
-        return false;
+    if (!new_word(c, p, n, key, out, e)) return false;
     uint32_t nids = (uint32_t)(out->n - first);
     struct short_slot s = {.key = key, .n = nids};
     if (nids > SPILL_IDS) return true; /* byte tokens: not worth it */
@@ -303,6 +315,15 @@ static inline bool put_word(struct tok_cache *c, const struct probe *pr, const c
     if (__builtin_expect(out->cap - out->n < 16, 0) && !tok_ids_reserve(out, 16, e)) return false;
     put_slot(c, s, out);
     return true;
+}
+
+static bool short_word(struct tok_cache *c, const char *p, size_t n, struct tok_ids *out,
+                       struct err *e)
+{
+    struct tok_key key = key_of(p, n, n);
+    struct probe pr = {key, key_line(key)};
+
+    return put_word(c, &pr, p, n, out, e);
 }
 
 /* A stretch of text without added tokens, well-formed. Words come in batches, so that their cache

@@ -13,7 +13,8 @@ static bool build_pairs(struct tokenizer *t, struct err *e)
     while (size < 3 * (uint64_t)t->nmerges / 2 + 1)
         size *= 2;
     t->pairs = tok_table(t, size * sizeof(*t->pairs), e);
-    if (t->pairs) t->pair_seen = tok_table(t, size / 8, e);
+    if (!t->pairs) return false;
+    t->pair_seen = tok_table(t, size / 8, e);
     if (!t->pair_seen) return false;
     memset(t->pairs, 0xFF, size * sizeof(*t->pairs));
     t->pair_mask = size - 1;
@@ -90,7 +91,8 @@ static void put_pairs(struct tok_set *s, struct str match)
 {
     uint8_t a = (uint8_t)match.p[0], b = match.n > 1 ? (uint8_t)match.p[1] : 0;
 
-    s->first[a] = true;
+    s->first[a] = s->among[a] = true;
+    s->among[b] |= match.n > 1;
     if (match.n == 1)
         memset(s->pair + a * 32, 0xFF, 32);
     else
@@ -311,7 +313,7 @@ static void find_unk_score(struct tokenizer *t)
     t->unk_score = least - 10.0;
 }
 
-/* Printable ASCII that the charsmap leaves as it is. */
+/* Printable ASCII that the charsmap leaves as it is; the ends of pieces. */
 static bool find_same(struct tokenizer *t, struct err *e)
 {
     struct sbuf to;
@@ -325,6 +327,12 @@ static bool find_same(struct tokenizer *t, struct err *e)
         t->same[b] = t->charsmap.n == 0 || (to.n == 1 && to.p[0] == c);
     }
     sbuf_free(&to);
+    for (uint32_t i = 0; i < t->n; i++) {
+        struct str s = t->piece[i].bytes;
+        if (!t->piece[i].content.p || s.n < 2) continue;
+        uint8_t a = (uint8_t)s.p[s.n - 2], b = (uint8_t)s.p[s.n - 1];
+        t->closed[a * 32 + b / 8] |= (uint8_t)(1 << b % 8);
+    }
     return ok;
 }
 

@@ -94,6 +94,7 @@ struct tok_set {
     uint32_t *order;
     size_t n;
     bool first[256];    /* bytes a content begins with */
+    bool among[256];    /* that are the first or the second of one */
     uint8_t pair[8192]; /* bit a << 8 | b: bytes that one may begin with */
     bool any_plain;     /* holds tokens that plain mode recognises too */
 };
@@ -167,8 +168,9 @@ struct tokenizer {
     uint64_t *ascii_pair; /* [a * 128 + b]: rank << 32 | product of two bytes; all ones: none */
     struct tok_whole *whole; /* NULL: not kept for this engine */
     uint64_t whole_mask;
-    bool same[256];     /* Unigram: printable ASCII that the charsmap leaves alone */
-    uint32_t *by_bytes; /* id + 1; 0: free */
+    bool same[256];       /* Unigram: printable ASCII that the charsmap leaves alone */
+    uint8_t closed[8192]; /* Unigram: bit a << 8 | b: a piece ends in these two bytes */
+    uint32_t *by_bytes;   /* id + 1; 0: free */
     uint64_t bytes_mask;
     struct tok_set set[2];            /* raw pass, normalised pass */
     uint32_t fallback[256];           /* byte -> its <0xHH> */
@@ -303,6 +305,9 @@ MUST_CHECK bool tok_bpe_word(const struct tokenizer *t, struct tok_bpe *b, const
                              struct tok_ids *out, struct err *e);
 MUST_CHECK bool tok_unigram_word(const struct tokenizer *t, struct tok_bpe *b, struct str word,
                                  bool plain, struct tok_ids *out, struct err *e);
+/* Unigram, plain mode: the id that a word's last byte has whatever stands before it, or TOK_NO_ID.
+ * The ids of the word are then those of the word without it, and that. */
+uint32_t tok_unigram_last(const struct tokenizer *t, struct str word);
 MUST_CHECK bool tok_wordpiece_word(const struct tokenizer *t, struct tok_bpe *b, struct str word,
                                    struct tok_ids *out, struct err *e);
 /* Tree of all pieces' bytes. */

@@ -104,11 +104,10 @@ out:
     return ok;
 }
 
-bool tok_norm_nfc(struct str text, struct sbuf *out, struct err *e)
+static bool nfc_run(struct str text, struct sbuf *out, struct err *e)
 {
     size_t from = 0, len;
 
-    if (utf8_ascii(text)) return sbuf_put(out, text, e);
     for (size_t i = 0; i < text.n; i += len) {
         if (!is_newer(utf8_decode(str_sub(text, i, text.n), &len))) continue;
         if (i > from && !compose(str_sub(text, from, i), out, e)) return false;
@@ -116,6 +115,28 @@ bool tok_norm_nfc(struct str text, struct sbuf *out, struct err *e)
         from = i + len;
     }
     return from == text.n || compose(str_sub(text, from, text.n), out, e);
+}
+
+/* Nothing composes with an ASCII character that follows it, so only runs of others, each with the
+ * character in front of it, need a look. */
+bool tok_norm_nfc(struct str text, struct sbuf *out, struct err *e)
+{
+    size_t from = 0, at = 0;
+
+    while (at < text.n) {
+        if ((uint8_t)text.p[at] < 0x80) {
+            at++;
+            continue;
+        }
+        size_t begin = at > from ? at - 1 : at;
+        while (at < text.n && (uint8_t)text.p[at] >= 0x80)
+            at++;
+        if (!sbuf_put(out, str_sub(text, from, begin), e) ||
+            !nfc_run(str_sub(text, begin, at), out, e))
+            return false;
+        from = at;
+    }
+    return sbuf_put(out, str_sub(text, from, text.n), e);
 }
 
 bool tok_norm_blanks(struct str text, struct sbuf *out, struct err *e)

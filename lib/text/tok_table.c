@@ -1,8 +1,8 @@
 /*
  * The big tables of a tokenizer, and the one that spares the engines most of their work: about half
  * of the words of a text, counted once each, are pieces as they stand. Which pieces come out of
- * their engine as themselves is found once, when the tokenizer is opened, by asking it (15 to 40 ms);
- * so the table cannot say anything else than the engine would.
+ * their engine as themselves is found once, when the tokenizer is opened, by asking it (15 to
+ * 40 ms); so the table cannot say anything else than the engine would.
  */
 #include <sys/mman.h>
 
@@ -78,8 +78,8 @@ bool tok_whole_build(struct tokenizer *t, struct err *e)
     uint64_t n = 0, lines = 16;
     bool ok = false;
 
-    /* WordPiece: a word begins with its blank, a piece does not. Unigram: three words in four are no
-     * piece, and looking for them costs what the others spare. */
+    /* WordPiece: a word begins with its blank, a piece does not. Unigram: three words in four are
+     * no piece, and looking for them costs what the others spare. */
     if (t->engine == TOK_WORDPIECE || t->engine == TOK_UNIGRAM) return true;
     tok_bpe_init(&bpe);
     for (uint32_t i = 0; i < t->n; i++)

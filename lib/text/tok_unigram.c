@@ -132,6 +132,25 @@ static size_t plain_from(const struct tokenizer *t, struct str word)
     return t->same[' '] ? from : SIZE_MAX;
 }
 
+static bool is_word_byte(uint8_t b)
+{
+    return (b >= '0' && b <= '9') || ((b | 0x20) >= 'a' && (b | 0x20) <= 'z');
+}
+
+/* No piece spans the last two bytes, so every path goes through the place between them, and there
+ * is one piece to go on with: sums and choices before it are those of the shorter word. */
+uint32_t tok_unigram_last(const struct tokenizer *t, struct str word)
+{
+    if (word.n < 2 || plain_from(t, word) == SIZE_MAX) return TOK_NO_ID;
+    uint8_t a = (uint8_t)word.p[word.n - 2], b = (uint8_t)word.p[word.n - 1];
+    if (!is_word_byte(a) || is_word_byte(b)) return TOK_NO_ID;
+    if (t->closed[a * 32 + b / 8] >> b % 8 & 1) return TOK_NO_ID;
+    uint32_t node = tok_trie_step(&t->trie, 0, b), id = 0;
+    if (node != TOK_NO_ID) id = t->trie.unit[node].id;
+    return id == 0 || (id & TOK_TRIE_SPECIAL) || (int32_t)id - 1 == t->model_unk ? TOK_NO_ID
+                                                                                 : id - 1;
+}
+
 bool tok_unigram_word(const struct tokenizer *t, struct tok_bpe *b, struct str word, bool plain,
                       struct tok_ids *out, struct err *e)
 {
