@@ -82,19 +82,27 @@ struct archive_stream {
     struct str memory; /* all of a file that is mapped or was taken in */
     struct sbuf taken;
     struct bytes in;    /* else: where the packed bytes come from */
-    struct gunzip *gz;  /* what libarchive reads, if the file is gzip */
+    struct gunzip *gz;  /* what `a` reads, if the file is gzip; */
+    struct archive *un; /* if it is packed by another filter, */
+    bool un_over;       /* to its end */
     struct err failure; /* why the bytes stopped */
     struct archive_limits limits;
     uint64_t members, bytes, packed;
-    char buf[READ_BLOCK];
+    char buf[READ_BLOCK], packed_buf[READ_BLOCK];
 };
 
-static bool enable(struct archive *a)
+static bool enable_filters(struct archive *a)
 {
     return archive_read_support_filter_bzip2(a) >= ARCHIVE_WARN &&
            archive_read_support_filter_xz(a) >= ARCHIVE_WARN &&
            archive_read_support_filter_zstd(a) >= ARCHIVE_WARN &&
-           archive_read_support_format_tar(a) == ARCHIVE_OK &&
+           archive_read_support_format_empty(a) == ARCHIVE_OK &&
+           archive_read_support_format_raw(a) == ARCHIVE_OK;
+}
+
+static bool enable_formats(struct archive *a)
+{
+    return archive_read_support_format_tar(a) == ARCHIVE_OK &&
            archive_read_support_format_7zip(a) == ARCHIVE_OK &&
            archive_read_support_format_zip_seekable(a) == ARCHIVE_OK &&
            archive_read_support_format_empty(a) == ARCHIVE_OK &&
@@ -102,22 +110,31 @@ static bool enable(struct archive *a)
 }
 
 /* libarchive's text names formats and offsets, sometimes a member behind a colon: cut there. */
-static bool lib_error(struct archive_stream *s, struct err *e)
+static bool set_error(struct err *e, struct archive *a)
 {
-    const char *text = archive_error_string(s->a), *cure;
-    enum err_code code = archive_errno(s->a) == ENOMEM ? ERR_NOMEM : ERR_FORMAT;
+    const char *text = archive_error_string(a);
     int n = text ? (int)strcspn(text, ":") : 0;
 
-    if (s->failure.code) {
-        code = s->failure.code;
-        text = s->failure.text;
-        n = (int)strlen(text);
-    }
-    cure =
-        code == ERR_FORMAT ? "; copy the file again and compare its sha256 with the sender's" : "";
-    return err_set(e, code, "cannot unpack member %llu after %llu bytes: %.*s%s",
-                   (unsigned long long)s->members, (unsigned long long)s->bytes, n ? n : 7,
-                   n ? text : "damaged", cure);
+    return err_set(e, archive_errno(a) == ENOMEM ? ERR_NOMEM : ERR_FORMAT, "%.*s", n ? n : 7,
+                   n ? text : "damaged");
+}
+
+static bool lib_error(struct archive_stream *s, struct err *e)
+{
+    struct err why = s->failure;
+
+    if (why.code == ERR_NONE) set_error(&why, s->a);
+    return err_set(e, why.code, "cannot unpack member %llu after %llu bytes: %s%s",
+                   (unsigned long long)s->members, (unsigned long long)s->bytes, why.text,
+                   why.code == ERR_FORMAT
+                       ? "; copy the file again and compare its sha256 with the sender's"
+                       : "");
+}
+
+static bool too_much(const struct archive_stream *s, struct err *e)
+{
+    return err_set(e, ERR_LIMIT, "unpacks to more than max_total = %llu bytes",
+                   (unsigned long long)s->limits.max_total);
 }
 
 /* ---- packed bytes in */
@@ -130,14 +147,58 @@ static bool read_packed(void *ctx, char *buf, size_t cap, size_t *got, struct er
     return true;
 }
 
+static la_ssize_t feed_packed(struct archive *a, void *ctx, const void **out)
+{
+    struct archive_stream *s = ctx;
+    size_t n;
+
+    if (!read_packed(s, s->packed_buf, sizeof s->packed_buf, &n, &s->failure)) {
+        archive_set_error(a, EIO, "input");
+        return ARCHIVE_FATAL;
+    }
+    *out = s->packed_buf;
+    return (la_ssize_t)n;
+}
+
+static bool start_filters(struct archive_stream *s, struct err *e)
+{
+    struct archive_entry *entry;
+    int rc;
+
+    s->un = archive_read_new();
+    if (!s->un || !enable_filters(s->un)) return err_set(e, ERR_LIB, "libarchive cannot start");
+    if (s->memory.p)
+        rc = archive_read_open_memory(s->un, s->memory.p, s->memory.n);
+    else
+        rc = archive_read_open2(s->un, s, NULL, feed_packed, NULL, NULL);
+    if (rc == ARCHIVE_OK) rc = archive_read_next_header(s->un, &entry);
+    s->un_over = rc == ARCHIVE_EOF; /* nothing was packed */
+    if (rc == ARCHIVE_OK || rc == ARCHIVE_EOF) return true;
+    if (s->failure.code == ERR_NONE) set_error(&s->failure, s->un);
+    return lib_error(s, e);
+}
+
+/* Unpacked bytes; none at the end. */
+static bool unpack(struct archive_stream *s, struct str *out, struct err *e)
+{
+    la_ssize_t n;
+
+    if (s->gz) return gunzip_next(s->gz, out, e);
+    *out = (struct str){s->buf, 0};
+    if (!s->un) return read_packed(s, s->buf, sizeof s->buf, &out->n, e);
+    n = s->un_over ? 0 : archive_read_data(s->un, s->buf, sizeof s->buf);
+    if (n < 0) return e->code == ERR_NONE ? set_error(e, s->un) : false;
+    s->un_over = n == 0;
+    out->n = (size_t)n;
+    return true;
+}
+
 static la_ssize_t feed(struct archive *a, void *ctx, const void **out)
 {
     struct archive_stream *s = ctx;
-    struct str bytes = {s->buf, 0};
-    bool ok = s->gz ? gunzip_next(s->gz, &bytes, &s->failure)
-                    : read_packed(s, s->buf, sizeof s->buf, &bytes.n, &s->failure);
+    struct str bytes;
 
-    if (!ok) {
+    if (!unpack(s, &bytes, &s->failure)) {
         archive_set_error(a, EIO, "input");
         return ARCHIVE_FATAL;
     }
@@ -145,25 +206,50 @@ static la_ssize_t feed(struct archive *a, void *ctx, const void **out)
     return (la_ssize_t)bytes.n;
 }
 
+/* An archive may end before its packing does, and the packing's checksum stands at its end: read
+ * what is left. Without it a damaged bzip2 block that unpacks to more than a buffer went unnoticed.
+ */
+static bool drain(struct archive_stream *s, struct err *e)
+{
+    struct str left;
+
+    do {
+        if (!unpack(s, &left, &s->failure)) return lib_error(s, e);
+        s->bytes += left.n;
+        if (s->bytes > s->limits.max_total) return too_much(s, e);
+    } while (left.n > 0);
+    return true;
+}
+
+/* First those that libarchive takes as filters. */
+enum { FILTERS = 3 };
+static const struct str magics[] = {
+    STR_INIT("BZh"),
+    STR_INIT("\xFD"
+             "7zXZ\0"),
+    STR_INIT("\x28\xB5\x2F\xFD"),
+    STR_INIT("\x1f\x8b\x08"),
+    STR_INIT("7z\xBC\xAF\x27\x1C"),
+    STR_INIT("PK\x03\x04"),
+    STR_INIT("PK\x05\x06"),
+};
+
 bool archive_is_packed(struct str name, struct str head)
 {
-    static const struct str magics[] = {
-        STR_INIT("\x1f\x8b\x08"),
-        STR_INIT("BZh"),
-        STR_INIT("\xFD"
-                 "7zXZ\0"),
-        STR_INIT("\x28\xB5\x2F\xFD"),
-        STR_INIT("7z\xBC\xAF\x27\x1C"),
-        STR_INIT("PK\x03\x04"),
-        STR_INIT("PK\x05\x06"),
-    };
-
     for (size_t i = 0; i < sizeof magics / sizeof *magics; i++) {
         if (str_starts(head, magics[i])) return true;
     }
     if (str_eq(str_sub(head, 257, 262), STR("ustar"))) return true;
     /* Old tars have no mark; a zip may have something in front. */
     return str_ends(name, STR(".tar")) || str_ends(name, STR(".zip"));
+}
+
+static bool is_filtered(struct str head)
+{
+    for (size_t i = 0; i < FILTERS; i++) {
+        if (str_starts(head, magics[i])) return true;
+    }
+    return false;
 }
 
 static bool needs_to_seek(struct str head)
@@ -188,9 +274,9 @@ static bool start(struct archive_stream *s, struct err *e)
 
     s->locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     s->a = archive_read_new();
-    if (!s->a || !enable(s->a)) return err_set(e, ERR_LIB, "libarchive cannot start");
+    if (!s->a || !enable_formats(s->a)) return err_set(e, ERR_LIB, "libarchive cannot start");
     enter(s);
-    if (s->memory.p && !s->gz)
+    if (s->memory.p && !s->gz && !s->un)
         rc = archive_read_open_memory(s->a, s->memory.p, s->memory.n);
     else
         rc = archive_read_open2(s->a, s, NULL, feed, NULL, NULL);
@@ -212,6 +298,8 @@ bool archive_stream_open(const char *path, const struct archive_limits *limits,
     s->packed = s->map.n;
     if (gunzip_is(s->memory)) {
         if (!gunzip_open(bytes_of(&s->memory), &s->gz, e)) goto out;
+    } else if (is_filtered(s->memory)) {
+        if (!start_filters(s, e)) goto out;
     }
     ok = start(s, e);
 out:
@@ -235,6 +323,8 @@ bool archive_stream_open_bytes(struct bytes in, struct str head,
     s->in = in;
     if (gunzip_is(head)) {
         if (!gunzip_open((struct bytes){read_packed, s}, &s->gz, e)) goto out;
+    } else if (is_filtered(head)) {
+        if (!start_filters(s, e)) goto out;
     } else if (needs_to_seek(head)) {
         sbuf_init(&s->taken, ARCHIVE_MAX_NESTED);
         if (!bytes_all((struct bytes){read_packed, s}, ARCHIVE_MAX_NESTED - 1, &s->taken, &over, e))
@@ -281,7 +371,7 @@ bool archive_stream_next(struct archive_stream *s, struct archive_member *out, b
         if (rc == ARCHIVE_OK || rc == ARCHIVE_WARN) name_of(s, entry, out);
         leave(s);
         *more = rc != ARCHIVE_EOF;
-        if (!*more) return true;
+        if (!*more) return (!s->gz && !s->un) || drain(s, e);
         if (rc < ARCHIVE_WARN) return lib_error(s, e);
         if (archive_entry_filetype(entry) != AE_IFREG) continue;
         if (s->members++ == s->limits.max_members)
@@ -309,9 +399,7 @@ bool archive_stream_read(struct archive_stream *s, char *buf, size_t cap, size_t
     *got = 0;
     if (n < 0) return lib_error(s, e);
     s->bytes += (uint64_t)n;
-    if (s->bytes > s->limits.max_total)
-        return err_set(e, ERR_LIMIT, "unpacks to more than max_total = %llu bytes",
-                       (unsigned long long)s->limits.max_total);
+    if (s->bytes > s->limits.max_total) return too_much(s, e);
     if (s->bytes > RATIO_FROM && s->bytes / s->limits.max_ratio > s->packed)
         return err_set(e, ERR_LIMIT, "unpacks to more than max_ratio = %u times its size",
                        s->limits.max_ratio);
@@ -323,6 +411,7 @@ void archive_stream_close(struct archive_stream *s)
 {
     if (!s) return;
     if (s->a) archive_read_free(s->a);
+    if (s->un) archive_read_free(s->un);
     if (s->locale) freelocale(s->locale);
     gunzip_close(s->gz);
     sbuf_free(&s->taken);
