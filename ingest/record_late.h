@@ -20,7 +20,7 @@ struct record_late {
     struct record_near *near;
     size_t nnear;
 };
-/* Write it into the folder; name and digest are of what it holds. */
+/* Write it into the folder unless it is there; name and digest are of what it holds. */
 MUST_CHECK bool record_late_write(const char *dir, const struct record_late *late,
                                   char name[RECORD_LATE_NAME], uint8_t sha256[32], struct err *e);
 /* Everything lives in the arena. The file must have this digest, and hold n records. */
