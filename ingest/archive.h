@@ -6,8 +6,8 @@
  * single files packed by one of these; gzip goes through ingest/gunzip. Only these formats are
  * enabled. Nothing is ever written to disk; member names are data. Every return code is looked at:
  * libarchive reports a bad checksum after it has delivered the bytes, and reads a packed tar no
- * further than the tar's own end; so packed bytes are unpacked apart, to their end. An archive in an
- * archive is a stream over the outer one's bytes; zip and 7z, which need to seek, are taken into
+ * further than the tar's own end; so packed bytes are unpacked apart, to their end. An archive in
+ * an archive is a stream over the outer one's bytes; zip and 7z, which need to seek, are taken into
  * memory first, at most ARCHIVE_MAX_NESTED bytes.
  */
 #pragma once
