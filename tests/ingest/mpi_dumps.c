@@ -16,15 +16,8 @@
 #include "base/log.h"
 #include "comm/comm.h"
 #include "ingest/ingest.h"
+#include "ingest/mpi_same.h"
 #include "support/testdir.h"
-
-#define REQUIRE(cond)                                                                              \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #cond, e.text);                 \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 enum { SOURCES = 9, LOOSE = 150 };
 static struct err e;
@@ -66,32 +59,6 @@ static void make(struct comm *c, const char *corpus, struct ingest_summary *sum)
     o.sources = (struct opt_list){sources, SOURCES};
     REQUIRE(ingest_run(&o, c, sum, &e));
     arena_free(&a);
-}
-
-static void expect_same_file(const char *a, const char *b)
-{
-    size_t na, nb;
-    char *pa = testdir_read(a, &na), *pb = testdir_read(b, &nb);
-    REQUIRE(na == nb && memcmp(pa, pb, na) == 0);
-    free(pa);
-    free(pb);
-}
-
-static void expect_same_corpus(const char *a, const char *b)
-{
-    struct record_corpus ca, cb;
-    struct arena mem;
-    char pa[800], pb[800];
-    arena_init(&mem, 16 << 20);
-    REQUIRE(record_corpus_open(a, &mem, &ca, &e));
-    REQUIRE(record_corpus_open(b, &mem, &cb, &e));
-    REQUIRE(ca.nblocks < SOURCES + 3 && ca.nblocks == cb.nblocks);
-    for (size_t i = 0; i < ca.nblocks; i++)
-        expect_same_file(ca.blocks[i].path, cb.blocks[i].path);
-    snprintf(pa, sizeof pa, "%s/manifest.json", a);
-    snprintf(pb, sizeof pb, "%s/manifest.json", b);
-    expect_same_file(pa, pb);
-    arena_free(&mem);
 }
 
 int main(int argc, char **argv)

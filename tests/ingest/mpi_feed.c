@@ -11,18 +11,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ingest/feed.h"
+#include "ingest/mpi_same.h"
 #include "support/testdir.h"
 
 static struct err e;
 static char dir[512];
-
-#define REQUIRE(cond)                                                                              \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #cond, e.text);                 \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 enum { ROWS = 5 * RECORD_BLOCK_ENTRIES + 77, OTHERS = 2 * RECORD_BLOCK_ENTRIES };
 
@@ -78,13 +71,6 @@ static bool make(struct comm *c, const char *corpus, const char *table, struct i
     return ok;
 }
 
-static void expect_same_tree(const char *a, const char *b)
-{
-    char cmd[1500];
-    snprintf(cmd, sizeof cmd, "diff -r -x .ingest.lock -x status.json '%s' '%s' >&2", a, b);
-    REQUIRE(system(cmd) == 0);
-}
-
 /* No write of one rank works; all hear of it. */
 static void fail_on(struct comm *c, int rank, const char *corpus)
 {
@@ -132,7 +118,7 @@ int main(int argc, char **argv)
     if (comm_rank(c) == 0) {
         REQUIRE(comm_open_self(&self, &e));
         REQUIRE(make(self, alone, "t.tar.gz", &sum));
-        expect_same_tree(together, alone);
+        expect_same_corpus(together, alone);
         comm_close(self);
         testdir_remove();
     }

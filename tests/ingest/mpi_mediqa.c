@@ -18,15 +18,8 @@
 #include "base/log.h"
 #include "comm/comm.h"
 #include "ingest/export.h"
+#include "ingest/mpi_same.h"
 #include "support/testdir.h"
-
-#define REQUIRE(cond)                                                                              \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #cond, e.text);                 \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static struct err e;
 
@@ -73,33 +66,6 @@ static void expect_export(const char *dir, struct ingest_source_opts *source, co
     REQUIRE(memcmp(got, want, n) == 0);
     free(got);
     free(want);
-}
-
-static void expect_same_file(const char *a, const char *b)
-{
-    size_t na, nb;
-    char *pa = testdir_read(a, &na), *pb = testdir_read(b, &nb);
-    REQUIRE(na == nb);
-    REQUIRE(memcmp(pa, pb, na) == 0);
-    free(pa);
-    free(pb);
-}
-
-static void expect_same_corpus(const char *a, const char *b)
-{
-    struct record_corpus ca, cb;
-    struct arena mem;
-    char pa[2048], pb[2048];
-    arena_init(&mem, 16 << 20);
-    REQUIRE(record_corpus_open(a, &mem, &ca, &e));
-    REQUIRE(record_corpus_open(b, &mem, &cb, &e));
-    REQUIRE(ca.nblocks > 0 && ca.nblocks == cb.nblocks);
-    for (size_t i = 0; i < ca.nblocks; i++)
-        expect_same_file(ca.blocks[i].path, cb.blocks[i].path);
-    snprintf(pa, sizeof pa, "%s/manifest.json", a);
-    snprintf(pb, sizeof pb, "%s/manifest.json", b);
-    expect_same_file(pa, pb);
-    arena_free(&mem);
 }
 
 int main(int argc, char **argv)
