@@ -18,11 +18,9 @@ enum { SEQS = 4, TOKENS = 42, LABELS = 24, VOCAB = 96, RANK = 4, MOST_NEW = 64 }
 static const char *const cases[] = {"flan", "t5"};
 enum { CASES = sizeof cases / sizeof *cases };
 
-static json_t *root;
-
 static const json_t *gold_of(const char *name)
 {
-    json_t *j = json_object_get(json_object_get(root, "cases"), name);
+    json_t *j = json_object_get(json_object_get(tiny_t5, "cases"), name);
     assert_non_null(j);
     return j;
 }
@@ -41,8 +39,8 @@ struct bin {
 
 static void make_bin(struct bin *t)
 {
-    const json_t *prompts = json_object_get(root, "prompts"),
-                 *labels = json_object_get(root, "labels");
+    const json_t *prompts = json_object_get(tiny_t5, "prompts"),
+                 *labels = json_object_get(tiny_t5, "labels");
     float f[TOKENS + LABELS];
     uint32_t at = 0;
     tiny_hash(1000, TOKENS + LABELS, f);
@@ -130,7 +128,7 @@ static void near(double got, double want, double tol, const char *what)
 static void test_buckets(void **state)
 {
     static const int32_t row[] = {0, 17, 18, 19, 20, 21, 22, 23, 24, 24, 24, 24};
-    const json_t *tables = json_object_get(root, "buckets");
+    const json_t *tables = json_object_get(tiny_t5, "buckets");
     int32_t got[700];
     (void)state;
     for (size_t i = 0; i < json_array_size(tables); i++) {
@@ -557,20 +555,6 @@ static void test_faults(void **state)
     }
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    OK(json_read_file(RADMILL_SOURCE "/tests/model/golden/t5.json", 1 << 20, &root, e));
-    return testdir_make() ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    (void)state;
-    json_decref(root);
-    testdir_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -583,5 +567,5 @@ int main(void)
     };
     tiny_spare_jansson();
     log_setup(LOG_WARN, 0);
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, tiny_t5_setup, tiny_t5_teardown);
 }

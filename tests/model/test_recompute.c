@@ -103,13 +103,11 @@ static const char *wide_t5(void)
     return made_of(s, "wide_t5");
 }
 
-static json_t *root; /* golden/t5.json */
-
 static const char *t5_of(const char *name)
 {
     static char dir[2][600];
     char *to = dir[name[0] == 'f'];
-    const json_t *gold = json_object_get(json_object_get(root, "cases"), name);
+    const json_t *gold = json_object_get(json_object_get(tiny_t5, "cases"), name);
     if (!to[0]) snprintf(to, sizeof dir[0], "%s", tiny_write_golden(name, gold, value, NULL));
     return to;
 }
@@ -352,22 +350,6 @@ static void test_bytes_used(void **state)
     check_used((struct setting){.dir = wide_t5(), .dtype = DEV_BF16}, all);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    log_setup(LOG_WARN, 0);
-    OK(json_read_file(RADMILL_SOURCE "/tests/model/golden/t5.json", 1 << 20, &root, e));
-    return testdir_make() ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    json_decref(root);
-    testdir_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,5 +358,6 @@ int main(void)
         cmocka_unit_test(test_bits_quantised), cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_bytes_used),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    log_setup(LOG_WARN, 0);
+    return cmocka_run_group_tests(tests, tiny_t5_setup, tiny_t5_teardown);
 }

@@ -377,3 +377,20 @@ uint64_t tiny_cache_bytes(const struct model *m, uint32_t slots, uint32_t max_le
                                    .max_rows = max_rows};
     return decoder_cache_bytes(s, model_dtype(m), &o);
 }
+
+json_t *tiny_t5;
+
+int tiny_t5_setup(void **state)
+{
+    (void)state;
+    OK(json_read_file(RADMILL_SOURCE "/tests/model/golden/t5.json", 1 << 20, &tiny_t5, e));
+    return testdir_make() ? 0 : -1;
+}
+
+int tiny_t5_teardown(void **state)
+{
+    (void)state;
+    json_decref(tiny_t5);
+    testdir_remove();
+    return 0;
+}

@@ -81,6 +81,10 @@ void tiny_single(const struct tiny_batch *t, uint32_t i, struct tiny_batch *out)
 
 /* golden/tiny.json: cases.<name>; borrowed from *root, which the caller releases. */
 json_t *tiny_golden(enum tiny_case c, json_t **root);
+/* cmocka's set-up and tear-down for golden/t5.json, which is tiny_t5 in between, and a test folder. */
+extern json_t *tiny_t5;
+int tiny_t5_setup(void **state);
+int tiny_t5_teardown(void **state);
 /* A folder `dir` below the test folder from a golden case: config.json of its "config", and weights
  * of its "tensors" ([name, shape] each), values from the hash (tag = number) passed through value.
  * rename may change a name, or be NULL. Returns the path, good until the next call. */

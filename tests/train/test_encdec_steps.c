@@ -19,8 +19,6 @@
 
 enum { SEQS = 4, TOKENS = 42, LABELS = 24, STEPS = 20, AT_ONCE = 3 };
 
-static json_t *root;
-
 static float value(const char *name, uint32_t ndims, float h)
 {
     return ndims == 1 ? 1 + 0.5F * h : strstr(name, "relative") ? 3 * h : 0.4F * h;
@@ -38,8 +36,10 @@ static void read_samples(struct samples *s)
     uint32_t at = 0;
     tiny_hash(1000, TOKENS + LABELS, f);
     for (size_t i = 0; i < SEQS; i++) {
-        s->n[i] = (uint32_t)json_integer_value(json_array_get(json_object_get(root, "prompts"), i));
-        s->m[i] = (uint32_t)json_integer_value(json_array_get(json_object_get(root, "labels"), i));
+        s->n[i] =
+            (uint32_t)json_integer_value(json_array_get(json_object_get(tiny_t5, "prompts"), i));
+        s->m[i] =
+            (uint32_t)json_integer_value(json_array_get(json_object_get(tiny_t5, "labels"), i));
         for (uint32_t k = 0; k < s->n[i]; k++)
             s->prompt[i][k] = (uint32_t)((f[at++] + 0.5F) * 94) + 2;
         for (uint32_t k = 0; k < s->m[i]; k++)
@@ -90,7 +90,7 @@ static void fill_lora(struct model *m, struct lora *l, const json_t *names)
 static void check_curve(const char *name, bool full)
 {
     static const char *const all[] = {"all-linear"};
-    const json_t *gold = json_object_get(json_object_get(root, "cases"), name);
+    const json_t *gold = json_object_get(json_object_get(tiny_t5, "cases"), name);
     const json_t *curve = json_object_get(gold, full ? "curve_full" : "curve_lora");
     struct lora_opts lo = {
         .method = full ? LORA_FULL : LORA_LORA, .rank = 4, .alpha = 6, .targets = {all, 1}};
@@ -142,23 +142,9 @@ static void test_curves(void **state)
         check_curve(i & 1 ? "t5" : "flan", i & 2);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    OK(json_read_file(RADMILL_SOURCE "/tests/model/golden/t5.json", 1 << 20, &root, e));
-    return testdir_make() ? 0 : -1;
-}
-static int teardown(void **state)
-{
-    (void)state;
-    json_decref(root);
-    testdir_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_curves)};
     log_setup(LOG_WARN, 0);
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, tiny_t5_setup, tiny_t5_teardown);
 }
