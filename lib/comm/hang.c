@@ -163,6 +163,7 @@ static void put_suspect(int r, const struct hang_sign *s, char *out, size_t size
                    : "its process is stopped, or its node gone");
 }
 
+/* rank: the first of them when all are of one node, else -1. */
 static void put_suspects(char *out, size_t size, int *rank)
 {
     size_t at = 0, n = 0;
@@ -171,7 +172,8 @@ static void put_suspects(char *out, size_t size, int *rank)
         char one[256];
         if (!watch.suspect[r]) continue;
         put_suspect(r, &watch.sign[r], one, sizeof one);
-        *rank = n == 0 ? r : -1;
+        if (n == 0) *rank = r;
+        if (*rank >= 0 && strcmp(watch.host[r], watch.host[*rank]) != 0) *rank = -1;
         if (++n > NAMED_MAX || at + strlen(one) + 3 > size) continue;
         at += (size_t)snprintf(out + at, size - at, "%s%s", n > 1 ? ", " : "", one);
     }

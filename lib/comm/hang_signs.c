@@ -134,30 +134,25 @@ static bool works(const struct hang_sign *s, double limit_s)
     return s->known && s->quiet_s + s->age_s < limit_s / 2;
 }
 
-static size_t behind(const struct hang_sign *v, int size, bool *suspect)
+/* Its process is stopped or gone, or is stuck in work of its own while others wait. */
+static bool stands_alone(const struct hang_sign *s, bool any_waits, double limit_s)
 {
-    uint64_t most = 0;
-    bool any_waits = false;
-    size_t n = 0;
-
-    for (int r = 0; r < size; r++) {
-        if (!v[r].known) continue;
-        any_waits |= v[r].waiting;
-        if (v[r].entered > most) most = v[r].entered;
-    }
-    for (int r = 0; r < size; r++) {
-        suspect[r] = !v[r].known || v[r].entered < most || (any_waits && !v[r].waiting);
-        n += suspect[r];
-    }
-    return n;
+    return !s->known || s->age_s > limit_s / 2 || (any_waits && !s->waiting);
 }
 
 bool hang_signs_judge(const struct hang_sign *v, int size, double limit_s, bool *suspect)
 {
-    for (int r = 0; r < size; r++)
+    bool any_waits = false, found = false;
+    uint64_t most = 0;
+
+    for (int r = 0; r < size; r++) {
         if (works(&v[r], limit_s)) return false;
-    if (behind(v, size, suspect) > 0) return true;
+        any_waits |= v[r].known && v[r].waiting;
+        if (v[r].known && v[r].entered > most) most = v[r].entered;
+    }
     for (int r = 0; r < size; r++)
-        suspect[r] = v[r].age_s > limit_s / 2;
+        found |= suspect[r] = stands_alone(&v[r], any_waits, limit_s);
+    for (int r = 0; r < size && !found; r++)
+        suspect[r] = v[r].entered < most;
     return true;
 }

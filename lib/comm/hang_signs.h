@@ -9,9 +9,10 @@
  * Nothing is flushed to disk, nothing waits for anybody, and a line that cannot be written is left
  * out.
  *
- * The main idea: all ranks enter the same collectives in the same order, so a rank that entered
- * fewer than the others, or is in none while they wait, is the one they wait for. Ages of files
- * only decide where that does not (a process stopped within a collective).
+ * The main idea: a rank whose process no longer writes, or which is in no collective while others
+ * wait in one, is the one they wait for. Where there is none, all ranks still enter the same
+ * collectives in the same order, so it is one that entered fewer than the others. In that order: a
+ * collective may let some ranks go while others wait in it, so being behind alone proves little.
  */
 #pragma once
 #include <stdbool.h>

@@ -202,6 +202,13 @@ static void hanging_ranks(void **state)
         /* stopped within the same collective: only the age of its line tells */
         {{SIGN(true, 8, 100, 0), SIGN(true, 8, 95, 9), SIGN(true, 8, 1, 100)}, true, "..x"},
         {{SIGN(true, 8, 100, 0), SIGN(false, 7, 4, 98), SIGN(false, 7, 3, 99)}, true, ".xx"},
+        /* the collective let rank 0 go; rank 1 still waits in it for rank 2 */
+        {{SIGN(true, 9, 100, 0), SIGN(true, 8, 95, 9), SIGN(false, 7, 3, 100)}, true, "..x"},
+        {{SIGN(true, 9, 100, 0), SIGN(true, 8, 95, 9), SIGN(true, 8, 3, 100)}, true, "..x"},
+        {{SIGN(true, 9, 100, 0), SIGN(true, 8, 95, 9), SIGN(false, 9, 90, 9)}, true, "..x"},
+        {{SIGN(true, 8, 100, 0), SIGN(true, 8, 95, 9), SIGN(true, 9, 3, 100)}, true, "..x"},
+        /* all alive in collectives: the one that entered fewer */
+        {{SIGN(true, 9, 100, 0), SIGN(true, 8, 95, 9), SIGN(true, 9, 97, 3)}, true, ".x."},
         /* all wait, all alive: a collective that does not come back */
         {{SIGN(true, 8, 100, 0), SIGN(true, 8, 95, 9), SIGN(true, 8, 99, 2)}, true, "..."},
         /* rank 2 works, however long */

@@ -83,7 +83,7 @@ killed_rank() {
 avoided() {
   local nodes=$1 bad
   bad=$(sed -n 's/.*"bad":\["\([^"]*\)"\].*/\1/p' "$dir/slurm/001/train.journal.jsonl" | head -n 1)
-  scontrol show hostnames "$nodes" | grep -qx "$bad" || fail "$dir: node '$bad' is blamed, of $nodes"
+  scontrol show hostnames "$nodes" | grep -qx "$bad" || { cat "$dir/slurm/001/train.journal.jsonl"; fail "$dir: node '$bad' is blamed, of $nodes"; }
   if sed -n '/"event":"begin"/p' "$dir/slurm/001/train.journal.jsonl" | tail -n 1 | grep -q "\"$bad\""; then fail "$dir: the bad node $bad was used again"; fi
 }
 
