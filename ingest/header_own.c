@@ -33,7 +33,23 @@ static const struct known known[] = {
     {STR_INIT("clinical statement"), OWN_CLINICAL},
     {STR_INIT("clinical question"), OWN_CLINICAL},
     {STR_INIT("reason"), OWN_CLINICAL},
+    {STR_INIT("clinical info"), OWN_CLINICAL},
+    {STR_INIT("clinical hx"), OWN_CLINICAL},
+    {STR_INIT("hx"), OWN_CLINICAL},
+    {STR_INIT("clinical diagnosis"), OWN_CLINICAL},
+    {STR_INIT("referring diagnosis"), OWN_CLINICAL},
+    {STR_INIT("indication for study"), OWN_CLINICAL},
+    {STR_INIT("indication for exam"), OWN_CLINICAL},
+    {STR_INIT("indication for examination"), OWN_CLINICAL},
+    {STR_INIT("indication for procedure"), OWN_CLINICAL},
+    {STR_INIT("indications for study"), OWN_CLINICAL},
+    {STR_INIT("indications for procedure"), OWN_CLINICAL},
     {STR_INIT("reason for study"), OWN_CLINICAL},
+    {STR_INIT("reason for the study"), OWN_CLINICAL},
+    {STR_INIT("reason for this study"), OWN_CLINICAL},
+    {STR_INIT("reason for test"), OWN_CLINICAL},
+    {STR_INIT("reason for procedure"), OWN_CLINICAL},
+    {STR_INIT("reason for referral"), OWN_CLINICAL},
     {STR_INIT("reason for the exam"), OWN_CLINICAL},
     {STR_INIT("reason for this exam"), OWN_CLINICAL},
     {STR_INIT("reason for this examination"), OWN_CLINICAL},
@@ -55,7 +71,11 @@ static const struct known known[] = {
     {STR_INIT("observation"), OWN_FINDINGS},
     {STR_INIT("report"), OWN_FINDINGS},
     {STR_INIT("body of report"), OWN_FINDINGS},
+    {STR_INIT("interpretations"), OWN_FINDINGS},
     {STR_INIT("opinion"), OWN_IMPRESSION},
+    {STR_INIT("imp"), OWN_IMPRESSION},
+    {STR_INIT("impr"), OWN_IMPRESSION},
+    {STR_INIT("assessment"), OWN_IMPRESSION},
     {STR_INIT("conclusions"), OWN_IMPRESSION},
     {STR_INIT("impressions"), OWN_IMPRESSION},
     {STR_INIT("final impression"), OWN_IMPRESSION},
@@ -66,6 +86,8 @@ static const struct known known[] = {
     {STR_INIT("protocol"), OWN_TECHNIQUE},
     {STR_INIT("contrast"), OWN_TECHNIQUE},
     {STR_INIT("radiopharmaceutical"), OWN_TECHNIQUE},
+    {STR_INIT("comparison exam"), OWN_COMPARISON},
+    {STR_INIT("comparison exams"), OWN_COMPARISON},
     {STR_INIT("comparison studies"), OWN_COMPARISON},
     {STR_INIT("comparison study"), OWN_COMPARISON},
     {STR_INIT("prior studies"), OWN_COMPARISON},
@@ -357,6 +379,13 @@ static enum own_kind kind_of_line(const struct own_names *site, struct str line)
     return kind == OWN_OTHER ? OWN_NONE : kind;
 }
 
+/* The colon of "FELL AT 12:30" names nothing. */
+static bool in_a_time(struct str line, size_t colon)
+{
+    return colon > 0 && colon + 1 < line.n && isdigit((unsigned char)line.p[colon - 1]) &&
+           isdigit((unsigned char)line.p[colon + 1]);
+}
+
 struct own_header own_header_at_start(const struct own_names *site, struct str line)
 {
     struct own_header h = {OWN_NONE, 0, 0};
@@ -373,7 +402,8 @@ struct own_header own_header_at_start(const struct own_names *site, struct str l
         return h;
     }
     colon = memchr(content.p, ':', content.n < MAX_NAME ? content.n : MAX_NAME);
-    if (colon && fold(str_sub(content, 0, (size_t)(colon - content.p)), buf, &name)) {
+    if (colon && !in_a_time(content, (size_t)(colon - content.p)) &&
+        fold(str_sub(content, 0, (size_t)(colon - content.p)), buf, &name)) {
         bool capitals = in_capitals(str_sub(content, 0, (size_t)(colon - content.p)));
         h.kind = kind_of(site, name, capitals);
         h.text = h.begin + (size_t)(colon - content.p) + 1;

@@ -24,12 +24,26 @@ static bool continues(const struct section *now, enum own_kind next)
     return next == OWN_FINDINGS && now->kind == OWN_FINDINGS;
 }
 
+/* "CLINICAL HISTORY: INDICATION: cough": a cell that had a header in it was put behind another. The
+ * second is text, unless an empty line makes the first an empty section. */
+static bool is_text_of(struct str text, const struct section *now, enum own_kind next, size_t at)
+{
+    size_t lines = 0;
+
+    if (now->kind != OWN_CLINICAL || next != OWN_CLINICAL || !is_blank(text, now->begin, at))
+        return false;
+    for (size_t i = now->begin; i < at; i++)
+        lines += text.p[i] == '\n';
+    return lines <= 1;
+}
+
 /* A header of this kind at `at`, its text from `text_at` on. */
 static bool begin_section(struct str text, struct section_list *l, enum own_kind kind, size_t at,
                           size_t text_at, struct err *e)
 {
     struct section *now = &l->v[l->n - 1];
 
+    if (is_text_of(text, now, kind, at)) return true;
     if (continues(now, kind)) {
         /* "FINDINGS:" and at once "CHEST, TWO VIEWS:": the second is no text of the first. */
         if (kind != OWN_OTHER && is_blank(text, now->begin, at)) now->begin = text_at;

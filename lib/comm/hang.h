@@ -29,9 +29,9 @@ struct hang_opts {
     const char *dir;   /* of the stage; NULL or unreadable: nobody finds out which rank it is */
 };
 
-/* What ends the process; it must not return. e->rank is the rank that hangs (the first of several of
- * one node), -1: not known, or several of more than one node. Before hang_watch; without it, a line
- * of the log. */
+/* What ends the process; it must not return. e->rank is the rank that hangs (the first of several
+ * of one node), -1: not known, or several of more than one node. Before hang_watch; without it, a
+ * line of the log. */
 void hang_handler(void (*ended)(const struct err *e));
 /* Start watching. One watch at a time. Collective. */
 MUST_CHECK bool hang_watch(struct comm *c, const struct hang_opts *o, struct err *e);

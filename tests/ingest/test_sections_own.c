@@ -51,6 +51,12 @@ static void expect(const char *text, const char *findings, const char *impressio
     assert_int_equal(span[SEC_BACKGROUND].length, 0);
 }
 
+static void expect_clinical(const char *text, const char *want)
+{
+    assert_true(sections_own(NULL, str_of(text), &list, span, &guessed, &e));
+    expect_span(text, SEC_CLINICAL, want);
+}
+
 static void test_headers(void **state)
 {
     static const char *const forms[] = {
@@ -66,6 +72,7 @@ static void test_headers(void **state)
         "HISTORY: Cough., FINDINGS:, The lungs are clear., IMPRESSION:, Normal.",
         ("FINDINGS:\n\nCHEST, TWO VIEWS:\n\nThe lungs are clear.\n\nIMPRESSION:\n\nIMPRESSION: "
          "Normal."),
+        "Reason for test: Cough.\nInterpretations: The lungs are clear.\nImp: Normal.",
         "TECHNIQUE AND FINDINGS: The lungs are clear.\nIMPRESSION ON PRELIMINARY READ: Normal.",
     };
     (void)state;
@@ -91,6 +98,12 @@ static void test_not_headers(void **state)
            "1. A.\nRIGHT LUNG: B.",
            "Seen.\nHEART: Large.\nLUNGS: Clear at 9:14 AM.\nsee note: yes",
            "1. A.\nRIGHT LUNG: B.");
+    expect_clinical("CLINICAL HISTORY:\nFELL AT ___ 12:30 TODAY\n\nIMPRESSION:\nI.",
+                    "FELL AT ___ 12:30 TODAY");
+    expect_clinical("CLINICAL HISTORY: INDICATION: PAIN; fall\n\nIMPRESSION: I.",
+                    "INDICATION: PAIN; fall");
+    expect_clinical("HISTORY:\r\nINDICATION: Pain.\r\nIMPRESSION: I.", "INDICATION: Pain.");
+    expect_clinical("HISTORY:\n\nINDICATION: Pain.\nIMPRESSION: I.", "Pain.");
     expect("FINDINGS: Compare the IMPRESSION: of the prior report.\nIMPRESSION: A.",
            "Compare the IMPRESSION: of the prior report.", "A.");
 }
