@@ -204,11 +204,40 @@ const struct cmd *cmd_find(const char *name)
     return NULL;
 }
 
+bool cmd_unknown(const char *name, struct err *e)
+{
+    const struct cmd *best = NULL;
+    size_t least = 3; /* farther off it is another word */
+
+    for (const struct cmd *c = cmd_list; c->name; c++) {
+        size_t d = str_distance(str_of(name), str_of(c->name));
+        if (d >= least) continue;
+        least = d;
+        best = c;
+    }
+    return err_set(e, ERR_CONFIG, "no command %s; %s%s%sradmill help lists them", name,
+                   best ? "the nearest is " : "", best ? best->name : "", best ? "; " : "");
+}
+
 const char *cmd_value(const struct cmd_call *call, const char *name)
 {
     for (size_t i = 0; call->cmd->args && call->cmd->args[i].name; i++)
         if (str_eqz(str_of(name), call->cmd->args[i].name)) return call->values[i];
     UNREACHABLE();
+}
+
+bool cmd_number(struct cmd_call *call, const char *name, uint64_t most, uint64_t *out)
+{
+    const char *text = cmd_value(call, name);
+    struct err ignored = {0};
+    uint64_t n;
+
+    if (!text) return true;
+    if (!parse_u64(str_of(text), &n, &ignored) || n > most)
+        return err_set(&call->err, ERR_CONFIG, "%s takes a whole number up to %llu, not '%s'", name,
+                       (unsigned long long)most, text);
+    *out = n;
+    return true;
 }
 
 static bool add_set(struct cmd_call *call, const char *text)
@@ -260,6 +289,8 @@ static bool parse_option(struct cmd_call *call, int argc, char **argv, int *i)
     if (!is_set && !a)
         return err_set(&call->err, ERR_CONFIG, "%s does not know %s; see radmill help %s",
                        call->cmd->name, word, call->cmd->name);
+    if (a && call->values[row])
+        return err_set(&call->err, ERR_CONFIG, "%s is given twice: it takes one value", a->name);
     if (a && !a->meta) {
         call->values[row] = "";
         return true;
@@ -267,6 +298,9 @@ static bool parse_option(struct cmd_call *call, int argc, char **argv, int *i)
     if (*i + 1 >= argc) return err_set(&call->err, ERR_CONFIG, "%s needs a value", word);
     const char *value = argv[++*i];
     if (is_set) return add_set(call, value);
+    if (a->brief && str_eqz(str_of(value), "-"))
+        return err_set(&call->err, ERR_CONFIG, "%s writes files whole: give it a name, not -",
+                       word);
     call->values[row] = value;
     return a->set ? add_alias(call, a->set, value) : true;
 }

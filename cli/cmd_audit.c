@@ -86,6 +86,8 @@ static bool audit_dir(struct cmd_call *call, const char *dir)
     struct events all = {.call = call};
     bool found;
 
+    if (!fs_is_dir(dir))
+        return err_set(&call->err, ERR_CONFIG, "%s: no such folder or configuration", dir);
     if (!read_dir(&all, dir, &found, &call->err)) return false;
     if (!found) cmd_print(call, "nothing has left %s\n", dir);
     for (size_t i = 0; i < all.n; i++)

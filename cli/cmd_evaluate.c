@@ -130,16 +130,15 @@ static void print_strata(const struct cmd_call *call, const struct evaluate_summ
 }
 
 /* Spread over the file, so that they are no choice of ours. */
-static bool show_samples(struct cmd_call *call, const char *path, const char *audit_dir)
+static bool show_samples(struct cmd_call *call, const char *path, const char *audit_dir,
+                         uint64_t want)
 {
     struct sbuf what;
     struct pair *pairs;
-    uint64_t want;
     size_t n;
     bool ok = false;
 
     sbuf_init(&what, 1024);
-    if (!parse_u64(str_of(cmd_value(call, "--samples")), &want, &call->err)) goto out;
     if (!pairs_read(path, &call->arena, &pairs, &n, &call->err)) goto out;
     if (want > n) want = n;
     if (!sbuf_printf(&what, &call->err, "%llu predictions and references on the terminal",
@@ -158,12 +157,13 @@ out:
     return ok;
 }
 
-static bool list_facts(struct cmd_call *call, const char *path, const struct evaluate_opts *o)
+static bool list_facts(struct cmd_call *call, const char *path, const char *audit_dir,
+                       const struct evaluate_opts *o)
 {
     bool text = cmd_value(call, "--show-text") != NULL;
     struct pair *pairs;
     size_t n;
-    if (text && !audit_note(o->dir ? o->dir : ".", "show",
+    if (text && !audit_note(audit_dir, "show",
                             "words of predictions, references and findings in the listing of "
                             "evaluate --facts",
                             &call->err))
@@ -235,10 +235,12 @@ static bool run(struct cmd_call *call, struct config *c, struct evaluate_summary
     struct evaluate_other other;
     struct train_split *train = NULL;
     const char *pairs, *home;
+    uint64_t samples = 0;
     size_t nothers;
 
-    if (!set_paths(call, c, &pairs) || !set_other(call, &other, &nothers) ||
-        !audit_home(call, c, pairs, &home) || !grade_first(call, c, pairs))
+    if (!cmd_number(call, "--samples", UINT32_MAX, &samples) || !set_paths(call, c, &pairs) ||
+        !set_other(call, &other, &nothers) || !audit_home(call, c, pairs, &home) ||
+        !grade_first(call, c, pairs))
         return false;
     bool ok = !train_split_wanted(c) ||
               train_split_open(c, &call->arena, &train, &c->evaluate.no_train, &call->err);
@@ -250,8 +252,8 @@ static bool run(struct cmd_call *call, struct config *c, struct evaluate_summary
     print_table(call, s);
     print_strata(call, s);
     if (comm_rank(call->comm) != 0) return true;
-    if (cmd_value(call, "--facts") && !list_facts(call, pairs, &c->evaluate)) return false;
-    return !cmd_value(call, "--samples") || show_samples(call, pairs, home);
+    if (cmd_value(call, "--facts") && !list_facts(call, pairs, home, &c->evaluate)) return false;
+    return samples == 0 || show_samples(call, pairs, home, samples);
 }
 
 bool cmd_evaluate(struct cmd_call *call)

@@ -7,10 +7,9 @@ static void print_overview(const struct cmd_call *call)
               "radmill: radiology reports to a fine-tuned model that writes the Impression.\n\n");
     for (const struct cmd *c = cmd_list; c->name; c++)
         cmd_print(call, "  %-10s %s\n", c->name, c->summary);
-    cmd_print(
-        call,
-        "\nradmill help COMMAND shows its options. Under mpirun or srun a stage uses all ranks.\n"
-        "Exit codes: 0 done, 1 failed, 2 usage or options, 75 stopped and saved.\n");
+    cmd_print(call, "\nradmill help COMMAND shows its options, radmill --version what this is. "
+                    "Under mpirun or srun a stage uses all ranks.\n"
+                    "Exit codes: 0 done, 1 failed, 2 usage or options, 75 stopped and saved.\n");
 }
 
 static void print_args(const struct cmd_call *call, const struct cmd *c)
@@ -48,9 +47,7 @@ bool cmd_help(struct cmd_call *call)
         return true;
     }
     const struct cmd *c = cmd_find(call->pos[0]);
-    if (!c)
-        return err_set(&call->err, ERR_CONFIG, "no command %s; radmill help lists them",
-                       call->pos[0]);
+    if (!c) return cmd_unknown(call->pos[0], &call->err);
     cmd_print(call, "radmill %s %s\n\n%s\n", c->name, c->synopsis, c->summary);
     print_args(call, c);
     for (size_t i = 0; c->sections && c->sections[i]; i++)

@@ -186,6 +186,8 @@ bool cmd_inspect(struct cmd_call *call)
     const char *path = call->pos[0];
     struct str p = str_of(path);
 
+    if (!fs_exists(path))
+        return err_set(&call->err, ERR_CONFIG, "%s: no such file or folder", path);
     if (fs_is_dir(path)) return inspect_dir(call, path);
     if (str_ends(p, STR(".yaml")) || str_ends(p, STR(".yml"))) return inspect_sample(call);
     if (str_ends(p, STR(".h5")) && inspect_is_shard_file(path))

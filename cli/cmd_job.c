@@ -4,13 +4,6 @@
 
 #include "cli/config.h"
 
-static bool number(struct cmd_call *call, const char *name, uint64_t *out)
-{
-    const char *text = cmd_value(call, name);
-    return parse_u64(str_of(text ? text : "0"), out, &call->err) ||
-           err_wrap(&call->err, "%s", name);
-}
-
 static bool take_words(struct cmd_call *call, struct slurm_attempt *t, const char *stage)
 {
     struct str config = str_of(call->pos[0]), dir = {".", 1};
@@ -26,7 +19,7 @@ static bool take_words(struct cmd_call *call, struct slurm_attempt *t, const cha
     t->job = cmd_value(call, "--job");
     t->nodes = cmd_value(call, "--nodes") ? cmd_value(call, "--nodes") : "";
     if (!t->job) return err_set(&call->err, ERR_CONFIG, "job needs --job ID");
-    return number(call, "--restart", &t->restart);
+    return cmd_number(call, "--restart", UINT32_MAX, &t->restart);
 }
 
 static bool end(struct cmd_call *call, const struct slurm_attempt *t)
@@ -37,7 +30,7 @@ static bool end(struct cmd_call *call, const struct slurm_attempt *t)
 
     sbuf_init(&avoid, 1 << 16);
     sbuf_init(&reason, 1 << 16);
-    bool ok = number(call, "--code", &code) &&
+    bool ok = cmd_number(call, "--code", 255, &code) &&
               slurm_attempt_end(t, (int)(code & 255), &verdict, &avoid, &reason, &call->err);
     if (ok) {
         cmd_print(call, "%s\n", avoid.n ? avoid.p : "");

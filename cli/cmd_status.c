@@ -116,18 +116,50 @@ static bool find_config(struct cmd_call *call)
         return false;
     if (!last)
         return err_set(&call->err, ERR_CONFIG,
-                       "%s holds no submission; give the CONFIG.yaml of the run, or its slurm.dir",
+                       "%s holds neither status.json nor a submission; give the CONFIG.yaml of the "
+                       "run, a stage's folder, or slurm.dir",
                        dir);
     if (!fs_join(&call->arena, last, "config.yaml", &path, &call->err)) return false;
     call->pos[0] = path;
     return true;
 }
 
+/* A run without a submission: its folder has a status.json alone, which names the stage. */
+static bool is_lone_run(struct cmd_call *call, const char *dir, bool *yes)
+{
+    const char *inner, *last = NULL, *path;
+
+    *yes = false;
+    if (!fs_is_dir(dir)) return true;
+    if (!fs_join(&call->arena, dir, "slurm", &inner, &call->err) ||
+        !fs_join(&call->arena, dir, "status.json", &path, &call->err) ||
+        !slurm_latest(inner, &call->arena, &last, &call->err))
+        return false;
+    *yes = !last && fs_exists(path);
+    return true;
+}
+
+static bool print_lone_run(struct cmd_call *call, const char *dir)
+{
+    struct str stage;
+    const char *path;
+    json_t *j = NULL;
+
+    bool ok = fs_join(&call->arena, dir, "status.json", &path, &call->err) &&
+              json_read_file(path, STATUS_MAX_BYTES, &j, &call->err) &&
+              json_get_str(j, "stage", &stage, &call->err) && print_numbers(call, j, stage.p);
+    json_decref(j);
+    return ok;
+}
+
 bool cmd_status(struct cmd_call *call)
 {
     struct config c;
     struct jobs jobs;
+    bool lone;
 
+    if (!is_lone_run(call, call->pos[0], &lone)) return false;
+    if (lone) return print_lone_run(call, call->pos[0]);
     if (!find_config(call) || !config_load(call, &c) || !load_jobs(call, &c, &jobs)) return false;
     if (jobs.dir) cmd_print(call, "submission %s\n", jobs.dir);
     for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++) {

@@ -340,11 +340,9 @@ static bool best(struct cmd_call *call)
     uint64_t top = 5, *order = NULL;
     struct sweep_env v;
     size_t n = 0;
+    if (!cmd_number(call, "--top", TOP_MAX, &top)) return false;
     bool ok = sweep_env_open(&v, call, false, false);
 
-    if (ok && cmd_value(call, "--top"))
-        ok = parse_u64(str_of(cmd_value(call, "--top")), &top, &call->err) ||
-             err_wrap(&call->err, "--top");
     ok = ok && sweep_ranking(&v.s, &call->arena, &order, &n, &call->err);
     for (size_t i = 0; ok && i < n && i < top && i < TOP_MAX; i++)
         ok = print_place(&v, i + 1, order[i]);

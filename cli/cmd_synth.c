@@ -6,19 +6,12 @@
 #include "synth/planted.h"
 #include "synth/synth.h"
 
-static bool count_of(const struct cmd_call *call, const char *name, uint64_t *out, struct err *e)
-{
-    const char *value = cmd_value(call, name);
-    if (!value) return true;
-    return parse_u64(str_of(value), out, e) || err_wrap(e, "%s", name);
-}
-
 static bool planted(struct cmd_call *call, const char *path)
 {
     uint64_t n = 0, seed = 1;
 
-    if (!count_of(call, "--planted", &n, &call->err) ||
-        !count_of(call, "--seed", &seed, &call->err))
+    if (!cmd_number(call, "--planted", UINT64_MAX, &n) ||
+        !cmd_number(call, "--seed", UINT64_MAX, &seed))
         return false;
     if (!planted_write(path, seed, n, &call->err)) return false;
     cmd_print(call, "%s: %llu sentences with an invented identifier in each\n", path,
@@ -35,10 +28,12 @@ static bool canaries(struct cmd_call *call, const char *dir)
                               .config = cmd_value(call, "--config")};
     struct err *e = &call->err;
 
-    if (!count_of(call, "--canaries", &o.planted, e) || !count_of(call, "--seed", &o.seed, e))
+    if (!cmd_number(call, "--canaries", UINT64_MAX, &o.planted) ||
+        !cmd_number(call, "--seed", UINT64_MAX, &o.seed))
         return false;
     o.others = 50 * o.planted;
-    if (!count_of(call, "--others", &o.others, e) || !canaries_write(&o, e)) return false;
+    if (!cmd_number(call, "--others", UINT64_MAX, &o.others) || !canaries_write(&o, e))
+        return false;
     cmd_print(call,
               "%s: %llu reports to plant, %llu like them that stay out\n"
               "1. to corpus.sources:  - {name: canary, format: csv, path: %s/planted.csv, split: "
@@ -59,10 +54,11 @@ static bool corpus(struct cmd_call *call, const char *dir)
 
     if (!opt_defaults(synth_table, &call->arena, &o, e)) return false;
     o.dir = dir;
-    if (!count_of(call, "--reports", &o.reports, e) || !count_of(call, "--seed", &o.seed, e))
+    if (!cmd_number(call, "--reports", UINT64_MAX, &o.reports) ||
+        !cmd_number(call, "--seed", UINT64_MAX, &o.seed))
         return false;
     if (cmd_value(call, "--reports")) o.institution = o.reports;
-    if (!count_of(call, "--dump-reports", &o.institution, e)) return false;
+    if (!cmd_number(call, "--dump-reports", UINT64_MAX, &o.institution)) return false;
     if (!synth_run(&o, &s, e)) return false;
     cmd_print(call,
               "%s: %llu reports of %llu patients in mimic-cxr-reports.zip (%.1f MB), "
@@ -78,7 +74,7 @@ bool cmd_synth(struct cmd_call *call)
     uint64_t seed = 1;
 
     if (model) {
-        if (!count_of(call, "--seed", &seed, &call->err)) return false;
+        if (!cmd_number(call, "--seed", UINT64_MAX, &seed)) return false;
         const char *arch = cmd_value(call, "--arch");
         if (!tiny_model_make(model, arch ? arch : "llama", seed, &call->err)) return false;
         cmd_print(call, "%s: a tiny model of random weights\n", model);

@@ -23,15 +23,6 @@ static bool set_input(struct cmd_call *call, const char *word, struct board_inpu
     return arena_str(&call->arena, name, &name, &call->err) && (out->name = name.p) != NULL;
 }
 
-static bool set_number(struct cmd_call *call, const char *option, uint64_t most, uint64_t *out)
-{
-    const char *text = cmd_value(call, option);
-    if (!text) return true;
-    if (!parse_u64(str_of(text), out, &call->err)) return err_wrap(&call->err, "%s", option);
-    return *out <= most ||
-           err_set(&call->err, ERR_CONFIG, "%s is at most %llu", option, (unsigned long long)most);
-}
-
 /* --external, else the sources of the configuration that are tests and nothing else. */
 static bool set_external(struct cmd_call *call, const struct config *c, struct opt_strs *out)
 {
@@ -65,8 +56,8 @@ bool evaluate_runs(struct cmd_call *call, const struct config *c, int first)
     size_t n = 0;
 
     b.sample = 50;
-    if (!set_number(call, "--sample", 1000000, &b.sample) ||
-        !set_number(call, "--cases", 1000, &cases) || !set_external(call, c, &b.external))
+    if (!cmd_number(call, "--sample", 1000000, &b.sample) ||
+        !cmd_number(call, "--cases", 1000, &cases) || !set_external(call, c, &b.external))
         return false;
     b.cases = (uint32_t)cases;
     if (cmd_value(call, "--output")) o.dir = cmd_value(call, "--output");

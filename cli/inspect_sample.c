@@ -276,14 +276,11 @@ static bool write_labels(struct job *j, const char *path)
 static bool read_words(struct job *j)
 {
     struct cmd_call *call = j->call;
-    const char *from = cmd_value(call, "--from"), *count = cmd_value(call, "--sample");
+    const char *from = cmd_value(call, "--from");
     uint64_t n = 0;
 
-    if (!cmd_modalities(call, j->modality)) return false;
-    if (count && (!parse_u64(str_of(count), &n, &call->err) || n > MAX_SAMPLE)) {
-        err_clear(&call->err);
-        return err_set(&call->err, ERR_CONFIG, "--sample takes a number up to %d", MAX_SAMPLE);
-    }
+    if (!cmd_modalities(call, j->modality) || !cmd_number(call, "--sample", MAX_SAMPLE, &n))
+        return false;
     j->wanted = (size_t)n;
     j->from = -1;
     for (int i = 0; from && i < ORIGIN_COUNT; i++)

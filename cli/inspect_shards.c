@@ -17,17 +17,6 @@ static void print_digest(const struct cmd_call *call, const char *label, const u
     cmd_print(call, "  %-10s %s\n", label, hex);
 }
 
-static bool number(struct cmd_call *call, const char *name, uint64_t def, uint64_t max,
-                   uint64_t *out)
-{
-    const char *text = cmd_value(call, name);
-
-    *out = def;
-    if (!text) return true;
-    if (parse_u64(str_of(text), out, &call->err) && *out <= max) return true;
-    return err_set(&call->err, ERR_CONFIG, "%s needs a number of at most %llu", name, LLU(max));
-}
-
 static bool split_of(struct cmd_call *call, enum shard_split *out)
 {
     const char *name = cmd_value(call, "--split");
@@ -86,10 +75,10 @@ static bool inspect_sample(struct cmd_call *call, const char *dir)
     struct shard_set *s = NULL;
     struct sample x;
     enum shard_split split;
-    uint64_t i;
+    uint64_t i = 0;
     bool ok = false;
 
-    if (!split_of(call, &split) || !number(call, "--sample", 0, UINT32_MAX, &i)) return false;
+    if (!split_of(call, &split) || !cmd_number(call, "--sample", UINT32_MAX, &i)) return false;
     if (!shard_set_open(dir, split, NULL, 0, true, &s, &call->err)) return false;
     if (i >= shard_set_count(s)) {
         err_set(&call->err, ERR_CONFIG, "--sample %llu: %s has %zu samples", LLU(i),
@@ -128,13 +117,14 @@ static void print_steps(const struct cmd_call *call, const struct plan *p)
 
 static bool read_params(struct cmd_call *call, struct plan_params *q)
 {
-    uint64_t epoch, tokens, targets, bins;
+    uint64_t epoch = 0, tokens = 8192, targets = 0, bins = 8;
 
-    if (!number(call, "--plan", 0, UINT32_MAX, &epoch) ||
-        !number(call, "--seed", 1, UINT64_MAX, &q->seed) ||
-        !number(call, "--bin-tokens", 8192, 1 << 24, &tokens) ||
-        !number(call, "--bin-targets", 0, 1 << 24, &targets) ||
-        !number(call, "--bins-per-step", 8, 1 << 24, &bins))
+    q->seed = 1;
+    if (!cmd_number(call, "--plan", UINT32_MAX, &epoch) ||
+        !cmd_number(call, "--seed", UINT64_MAX, &q->seed) ||
+        !cmd_number(call, "--bin-tokens", 1 << 24, &tokens) ||
+        !cmd_number(call, "--bin-targets", 1 << 24, &targets) ||
+        !cmd_number(call, "--bins-per-step", 1 << 24, &bins))
         return false;
     q->epoch = (uint32_t)epoch;
     q->bin_tokens = (uint32_t)tokens;
@@ -276,7 +266,9 @@ static bool print_folder(struct cmd_call *call, const char *dir, const struct sh
 bool inspect_shards(struct cmd_call *call, const char *dir)
 {
     struct shard_manifest m;
+    enum shard_split split;
 
+    if (!split_of(call, &split)) return false;
     if (cmd_value(call, "--plan")) return inspect_plan(call, dir);
     if (cmd_value(call, "--sample")) return inspect_sample(call, dir);
     return shard_manifest_read(dir, &call->arena, &m, &call->err) && print_folder(call, dir, &m);

@@ -2,7 +2,9 @@
  * radmill - one program, one subcommand a stage. main sets up the process (locale, signals, faults,
  * ranks), runs the row of cmd_list, prints the one error line and turns it into the exit code.
  */
+#include <fcntl.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/stop.h"
+#include "cli/build_info.h"
 #include "cli/cmd.h"
 #include "comm/hang.h"
 #include "compute/dev.h"
@@ -24,6 +27,15 @@ static void on_stop_signal(int sig)
 {
     (void)sig;
     stop_request();
+}
+
+/* A file opened where stdout or stderr was closed would get what is printed and logged. */
+static void hold_standard_files(void)
+{
+    int fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO)
+        fd = dup(fd);
+    if (fd > STDERR_FILENO) close(fd);
 }
 
 static void set_signals(void)
@@ -132,15 +144,36 @@ static bool run(struct cmd_call *call, int *argc, char ***argv)
     return call->cmd->run(call);
 }
 
+/* Where the answer is the result it must arrive; results of stages are in files. A reader that has
+ * seen enough (| head) is fine. */
+static void check_answer(struct cmd_call *call)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    bool arrived = fflush(stdout) == 0 && !ferror(stdout);
+
+    if (arrived || call->cmd->ranks || call->err.code != ERR_NONE) return;
+    if (poll(&out, 1, 0) == 1 && (out.revents & POLLERR)) return; /* nobody reads any more */
+    err_set(&call->err, ERR_IO, "standard output did not take the whole answer (a full disk?)");
+}
+
+static int print_version(void)
+{
+    printf("radmill %s (%s)\n", build_info_version, build_info_commit);
+    return EXIT_DONE;
+}
+
 int main(int argc, char **argv)
 {
     struct cmd_call call = {0};
     const char *name = argc > 1 ? argv[1] : "help";
 
+    hold_standard_files();
+    if (str_eqz(str_of(name), "--version")) return print_version();
     if (str_eqz(str_of(name), "--help") || str_eqz(str_of(name), "-h")) name = "help";
     call.cmd = cmd_find(name);
     if (!call.cmd) {
-        fprintf(stderr, "radmill: error: no command %s; radmill help lists them\n", name);
+        cmd_unknown(name, &call.err);
+        report(&call);
         return EXIT_USAGE;
     }
     set_signals();
@@ -150,8 +183,8 @@ int main(int argc, char **argv)
     bool ok = run(&call, &argc, &argv);
     hang_release();
     CHECK(ok == (call.err.code == ERR_NONE));
+    check_answer(&call);
     report(&call);
-    fflush(stdout);
     leave_result(&call, &call.err, exit_code(&call.err));
     comm_close(call.comm);
     log_close();

@@ -237,7 +237,7 @@ static void summarize(const struct train_run *r, struct train_summary *out)
         .targets_per_s = r->step_seconds > 0 ? (double)r->targets_done / r->step_seconds : 0,
         .memory_bytes = memory_plan_total(&r->memory),
         .memory_used = r->memory_used,
-        .gpu_busy = busy_share(r->idle_seconds, r->step_seconds),
+        .gpu_busy = r->steps_done > 0 ? busy_share(r->idle_seconds, r->step_seconds) : -1,
         .recompute = recompute_names[r->again.kind],
         .recompute_blocks = r->again.blocks,
         .early_stopped = s->early_stopped};

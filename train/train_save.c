@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -257,14 +258,31 @@ static bool write_summary(const struct train_run *r, const struct train_summary 
     return ok;
 }
 
+/* A finished run that is started again, perhaps by another radmill on other ranks, does not become
+ * the maker of an adapter that is there: summary.json, the last to be written, says that all is. */
+static bool is_published(const struct train_run *r)
+{
+    static const char *const weights[] = {"adapter_model.safetensors", "model.safetensors"};
+    char path[4096];
+    bool there = false;
+
+    for (int i = 0; i < 2; i++)
+        there = there || (snprintf(path, sizeof path, "%s/%s", r->paths.adapter, weights[i]) <
+                              (int)sizeof path &&
+                          fs_exists(path));
+    return there && r->steps_done == 0 && fs_exists(r->paths.summary) &&
+           fs_exists(r->paths.provenance);
+}
+
 bool train_run_export(struct train_run *r, const struct train_summary *s, struct err *e)
 {
     bool best = train_run_wants_best(r) && r->state.best.rows > 0;
 
     if (best && r->state.best_step != r->state.step && !load(r, r->state.best_step, NULL, e))
         return err_wrap(e, "the best state, of step %" PRIu64, r->state.best_step);
-    bool ok = comm_rank(r->c) != 0 || (lora_save(r->lora, r->paths.adapter, base_name(r), e) &&
-                                       write_provenance(r, best, e) && write_summary(r, s, e));
+    bool ok = comm_rank(r->c) != 0 || is_published(r) ||
+              (lora_save(r->lora, r->paths.adapter, base_name(r), e) &&
+               write_provenance(r, best, e) && write_summary(r, s, e));
     if (!comm_agree(r->c, ok, e)) return err_wrap(e, "writing the adapter");
     log_info("adapter", "dir=%s state=%s step=%" PRIu64, r->paths.adapter, best ? "best" : "last",
              best ? r->state.best_step : r->state.step);

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -91,8 +92,27 @@ static bool open_tmp(struct fs_writer *w, size_t tmp_size, struct err *e)
     return err_sys(e, "cannot set the mode of %s", w->tmp);
 }
 
+/* The file to replace: behind a link the one that it leads to, so that the link stays. The rename
+ * would put a file in the place of a device or pipe just as well, and root may. */
+static bool find_target(const char **path, char real[PATH_MAX], struct err *e)
+{
+    struct stat st;
+    if (lstat(*path, &st) != 0)
+        return true; /* nothing there; creating it says what else is wrong */
+    if (S_ISLNK(st.st_mode)) {
+        if (!realpath(*path, real)) return err_sys(e, "%s is a link that leads nowhere", *path);
+        *path = real;
+        if (stat(real, &st) != 0) return err_sys(e, "cannot read %s", real);
+    }
+    if (S_ISREG(st.st_mode)) return true;
+    return err_set(e, ERR_IO, "%s is there and is no regular file: name another one to write",
+                   *path);
+}
+
 bool fs_writer_open(const char *path, struct fs_writer **out, struct err *e)
 {
+    char real[PATH_MAX];
+    if (!find_target(&path, real, e)) return false;
     size_t n = strlen(path), tmp_size = n + 40;
     if (n + 40 > PATH_MAX) return err_set(e, ERR_LIMIT, "path of %zu bytes is too long", n);
     struct fs_writer *w = mem_calloc(1, sizeof *w + n + 1 + tmp_size, e);

@@ -29,6 +29,7 @@ MUST_CHECK bool fs_replace(const char *path, struct str data, struct err *e);
 
 /* ---- streaming writer with atomic commit */
 struct fs_writer;
+/* A link is followed, and stays. What is there and no regular file (a device, a folder) is ERR_IO. */
 MUST_CHECK bool fs_writer_open(const char *path, struct fs_writer **out, struct err *e);
 MUST_CHECK bool fs_writer_put(struct fs_writer *w, const void *p, size_t n, struct err *e);
 /* Bytes put so far. */

@@ -241,6 +241,8 @@ static bool set_at(struct opt_load *l, struct opt_node *root, struct str path,
         slot = s.slot;
         path = s.rest;
     }
+    if (*slot && (*slot)->kind == OPT_MAPPING && (*slot)->n > 0 && opt_node_is_null(value))
+        return err_set(e, ERR_CONFIG, "this would drop all that is set below it; {} says so");
     *slot = value;
     return true;
 }

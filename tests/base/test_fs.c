@@ -70,6 +70,32 @@ static void replaces_whole_files(void **state)
     assert_int_equal(count_names(testdir_path(".")), 1);
 }
 
+/* -o /dev/stdout once put a file of reports in that link's place. */
+static void replaces_files_alone(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct stat st;
+    struct fs_writer *w;
+    const char *file = testdir_path("file"), *link = testdir_path("link");
+    const char *pipe = testdir_path("pipe"), *loose = testdir_path("loose");
+    OK(fs_replace(file, STR("old"), &e));
+    assert_int_equal(symlink("file", link), 0);
+    OK(fs_replace(link, STR("new"), &e));
+    assert_file(file, "new");
+    assert_true(lstat(link, &st) == 0 && S_ISLNK(st.st_mode));
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    FAILS(fs_replace(pipe, STR("x"), &e), ERR_IO, "no regular file");
+    assert_true(lstat(pipe, &st) == 0 && S_ISFIFO(st.st_mode));
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(symlink(pipe, link), 0);
+    FAILS(fs_writer_open(link, &w, &e), ERR_IO, "no regular file");
+    assert_true(lstat(link, &st) == 0 && S_ISLNK(st.st_mode));
+    FAILS(fs_writer_open(testdir_path("."), &w, &e), ERR_IO, "no regular file");
+    assert_int_equal(symlink("nothing", loose), 0);
+    FAILS(fs_writer_open(loose, &w, &e), ERR_IO, "leads nowhere");
+}
+
 static void streams_of_every_size(void **state)
 {
     (void)state;
@@ -651,6 +677,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FS_TEST(replaces_whole_files),
+        FS_TEST(replaces_files_alone),
         FS_TEST(streams_of_every_size),
         FS_TEST(uncommitted_leaves_nothing),
         FS_TEST(temporary_names_do_not_meet),

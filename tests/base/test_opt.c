@@ -415,6 +415,7 @@ static void bad_sets(void **state)
     FAILS(load_set(yaml, "s..lr=1", &e), ERR_CONFIG, "--set s..lr: an empty or unclosed key");
     FAILS(load_set(yaml, "s.=1", &e), ERR_CONFIG, "an empty or unclosed key");
     FAILS(load_set(yaml, "s.\"lr=1", &e), ERR_CONFIG, "an empty or unclosed key");
+    FAILS(load_set(yaml, "s=", &e), ERR_CONFIG, "--set s: this would drop all that is set below");
     FAILS(load_set(yaml, "s.lr=2", &e), ERR_CONFIG, "--set: s.lr must be a number from 0 to 1");
     FAILS(load_set(yaml, "s.lrr=1", &e), ERR_CONFIG, "unknown key 's.lrr'; the nearest is 's.lr'");
     FAILS(load_set(yaml, "s.lr.x=1", &e), ERR_CONFIG, "'x' lies below a plain value");

@@ -65,6 +65,15 @@ static void a_run_leaves_what_it_promises(void **state)
     json_decref(j);
 }
 
+static bool holds(const struct trial *x, const char *name, const char *text)
+{
+    size_t n;
+    char *p = testdir_read(trial_file(x, name), &n);
+    bool found = str_find((struct str){p, n}, str_of(text), 0) != SIZE_MAX;
+    free(p);
+    return found;
+}
+
 static void a_finished_run_says_so_again(void **state)
 {
     struct trial x = whole;
@@ -79,6 +88,13 @@ static void a_finished_run_says_so_again(void **state)
     assert_int_equal(x.s.steps, 6);
     assert_int_equal(lines(&x, "\"train\""), 6);
     assert_true(fs_exists(trial_file(&x, "adapter/adapter_model.safetensors")));
+    assert_true(x.s.gpu_busy < 0);     /* of no step */
+    x.job.commit = "of another build"; /* which did not make what is there */
+    assert_true(fs_replace(trial_file(&x, "summary.json"), STR("as it was"), &e));
+    trial_must(&x);
+    assert_true(x.s.finished);
+    assert_true(holds(&x, "summary.json", "as it was"));
+    assert_false(holds(&x, "adapter/radmill.json", "of another build"));
 }
 
 static void stopping_anywhere_changes_nothing(void **state)

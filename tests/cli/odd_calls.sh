@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Calls that nobody plans: numbers that are none, words said twice, devices and links as results,
+# standard files that are closed or full. Each ends in one line and the right exit code, or works.
+. "$(dirname "$0")/lib.sh"
+tiny_setup 40 20
+for stage in ingest shard train generate; do one "$stage" "$work/c.yaml" >/dev/null; done
+cd "$work"
+
+# ---- numbers
+for n in x -1 "" 99999999999999999999999 1e3; do
+  for call in "inspect shards --plan" "inspect shards --sample" "inspect shards --plan 0 --bin-tokens" \
+    "inspect c.yaml --sample" "synth -o s --reports" "synth -o s --seed" "evaluate c.yaml --samples" \
+    "evaluate pairs pairs -o t --cases" "sweep best c.yaml --top" "job begin c.yaml --stage train --job 1 --restart"; do
+    # shellcheck disable=SC2086 # words
+    expect 2 "${call##* } takes a whole number up to [0-9]+, not '$n'" "$radmill" $call "$n"
+  done
+done
+expect 2 '\-\-split is train, dev or test' "$radmill" inspect shards --split nope
+# ---- words
+expect 2 'no command trian; the nearest is train' "$radmill" trian
+expect 2 'no command xyzzy; radmill help lists them' "$radmill" help xyzzy
+expect 2 '\-\-against is given twice' "$radmill" evaluate c.yaml --against a=pairs/pairs.jsonl --against b=pairs/pairs.jsonl
+expect 2 'would drop all that is set below it' "$radmill" train c.yaml --set train=
+expect 2 'no such file or folder' "$radmill" inspect nothing.h5
+expect 2 'no such folder or configuration' "$radmill" audit runn # "nothing has left" would be a lie
+"$radmill" --version | grep -Eq '^radmill [0-9]+\.[0-9]+' || fail "no --version"
+"$radmill" status run | grep -Eq 'train +done, [0-9]+ of [0-9]+ steps' || fail "status does not know a run's folder"
+expect 2 'neither status.json nor a submission' "$radmill" status data
+
+# ---- where results go
+expect 2 '\-o writes files whole' "$radmill" export c.yaml --format csv -o -
+one export c.yaml --format csv -o plain.csv >/dev/null
+ln -s plain.csv link.csv
+one export c.yaml --format jsonl -o link.csv >/dev/null
+[ -L link.csv ] && [ "$(head -c 1 plain.csv)" = "{" ] || fail "a link was replaced"
+mkfifo pipe
+ln -s pipe piped
+for to in pipe piped; do
+  expect 1 'no regular file' "$radmill" export c.yaml --format csv -o "$to"
+  expect 1 'no regular file' "$radmill" evaluate --pairs pairs/pairs.jsonl --metrics rouge --per-pair "$to" -o r.json
+done
+[ -p pipe ] && [ -L piped ] || fail "a pipe was replaced"
+
+# ---- standard files
+printf '{"text": "no acute findings"}\n' >in.jsonl
+code=0
+"$radmill" tokenize model <in.jsonl >/dev/full 2>err || code=$?
+[ "$code" = 1 ] && grep -q 'did not take the whole answer' err || fail "a full disk behind standard output: $code"
+for _ in $(seq 14); do cat in.jsonl in.jsonl >long.jsonl && cp long.jsonl in.jsonl; done
+{ "$radmill" tokenize model <long.jsonl 2>err || echo "FAIL $?" >>err; } | head -n 1 >/dev/null
+[ ! -s err ] || { cat err; fail "tokenize | head"; }
+# a server without standard files must not log into whatever got their numbers
+"$radmill" serve c.yaml --set serve.dir=serve --set serve.port=0 <&- >&- 2>&- &
+pid=$!
+for _ in $(seq 300); do [ -s serve/connect.txt ] && break; sleep 0.1; done
+for fd in 0 1 2; do
+  [ "$(readlink /proc/$pid/fd/$fd)" = /dev/null ] || { kill $pid; fail "file $fd of a server without one is $(readlink /proc/$pid/fd/$fd)"; }
+done
+kill $pid
+wait $pid || [ $? = 75 ] || fail "the server does not stop"
+echo "odd calls: ok"
