@@ -52,7 +52,7 @@ struct cmd_call {
 };
 /* Value of an option of this subcommand, or NULL. */
 const char *cmd_value(const struct cmd_call *call, const char *name);
-/* The whole number given to an option, at most `most`; *out stays as it is where it was not given. */
+/* The whole number given to an option, at most `most`; *out stays where it was not given. */
 MUST_CHECK bool cmd_number(struct cmd_call *call, const char *name, uint64_t most, uint64_t *out);
 /* The option --modality, a list ("CT,MR" or "[CT, MR]"): these become true; none when not given. */
 MUST_CHECK bool cmd_modalities(struct cmd_call *call, bool out[MOD_COUNT]);

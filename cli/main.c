@@ -2,7 +2,6 @@
  * radmill - one program, one subcommand a stage. main sets up the process (locale, signals, faults,
  * ranks), runs the row of cmd_list, prints the one error line and turns it into the exit code.
  */
-#include <fcntl.h>
 #include <locale.h>
 #include <poll.h>
 #include <signal.h>
@@ -27,15 +26,6 @@ static void on_stop_signal(int sig)
 {
     (void)sig;
     stop_request();
-}
-
-/* A file opened where stdout or stderr was closed would get what is printed and logged. */
-static void hold_standard_files(void)
-{
-    int fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= STDERR_FILENO)
-        fd = dup(fd);
-    if (fd > STDERR_FILENO) close(fd);
 }
 
 static void set_signals(void)
@@ -167,7 +157,7 @@ int main(int argc, char **argv)
     struct cmd_call call = {0};
     const char *name = argc > 1 ? argv[1] : "help";
 
-    hold_standard_files();
+    fs_hold_standard_files();
     if (str_eqz(str_of(name), "--version")) return print_version();
     if (str_eqz(str_of(name), "--help") || str_eqz(str_of(name), "-h")) name = "help";
     call.cmd = cmd_find(name);

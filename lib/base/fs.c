@@ -191,6 +191,14 @@ void fs_writer_close(struct fs_writer *w)
     mem_free(w);
 }
 
+void fs_hold_standard_files(void)
+{
+    int fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO)
+        fd = dup(fd);
+    if (fd > STDERR_FILENO) close(fd);
+}
+
 /* ---- reading */
 
 bool fs_file_open(const char *path, struct fs_file *out, struct err *e)

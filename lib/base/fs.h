@@ -19,6 +19,9 @@
 
 enum fs_access { FS_PRIVATE, FS_GROUP_READ }; /* 0600/0700 or 0640/0750 */
 void fs_set_access(enum fs_access a);
+/* At the start of a process: /dev/null in place of standard files that are closed. A file opened
+ * there would get what is printed and logged. */
+void fs_hold_standard_files(void);
 
 /* ---- whole files */
 /* Read the file into the arena (NUL-terminated behind n). Longer than max_bytes is ERR_LIMIT. */
@@ -29,7 +32,7 @@ MUST_CHECK bool fs_replace(const char *path, struct str data, struct err *e);
 
 /* ---- streaming writer with atomic commit */
 struct fs_writer;
-/* A link is followed, and stays. What is there and no regular file (a device, a folder) is ERR_IO. */
+/* A link is followed, and stays. What is there and no regular file (device, folder) is ERR_IO. */
 MUST_CHECK bool fs_writer_open(const char *path, struct fs_writer **out, struct err *e);
 MUST_CHECK bool fs_writer_put(struct fs_writer *w, const void *p, size_t n, struct err *e);
 /* Bytes put so far. */
