@@ -31,6 +31,21 @@ static bool remove_file(struct job *j, const char *dir, const char *name)
     return true;
 }
 
+/* Hashes of texts, theirs too. */
+static bool remove_groups(struct job *j, const char *dir)
+{
+    struct cmd_call *call = j->call;
+    struct str *names;
+    size_t n;
+
+    if (!fs_list(dir, &call->arena, &names, &n, &call->err)) return false;
+    for (size_t i = 0; i < n; i++)
+        if (str_starts(names[i], STR("groups-")) && str_ends(names[i], STR(".h5")) &&
+            !remove_file(j, dir, names[i].p))
+            return false;
+    return true;
+}
+
 /* The manifest first: without it no shard is read. */
 static bool remove_shards(struct job *j)
 {
@@ -38,7 +53,8 @@ static bool remove_shards(struct job *j)
     const char *path;
 
     if (!j->c.shards.dir || !fs_is_dir(j->c.shards.dir)) return true;
-    if (!remove_file(j, j->c.shards.dir, "manifest.json")) return false;
+    if (!remove_file(j, j->c.shards.dir, "manifest.json") || !remove_groups(j, j->c.shards.dir))
+        return false;
     for (int m = 0; m < MOD_COUNT; m++) {
         if (!j->sum.modality[m]) continue;
         if (!fs_join(&call->arena, j->c.shards.dir, record_modality_names[m], &path, &call->err))

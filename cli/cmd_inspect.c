@@ -192,6 +192,8 @@ bool cmd_inspect(struct cmd_call *call)
     if (str_ends(p, STR(".yaml")) || str_ends(p, STR(".yml"))) return inspect_sample(call);
     if (str_ends(p, STR(".h5")) && inspect_is_shard_file(path))
         return inspect_shard_file(call, path);
+    if (str_ends(p, STR(".h5")) && inspect_is_groups_file(path))
+        return inspect_groups_file(call, path);
     if (str_ends(p, STR(".h5"))) return inspect_block(call, path);
     if (str_ends(p, STR(".jsonl"))) return inspect_pairs(call, path);
     if (str_ends(p, STR(".json"))) return inspect_json(call, "JSON", path);

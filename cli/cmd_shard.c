@@ -1,6 +1,19 @@
 /* radmill shard: records to token shards. */
 #include "cli/config.h"
 
+static void print_split(const struct cmd_call *call, const struct shard_summary *s, int i)
+{
+    cmd_print(call, "  %-6s %8llu samples %10llu tokens %9llu of them targets",
+              shard_split_names[i], (unsigned long long)s->samples[i],
+              (unsigned long long)s->tokens[i], (unsigned long long)s->targets[i]);
+    if (i != SHARD_TRAIN && s->seen[i])
+        cmd_print(call, " (%llu texts also stand in train)", (unsigned long long)s->seen[i]);
+    if (i != SHARD_TRAIN && s->near_seen[i])
+        cmd_print(call, " (%llu stand there exactly or nearly)",
+                  (unsigned long long)s->near_seen[i]);
+    cmd_print(call, "\n");
+}
+
 bool cmd_shard(struct cmd_call *call)
 {
     struct shard_summary s = {0};
@@ -18,11 +31,7 @@ bool cmd_shard(struct cmd_call *call)
               (unsigned long long)s.files, (unsigned long long)s.files_made, (double)s.bytes / 1e6,
               (unsigned long long)s.records);
     for (int i = 0; i < SHARD_SPLITS; i++)
-        if (s.samples[i])
-            cmd_print(call, "  %-6s %8llu samples %10llu tokens %9llu of them targets%s\n",
-                      shard_split_names[i], (unsigned long long)s.samples[i],
-                      (unsigned long long)s.tokens[i], (unsigned long long)s.targets[i],
-                      i != SHARD_TRAIN && s.seen[i] ? " (some texts also stand in train)" : "");
+        if (s.samples[i]) print_split(call, &s, i);
     for (int i = 0; i < SHARD_DROPS; i++)
         if (s.dropped[i])
             cmd_print(call, "  left out: %-14s %llu\n", shard_drop_names[i],
@@ -30,6 +39,9 @@ bool cmd_shard(struct cmd_call *call)
     if (s.cut)
         cmd_print(call, "  input cut to fit: %llu, by %llu tokens\n", (unsigned long long)s.cut,
                   (unsigned long long)s.cut_tokens);
+    if (s.near_texts)
+        cmd_print(call, "  nearly another's: %llu texts (train.duplicates: weight)\n",
+                  (unsigned long long)s.near_texts);
     if (s.unknown)
         cmd_print(call, "  unknown to the tokenizer: %llu tokens\n", (unsigned long long)s.unknown);
     return true;

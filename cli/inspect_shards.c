@@ -1,9 +1,12 @@
 #include "cli/inspect_shards.h"
 
+#include <stdlib.h>
+
 #include "base/audit.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "shard/plan.h"
+#include "shard/shard_groups.h"
 #include "shard/shard_manifest.h"
 #include "text/tokenizer.h"
 
@@ -170,16 +173,29 @@ static bool inspect_plan(struct cmd_call *call, const char *dir)
 }
 
 /* ---- files and folders */
-bool inspect_is_shard_file(const char *path)
+static bool begins_with(const char *path, const char magic[8])
 {
     struct fs_map map;
     struct err e = {0};
     bool is;
 
     if (!fs_map_open(path, &map, &e)) return false;
-    is = map.n >= 8 && memcmp(map.p, SHARD_MAGIC, 8) == 0;
+    is = map.n >= 8 && memcmp(map.p, magic, 8) == 0;
     fs_map_close(&map);
     return is;
+}
+
+static int by_hash(const void *a, const void *b)
+{
+    const struct hash128 *x = a, *y = b;
+
+    if (x->hi != y->hi) return x->hi < y->hi ? -1 : 1;
+    return (x->lo > y->lo) - (x->lo < y->lo);
+}
+
+bool inspect_is_shard_file(const char *path)
+{
+    return begins_with(path, SHARD_MAGIC);
 }
 
 bool inspect_shard_file(struct cmd_call *call, const char *path)
@@ -210,6 +226,57 @@ bool inspect_shard_file(struct cmd_call *call, const char *path)
             cmd_print(call, "  left out   %s %llu\n", shard_drop_names[d], LLU(h->dropped[d]));
     shard_file_close(&f);
     return true;
+}
+
+/* A group has one head. */
+static bool print_groups(struct cmd_call *call, const char *label, const struct shard_groups *g)
+{
+    size_t n = (size_t)g->n, groups = 0;
+    struct hash128 *heads = mem_alloc((n + 1) * sizeof *heads, &call->err);
+
+    if (!heads) return false;
+    for (size_t i = 0; i < n; i++)
+        heads[i] = shard_groups_at(g, i).head;
+    qsort(heads, n, sizeof *heads, by_hash);
+    for (size_t i = 0; i < n; i++)
+        groups += i == 0 || by_hash(&heads[i - 1], &heads[i]) != 0;
+    mem_free(heads);
+    cmd_print(call, "%s%zu texts that are nearly another's, in %zu groups\n", label, n, groups);
+    return true;
+}
+
+bool inspect_is_groups_file(const char *path)
+{
+    return begins_with(path, SHARD_GROUPS_MAGIC);
+}
+
+bool inspect_groups_file(struct cmd_call *call, const char *path)
+{
+    struct shard_groups g;
+    bool ok;
+
+    if (!shard_groups_open(path, &g, &call->err)) return false;
+    cmd_print(call, "%s: texts that are nearly one; all checksums hold\n", path);
+    ok = print_groups(call, "  ", &g);
+    shard_groups_close(&g);
+    return ok;
+}
+
+static bool check_groups(struct cmd_call *call, const char *dir, const struct shard_manifest *m)
+{
+    struct shard_groups g;
+    const char *path;
+    bool ok;
+
+    if (!m->groups) return true;
+    if (!fs_join(&call->arena, dir, m->groups, &path, &call->err)) return false;
+    if (!shard_groups_open(path, &g, &call->err)) return false;
+    ok = memcmp(g.sha256, m->groups_sha256, 32) == 0 ||
+         err_set(&call->err, ERR_FORMAT, "%s is not the file the manifest names: run radmill shard",
+                 path);
+    ok = ok && print_groups(call, "  groups     ", &g);
+    shard_groups_close(&g);
+    return ok;
 }
 
 static void print_modality(const struct cmd_call *call, const struct shard_manifest *m, size_t k)
@@ -259,6 +326,7 @@ static bool print_folder(struct cmd_call *call, const char *dir, const struct sh
                   shard_split_names[s], LLU(sum[s][0]), LLU(sum[s][1]), LLU(sum[s][2]));
     for (size_t k = 0; k < m->nmodalities; k++)
         print_modality(call, m, k);
+    if (!check_groups(call, dir, m)) return false;
     cmd_print(call, "  %zu files, all checksums hold\n", m->nfiles);
     return true;
 }

@@ -9,5 +9,8 @@
 
 MUST_CHECK bool inspect_shards(struct cmd_call *call, const char *dir);
 MUST_CHECK bool inspect_shard_file(struct cmd_call *call, const char *path);
+/* shard/shard_groups */
+MUST_CHECK bool inspect_groups_file(struct cmd_call *call, const char *path);
 /* By its first bytes. */
 bool inspect_is_shard_file(const char *path);
+bool inspect_is_groups_file(const char *path);

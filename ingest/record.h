@@ -247,5 +247,5 @@ MUST_CHECK bool record_corpus_open(const char *dir, struct arena *a, struct reco
  * flags too (record_reader_open alone knows nothing of them). b and its corpus outlive *out. */
 MUST_CHECK bool record_block_open(const struct record_block *b, struct record_reader **out,
                                   struct err *e);
-/* The group of this text: the normalised hash of its head, its own where it is nearly no other. */
-struct hash128 record_corpus_group(const struct record_corpus *c, struct hash128 norm);
+/* Where this text stands in near; nnear: it is nearly no other's. */
+size_t record_corpus_near(const struct record_corpus *c, struct hash128 norm);

@@ -158,7 +158,7 @@ out:
     return ok;
 }
 
-struct hash128 record_corpus_group(const struct record_corpus *c, struct hash128 norm)
+size_t record_corpus_near(const struct record_corpus *c, struct hash128 norm)
 {
     size_t low = 0, high = c->nnear;
 
@@ -171,6 +171,6 @@ struct hash128 record_corpus_group(const struct record_corpus *c, struct hash128
             high = mid;
     }
     if (low == c->nnear || c->near[low].norm.hi != norm.hi || c->near[low].norm.lo != norm.lo)
-        return norm;
-    return c->near[low].head;
+        return c->nnear;
+    return low;
 }

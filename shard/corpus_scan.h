@@ -17,6 +17,8 @@ struct corpus_scan {
     uint64_t records[MOD_COUNT];
     uint64_t dropped[MOD_COUNT][SHARD_DROPS]; /* by flags and spans alone */
     uint64_t patients, seen[SHARD_SPLITS], shared_ids;
+    uint8_t *near; /* [corpus->nnear]: candidates of any modality have this text */
+    uint64_t near_seen[SHARD_SPLITS]; /* as seen, of groups of texts that are nearly one */
 };
 /* wanted is set by the caller. ERR_FORMAT where patients cross splits. Collective. */
 MUST_CHECK bool corpus_scan_run(struct corpus_scan *s, const struct record_corpus *corpus,

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 
 struct item {
-    struct hash128 text;
+    struct hash128 group;
     uint32_t sample;
 };
 
@@ -13,17 +13,17 @@ static int compare(const void *a, const void *b)
 {
     const struct item *x = a, *y = b;
 
-    if (x->text.hi != y->text.hi) return x->text.hi < y->text.hi ? -1 : 1;
-    if (x->text.lo != y->text.lo) return x->text.lo < y->text.lo ? -1 : 1;
+    if (x->group.hi != y->group.hi) return x->group.hi < y->group.hi ? -1 : 1;
+    if (x->group.lo != y->group.lo) return x->group.lo < y->group.lo ? -1 : 1;
     return x->sample < y->sample ? -1 : 1;
 }
 
-/* How many items from i on have the text of item i. */
+/* How many items from i on are of the group of item i. */
 static size_t group_at(const struct item *v, size_t n, size_t i)
 {
     size_t end = i + 1;
 
-    while (end < n && v[end].text.hi == v[i].text.hi && v[end].text.lo == v[i].text.lo)
+    while (end < n && v[end].group.hi == v[i].group.hi && v[end].group.lo == v[i].group.lo)
         end++;
     return end - i;
 }
@@ -37,12 +37,12 @@ bool once_pick(const struct shard_set *s, uint32_t epoch, uint32_t **out, size_t
 
     *out = list;
     for (size_t i = 0; list && i < count; i++)
-        v[i] = (struct item){shard_set_text_hash(s, i), (uint32_t)i};
+        v[i] = (struct item){shard_set_group(s, i), (uint32_t)i};
     if (list) qsort(v, count, sizeof *v, compare);
     for (size_t i = 0, size; list && i < count; i += size) {
         size = group_at(v, count, i);
         /* groups start at different members, or the first source would have its turn at once */
-        taken[v[i + (epoch + v[i].text.lo) % size].sample] = 1;
+        taken[v[i + (epoch + v[i].group.lo) % size].sample] = 1;
     }
     for (uint32_t i = 0; list && i < count; i++) {
         if (taken[i]) list[kept++] = i;

@@ -1,11 +1,16 @@
 /*
- * shard/once - of samples with one text, one an epoch: the policy "weight" for duplicates.
+ * shard/once - of samples with one text, or nearly one, one an epoch: the policy "weight" for
+ * duplicates.
  *
  * Reports repeat: a fifth of all chest radiographs read the same, word for word. Trained on as they
  * come, such a text weighs as often as it was dictated. Here n samples of equal findings and
  * impression (text_hash, across sources and modalities of the set) count as one: every epoch sees
  * one of them, another each epoch, so that what differs between them (clinical information, say) is
- * not lost. Near-duplicates are texts of their own.
+ * not lost. So do samples whose texts are nearly equal, where the corpus was searched for such
+ * (corpus.near_duplicates, shard/shard_groups); where it was not, these are texts of their own.
+ *
+ * A pure function of the samples' groups and the epoch: the same on any number of ranks, and after
+ * a resumption.
  */
 #pragma once
 #include "base/err.h"

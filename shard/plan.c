@@ -308,6 +308,7 @@ static void digest(struct plan *p, const struct packer *k, const struct shard_se
     sha256_put(&h, shard_set_info(s)->dataset_digest, 32);
     sha256_put(&h, params, sizeof params);
     if (k->apart) sha256_put(&h, &k->bin_targets, sizeof k->bin_targets);
+    if (q->once && shard_set_groups_digest(s)) sha256_put(&h, shard_set_groups_digest(s), 32);
     sha256_put(&h, shard_set_lengths(s), shard_set_count(s) * sizeof(uint32_t));
     sha256_put(&h, shard_set_targets(s), shard_set_count(s) * sizeof(uint32_t));
     sha256_put(&h, p->order, p->nsamples * sizeof *p->order);

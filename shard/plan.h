@@ -40,7 +40,7 @@ struct plan_params {
     uint32_t bin_targets;
     uint32_t bins_per_step;
     bool shuffle; /* false: file order (evaluation), packed in order */
-    bool once;    /* of samples with one text, one an epoch */
+    bool once;    /* of samples with one text, or nearly one, one an epoch */
 };
 MUST_CHECK bool plan_init(struct plan *p, const struct shard_set *s, const struct plan_params *q,
                           struct err *e);

@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "base/stop.h"
 #include "shard/corpus_scan.h"
+#include "shard/shard_groups.h"
 #include "shard/shard_manifest.h"
 
 #define RUN_ARENA_BYTES ((size_t)4 << 30)
@@ -491,12 +492,57 @@ static bool sweep(struct run *r, const struct shard_manifest *m, enum record_mod
     return true;
 }
 
+/* The table of texts that are nearly one: of the corpus's those that samples may have. */
+static bool write_groups(struct run *r, struct shard_manifest *m, struct err *e)
+{
+    const struct record_corpus *c = &r->corpus;
+    struct record_near *v;
+    struct str copy;
+    char name[SHARD_GROUPS_NAME];
+    size_t n = 0;
+    bool ok;
+
+    for (size_t i = 0; i < c->nnear; i++)
+        n += r->scan.near[i];
+    if (n == 0) return true;
+    v = mem_alloc(n * sizeof *v, e);
+    if (!v) return false;
+    n = 0;
+    for (size_t i = 0; i < c->nnear; i++)
+        if (r->scan.near[i]) v[n++] = c->near[i];
+    ok = shard_groups_write(r->o->dir, v, n, name, m->groups_sha256, e) &&
+         arena_str(&r->arena, str_of(name), &copy, e);
+    mem_free(v);
+    if (!ok) return false;
+    m->groups = copy.p;
+    m->groups_texts = n;
+    memcpy(m->near_seen, r->scan.near_seen, sizeof m->near_seen);
+    return true;
+}
+
+static bool sweep_groups(struct run *r, const struct shard_manifest *m, struct err *e)
+{
+    const char *path;
+    struct str *names;
+    size_t n;
+
+    if (!fs_list(r->o->dir, &r->arena, &names, &n, e)) return false;
+    for (size_t i = 0; i < n; i++) {
+        bool ours = str_starts(names[i], STR("groups-")) && str_ends(names[i], STR(".h5"));
+        if (!ours || (m->groups && str_eqz(names[i], m->groups))) continue;
+        if (!fs_join(&r->arena, r->o->dir, names[i].p, &path, e) || !fs_remove(path, e))
+            return false;
+    }
+    return true;
+}
+
 static bool publish(struct run *r, struct shard_manifest *m, struct err *e)
 {
-    if (!collect(r, m, e) || !shard_manifest_write(r->o->dir, m, e)) return false;
+    if (!collect(r, m, e) || !write_groups(r, m, e) || !shard_manifest_write(r->o->dir, m, e))
+        return false;
     for (int code = 0; code < MOD_COUNT; code++)
         if (r->scan.wanted[code] && !sweep(r, m, code, e)) return false;
-    return fs_gc_tmp(r->o->dir, e);
+    return sweep_groups(r, m, e) && fs_gc_tmp(r->o->dir, e);
 }
 
 /* ---- the run */
@@ -505,6 +551,9 @@ static void summarise(const struct run *r, struct shard_summary *s)
     s->patients = r->scan.patients;
     s->shared_ids = r->scan.shared_ids;
     memcpy(s->seen, r->scan.seen, sizeof s->seen);
+    memcpy(s->near_seen, r->scan.near_seen, sizeof s->near_seen);
+    for (size_t i = 0; i < r->corpus.nnear; i++)
+        s->near_texts += r->scan.near[i];
     for (int m = 0; m < MOD_COUNT; m++) {
         s->records += r->scan.records[m];
         for (int d = 0; d < SHARD_DROPS; d++)

@@ -3,6 +3,7 @@
  * and its options.
  *
  *     corpus.dir/records/...  -->  shards.dir/<modality>/s<source>-<nnnnn>-<key12>.h5
+ *                                  shards.dir/groups-<key12>.h5        (shard/shard_groups)
  *                                  shards.dir/manifest.json            (written last)
  *
  * The main idea: shard k of a modality and source covers a fixed run of that modality's records in
@@ -67,12 +68,14 @@ struct shard_summary {
     uint64_t records; /* of the chosen modalities */
     uint64_t samples[SHARD_SPLITS], tokens[SHARD_SPLITS], targets[SHARD_SPLITS];
     uint64_t dropped[SHARD_DROPS];
-    uint64_t cut, cut_tokens;    /* kept with shortened fields; what they lost */
-    uint64_t unknown;            /* tokens that stand for text the vocabulary lacks */
-    uint64_t patients;           /* in the chosen modalities' splits */
-    uint64_t seen[SHARD_SPLITS]; /* samples of dev and test whose text also stands in train */
-    uint64_t shared_ids;         /* patient ids of two sources that fell into different splits */
-    uint64_t files, files_made;  /* made: not found whole from an earlier run */
+    uint64_t cut, cut_tokens;         /* kept with shortened fields; what they lost */
+    uint64_t unknown;                 /* tokens that stand for text the vocabulary lacks */
+    uint64_t patients;                /* in the chosen modalities' splits */
+    uint64_t seen[SHARD_SPLITS];      /* samples of dev and test whose text also stands in train */
+    uint64_t near_texts;              /* nearly another's, and known to be (shard/shard_groups) */
+    uint64_t near_seen[SHARD_SPLITS]; /* as seen, or nearly their text */
+    uint64_t shared_ids;        /* patient ids of two sources that fell into different splits */
+    uint64_t files, files_made; /* made: not found whole from an earlier run */
     uint64_t bytes;
     uint8_t dataset_digest[32];
 };

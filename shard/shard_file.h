@@ -123,7 +123,3 @@ MUST_CHECK bool shard_file_tokens(const struct shard_file *f, uint64_t from, uin
                                   uint32_t *out);
 /* The numbers of a file for the manifest (made: 0). */
 void shard_file_fact(const struct shard_file *f, struct shard_fact *out);
-
-/* Once a process, before HDF5 does anything: its atexit clean-up crashes after a failed write
- * and its error stack would print. Idempotent. */
-void shard_hdf5_setup(void);

@@ -139,6 +139,19 @@ static bool put_info(const struct shard_info *i, json_t *root, struct err *e)
            put(root, "pad", json_integer(i->pad), e);
 }
 
+static bool put_groups(const struct shard_manifest *m, json_t *root, struct err *e)
+{
+    json_t *j;
+
+    if (!m->groups) return true;
+    j = json_object();
+    if (!j) return lacking(e);
+    if (!put(root, "groups", j, e)) return false; /* root's from here on, or gone */
+    return put(j, "path", json_string(m->groups), e) && put_hex(j, "sha256", m->groups_sha256, e) &&
+           put_u64(j, "texts", m->groups_texts, e) &&
+           put_counts(j, "text_nearly_seen_in_train", shard_split_names, m->near_seen, e);
+}
+
 bool shard_manifest_write(const char *dir, struct shard_manifest *m, struct err *e)
 {
     json_t *root = json_object();
@@ -153,7 +166,7 @@ bool shard_manifest_write(const char *dir, struct shard_manifest *m, struct err 
     }
     dataset_digest(m, m->info.dataset_digest);
     if (!fs_join(&a, dir, "manifest.json", &path, e)) goto out;
-    ok = put_info(&m->info, root, e) && put_lists(m, root, e) &&
+    ok = put_info(&m->info, root, e) && put_lists(m, root, e) && put_groups(m, root, e) &&
          put_u64(root, "patients", m->patients, e) &&
          put_counts(root, "text_seen_in_train", shard_split_names, m->seen, e) &&
          put_u64(root, "shared_ids", m->shared_ids, e) && json_seal(root, e) &&
@@ -348,12 +361,25 @@ static bool check_schema(const json_t *root, struct err *e)
             err_set(e, ERR_FORMAT, "schema is not %s: run radmill shard", SHARD_SCHEMA));
 }
 
+static bool get_groups(const json_t *root, struct arena *a, struct shard_manifest *m, struct err *e)
+{
+    json_t *j;
+
+    if (!json_object_get(root, "groups")) return true;
+    return json_get_obj(root, "groups", &j, e) &&
+           ((get_text(j, "path", a, &m->groups, e) && get_hex(j, "sha256", m->groups_sha256, e) &&
+             (safe_path(m->groups) || err_set(e, ERR_FORMAT, "path is not one of ours")) &&
+             json_get_u64(j, "texts", &m->groups_texts, e) &&
+             get_counts(j, "text_nearly_seen_in_train", shard_split_names, m->near_seen, e)) ||
+            err_wrap(e, "groups"));
+}
+
 static bool get_root(const json_t *root, struct arena *a, struct shard_manifest *m, struct err *e)
 {
     uint8_t digest[32];
 
     if (!get_info(root, a, &m->info, e) || !get_lists(root, a, m, e) ||
-        !json_get_u64(root, "patients", &m->patients, e) ||
+        !get_groups(root, a, m, e) || !json_get_u64(root, "patients", &m->patients, e) ||
         !get_counts(root, "text_seen_in_train", shard_split_names, m->seen, e) ||
         !json_get_u64(root, "shared_ids", &m->shared_ids, e))
         return false;

@@ -32,6 +32,11 @@ struct shard_manifest {
     struct shard_manifest_file *files; /* by modality, source, number */
     size_t nfiles;
     uint64_t patients, seen[SHARD_SPLITS], shared_ids;
+    /* Which texts are nearly one (shard/shard_groups): "groups-<key12>.h5"; NULL: none are. Not of
+     * the dataset digest: no sample is another for it. */
+    const char *groups;
+    uint8_t groups_sha256[32];
+    uint64_t groups_texts, near_seen[SHARD_SPLITS];
 };
 
 MUST_CHECK bool shard_manifest_write(const char *dir, struct shard_manifest *m, struct err *e);

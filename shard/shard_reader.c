@@ -1,6 +1,5 @@
-#include <hdf5.h>
-
 #include "shard/shard_file.h"
+#include "shard/shard_image.h"
 
 /* ---- our own block: nothing goes to HDF5 before these checks passed */
 static bool same_hash(struct hash128 a, struct hash128 b)
@@ -34,8 +33,10 @@ static bool check_block(struct shard_file *f, bool verify_tokens, struct err *e)
     if (b->version != SHARD_VERSION)
         return err_set(e, ERR_FORMAT, "shard version %u, this radmill reads %u: run radmill shard",
                        b->version, SHARD_VERSION);
-    if (!same_hash(hash_xxh128(b, sizeof *b), self))
-        return err_set(e, ERR_FORMAT, "checksum of the head differs: the file is damaged");
+    bool same = same_hash(hash_xxh128(b, sizeof *b), self);
+    for (size_t i = sizeof *b; same && i < SHARD_BLOCK_BYTES; i++)
+        same = f->map.p[i] == 0;
+    if (!same) return err_set(e, ERR_FORMAT, "checksum of the head differs: the file is damaged");
     if (b->file_bytes != f->map.n)
         return err_set(e, ERR_FORMAT, "holds %zu bytes, should hold %llu", f->map.n,
                        (unsigned long long)b->file_bytes);

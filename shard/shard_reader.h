@@ -50,6 +50,11 @@ const uint32_t *shard_set_lengths(const struct shard_set *s);
 const uint32_t *shard_set_targets(const struct shard_set *s);
 /* Samples with equal findings and impression have the same (struct sample). i < count. */
 struct hash128 shard_set_text_hash(const struct shard_set *s, size_t i);
+/* Samples whose texts are equal, or nearly equal where the corpus was searched for that, have the
+ * same (shard/shard_groups). i < count. */
+struct hash128 shard_set_group(const struct shard_set *s, size_t i);
+/* What says which texts are nearly equal, 32 bytes; NULL: nothing does. Borrowed until close. */
+const uint8_t *shard_set_groups_digest(const struct shard_set *s);
 /* Sample i < count. out->tokens is valid until the next get or close. */
 MUST_CHECK bool shard_set_get(struct shard_set *s, size_t i, struct sample *out, struct err *e);
 /* Refuse shards made with another tokenizer or template than the run's; a NULL digest is not

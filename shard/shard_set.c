@@ -1,4 +1,5 @@
 #include "base/mem.h"
+#include "shard/shard_groups.h"
 #include "shard/shard_manifest.h"
 #include "shard/shard_reader.h"
 
@@ -21,7 +22,8 @@ struct shard_set {
     struct part *parts;
     size_t nparts, count;
     uint32_t *lengths, *targets;
-    uint32_t *tokens; /* of one sample */
+    uint32_t *tokens;           /* of one sample */
+    struct shard_groups groups; /* zeroed: there are none */
 };
 
 static bool wanted(const char *modality, const char *const *names, size_t n)
@@ -119,6 +121,19 @@ static bool open_parts(struct shard_set *s, const char *dir, const char *const *
     return s->count > 0 || no_samples(s, dir, names, n, e);
 }
 
+static bool open_groups(struct shard_set *s, const char *dir, struct err *e)
+{
+    const char *path;
+
+    if (!s->m.groups) return true;
+    if (!fs_join(&s->arena, dir, s->m.groups, &path, e)) return false;
+    if (!fs_exists(path)) return err_set(e, ERR_CONFIG, "%s is not there: run radmill shard", path);
+    if (!shard_groups_open(path, &s->groups, e)) return false;
+    return (memcmp(s->groups.sha256, s->m.groups_sha256, 32) == 0 &&
+            s->groups.n == s->m.groups_texts) ||
+           err_set(e, ERR_FORMAT, "%s is not the file the manifest names: run radmill shard", path);
+}
+
 static bool load_lengths(struct shard_set *s, struct err *e)
 {
     if (s->count > UINT32_MAX)
@@ -150,7 +165,8 @@ bool shard_set_open(const char *dir, enum shard_split split, const char *const *
     s->split = split;
     if (shard_manifest_read(dir, &s->arena, &s->m, e) &&
         check_names(s, dir, modalities, nmodalities, e) &&
-        open_parts(s, dir, modalities, nmodalities, verify_tokens, e) && load_lengths(s, e)) {
+        open_parts(s, dir, modalities, nmodalities, verify_tokens, e) && open_groups(s, dir, e) &&
+        load_lengths(s, e)) {
         *out = s;
         return true;
     }
@@ -163,6 +179,7 @@ void shard_set_close(struct shard_set *s)
     if (!s) return;
     for (size_t k = 0; k < s->nparts; k++)
         shard_file_close(&s->parts[k].file);
+    shard_groups_close(&s->groups);
     mem_free(s->parts);
     mem_free(s->tokens);
     mem_free(s->targets);
@@ -217,6 +234,16 @@ struct hash128 shard_set_text_hash(const struct shard_set *s, size_t i)
     const struct part *p = part_of(s, i);
 
     return hash_at(&p->file, SHARD_COL_TEXT_HASH, p->first + (i - p->begin));
+}
+
+struct hash128 shard_set_group(const struct shard_set *s, size_t i)
+{
+    return shard_groups_of(&s->groups, shard_set_text_hash(s, i));
+}
+
+const uint8_t *shard_set_groups_digest(const struct shard_set *s)
+{
+    return s->groups.n ? s->groups.sha256 : NULL;
 }
 
 /* What a random sample needs lies in six places: ask for all at once instead of waiting for one

@@ -40,7 +40,7 @@ const struct opt train_table[] = {
     OPT_ENUM(
         struct train_opts, duplicates, "keep", duplicates_names,
         "texts that occur n times: keep: seen n times an epoch; weight: once an epoch, another "
-        "of the n each time"),
+        "of the n each time; nearly equal texts count as one after corpus.near_duplicates"),
     OPT_EVERY(struct train_opts, eval_every, "0.25 epoch",
               "how often the dev split is scored: steps, epochs, minutes or never"),
     OPT_EVERY(

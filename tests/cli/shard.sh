@@ -47,6 +47,32 @@ expect 2 'needs --tokenizer' "$radmill" inspect "$work/shards" --sample 0 --show
 [ "$(one inspect "$work/shards" --plan 1 | grep digest)" != "$(one inspect "$work/shards" --plan 2 | grep digest)" ] ||
   fail "two epochs have one plan"
 
+# near-duplicates: one of each group an epoch, counted from the record blocks and near.jsonl by h5py
+one ingest "$work/c.yaml" --set "corpus.dir=$work/near" --set corpus.near_duplicates=0.7 >/dev/null
+one shard "$work/c.yaml" --set "corpus.dir=$work/near" --set "shards.dir=$work/alike" >"$work/out"
+grep -q "nearly another's: [1-9]" "$work/out" || fail "no near-duplicates in the corpus: $(cat "$work/out")"
+one inspect "$work/alike" | grep -q "that are nearly another's, in" || fail "inspect does not tell of the groups"
+one inspect "$work"/alike/groups-*.h5 | grep -q 'all checksums hold' || fail "inspect does not know the groups file"
+for f in "$work"/alike/*/*.h5; do
+  cmp "$f" "$work/shards/${f#"$work/alike/"}" || fail "near-duplicates change a shard"
+done
+ranks 3 shard "$work/c.yaml" --set "corpus.dir=$work/near" --set "shards.dir=$work/alike3" >/dev/null
+[ "$(tree "$work/alike3")" = "$(tree "$work/alike")" ] || fail "groups differ between 1 and 3 ranks"
+if [ -n "${RADMILL_PYTHON:-}" ] && "$RADMILL_PYTHON" -c 'import h5py' 2>/dev/null; then
+  want=$("$RADMILL_PYTHON" "$here/near_groups.py" "$work/near" "$work/alike")
+  plan=$(one inspect "$work/alike" --plan 3 --once)
+  grep -q "^  $want samples in " <<<"$plan" || fail "$want groups, but the plan says: $plan"
+else
+  echo "SKIP: groups counted by h5py (no RADMILL_PYTHON with it)"
+fi
+group=$(echo "$work"/alike/groups-*.h5)
+cp "$group" "$work/whole"
+printf '\377' | dd of="$group" bs=1 seek=5000 conv=notrunc 2>/dev/null
+expect 1 "$(basename "$group"): .*: checksum differs" "$radmill" inspect "$work/alike" --plan 0
+one shard "$work/c.yaml" --set "corpus.dir=$work/near" --set "shards.dir=$work/alike" | grep -q '(0 made now)' || fail "shards made again"
+cmp "$group" "$work/whole" || fail "the damaged groups file was not mended"
+rm -r "$work/near" "$work/alike" "$work/alike3"
+
 # one flipped byte is named by file and dataset, and the rerun mends it
 cp "$file" "$work/whole"
 at=$(one inspect "$file" | sed -n 's/.*contiguous at byte \([0-9]*\);.*/\1/p')

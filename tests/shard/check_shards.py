@@ -15,6 +15,7 @@ assert hashlib.sha256(text.encode()).hexdigest() == manifest["checksum"]
 assert manifest["schema"] == "shards/v2"
 names = ["train", "dev", "test"]
 digest = hashlib.sha256(b"shards/v2\0")
+texts = set()
 for f in manifest["files"]:
     path = f"{folder}/{f['path']}"
     raw = open(path, "rb").read()
@@ -59,7 +60,20 @@ for f in manifest["files"]:
     for name in ["text_hash", "target_hash", "patient_key", "entry"]:
         assert len(h["sample"][name]) == n
         assert int(h["sample"][name].attrs["count"][0]) == n
+    texts |= {(int(hi), int(lo)) for lo, hi in h["sample/text_hash"][:]}
     patients = [set(h["sample/patient_key"][int(s[0]):int(s[0] + s[1])].tolist()) for s in split]
     assert not (patients[0] & patients[1] or patients[0] & patients[2] or patients[1] & patients[2])
 assert digest.hexdigest() == manifest["dataset_digest"]
+if "groups" in manifest:
+    path = f"{folder}/{manifest['groups']['path']}"
+    raw = open(path, "rb").read()
+    assert raw[:8] == b"RADGROUP" and hashlib.sha256(raw[4096:]).hexdigest() == manifest["groups"]["sha256"]
+    h = h5py.File(path)
+    assert h.userblock_size == 4096 and h.attrs["schema"].decode() == "groups/v1"
+    rows = [(int(hi), int(lo)) for lo, hi in h["group/text"][:]]
+    heads = [(int(hi), int(lo)) for lo, hi in h["group/head"][:]]
+    assert len(rows) == len(heads) == manifest["groups"]["texts"] == int(h.attrs["texts"][0])
+    assert rows == sorted(set(rows)) and not set(rows) & set(heads)
+    assert texts & set(rows)
+    assert h["group/text"].dtype == h["group/head"].dtype == np.uint64
 print(len(manifest["files"]), "files")

@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "ingest/record_late.h"
 
 /* tests/ precedes the root in the include path: "shard/corpus_kit.h" is this folder's. */
 
@@ -119,6 +120,40 @@ void kit_corpus(const char *dir, const struct kit_source *sources, size_t n, kit
     root = json_pack("{s:s,s:s,s:o,s:o}", "schema", "corpus/v1", "digest", hex, "sources", list,
                      "blocks", blocks);
     snprintf(path, sizeof path, "%s/manifest.json", dir);
+    KIT(json_write_file(path, root, &e), &e);
+    json_decref(root);
+}
+
+void kit_near(const char *dir, const struct record_near *v, size_t n)
+{
+    struct record_late late = {.near = (struct record_near *)(uintptr_t)v, .nnear = n};
+    char path[1200], name[RECORD_LATE_NAME], hex[65];
+    uint8_t sha[32], digest[32];
+    json_t *root = NULL, *block;
+    struct sha256 h;
+    struct err e = {0};
+    size_t i;
+
+    snprintf(path, sizeof path, "%s/manifest.json", dir);
+    KIT(json_read_file(path, 1 << 20, &root, &e), &e);
+    sha256_init(&h);
+    json_array_foreach(json_object_get(root, "blocks"), i, block)
+    {
+        struct str text;
+        KIT(json_get_str(block, "sha256", &text, &e) && hash_unhex(text, sha, 32, &e), &e);
+        sha256_put(&h, sha, 32);
+        late.n += (size_t)json_integer_value(json_object_get(block, "records"));
+    }
+    late.flags = calloc(late.n + 1, sizeof *late.flags);
+    KIT(record_late_write(dir, &late, name, sha, &e), &e);
+    free(late.flags);
+    sha256_put(&h, sha, 32);
+    sha256_end(&h, digest);
+    hash_hex(sha, 32, hex);
+    json_object_set_new(root, "late", json_pack("{s:s,s:s}", "path", name, "sha256", hex));
+    json_object_set_new(root, "near_duplicates", json_real(0.8));
+    hash_hex(digest, 32, hex);
+    json_object_set_new(root, "digest", json_string(hex));
     KIT(json_write_file(path, root, &e), &e);
     json_decref(root);
 }

@@ -18,6 +18,8 @@ typedef void (*kit_edit)(size_t s, size_t i, struct record *r, const char *text[
 /* corpus_dir with record blocks and manifest.json. Patients have two records in a row; splits by patient:
  * of ten patients eight train, one dev, one test; modalities CR, CT, MR in turn. */
 void kit_corpus(const char *dir, const struct kit_source *sources, size_t n, kit_edit edit);
+/* Say of a corpus made by kit_corpus which texts are nearly one, v ascending as in the late file. */
+void kit_near(const char *dir, const struct record_near *v, size_t n);
 /* Byte-level tokenizer of 256 + 2 tokens (plus `extra` unused ones) as dir/tokenizer.json. */
 void kit_tokenizer(const char *dir, unsigned extra);
 /* Defaults with this folder. Lives in a static arena. */
