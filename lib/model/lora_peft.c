@@ -6,6 +6,7 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "model/parts.h"
 #include "model/pattern.h"
@@ -23,6 +24,24 @@ static bool is_off(const json_t *v)
            (json_is_object(v) && json_object_size(v) == 0);
 }
 
+/* A start from the base's own weights (PiSSA, OLoRA, LoftQ, ...) leaves a changed base: PEFT makes
+ * the change again whenever it loads such an adapter, this reader has the base as it is. */
+static bool check_start(const json_t *j, struct err *e)
+{
+    static const char *const pairs_alone[] = {"gaussian", "eva", "orthogonal"};
+    const json_t *v = json_object_get(j, "init_lora_weights");
+    const char *name = json_string_value(v);
+    if (is_off(v) || json_is_true(v)) return true;
+    for (size_t i = 0; name && i < sizeof pairs_alone / sizeof *pairs_alone; i++) {
+        if (strcmp(name, pairs_alone[i]) == 0) return true;
+    }
+    return err_set(e, ERR_FORMAT,
+                   "init_lora_weights %.40s changes the base's weights, which is not supported: "
+                   "save the adapter with PEFT's path_initial_model_for_weight_conversion, or "
+                   "merge it there",
+                   name ? name : "(no text)");
+}
+
 /* What would change the arithmetic and is not implemented must not be passed over in silence. */
 static bool check_features(const json_t *j, struct err *e)
 {
@@ -30,7 +49,6 @@ static bool check_features(const json_t *j, struct err *e)
         "bias",
         "lora_bias",
         "modules_to_save",
-        "fan_in_fan_out",
         "layer_replication",
         "trainable_token_indices",
         "use_qalora",
@@ -50,7 +68,68 @@ static bool check_features(const json_t *j, struct err *e)
             return err_set(e, ERR_FORMAT, "the adapter uses %s, which is not supported",
                            unknown[i]);
     }
-    return true;
+    return check_start(j, e);
+}
+
+/* A key that neither PEFT 0.21 nor we know may come from a PEFT that is newer than this program. */
+static void warn_unknown(json_t *j, const char *dir)
+{
+    static const char *const known[] = {
+        "alora_invocation_tokens",
+        "alpha_pattern",
+        "arrow_config",
+        "auto_mapping",
+        "base_model_name_or_path",
+        "bias",
+        "corda_config",
+        "enable_lora",
+        "ensure_weight_tying",
+        "eva_config",
+        "exclude_modules",
+        "fan_in_fan_out",
+        "inference_mode",
+        "init_lora_weights",
+        "kasa_config",
+        "layer_replication",
+        "layers_pattern",
+        "layers_to_transform",
+        "loftq_config",
+        "lora_alpha",
+        "lora_bias",
+        "lora_dropout",
+        "lora_ga_config",
+        "megatron_config",
+        "megatron_core",
+        "merge_weights",
+        "modules_to_save",
+        "monteclora_config",
+        "peft_type",
+        "peft_version",
+        "qalora_group_size",
+        "r",
+        "rank_pattern",
+        "revision",
+        "runtime_config",
+        "target_modules",
+        "target_parameters",
+        "task_type",
+        "trainable_token_indices",
+        "use_bdlora",
+        "use_dora",
+        "use_qalora",
+        "use_rslora",
+        "velora_config",
+    };
+    const char *key;
+    json_t *v;
+    json_object_foreach(j, key, v)
+    {
+        size_t i = 0, n = sizeof known / sizeof *known;
+        while (i < n && strcmp(key, known[i]) != 0)
+            i++;
+        if (i == n && !is_off(v))
+            log_warn("adapter_key", "dir=%s key=%.60s: not known here, passed over", dir, key);
+    }
 }
 
 static bool get_number(const json_t *j, const char *key, double low, double high, double *out,
@@ -62,6 +141,32 @@ static bool get_number(const json_t *j, const char *key, double low, double high
         return err_set(e, ERR_FORMAT, "%s is not a number from %g to %g", key, low, high);
     *out = json_number_value(v);
     return true;
+}
+
+/* Adapters of embeddings or head, whole tensors saved beside the pairs, another model's layers. */
+static bool name_foreign(const struct lora *l, const struct safetensors *files, size_t used,
+                         struct err *e)
+{
+    const struct model_spec *s = &l->m->spec;
+    size_t n;
+    const struct safetensor *t = safetensors_list(files, &n);
+    char path[TENSOR_NAME], start[TENSOR_NAME + 48];
+
+    for (size_t k = 0; k < n; k++) {
+        bool ours = false;
+        for (uint32_t i = 0; i < s->layers * BLOCK_MODULES && !ours; i++) {
+            if (!l->ranks[i] || !arch_module_path(s, i, path)) continue;
+            snprintf(start, sizeof start, "base_model.model.%s.lora_", path);
+            ours = strncmp(t[k].name, start, strlen(start)) == 0;
+        }
+        if (!ours)
+            return err_set(e, ERR_FORMAT,
+                           "%zu tensors, but only %zu belong to LoRA pairs of this model's linear "
+                           "layers: not %.200s (embeddings, head and norms are not adapted)",
+                           n, used, t[k].name);
+    }
+    return err_set(e, ERR_FORMAT, "%zu tensors, but the LoRA pairs of this model's layers are %zu",
+                   n, used);
 }
 
 /* Ranks from the shapes of lora_A; every tensor of the file must be one of ours. */
@@ -83,12 +188,7 @@ static bool read_ranks(struct lora *l, const struct safetensors *files, struct e
         l->ranks[i] = (uint32_t)t->dims[0];
         used += l->dora ? 3 : 2;
     }
-    if (used != have)
-        return err_set(
-            e, ERR_FORMAT,
-            "%zu tensors, but only %zu belong to LoRA pairs of this model's linear layers", have,
-            used);
-    return true;
+    return used == have || name_foreign(l, files, used, e);
 }
 
 /* Keys of alpha_pattern; the first that matches wins. */
@@ -166,6 +266,7 @@ bool lora_peft_read(struct model *m, const char *dir, struct lora **out, struct 
         err_wrap(e, "adapter_config.json");
         goto out;
     }
+    warn_unknown(j, dir);
     if (!read_ranks(l, *files, e)) goto out;
     *out = l;
     ok = true;

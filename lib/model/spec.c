@@ -36,6 +36,8 @@ static bool read_sizes(const json_t *j, struct model_spec *s, struct err *e)
         !config_need_u32(j, "max_position_embeddings", 1u << 24, &s->max_positions, e))
         return false;
     s->kv_heads = s->heads;
+    if (strcmp(s->arch, "mistral") == 0 && !json_object_get(j, "num_key_value_heads"))
+        s->kv_heads = 8; /* as transformers has it */
     if (!config_u32(j, "num_key_value_heads", 1024, &s->kv_heads, e)) return false;
     if (s->kv_heads == 0 || s->heads % s->kv_heads)
         return err_set(e, ERR_FORMAT,
@@ -53,6 +55,9 @@ static bool read_rope_scaling(const json_t *r, struct model_spec *s, struct err 
 {
     const json_t *t = json_object_get(r, "rope_type");
     const char *type;
+    double part = 1;
+    if (!config_f64(r, "partial_rotary_factor", &part, e)) return false;
+    if (part != 1) return err_set(e, ERR_FORMAT, "partial_rotary_factor %g is not supported", part);
     if (!t) t = json_object_get(r, "type");
     type = t ? json_string_value(t) : "default";
     if (!type) return err_set(e, ERR_FORMAT, "rope_type is not text");
@@ -139,6 +144,19 @@ static bool read_llama(const json_t *j, struct model_spec *s, struct err *e)
     return config_bool(j, "tie_word_embeddings", &s->tied, e);
 }
 
+/* Weights in codes of another program (bitsandbytes, GPTQ, AWQ, FP8) are no weights to us. */
+static bool check_whole(const json_t *j, struct err *e)
+{
+    const json_t *q = json_object_get(j, "quantization_config"), *how;
+    if (!q || json_is_null(q)) return true;
+    how = json_object_get(q, "quant_method");
+    return err_set(e, ERR_FORMAT,
+                   "quantization_config: the weights are stored in codes of %.40s, which is not "
+                   "supported: take the model they were made from (model.quant makes int8 or nf4 "
+                   "of it)",
+                   json_is_string(how) ? json_string_value(how) : "an unknown kind");
+}
+
 static bool spec_of_json(const json_t *j, struct model_spec *s, struct err *e)
 {
     const struct model_arch *a;
@@ -150,6 +168,7 @@ static bool spec_of_json(const json_t *j, struct model_spec *s, struct err *e)
         return err_set(e, ERR_FORMAT, "model_type %.60s is not supported, expected %s", type.p,
                        arch_names());
     snprintf(s->arch, sizeof s->arch, "%s", a->type);
+    if (!check_whole(j, e)) return false;
     return a->read(j, s, e) && read_tokens(j, s, e);
 }
 

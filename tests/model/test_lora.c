@@ -287,6 +287,11 @@ static void test_refusals(void **state)
     refuse("use_dora", "true", ERR_FORMAT, "28 tensors"); /* magnitudes are missing */
     refuse("bias", "\"all\"", ERR_FORMAT, "uses bias");
     refuse("modules_to_save", "[\"lm_head\"]", ERR_FORMAT, "uses modules_to_save");
+    refuse("init_lora_weights", "\"pissa_niter_4\"", ERR_FORMAT, "pissa_niter_4 changes the base");
+    refuse("init_lora_weights", "\"olora\"", ERR_FORMAT, "olora changes the base");
+    refuse("init_lora_weights", "3", ERR_FORMAT, "init_lora_weights (no text)");
+    refuse("init_lora_weights", "\"gaussian\"", ERR_NONE, NULL);
+    refuse("init_lora_weights", "false", ERR_NONE, NULL);
     refuse("peft_type", "\"IA3\"", ERR_FORMAT, "peft_type is not LORA");
     refuse("lora_alpha", "-1", ERR_FORMAT, "lora_alpha is not a number");
     refuse("lora_alpha", "\"x\"", ERR_FORMAT, "lora_alpha is not a number");

@@ -53,6 +53,10 @@ static void test_version_4(void **state)
     assert_int_equal(s.window, 4096); /* transformers' default when the key is left out */
     parse(v4("\"num_key_value_heads\": 2,", ""), &s);
     assert_int_equal(s.kv_heads, 4);
+    parse(v4("\"model_type\": \"llama\"",
+             "\"model_type\": \"mistral\", \"num_key_value_heads\": null"),
+          &s);
+    assert_int_equal(s.kv_heads, 4);
     parse(v4("\"eos_token_id\": 2", "\"eos_token_id\": [2, 9]"), &s);
     assert_true(s.neos == 2 && s.eos[1] == 9);
     parse(v4("\"eos_token_id\": 2", "\"eos_token_id\": null"), &s);
@@ -74,6 +78,11 @@ static void test_refusals(void **state)
         {"\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"yarn\"}",
          "rope_type yarn is not supported"},
         {"\"rope_scaling\": null", "\"rope_scaling\": 3", "not an object"},
+        {"\"rope_scaling\": null",
+         "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2, \"partial_rotary_factor\": 0.5}",
+         "partial_rotary_factor 0.5 is not supported"},
+        {"\"rope_scaling\": null", "\"quantization_config\": {\"quant_method\": \"gptq\"}",
+         "stored in codes of gptq"},
         {"\"rope_theta\": 500000.0", "\"rope_theta\": -1", "rope_theta is not a positive number"},
         {"\"tie_word_embeddings\": true", "\"attention_bias\": true",
          "attention_bias true is not supported"},
