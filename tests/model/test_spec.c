@@ -53,10 +53,11 @@ static void test_version_4(void **state)
     assert_int_equal(s.window, 4096); /* transformers' default when the key is left out */
     parse(v4("\"num_key_value_heads\": 2,", ""), &s);
     assert_int_equal(s.kv_heads, 4);
-    parse(v4("\"model_type\": \"llama\"",
-             "\"model_type\": \"mistral\", \"num_key_value_heads\": null"),
-          &s);
-    assert_int_equal(s.kv_heads, 4);
+    const char *mistral = "{\"model_type\": \"mistral\", \"hidden_size\": 64, \"vocab_size\": 9, "
+                          "\"intermediate_size\": 96, \"num_hidden_layers\": 2, "
+                          "\"num_attention_heads\": 16, \"max_position_embeddings\": 64}";
+    parse(mistral, &s); /* MistralConfig's own default, not the heads */
+    assert_int_equal(s.kv_heads, 8);
     parse(v4("\"eos_token_id\": 2", "\"eos_token_id\": [2, 9]"), &s);
     assert_true(s.neos == 2 && s.eos[1] == 9);
     parse(v4("\"eos_token_id\": 2", "\"eos_token_id\": null"), &s);
