@@ -8,14 +8,14 @@ static bool take_entry(const struct source *s, const struct source_file *f, uint
     const struct zip_entry *z = &f->dir.v[i];
     const struct format *format = f->format;
     struct format_item item = {.kind = ITEM_IGNORE};
-    struct str text, patient, study;
+    struct str name = zip_dir_name(&f->dir, i), text, patient, study;
     bool rejected = f->shadowed[i], named;
 
-    if (!format->owns(z->name, format_last(z->name)) || format_is_litter(z->name)) {
+    if (!format->owns(name, format_last(name)) || format_is_litter(name)) {
         block_maker_ignore(m, 1);
         return true;
     }
-    named = format->ids && format->ids(s->o, z->name, &patient, &study);
+    named = format->ids && format->ids(s->o, name, &patient, &study);
     if (named && !source_wants(s, patient, study)) {
         block_maker_ignore(m, 1);
         return true;
@@ -25,7 +25,7 @@ static bool take_entry(const struct source *s, const struct source_file *f, uint
         return false;
     if (rejected)
         item.kind = ITEM_REJECT;
-    else if (!format->one(&m->work->scratch, s->o, z->name, text, &item, e))
+    else if (!format->one(&m->work->scratch, s->o, name, text, &item, e))
         return false;
     item.in.entry = item.in.member = i;
     item.in.offset = z->local_offset;

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "ingest/dumps.h"
 #include "ingest/format.h"
+#include "ingest/source_files.h"
 
 enum { MAX_NAME = 64, ARENA_BYTES = 256 << 20 };
 /* When loose files are put together, and into groups of what size. */
@@ -147,85 +148,6 @@ static bool list_files(struct source_set *set, struct source *s, struct err *e)
     return true;
 }
 
-/* A file that says it is a zip is one, or damaged; no other reader guesses at it. */
-static bool looks_like_zip(const struct source_file *f)
-{
-    struct str path = str_of(f->path), head = {(const char *)f->map.p, f->map.n};
-
-    return str_ends(path, STR(".zip")) || str_starts(head, STR("PK\x03\x04")) ||
-           str_starts(head, STR("PK\x05\x06"));
-}
-
-/* Entries whose name comes again later: as every unzip program has it, the last one counts. */
-static bool find_shadowed(struct source_file *f, struct err *e)
-{
-    size_t size = 16, mask;
-    uint32_t *slot;
-
-    while (size < 2 * f->dir.n)
-        size *= 2;
-    mask = size - 1;
-    slot = mem_calloc(size, sizeof *slot, e);
-    f->shadowed = mem_calloc(f->dir.n + 1, 1, e);
-    if (!slot || !f->shadowed) {
-        mem_free(slot);
-        return false;
-    }
-    for (size_t i = 0; i < f->dir.n; i++) {
-        struct str name = f->dir.v[i].name;
-        size_t at = hash_xxh64(name.p, name.n, 0) & mask;
-        while (slot[at] && !str_eq(f->dir.v[slot[at] - 1].name, name))
-            at = (at + 1) & mask;
-        if (slot[at]) f->shadowed[slot[at] - 1] = 1;
-        slot[at] = (uint32_t)i + 1;
-    }
-    mem_free(slot);
-    return true;
-}
-
-/* The one format, of one report a file, that all names in the zip tell; NULL: none. */
-static const struct format *common_format(const struct zip_dir *d)
-{
-    const struct format *common = NULL;
-
-    for (size_t i = 0; i < d->n; i++) {
-        const struct format *f;
-        if (format_is_litter(d->v[i].name)) continue;
-        f = format_by_name(d->v[i].name);
-        if (!f || (common && f != common)) return NULL;
-        common = f;
-    }
-    return common;
-}
-
-static bool open_file(const struct ingest_opts *o, struct source *s, struct source_file *f,
-                      struct err *e)
-{
-    struct str bytes;
-
-    f->format = format_of(s->o->format);
-    if (f->npaths > 1 || (s->o->format != FORMAT_AUTO && !f->format->one)) return true;
-    if (!fs_map_open(f->path, &f->map, e)) return false;
-    if (!looks_like_zip(f)) {
-        fs_map_close(&f->map);
-        return true;
-    }
-    bytes = (struct str){(const char *)f->map.p, f->map.n};
-    if (!zip_dir_read(bytes, o->max_entries, &f->dir, e)) return false;
-    if (!f->format) f->format = common_format(&f->dir);
-    if (!f->format) { /* read as a stream */
-        zip_dir_free(&f->dir);
-        fs_map_close(&f->map);
-        return true;
-    }
-    f->zip = true;
-    if (f->dir.size_bytes > o->max_total)
-        return err_set(e, ERR_LIMIT, "unpacks to %llu bytes, more than corpus.max_total = %llu",
-                       (unsigned long long)f->dir.size_bytes, (unsigned long long)o->max_total);
-    f->blocks = (f->dir.n + RECORD_BLOCK_ENTRIES - 1) / RECORD_BLOCK_ENTRIES;
-    return find_shadowed(f, e);
-}
-
 static void put_text(struct sha256 *h, const char *s)
 {
     uint64_t n = s ? strlen(s) : UINT64_MAX;
@@ -328,11 +250,7 @@ static bool open_source(struct source_set *set, size_t i, struct err *e)
         .phi = set->o->phi,
     };
     if (fs_is_dir(s->dir) && !fs_list(s->dir, &set->arena, &s->found, &s->nfound, e)) return false;
-    if (!list_files(set, s, e)) return false;
-    for (size_t k = 0; k < s->nfiles; k++) {
-        if (!open_file(set->o, s, &s->files[k], e)) return err_wrap(e, "%s", s->files[k].path);
-    }
-    return true;
+    return list_files(set, s, e);
 }
 
 static bool open_local(const struct ingest_opts *o, struct source_set *set, struct err *e)
@@ -348,47 +266,6 @@ static bool open_local(const struct ingest_opts *o, struct source_set *set, stru
     return true;
 }
 
-static bool hash_file(struct source_file *f, struct err *e)
-{
-    struct sha256 h;
-
-    if (f->npaths == 1) return sha256_file(f->path, f->sha256, e);
-    sha256_init(&h);
-    for (size_t i = 0; i < f->npaths; i++) {
-        uint8_t digest[32];
-        if (!sha256_file(f->paths[i].p, digest, e)) return false;
-        sha256_put(&h, digest, sizeof digest);
-    }
-    sha256_end(&h, f->sha256);
-    return true;
-}
-
-/* Files in turn over the ranks; a sum of digests and zeros is the digest. */
-static bool hash_files(struct source_set *set, struct comm *c, struct err *e)
-{
-    size_t turn = 0;
-    bool ok = true;
-
-    for (size_t i = 0; i < set->n; i++) {
-        for (size_t k = 0; k < set->v[i].nfiles; k++, turn++) {
-            struct source_file *f = &set->v[i].files[k];
-            bool mine = turn % (size_t)comm_size(c) == (size_t)comm_rank(c);
-            if (mine && ok) ok = hash_file(f, e);
-        }
-    }
-    if (!comm_agree(c, ok, e)) return false;
-    for (size_t i = 0; i < set->n; i++) {
-        for (size_t k = 0; k < set->v[i].nfiles; k++) {
-            uint64_t words[4];
-            memcpy(words, set->v[i].files[k].sha256, sizeof words);
-            comm_sum_u64(c, words, 4);
-            memcpy(set->v[i].files[k].sha256, words, sizeof words);
-        }
-        file_digests(set, &set->v[i]);
-    }
-    return true;
-}
-
 bool source_set_open(const struct ingest_opts *o, struct comm *c, struct source_set *out,
                      struct err *e)
 {
@@ -397,8 +274,10 @@ bool source_set_open(const struct ingest_opts *o, struct comm *c, struct source_
     memset(out, 0, sizeof *out);
     arena_init(&out->arena, ARENA_BYTES);
     out->o = o;
-    ok = comm_agree(c, open_local(o, out, e), e) && hash_files(out, c, e) &&
-         comm_agree(c, dumps_number(out, e), e);
+    ok = comm_agree(c, open_local(o, out, e), e) && source_files_open(out, c, e);
+    for (size_t i = 0; ok && i < out->n; i++)
+        file_digests(out, &out->v[i]);
+    ok = ok && comm_agree(c, dumps_number(out, e), e);
     if (!ok) source_set_close(out);
     return ok;
 }
@@ -427,11 +306,8 @@ void source_set_close(struct source_set *s)
 {
     for (size_t i = 0; i < s->n; i++) {
         struct source *src = &s->v[i];
-        for (size_t k = 0; k < src->nfiles; k++) {
-            zip_dir_free(&src->files[k].dir);
-            mem_free(src->files[k].shadowed);
-            fs_map_close(&src->files[k].map);
-        }
+        for (size_t k = 0; k < src->nfiles; k++)
+            source_file_close(&src->files[k]);
         split_close(src->split);
         modality_map_close(src->map);
         mitlcp_rules_close(src->custom);

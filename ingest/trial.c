@@ -15,7 +15,7 @@ static uint64_t count_zip(const struct source_file *f)
     uint64_t n = 0;
 
     for (size_t i = 0; i < f->dir.n; i++) {
-        struct str name = f->dir.v[i].name;
+        struct str name = zip_dir_name(&f->dir, i);
         n += !format_is_litter(name) && f->format->owns(name, format_last(name));
     }
     return n;

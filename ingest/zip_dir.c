@@ -126,9 +126,11 @@ static bool read_entry(struct str file, const struct span *dir, uint64_t *at, st
         .packed_bytes = zip_u32(p + 20),
         .size_bytes = zip_u32(p + 24),
         .local_offset = zip_u32(p + 42),
-        .name = {p + CENTRAL_BYTES, zip_u16(p + 28)},
+        .name_at = *at + CENTRAL_BYTES,
+        .name_bytes = zip_u16(p + 28),
     };
-    if (!read_extra64((struct str){z->name.p + z->name.n, zip_u16(p + 30)}, z)) return false;
+    if (!read_extra64((struct str){p + CENTRAL_BYTES + z->name_bytes, zip_u16(p + 30)}, z))
+        return false;
     /* An offset beyond the directory stays so: reading the entry will reject it. */
     if (z->local_offset <= UINT64_MAX - dir->shift) z->local_offset += dir->shift;
     *at += n;
@@ -142,6 +144,7 @@ bool zip_dir_read(struct str file, uint64_t max_entries, struct zip_dir *out, st
 
     memset(out, 0, sizeof *out);
     if (!locate(file, &dir, e)) return false;
+    out->file = file;
     out->data_end = dir.begin;
     for (uint64_t at = dir.begin; at < dir.end; out->n++) {
         uint64_t here = at;

@@ -19,11 +19,13 @@ struct zip_entry {
     uint64_t local_offset; /* of the local header, from the start of the file */
     uint64_t packed_bytes; /* as the directory says */
     uint64_t size_bytes;
-    struct str name; /* raw bytes, borrowed from the file */
+    uint64_t name_at; /* of the name's bytes, from the start of the file */
     uint32_t crc;
-    uint16_t method, flags;
+    uint16_t method, flags, name_bytes;
 };
+/* Entries hold no pointers: one rank may read a directory and send it to the others. */
 struct zip_dir {
+    struct str file; /* the mapped file */
     struct zip_entry *v;
     size_t n, cap;
     uint64_t data_end;   /* where the directory begins: no entry's data reach beyond */
@@ -40,4 +42,9 @@ uint32_t zip_u32(const char *p);
  * says what to do; more than max_entries is ERR_LIMIT. */
 MUST_CHECK bool zip_dir_read(struct str file, uint64_t max_entries, struct zip_dir *out,
                              struct err *e);
+/* Raw bytes, borrowed from the file. */
+static inline struct str zip_dir_name(const struct zip_dir *d, size_t i)
+{
+    return (struct str){d->file.p + d->v[i].name_at, d->v[i].name_bytes};
+}
 void zip_dir_free(struct zip_dir *d);

@@ -69,8 +69,9 @@ static bool is_readable(uint16_t method)
 
 /* Everything that can be said without unpacking. -1: nothing is wrong; *data is the packed bytes.
  */
-static int examine(const struct zip_reader *r, const struct zip_entry *z, struct str *data)
+static int examine(const struct zip_reader *r, size_t i, struct str *data)
 {
+    const struct zip_entry *z = &r->dir->v[i];
     const char *p = r->file.p + z->local_offset;
     uint64_t end = r->dir->data_end, start;
 
@@ -84,7 +85,8 @@ static int examine(const struct zip_reader *r, const struct zip_entry *z, struct
     if (zip_u16(p + 6) & ZIP_FLAG_ENCRYPTED) return REJECT_ENCRYPTED;
     start = z->local_offset + LOCAL_BYTES + zip_u16(p + 26) + zip_u16(p + 28);
     if (start > end || end - start < z->packed_bytes) return REJECT_TRUNCATED;
-    if (!str_eq((struct str){p + LOCAL_BYTES, zip_u16(p + 26)}, z->name)) return REJECT_LOCAL;
+    if (!str_eq((struct str){p + LOCAL_BYTES, zip_u16(p + 26)}, zip_dir_name(r->dir, i)))
+        return REJECT_LOCAL;
     if (zip_u16(p + 8) != z->method) return REJECT_LOCAL;
     *data = (struct str){r->file.p + start, z->packed_bytes};
     return -1;
@@ -129,7 +131,7 @@ bool zip_reader_get(struct zip_reader *r, size_t i, struct str *out, bool *rejec
 {
     const struct zip_entry *z = &r->dir->v[i];
     struct str data = {0};
-    int why = examine(r, z, &data);
+    int why = examine(r, i, &data);
 
     *out = (struct str){"", 0};
     if (why < 0) {

@@ -180,7 +180,7 @@ static struct str text_of(struct archive_text *a, struct str study)
         struct str patient, s, text;
         bool rejected;
         enum record_reject why;
-        if (!report_member(a->dir.v[i].name, &patient, &s) || !str_eq(s, study)) continue;
+        if (!report_member(zip_dir_name(&a->dir, i), &patient, &s) || !str_eq(s, study)) continue;
         assert_true(zip_reader_get(a->reader, i, &text, &rejected, &why, &e));
         assert_false(rejected);
         return text;

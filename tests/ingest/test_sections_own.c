@@ -417,7 +417,7 @@ static void test_recovery(void **state)
         assert_true(json_get_str(j, "study_id", &study, &e));
         assert_true(json_get_str(j, "openi_uid", &uid, &e));
         /* The manifest has the archive's order. */
-        while (!report_member(dir.v[entry].name, &patient, &s) || !str_eq(s, study))
+        while (!report_member(zip_dir_name(&dir, entry), &patient, &s) || !str_eq(s, study))
             entry = (entry + 1) % dir.n;
         assert_true(zip_reader_get(reader, entry, &text, &rejected, &why, &e));
         t = truth_of(uid);
