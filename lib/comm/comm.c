@@ -290,6 +290,67 @@ out:
     return ok;
 }
 
+/* ---- all to all */
+static size_t sum_of(const size_t *v, int n)
+{
+    size_t sum = 0;
+
+    for (int i = 0; i < n; i++)
+        sum += v[i];
+    return sum;
+}
+
+/* In turn with the rank 1, 2, ... behind and in front: each has one partner a turn. counts: of all
+ * ranks, each for all. */
+static void swap_all(struct comm *c, const char *in, const size_t *counts, char *out)
+{
+    int size = c->size;
+
+    for (int step = 0; step < size; step++) {
+        int to = (c->rank + step) % size, from = (c->rank + size - step) % size;
+        const size_t *mine = counts + (size_t)c->rank * (size_t)size;
+        size_t n = mine[to], m = counts[(size_t)from * (size_t)size + (size_t)c->rank];
+        const char *src = in + sum_of(mine, to);
+        char *dst = out;
+        for (int r = 0; r < from; r++)
+            dst += counts[(size_t)r * (size_t)size + (size_t)c->rank];
+        if (step == 0 && n > 0) memcpy(dst, src, n);
+        for (size_t at = 0; step > 0 && (at < n || at < m); at += comm_chunk) {
+            size_t send = at < n ? n - at : 0, take = at < m ? m - at : 0;
+            c->ops->swap((struct str){src + at, send < comm_chunk ? send : comm_chunk}, to,
+                         dst + at, take < comm_chunk ? take : comm_chunk, from);
+        }
+    }
+}
+
+bool comm_exchange(struct comm *c, const void *in, const size_t *counts, void **out, size_t *total,
+                   struct err *e)
+{
+    size_t size = (size_t)c->size;
+    size_t *all = mem_calloc(size * size, sizeof *all, e);
+    bool ok = comm_agree(c, all != NULL, e);
+
+    *out = NULL;
+    *total = 0;
+    if (!ok) goto out;
+    comm_allgather(c, counts, size * sizeof *counts, all);
+    for (size_t r = 0; r < size; r++)
+        *total += all[r * size + (size_t)c->rank];
+    *out = mem_alloc(*total + 1, e);
+    ok = comm_agree(c, *out != NULL, e);
+    if (!ok) goto out;
+    hang_wait_begin();
+    swap_all(c, in, all, *out);
+    hang_wait_end();
+out:
+    if (!ok) {
+        mem_free(*out);
+        *out = NULL;
+    }
+    mem_free(all);
+    return ok;
+}
+
 /* ---- from rank to rank */
 struct comm_post {
     struct comm_request request;

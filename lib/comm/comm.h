@@ -82,6 +82,10 @@ void comm_allgather(struct comm *c, const void *in, size_t n, void *out);
  * with mem_free), counts[size] may be NULL. Collective. */
 MUST_CHECK bool comm_allgatherv(struct comm *c, const void *in, size_t n, void **out, size_t *total,
                                 size_t *counts, struct err *e);
+/* Each rank's own bytes for every rank: in holds them one rank after the other, counts[size] says how
+ * many. *out: those for this rank, in rank order; mem_alloc'ed. Collective. */
+MUST_CHECK bool comm_exchange(struct comm *c, const void *in, const size_t *counts, void **out,
+                              size_t *total, struct err *e);
 
 /* From one rank to another, outside of the collectives; messages of one pair of ranks arrive in
  * their order. A post does not wait: its bytes are the caller's, and stay as they are until it is

@@ -2,6 +2,7 @@
  * comm/comm_impl - shared by comm.c and comm_mpi.c; tests may look in.
  */
 #pragma once
+#include "base/str.h"
 #include "comm/comm.h"
 
 enum { COMM_ALARM_TURNS = 32768 }; /* MPI promises tags up to 32767 */
@@ -20,6 +21,8 @@ struct comm_ops {
     int (*first_failed)(struct comm *c, bool failed);
     void (*allgather)(struct comm *c, const void *in, size_t n, void *out);
     void (*allgatherv)(struct comm *c, const void *in, const int *counts, const int *at, void *out);
+    /* Either of them empty: nothing goes that way, and the other side knows. */
+    void (*swap)(struct str out, int to, char *in, size_t n, int from);
     void (*alarm)(struct comm *c);
     bool (*alarmed)(struct comm *c);
     /* *request has room for the transport's handle. */

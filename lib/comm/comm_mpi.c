@@ -125,8 +125,8 @@ static bool mpi_alarmed(struct comm *c)
 }
 
 /* ---- from rank to rank: one tag, so that the order of a pair of ranks holds; a communicator of
- * their own, so that no alarm is taken for one */
-enum { POST_TAG = 1 };
+ * their own, so that no alarm is taken for one. An exchange has another. */
+enum { POST_TAG = 1, SWAP_TAG = 2 };
 static MPI_Comm posts;
 
 static void mpi_post(const void *p, size_t n, int to, struct comm_request *request)
@@ -178,6 +178,12 @@ static void mpi_receive(void *p, size_t n, int from)
     MPI_Recv(p, (int)n, MPI_BYTE, from, POST_TAG, posts, MPI_STATUS_IGNORE);
 }
 
+static void mpi_swap(struct str out, int to, char *in, size_t n, int from)
+{
+    MPI_Sendrecv(out.p, (int)out.n, MPI_BYTE, out.n ? to : MPI_PROC_NULL, SWAP_TAG, in, (int)n,
+                 MPI_BYTE, n ? from : MPI_PROC_NULL, SWAP_TAG, posts, MPI_STATUS_IGNORE);
+}
+
 static void mpi_abort(struct comm *c, int exit_code)
 {
     (void)c;
@@ -204,6 +210,7 @@ static const struct comm_ops mpi_ops = {
     .post_done = mpi_post_done,
     .peek = mpi_peek,
     .receive = mpi_receive,
+    .swap = mpi_swap,
     .abort = mpi_abort,
     .close = mpi_close,
 };

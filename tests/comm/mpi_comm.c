@@ -161,6 +161,44 @@ static void gathers(void)
     }
 }
 
+/* Rank a sends 3 a + b bytes to rank b, nothing when they are equal and odd. */
+static size_t exchanged(int from, int to)
+{
+    return from == to && from % 2 ? 0 : 3 * (size_t)from + (size_t)to;
+}
+
+static void exchanges(void)
+{
+    struct err e = {0};
+    size_t counts[8], total = 0, got, n = 0;
+    char in[256];
+    void *out;
+    for (int to = 0; to < size; to++) {
+        counts[to] = exchanged(rank, to);
+        for (size_t k = 0; k < counts[to]; k++)
+            in[n++] = (char)(rank * 50 + to * 10 + (int)k);
+    }
+    MPI_CHECK(c, comm_exchange(c, in, counts, &out, &got, &e));
+    const char *at = out;
+    for (int from = 0; from < size; from++) {
+        for (size_t k = 0; k < exchanged(from, rank); k++, total++)
+            MPI_CHECK(c, *at++ == (char)(from * 50 + rank * 10 + (int)k));
+    }
+    MPI_CHECK(c, got == total);
+    mem_free(out);
+    for (int bad = 0; bad < size; bad++) {
+        for (uint64_t fault = 1; fault <= 2; fault++) {
+            struct err failed = {0};
+            size_t live = mem_live_blocks();
+            if (rank == bad) fault_arm(FAULT_MEM, fault, false);
+            bool ok = comm_exchange(c, in, counts, &out, &got, &failed);
+            fault_disarm_all();
+            MPI_CHECK(c, !ok && !out && failed.code == ERR_NOMEM && failed.rank == bad);
+            MPI_CHECK(c, mem_live_blocks() == live);
+        }
+    }
+}
+
 /* Memory runs out on one rank only: all ranks learn of it, nobody hangs, nothing leaks. */
 static void gather_fails_on_one_rank(void)
 {
@@ -286,6 +324,7 @@ int main(int argc, char **argv)
         posts();
         reductions();
         gathers();
+        exchanges();
         gather_fails_on_one_rank();
     }
     comm_chunk = chunks[0];
