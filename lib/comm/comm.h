@@ -4,9 +4,10 @@
  * comm_mpi.c uses MPI (FUNNELED: only the main thread calls comm_*), comm_self.c is one rank
  * without any MPI; the same code runs on both. No rank leaves between two collectives: keep the
  * local result, then comm_agree. Functions marked Collective must be called by all ranks in the
- * same order with matching arguments. A rank that waits for more than 2 ms sleeps between two looks,
- * so that a core that waits is free for others; it wakes late by at most 1 ms, and a thirtieth of
- * its wait. An MPI failure itself aborts the job with its reason: Open MPI cannot go on.
+ * same order with matching arguments. A rank that waits for more than 2 ms sleeps between two
+ * looks, so that a core that waits is free for others; it wakes late by at most 1 ms, and a
+ * thirtieth of its wait. An MPI failure itself aborts the job with its reason: Open MPI cannot go
+ * on.
  */
 #pragma once
 #include <stddef.h>
@@ -82,8 +83,8 @@ void comm_allgather(struct comm *c, const void *in, size_t n, void *out);
  * with mem_free), counts[size] may be NULL. Collective. */
 MUST_CHECK bool comm_allgatherv(struct comm *c, const void *in, size_t n, void **out, size_t *total,
                                 size_t *counts, struct err *e);
-/* Each rank's own bytes for every rank: in holds them one rank after the other, counts[size] says how
- * many. *out: those for this rank, in rank order; mem_alloc'ed. Collective. */
+/* Each rank's own bytes for every rank: in holds them one rank after the other, counts[size] says
+ * how many. *out: those for this rank, in rank order; mem_alloc'ed. Collective. */
 MUST_CHECK bool comm_exchange(struct comm *c, const void *in, const size_t *counts, void **out,
                               size_t *total, struct err *e);
 
