@@ -36,8 +36,9 @@ bool cmd_train(struct cmd_call *call)
     struct train_summary s = {0};
     uint8_t digest[32];
     struct config c;
+    bool stop;
 
-    if (!config_load(call, &c)) return false;
+    if (!config_load(call, &c) || !config_dry_run(call, &c, &stop)) return false;
     if (!config_need(call, c.shards.dir, "shards.dir") ||
         !config_need(call, c.model.base, "model.base"))
         return false;
@@ -55,6 +56,7 @@ bool cmd_train(struct cmd_call *call)
         .dry_run = call->dry_run,
     };
     if (!train_run(&job, call->comm, &s, &call->err)) return false;
+    if (call->dry_run) return true; /* the log says what memory it takes */
     print_summary(call, &c, &s);
     return true;
 }

@@ -79,13 +79,25 @@ static bool bind_sections(const struct opt_doc *doc, struct config *out, struct 
     return true;
 }
 
+/* Both keep a manifest.json: in one folder, shards would take the corpus's place. */
+static bool check_apart(struct cmd_call *call, const struct config *c)
+{
+    const char *corpus = c->corpus.dir, *shards = c->shards.dir;
+
+    if (!corpus || !shards || strcmp(corpus, shards) != 0) return true;
+    return err_set(&call->err, ERR_CONFIG,
+                   "%s: corpus.dir and shards.dir are one folder, %s: give shards another",
+                   call->pos[0], corpus);
+}
+
 bool config_load(struct cmd_call *call, struct config *out)
 {
     struct opt_doc doc;
 
     return opt_doc_load(call->pos[0], call->sets, call->nsets, environment, &call->arena, &doc,
                         &call->err) &&
-           bind_sections(&doc, out, &call->err) && (!call->cmd->ranks || config_watch(call, out));
+           bind_sections(&doc, out, &call->err) && check_apart(call, out) &&
+           (!call->cmd->ranks || config_watch(call, out));
 }
 
 static const char *no_environment(const char *name)

@@ -1,6 +1,7 @@
 /* Models, embeddings, health, metrics, and the doors of sessions. */
 #include "base/mem.h"
 #include "serve/base64.h"
+#include "serve/form.h"
 #include "serve/server.h"
 
 /* ---- /v1/models */
@@ -34,6 +35,29 @@ bool api_models(void *ctx, struct http_request *q, struct http_reply *r, struct 
         put_model(&j, shelf_encoder(s->shelf), "encoder", NULL);
     }
     jot_put(&j, "]}\n");
+    return j.ok;
+}
+
+bool api_model(void *ctx, struct http_request *q, struct http_reply *r, struct err *e)
+{
+    struct server *s = ctx;
+    struct jot j = jot_begin(&r->body, e);
+    const char *encoder = shelf_encoder(s->shelf);
+    const struct shelf_model *m = NULL;
+    struct str id;
+
+    if (form_path(q->tail, &q->arena, &id, e)) m = shelf_find(s->shelf, id);
+    if (e->code == ERR_NOMEM || e->code == ERR_LIMIT) return false;
+    if (e->code == ERR_NONE && m) {
+        put_model(&j, m->id, m->adapter < 0 ? "base" : "adapter", m->digest);
+    } else if (e->code == ERR_NONE && encoder && str_eqz(id, encoder)) {
+        put_model(&j, encoder, "encoder", NULL);
+    } else {
+        err_clear(e);
+        return http_refuse(r, 404, "model_not_found", "model",
+                           "no model goes by this name; /v1/models lists them");
+    }
+    jot_put(&j, "\n");
     return j.ok;
 }
 

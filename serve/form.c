@@ -8,14 +8,14 @@ static int digit(char c)
     return -1;
 }
 
-static bool unescape(struct str s, struct arena *a, struct str *out, struct err *e)
+static bool unescape(struct str s, bool form, struct arena *a, struct str *out, struct err *e)
 {
     char *p = arena_alloc(a, s.n + 1, e);
     size_t n = 0;
 
     if (!p) return false;
     for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i] == '+' ? ' ' : s.p[i];
+        char c = form && s.p[i] == '+' ? ' ' : s.p[i];
         if (c == '%') {
             bool whole = i + 2 < s.n;
             int hi = whole ? digit(s.p[i + 1]) : -1, lo = whole ? digit(s.p[i + 2]) : -1;
@@ -23,10 +23,15 @@ static bool unescape(struct str s, struct arena *a, struct str *out, struct err 
             c = (char)(hi << 4 | lo);
             i += 2;
         }
-        if (c != '\r') p[n++] = c;
+        if (!form || c != '\r') p[n++] = c;
     }
     *out = (struct str){p, n};
     return str_is_utf8(*out) || err_set(e, ERR_FORMAT, "a field is not UTF-8");
+}
+
+bool form_path(struct str part, struct arena *a, struct str *out, struct err *e)
+{
+    return unescape(part, false, a, out, e);
 }
 
 bool form_parse(struct str body, struct arena *a, struct form *out, struct err *e)
@@ -40,8 +45,8 @@ bool form_parse(struct str body, struct arena *a, struct form *out, struct err *
         if (out->n == FORM_FIELDS_MAX)
             return err_set(e, ERR_LIMIT, "more than %d fields", FORM_FIELDS_MAX);
         if (eq == SIZE_MAX) eq = piece.n;
-        if (!unescape(str_sub(piece, 0, eq), a, &out->field[out->n].name, e) ||
-            !unescape(str_sub(piece, eq + 1, piece.n), a, &out->field[out->n].value, e))
+        if (!unescape(str_sub(piece, 0, eq), true, a, &out->field[out->n].name, e) ||
+            !unescape(str_sub(piece, eq + 1, piece.n), true, a, &out->field[out->n].value, e))
             return false;
         out->n++;
     }

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -182,19 +183,33 @@ static struct str bearer(struct MHD_Connection *c)
 {
     struct str v = header(c, "Authorization");
 
-    if (v.n > 7 && str_starts(v, STR("Bearer "))) return str_trim(str_sub(v, 7, v.n));
+    /* the scheme's letter case says nothing (RFC 9110, 11.1) */
+    if (v.n > 7 && strncasecmp(v.p, "Bearer ", 7) == 0) return str_trim(str_sub(v, 7, v.n));
     return (struct str){0};
+}
+
+/* Does the route take this path? *tail: what stands for its "*". */
+static bool takes_path(const struct http_route *r, const char *path, struct str *tail)
+{
+    size_t n = strlen(r->path) - 1;
+
+    *tail = (struct str){0};
+    if (r->path[n] != '*') return strcmp(r->path, path) == 0;
+    if (strncmp(r->path, path, n) != 0 || path[n] == 0) return false;
+    *tail = str_of(path + n);
+    return true;
 }
 
 /* The route of this path and method; without one *allow names the methods the path does have. */
 static const struct http_route *find_route(const struct http *h, const char *path,
-                                           const char *method, const char **allow)
+                                           const char *method, const char **allow,
+                                           struct str *tail)
 {
     if (strcmp(method, "HEAD") == 0) method = "GET";
     *allow = NULL;
     for (size_t i = 0; i < h->nroutes; i++) {
         const struct http_route *r = &h->routes[i];
-        if (strcmp(r->path, path) != 0) continue;
+        if (!takes_path(r, path, tail)) continue;
         *allow = strcmp(r->method, method) == 0 ? NULL : r->method;
         if (!*allow) return r;
     }
@@ -334,7 +349,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
     if (!x) {
         *state = x = begin(h, c);
         if (!x) return MHD_NO;
-        x->route = find_route(h, path, method, &allow);
+        x->route = find_route(h, path, method, &allow, &x->q.tail);
         return refuse_early(h, c, x, allow) ? send_reply(c, x) : MHD_YES;
     }
     if (x->answered) return MHD_YES;

@@ -54,6 +54,7 @@ struct http_request {
     struct str body;
     struct str secret; /* of the Authorization header, without "Bearer " */
     struct str ticket; /* of the query */
+    struct str tail;   /* of the path: what stands for the route's "*", with its escapes */
     enum gate_who who;
     struct arena arena; /* lives until the reply is sent */
     struct http_tally tally;
@@ -68,7 +69,7 @@ enum http_access {
     HTTP_SECRET, /* token, session, or an open gate */
 };
 struct http_route {
-    const char *method, *path;
+    const char *method, *path; /* a path that ends in "/" and "*" takes every path below it */
     enum http_access access;
     bool heavy; /* counts for max_requests */
     http_handler_fn run;

@@ -22,6 +22,7 @@ const struct http_route server_routes[] = {
     {"GET", "/health", HTTP_OPEN, false, api_health},
     {"GET", "/metrics", HTTP_SECRET, false, api_metrics},
     {"GET", "/v1/models", HTTP_SECRET, false, api_models},
+    {"GET", "/v1/models/*", HTTP_SECRET, false, api_model},
     {"POST", "/v1/completions", HTTP_SECRET, true, api_completions},
     {"POST", "/v1/chat/completions", HTTP_SECRET, true, api_chat},
     {"POST", "/v1/embeddings", HTTP_SECRET, true, api_embeddings},

@@ -36,6 +36,7 @@ extern const struct http_route server_routes[];
 bool api_completions(void *ctx, struct http_request *q, struct http_reply *r, struct err *e);
 bool api_chat(void *ctx, struct http_request *q, struct http_reply *r, struct err *e);
 bool api_models(void *ctx, struct http_request *q, struct http_reply *r, struct err *e);
+bool api_model(void *ctx, struct http_request *q, struct http_reply *r, struct err *e);
 bool api_embeddings(void *ctx, struct http_request *q, struct http_reply *r, struct err *e);
 bool api_impression(void *ctx, struct http_request *q, struct http_reply *r, struct err *e);
 bool api_rating(void *ctx, struct http_request *q, struct http_reply *r, struct err *e);

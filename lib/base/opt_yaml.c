@@ -254,13 +254,16 @@ static bool take_event(struct parse *p, const yaml_event_t *v, struct err *e)
     }
 }
 
-static bool parser_error(const yaml_parser_t *y, const char *name, bool is_set, struct err *e)
+static bool parser_error(const yaml_parser_t *y, struct str text, const char *name, bool is_set,
+                         struct err *e)
 {
     const char *problem = y->problem ? y->problem : "not valid YAML";
     if (y->error == YAML_MEMORY_ERROR) return err_set(e, ERR_NOMEM, "%s: out of memory", name);
     if (y->error == YAML_READER_ERROR)
         return err_set(e, ERR_CONFIG, "%s: at byte %zu: %s", name, y->problem_offset, problem);
     const struct opt_node at = {.file = name, .line = is_set ? 0 : (int)y->problem_mark.line + 1};
+    if (y->problem_mark.index < text.n && text.p[y->problem_mark.index] == '\t')
+        problem = "a tab where YAML takes spaces alone";
     return opt_fail(e, &at, "%s", problem);
 }
 
@@ -280,7 +283,7 @@ bool opt_yaml_parse(struct opt_load *l, struct str text, const char *name, struc
     while (!end) {
         yaml_event_t v;
         if (!yaml_parser_parse(&y, &v)) {
-            parser_error(&y, name, is_set, e);
+            parser_error(&y, text, name, is_set, e);
             goto out;
         }
         end = v.type == YAML_STREAM_END_EVENT;

@@ -39,6 +39,7 @@ def refused(kind, call, code=None):
 def whole(c):
     ids = [m.id for m in c.models.list()]
     check(ids == ["base", "first", "second"], str(ids))
+    check([c.models.retrieve(m).id for m in ids] == ids, "a model by its name")
     one = c.completions.create(model="base", prompt=FINDINGS[0], max_tokens=8, logprobs=3)
     check(one.object == "text_completion" and one.choices[0].finish_reason in ("length", "stop"), str(one))
     lp = one.choices[0].logprobs
@@ -99,6 +100,8 @@ def stops(c):
 def errors(s, c):
     refused(openai.AuthenticationError, lambda: client(s, "0" * 64).models.list(), "invalid_api_key")
     refused(openai.NotFoundError, lambda: c.completions.create(model="gpt-4", prompt="x"), "model_not_found")
+    for name in ("gpt-4", "base/first", "%zz", "%ff", "../first"):
+        refused(openai.NotFoundError, lambda: c.models.retrieve(name), "model_not_found")
     refused(openai.NotFoundError, lambda: c.embeddings.create(model="none", input="x"), "model_not_found")
     refused(openai.BadRequestError, lambda: c.completions.create(model="base", prompt="x " * 2000), "context_length_exceeded")
     refused(openai.BadRequestError, lambda: c.completions.create(model="base", prompt="x", temperature=9), "invalid_value")

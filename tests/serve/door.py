@@ -36,7 +36,9 @@ def secrets(s):
     check(s.ask("GET", "/v1/models", token=False, headers={"Authorization": "Basic " + s.token})[0] == 401, "Basic is not Bearer")
     check(s.ask("GET", "/v1/models?token=" + s.token, token=False)[0] == 401, "no token in a URL")
     check(s.ask("GET", "/v1/models", token=False, headers={"Cookie": "token=" + s.token})[0] == 401, "no token in a cookie")
+    check(s.ask("GET", "/v1/models", token=False, headers={"Authorization": "bearer " + s.token})[0] == 200, "a scheme in any letter case")
     check(s.ask("GET", "/v1/models")[0] == 200, "the token opens")
+    check(s.ask("GET", "/v1/models/%62ase")[0] == 200 and s.ask("GET", "/v1/models/")[0] == 404, "a model's name with escapes")
     check(s.ask("GET", "/health", token=False)[0] == 200, "health is open")
 
 
