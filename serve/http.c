@@ -202,8 +202,7 @@ static bool takes_path(const struct http_route *r, const char *path, struct str 
 
 /* The route of this path and method; without one *allow names the methods the path does have. */
 static const struct http_route *find_route(const struct http *h, const char *path,
-                                           const char *method, const char **allow,
-                                           struct str *tail)
+                                           const char *method, const char **allow, struct str *tail)
 {
     if (strcmp(method, "HEAD") == 0) method = "GET";
     *allow = NULL;
