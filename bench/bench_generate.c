@@ -3,7 +3,7 @@
  * does it with transformers.
  *
  *     bench_generate MODEL_DIR bf16|f32 PROMPTS ANSWERS [slots 32] [max_new 64] [threads 1]
- *                    [share 1] [quant none|int8|nf4]
+ *                    [share 1] [quant none|int8|nf4] [prefill_rows 1024]
  *
  * PROMPTS: token ids, one prompt a line; ANSWERS gets the same for the answers. Prints reports/s by
  * wall and by CPU time, and where the time went.
@@ -98,7 +98,7 @@ int main(int argc, char **argv)
     struct decode_stats stats = {0};
     if (argc < 5) {
         fprintf(stderr, "bench_generate MODEL_DIR bf16|f32 PROMPTS ANSWERS [slots] [max_new] "
-                        "[threads] [share] [quant]\n");
+                        "[threads] [share] [quant] [prefill_rows]\n");
         return 2;
     }
     uint32_t longest = read_prompts(argv[3]);
@@ -106,7 +106,7 @@ int main(int argc, char **argv)
     struct decode_opts o = {.slots = argc > 5 ? (uint32_t)strtoul(argv[5], NULL, 10) : 32,
                             .max_len = longest + max_new,
                             .max_new_tokens = max_new,
-                            .prefill_rows = 1024,
+                            .prefill_rows = argc > 10 ? (uint32_t)strtoul(argv[10], NULL, 10) : 1024,
                             .share_nothing = argc > 8 && strcmp(argv[8], "0") == 0};
     int threads = argc > 7 ? (int)strtol(argv[7], NULL, 10) : 1;
     enum dev_dtype t = strcmp(argv[2], "f32") == 0 ? DEV_F32 : DEV_BF16;

@@ -134,6 +134,7 @@ struct forward {
     void *k, *v;          /* packed: panels over keys; panels over the head's columns */
     struct attn_kv kv;    /* or the cache's own */
     bool kept;            /* kv it is */
+    size_t heads;         /* key-value heads side by side: 1, or all of a single kept query */
     void *q;              /* packed rows of a block */
     float *s;             /* scores, then probabilities */
     void *prob;           /* probabilities in the type they are multiplied in */
@@ -149,26 +150,28 @@ static size_t forward_layout(struct forward *f, void *base)
     struct cpu_carve v = {.base = base};
     f->k = cpu_carve(&v, f->kept ? 0 : gemm_b_bytes(p->t, p->keys, p->hd));
     f->v = cpu_carve(&v, f->kept ? 0 : gemm_b_bytes(p->t, p->hd, p->keys));
-    f->q = cpu_carve(&v, p->rows * gemm_a_bytes(p->t, p->hd));
-    f->s = cpu_carve(&v, p->rows * p->ld * sizeof(float));
-    f->prob = p->type == DEV_F32 ? f->s : cpu_carve(&v, p->rows * p->ld * 2);
-    f->o = cpu_carve(&v, p->rows * p->hd * sizeof(float));
-    f->norm = cpu_carve(&v, p->rows * sizeof(float));
+    size_t rows = f->kept && p->rows < p->a->heads ? p->a->heads : p->rows;
+    f->q = cpu_carve(&v, rows * gemm_a_bytes(p->t, p->hd));
+    f->s = cpu_carve(&v, rows * p->ld * sizeof(float));
+    f->prob = p->type == DEV_F32 ? f->s : cpu_carve(&v, rows * p->ld * 2);
+    f->o = cpu_carve(&v, rows * p->hd * sizeof(float));
+    f->norm = cpu_carve(&v, rows * sizeof(float));
     f->bias.p = cpu_carve(&v, attn_bias_bytes(p));
     f->tmp = cpu_carve(&v, GEMM_PACK_TMP * sizeof(float));
     f->multiply = cpu_carve(&v, gemm_multiply_bytes(p->t));
     return v.used;
 }
 
-/* Scores of a block to probabilities, not yet divided by their sum; log sum exp of each to lse. */
+/* Scores of a block, rows r0.. of group g, to probabilities, not yet divided by their sum; log sum
+ * exp of each to lse. */
 static void softmax_block(struct forward *f, const struct attn_block *b, size_t t, size_t g,
-                          struct dev_mat lse)
+                          size_t r0, struct dev_mat lse)
 {
     const struct attn_plan *p = &f->p;
     const struct cpu_kern *k = p->c->k;
     float scale = p->a->bias.buf ? 1.0f : p->a->scale;
-    for (size_t r = 0; r < p->group * b->n; r++) {
-        size_t h = r / b->n, i = r % b->n, from, to;
+    for (size_t r = r0; r < r0 + p->group * b->n; r++) {
+        size_t h = (r - r0) / b->n, i = (r - r0) % b->n, from, to;
         float *s = f->s + r * p->ld;
         attn_visible(p, b->i0 + i, &from, &to);
         size_t c0 = from - b->j0, c1 = to - b->j0;
@@ -184,24 +187,31 @@ static void softmax_block(struct forward *f, const struct attn_block *b, size_t 
     }
 }
 
-/* Queries [i0, i0 + n) of a sample are rows t.. of q and out; its keys are packed. */
+/* Queries [i0, i0 + n) of a sample are rows t.. of q and out; its keys are packed. Heads from g on,
+ * a stretch of rows each. */
 static void forward_block(struct forward *f, const struct attn_block *b, size_t t, size_t g,
                           struct dev_mat q, struct dev_mat out, struct dev_mat lse)
 {
     const struct attn_plan *p = &f->p;
-    attn_pack_rows(p, q, t, b->n, g, f->tmp, f->q);
+    size_t rows = p->group * b->n;
+    for (size_t h = 0; h < f->heads; h++)
+        attn_pack_rows(p, q, t, b->n, g + h, f->tmp,
+                       (unsigned char *)f->q + h * rows * gemm_a_bytes(p->t, p->hd));
     if (f->kept)
-        attn_kv_scores(p, b, f->q, &f->kv, f->s);
+        attn_kv_scores(p, b, f->q, &f->kv, f->heads, f->s);
     else
         attn_scores(p, b, f->q, f->k, f->s, f->multiply);
-    softmax_block(f, b, t, g, lse);
+    for (size_t h = 0; h < f->heads; h++) {
+        if (f->heads > 1) attn_bias_spread(p, g + h, b->i0, b->j1, &f->bias);
+        softmax_block(f, b, t, g + h, h * rows, lse);
+    }
     if (f->kept)
-        attn_kv_weigh(p, b, f->prob, &f->kv, f->o);
+        attn_kv_weigh(p, b, f->prob, &f->kv, f->heads, f->o);
     else
-        attn_weigh(p, b, f->prob, 0, p->group * b->n, f->v,
+        attn_weigh(p, b, f->prob, 0, rows, f->v,
                    (struct gemm_dst){f->o, DEV_F32, p->hd, 1.0f, 0.0f, false}, f->multiply);
-    for (size_t r = 0; r < p->group * b->n; r++) {
-        size_t h = g * p->group + r / b->n, row = t + r % b->n;
+    for (size_t r = 0; r < f->heads * rows; r++) {
+        size_t h = (g + r / rows) * p->group + r % rows / b->n, row = t + r % b->n;
         float *y = cpu_dest(out, (uint32_t)row, h * p->hd, f->tmp);
         p->c->k->scale(f->norm[r], f->o + r * p->hd, y, p->hd);
         cpu_store(p->c, y, out, (uint32_t)row, h * p->hd, p->hd);
@@ -231,7 +241,7 @@ static void forward_run(struct forward *f, const struct run *r, size_t g, struct
     const struct dev_mat *m = f->call->m;
     struct dev_mat out = m[3];
     forward_keys(f, m[1], m[2], r->key, r->nkeys, g);
-    attn_bias_spread(&f->p, g, r->i0 + r->n - 1, r->nkeys, &f->bias);
+    if (f->heads == 1) attn_bias_spread(&f->p, g, r->i0 + r->n - 1, r->nkeys, &f->bias);
     for (size_t i = r->i0; i < r->i0 + r->n; i += f->p.queries) {
         struct attn_block b = attn_block_of(&f->p, i, r->i0 + r->n);
         forward_block(f, &b, r->t + (i - r->i0), g, m[0], out, lse);
@@ -254,7 +264,7 @@ static void forward_sample(const void *plan, size_t task, void *scratch)
 bool cpu_attn_fwd(struct cpu *c, const struct dev_call *call, struct err *e)
 {
     const struct dev_attn *a = &call->attn.a;
-    struct forward f = {.call = call};
+    struct forward f = {.call = call, .heads = 1};
     attn_plan_init(&f.p, c, a, call->m[0].dtype, attn_longest(a->cu, a->nseq),
                    attn_longest(a->cu_k, a->nseq));
     if (!cpu_scratch(c, forward_layout(&f, NULL), e)) return false;
@@ -262,17 +272,23 @@ bool cpu_attn_fwd(struct cpu *c, const struct dev_call *call, struct err *e)
     return true;
 }
 
-/* ---- with a cache */
+/* ---- with a cache
+ *
+ * A task is one head of a run; a run of a single query of kept keys and values takes all heads at
+ * once (f->heads), when there are enough runs for the threads. */
 static void cached_run(const void *plan, size_t task, void *scratch)
 {
     struct forward f = *(const struct forward *)plan;
     const struct dev_call *call = f.call;
+    size_t g = task % f.p.a->kv_heads;
     const uint32_t *at = f.runs + task / f.p.a->kv_heads;
     size_t pos = call->attn.pos[at[0]], n = at[1] - at[0];
     struct run r = {at[0], n, pos, (size_t)call->attn.slot[at[0]] * call->attn.max_len, pos + n};
+    if (n > 1) f.heads = 1;
+    if (g % f.heads != 0) return;
     (void)forward_layout(&f, scratch);
-    if (f.kept) f.kv = attn_kv_of(f.p.c, call, call->attn.slot[at[0]], task % f.p.a->kv_heads);
-    forward_run(&f, &r, task % f.p.a->kv_heads, (struct dev_mat){0});
+    if (f.kept) f.kv = attn_kv_of(f.p.c, call, call->attn.slot[at[0]], g);
+    forward_run(&f, &r, g, (struct dev_mat){0});
 }
 
 /* Cut the rows where the next is not the next position of the same sequence. */
@@ -303,6 +319,7 @@ bool cpu_attn_cached(struct cpu *c, const struct dev_call *call, struct err *e)
     f.runs = c->runs;
     attn_plan_init(&f.p, c, &call->attn.a, call->m[0].dtype, call->m[0].rows, keys);
     if (f.kept) f.p.align = DEV_KV_BLOCK;
+    f.heads = f.kept && nruns >= 2 * (size_t)c->threads ? call->attn.a.kv_heads : 1;
     f.p.span = 2 * keys; /* a query's position counts, not its number in the call */
     if (!cpu_scratch(c, forward_layout(&f, NULL), e)) return false;
     cpu_tasks(c, nruns * call->attn.a.kv_heads, cached_run, &f);

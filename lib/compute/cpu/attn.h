@@ -102,8 +102,10 @@ struct attn_kv {
 /* Keys and values of head g of a slot. */
 struct attn_kv attn_kv_of(const struct cpu *c, const struct dev_call *call, uint32_t slot,
                           size_t g);
-/* As attn_scores and attn_weigh. */
+/* As attn_scores and attn_weigh, for so many key-value heads from kv's on: the rows of each behind
+ * those of the one before. Heads lie side by side in a block: together they are read in stretches
+ * of memory that the processor foresees. */
 void attn_kv_scores(const struct attn_plan *p, const struct attn_block *b, const void *rows,
-                    const struct attn_kv *kv, float *s);
+                    const struct attn_kv *kv, size_t heads, float *s);
 void attn_kv_weigh(const struct attn_plan *p, const struct attn_block *b, const void *weights,
-                   const struct attn_kv *kv, float *out);
+                   const struct attn_kv *kv, size_t heads, float *out);

@@ -163,51 +163,69 @@ static void run_rows(const struct tile *t, struct tile_args *a, size_t rows)
 }
 
 void attn_kv_scores(const struct attn_plan *p, const struct attn_block *b, const void *rows,
-                    const struct attn_kv *kv, float *s)
+                    const struct attn_kv *kv, size_t heads, float *s)
 {
     const struct tile *t = p->t;
-    size_t units = gemm_units(t, p->hd), panel = units * t->nr * 4;
-    size_t head = panel * DEV_KV_BLOCK / t->nr;
+    size_t panel = gemm_units(t, p->hd) * t->nr * 4, nrows = p->group * b->n;
+    size_t head = panel * DEV_KV_BLOCK / t->nr, lda = gemm_a_bytes(t, p->hd);
     begin(t);
-    for (size_t j = b->j0; j < b->j1; j += t->nr) {
-        size_t block = j / DEV_KV_BLOCK, in = j % DEV_KV_BLOCK;
-        const unsigned char *k = kv->k + block * kv->stride;
-        if (in == 0) /* the next keys, or the first values */
-            fetch(j + DEV_KV_BLOCK < b->j1 ? k + kv->stride
-                                           : kv->v + b->j0 / DEV_KV_BLOCK * kv->stride,
-                  head);
-        struct tile_args a = {.cols = t->nr,
-                              .k = units,
-                              .a = rows,
-                              .lda = gemm_a_bytes(t, p->hd),
-                              .b = k + in / t->nr * panel,
-                              .acc = s + (j - b->j0),
-                              .ld = p->ld};
-        run_rows(t, &a, p->group * b->n);
+    for (size_t j = b->j0; j < b->j1; j += DEV_KV_BLOCK) {
+        const unsigned char *k = kv->k + j / DEV_KV_BLOCK * kv->stride;
+        const unsigned char *then = /* the next keys, or the first values */
+            j + DEV_KV_BLOCK < b->j1 ? k + kv->stride : kv->v + b->j0 / DEV_KV_BLOCK * kv->stride;
+        size_t n = b->j1 - j < DEV_KV_BLOCK ? b->j1 - j : DEV_KV_BLOCK;
+        for (size_t h = 0; h < heads; h++, k += head, then += head) {
+            fetch(then, head);
+            for (size_t in = 0; in < n; in += t->nr) {
+                struct tile_args a = {.cols = t->nr,
+                                      .k = gemm_units(t, p->hd),
+                                      .a = (const unsigned char *)rows + h * nrows * lda,
+                                      .lda = lda,
+                                      .b = k + in / t->nr * panel,
+                                      .acc = s + h * nrows * p->ld + (j - b->j0) + in,
+                                      .ld = p->ld};
+                run_rows(t, &a, nrows);
+            }
+        }
     }
     end(t);
 }
 
-void attn_kv_weigh(const struct attn_plan *p, const struct attn_block *b, const void *weights,
-                   const struct attn_kv *kv, float *out)
+/* One head's part of a block of values: n keys from the block's first on. */
+static void weigh_block(const struct attn_plan *p, const struct tile_args *how,
+                        const unsigned char *v, size_t rows)
 {
     const struct tile *t = p->t;
-    size_t bytes = dev_dtype_bytes(p->type), panel = gemm_units(t, DEV_KV_BLOCK) * t->nr * 4;
+    size_t panel = gemm_units(t, DEV_KV_BLOCK) * t->nr * 4;
+    for (size_t c = 0; c < p->hd; c += t->nr, v += panel) {
+        struct tile_args a = *how;
+        a.b = v;
+        a.acc = how->acc + c;
+        run_rows(t, &a, rows);
+    }
+}
+
+void attn_kv_weigh(const struct attn_plan *p, const struct attn_block *b, const void *weights,
+                   const struct attn_kv *kv, size_t heads, float *out)
+{
+    const struct tile *t = p->t;
+    size_t lda = p->ld * dev_dtype_bytes(p->type), nrows = p->group * b->n;
+    size_t head = gemm_units(t, DEV_KV_BLOCK) * 4 * p->hd;
     begin(t);
     for (size_t j = b->j0; j < b->j1; j += DEV_KV_BLOCK) {
         const unsigned char *v = kv->v + j / DEV_KV_BLOCK * kv->stride;
         size_t n = b->j1 - j < DEV_KV_BLOCK ? b->j1 - j : DEV_KV_BLOCK;
-        if (j + DEV_KV_BLOCK < b->j1) fetch(v + kv->stride, panel * p->hd / t->nr);
-        for (size_t c = 0; c < p->hd; c += t->nr, v += panel) {
+        for (size_t h = 0; h < heads; h++, v += head) {
             struct tile_args a = {.cols = t->nr,
                                   .k = gemm_units(t, n),
-                                  .a = (const unsigned char *)weights + (j - b->j0) * bytes,
-                                  .lda = p->ld * bytes,
-                                  .b = v,
-                                  .acc = out + c,
+                                  .a = (const unsigned char *)weights + h * nrows * lda +
+                                       (j - b->j0) * dev_dtype_bytes(p->type),
+                                  .lda = lda,
+                                  .acc = out + h * nrows * p->hd,
                                   .ld = p->hd,
                                   .add = j > b->j0};
-            run_rows(t, &a, p->group * b->n);
+            if (j + DEV_KV_BLOCK < b->j1) fetch(v + kv->stride, head);
+            weigh_block(p, &a, v, nrows);
         }
     }
     end(t);
