@@ -1,5 +1,6 @@
 #include "generate/decode_parts.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -12,8 +13,9 @@ const char *const decode_reason_names[] = {"eos", "length", "cancelled", NULL};
 static struct decoder_cache_opts cache_opts(const struct model_spec *s, const struct decode_opts *o)
 {
     bool both = s->enc_layers > 0;
+    uint32_t len = both ? o->max_new_tokens : o->max_len;
     return (struct decoder_cache_opts){.slots = o->slots,
-                                       .max_len = both ? o->max_new_tokens : o->max_len,
+                                       .max_len = len > o->max_follow ? len : o->max_follow,
                                        .max_memory = both ? o->max_len : 0,
                                        .max_rows = o->slots + o->prefill_rows};
 }
@@ -24,9 +26,9 @@ uint64_t decode_bytes(const struct model_spec *s, enum dev_dtype dtype, const st
     return decoder_cache_bytes(s, dtype, &c);
 }
 
-static bool take_slots(struct decode *d, struct err *e)
+static bool take_slots(struct decode *d, uint32_t len, struct err *e)
 {
-    uint32_t n = d->o.slots, len = d->both ? 0 : d->o.max_len;
+    uint32_t n = d->o.slots;
     d->slot = mem_calloc(n, sizeof *d->slot, e);
     if (!d->slot) return false;
     d->history = mem_calloc((size_t)n * len, sizeof *d->history, e);
@@ -39,11 +41,12 @@ static bool take_slots(struct decode *d, struct err *e)
 
 static bool take_step(struct decode *d, struct err *e)
 {
-    uint32_t n = d->o.slots;
-    d->token = mem_calloc((size_t)3 * d->max_rows, sizeof *d->token, e);
+    uint32_t n = d->max_rows;
+    d->token = mem_calloc((size_t)4 * n, sizeof *d->token, e);
     if (!d->token) return false;
-    d->slot_of = d->token + d->max_rows;
-    d->pos = d->slot_of + d->max_rows;
+    d->slot_of = d->token + n;
+    d->pos = d->slot_of + n;
+    d->given = d->pos + n;
     d->asker = mem_calloc(n, sizeof *d->asker, e);
     if (!d->asker) return false;
     d->row = mem_calloc((size_t)2 * n, sizeof *d->row, e);
@@ -74,7 +77,7 @@ bool decode_open(struct model *m, struct lora *const *adapters, uint32_t nadapte
     c.adapters = adapters;
     c.nadapters = nadapters;
     d->max_rows = c.max_rows;
-    if (!take_slots(d, e) || !take_step(d, e)) goto out;
+    if (!take_slots(d, d->both ? 0 : c.max_len, e) || !take_step(d, e)) goto out;
     if (!decoder_cache_open(m, &c, &d->cache, e)) goto out;
     *out = d;
     ok = true;
@@ -145,6 +148,25 @@ static bool check_beams(const struct decode *d, const struct decode_request *r, 
                    r->length_penalty);
 }
 
+static bool check_ids(const struct decode *d, const uint32_t *ids, uint32_t n, struct err *e)
+{
+    uint32_t vocab = model_get_spec(d->m)->vocab;
+    for (uint32_t i = 0; i < n; i++)
+        if (ids[i] >= vocab)
+            return err_set(e, ERR_FORMAT, "token %u is not in the model's vocabulary of %u", ids[i],
+                           vocab);
+    return true;
+}
+
+static bool check_follow(const struct decode *d, const struct decode_request *r, struct err *e)
+{
+    uint64_t n = (d->both ? 0 : (uint64_t)r->n) + r->nfollow;
+    if (r->nfollow > 0 && n > d->o.max_follow)
+        return err_set(e, ERR_LIMIT, "%u tokens follow the prompt, there is room for %u%s",
+                       r->nfollow, d->o.max_follow, d->both ? "" : " with the prompt");
+    return check_ids(d, r->follow, r->nfollow, e);
+}
+
 bool decode_check(const struct decode *d, const struct decode_request *r, struct err *e)
 {
     const struct decode_opts *o = &d->o;
@@ -153,10 +175,7 @@ bool decode_check(const struct decode *d, const struct decode_request *r, struct
     if (r->n > most)
         return err_set(e, ERR_LIMIT, "the prompt has %u tokens, there is room for %u%s", r->n, most,
                        d->both ? "" : " and an answer");
-    for (uint32_t i = 0; i < r->n; i++)
-        if (r->ids[i] >= model_get_spec(d->m)->vocab)
-            return err_set(e, ERR_FORMAT, "token %u is not in the model's vocabulary of %u",
-                           r->ids[i], model_get_spec(d->m)->vocab);
+    if (!check_ids(d, r->ids, r->n, e) || !check_follow(d, r, e)) return false;
     if (r->max_new_tokens == 0 || r->max_new_tokens > o->max_new_tokens)
         return err_set(e, ERR_LIMIT, "an answer may have 1 to %u tokens, not %u", o->max_new_tokens,
                        r->max_new_tokens);
@@ -176,16 +195,18 @@ bool decode_submit(struct decode *d, const struct decode_request *r, uint64_t *h
         return err_set(e, ERR_LIMIT, "%zu requests are waiting", d->waiting);
     uint32_t room = d->both ? d->o.max_new_tokens : d->o.max_len - r->n;
     uint32_t limit = r->max_new_tokens < room ? r->max_new_tokens : room;
-    struct job *j = mem_alloc(sizeof *j + ((size_t)r->n + limit) * sizeof *r->ids, e);
+    struct job *j = mem_alloc(sizeof *j + ((size_t)r->n + r->nfollow + limit) * sizeof *r->ids, e);
     if (!j) return false;
-    uint32_t *ids = (uint32_t *)(void *)(j + 1);
+    uint32_t *ids = (uint32_t *)(void *)(j + 1), *follow = ids + r->n;
     memcpy(ids, r->ids, r->n * sizeof *ids);
+    if (r->nfollow > 0) memcpy(follow, r->follow, r->nfollow * sizeof *follow);
     *j = (struct job){.r = *r,
                       .handle = ++d->handles,
                       .submitted_s = clock_mono_s(),
                       .limit = limit,
-                      .answer = ids + r->n};
+                      .answer = follow + r->nfollow};
     j->r.ids = ids;
+    j->r.follow = follow;
     j->nslots = r->beams > 1 ? r->beams : 1;
     if (j->nslots > 1 && !beams_open(j, e)) {
         drop(j);
@@ -240,6 +261,7 @@ static bool finish(struct job *j, enum decode_reason why, decode_event_fn event,
                               .n = j->n,
                               .prompt_tokens = j->r.n,
                               .shared_tokens = j->shared,
+                              .nll = j->nll,
                               .queued_s = began - j->submitted_s,
                               .prefill_s = first - began,
                               .decode_s = now - first};
@@ -260,16 +282,30 @@ static struct job *release(struct decode *d, uint32_t i)
     return j;
 }
 
+/* The answer of busy[i] is there: read what follows the prompt, from the prompt's last row on, or
+ * hand it out. */
+static bool answered(struct decode *d, uint32_t i, enum decode_reason why, decode_event_fn event,
+                     void *ctx, struct err *e)
+{
+    struct job *j = d->busy[i];
+    if (j->r.nfollow == 0) return finish(release(d, i), why, event, ctx, e);
+    j->follows = true;
+    j->why = why;
+    if (j->pos > j->nbegin - 1) j->pos = j->nbegin - 1;
+    d->stats.follow_tokens += j->r.nfollow;
+    return true;
+}
+
 static bool drop_cancelled(struct decode *d, decode_event_fn event, void *ctx, struct err *e)
 {
-    for (uint32_t i = 0; i < d->nbusy;) {
-        if (!d->busy[i]->cancelled) {
-            i++;
-            continue;
+    for (uint32_t i = 0, left = d->nbusy; left > 0; left--) {
+        struct job *j = d->busy[i];
+        uint32_t nbusy = d->nbusy;
+        if (j->cancelled && !j->follows) {
+            if (j->beams) j->n = 0;
+            if (!answered(d, i, DECODE_CANCELLED, event, ctx, e)) return false;
         }
-        struct job *j = release(d, i);
-        if (j->beams) j->n = 0;
-        if (!finish(j, DECODE_CANCELLED, event, ctx, e)) return false;
+        i += d->nbusy == nbusy;
     }
     for (struct job **at = &d->first; *at;) {
         struct job *j = *at;
@@ -280,6 +316,7 @@ static bool drop_cancelled(struct decode *d, decode_event_fn event, void *ctx, s
         *at = j->next;
         if (d->last == &j->next) d->last = at;
         d->waiting--;
+        if (j->r.nfollow > 0) j->nll = NAN;
         if (!finish(j, DECODE_CANCELLED, event, ctx, e)) return false;
     }
     return true;
@@ -326,22 +363,36 @@ static bool refill(struct decode *d, struct err *e)
     return true;
 }
 
-/* How many rows each has in this step: one new token for those that answer; prompt tokens as many
+/* Tokens that are known before they are pushed: the prompt, and what follows but its last. */
+static uint32_t known_rows(const struct job *j)
+{
+    return j->nbegin + (j->follows ? j->r.nfollow - 1 : 0);
+}
+
+static bool is_answering(const struct job *j)
+{
+    return j->n > 0 && !j->follows;
+}
+
+/* How many rows each has in this step: one new token for those that answer; known tokens as many
  * as a step may take, the first come first. */
 static bool plan_rows(struct decode *d, struct err *e)
 {
     uint32_t left = d->o.prefill_rows;
+    d->follow_rows = 0;
     for (uint32_t i = 0; i < d->nbusy; i++) {
         struct job *j = d->busy[i];
-        bool ready = true;
-        j->take = j->n == 0 ? 0 : j->beams ? beams_running(j) : 1;
-        if (j->n > 0) continue;
+        bool ready = true, answering = is_answering(j);
+        j->take = !answering ? 0 : j->beams ? beams_running(j) : 1;
+        if (answering) continue;
         if (!j->started && left > 0 && !share_beginning(d, j, &ready, e)) return false;
         if (!ready) continue;
-        j->take = j->nbegin - j->pos < left ? j->nbegin - j->pos : left;
+        uint32_t all = known_rows(j) - j->pos;
+        j->take = all < left ? all : left;
         left -= j->take;
+        if (j->follows) d->follow_rows += j->take;
     }
-    d->prompt_rows = d->o.prefill_rows - left;
+    d->prompt_rows = d->o.prefill_rows - left - d->follow_rows;
     return true;
 }
 
@@ -358,14 +409,16 @@ static void put_row(struct decode *d, uint32_t slot, uint32_t pos, uint32_t toke
 
 static void put_rows(struct decode *d, struct job *j)
 {
-    for (uint32_t k = 0; k < j->take && j->n == 0; k++, j->pos++)
-        put_row(d, j->slots[0], j->pos, j->begin[j->pos]);
-    for (uint32_t k = 0; k < j->take && j->n > 0; k++) {
+    bool answering = is_answering(j);
+    for (uint32_t k = 0; k < j->take && !answering; k++, j->pos++)
+        put_row(d, j->slots[0], j->pos,
+                j->pos < j->nbegin ? j->begin[j->pos] : j->r.follow[j->pos - j->nbegin]);
+    for (uint32_t k = 0; k < j->take && answering; k++) {
         uint32_t slot = j->slots[0], token = j->answer[j->n - 1];
         if (j->beams) beams_row(j, k, &slot, &token);
         put_row(d, slot, j->pos, token);
     }
-    j->pos += j->n > 0;
+    j->pos += answering;
 }
 
 static bool wants_logits(const struct job *j)
@@ -378,7 +431,21 @@ static void ask(struct decode *d, bool logits)
 {
     for (uint32_t r = 0; r < d->rows.n; r++) {
         struct job *j = d->slot[d->slot_of[r]].job;
-        if (d->pos[r] + 1 != j->pos || j->pos < j->nbegin || wants_logits(j) != logits) continue;
+        bool last = d->pos[r] + 1 == j->pos && j->pos >= j->nbegin;
+        if (!last || j->follows || wants_logits(j) != logits) continue;
+        d->asker[d->nask] = j;
+        d->row[d->nask++] = r;
+    }
+}
+
+/* And who knows the next token. */
+static void ask_given(struct decode *d)
+{
+    d->ngiven = 0;
+    for (uint32_t r = 0; r < d->rows.n; r++) {
+        struct job *j = d->slot[d->slot_of[r]].job;
+        if (!j->follows || d->pos[r] + 1 < j->nbegin) continue;
+        d->given[d->ngiven++] = j->r.follow[d->pos[r] + 1 - j->nbegin];
         d->asker[d->nask] = j;
         d->row[d->nask++] = r;
     }
@@ -397,6 +464,7 @@ static void fill_rows(struct decode *d)
     ask(d, true);
     d->nlogits = d->nask;
     ask(d, false);
+    ask_given(d);
 }
 
 static void see(void *ctx, uint32_t i, const float *logits)
@@ -412,8 +480,9 @@ static void see(void *ctx, uint32_t i, const float *logits)
 static bool run_rows(struct decode *d, struct err *e)
 {
     bool logprob = false, drawn = false;
+    uint32_t own = d->nask - d->ngiven;
     double t0 = clock_mono_s();
-    for (uint32_t i = 0; i < d->nask; i++) {
+    for (uint32_t i = 0; i < own; i++) {
         const struct job *j = d->asker[i];
         d->draw[i] = i < d->nlogits ? (struct dev_draw){0} : pick_draw(&j->r.sampling, j->n);
         logprob |= i >= d->nlogits && j->r.logprobs;
@@ -426,18 +495,24 @@ static bool run_rows(struct decode *d, struct err *e)
                             .logprob = logprob ? d->logprob : NULL,
                             .nlogits = d->nlogits,
                             .see = see,
-                            .ctx = d};
+                            .ctx = d,
+                            .ngiven = d->ngiven,
+                            .given = d->given,
+                            .given_logprob = d->logprob + own};
     CHECK(d->rows.n > 0 && d->rows.n <= d->max_rows);
     if (!decoder_step(d->cache, &d->rows, &q, e)) return false;
-    for (uint32_t i = d->nlogits; i < d->nask; i++) {
+    for (uint32_t i = own; i < d->nask; i++)
+        d->asker[i]->nll -= (double)d->logprob[i];
+    for (uint32_t i = d->nlogits; i < own; i++) {
         struct job *j = d->asker[i];
         j->choice = (struct decode_choice){.id = d->chosen[i]};
         if (j->r.logprobs) j->choice.logprob = d->logprob[i];
     }
-    double s = clock_mono_s() - t0, prompt_share = (double)d->prompt_rows / d->rows.n;
+    double a_row = (clock_mono_s() - t0) / d->rows.n;
     d->stats.steps++;
-    d->stats.prefill_s += s * prompt_share;
-    d->stats.decode_s += s * (1 - prompt_share);
+    d->stats.prefill_s += a_row * d->prompt_rows;
+    d->stats.follow_s += a_row * d->follow_rows;
+    d->stats.decode_s += a_row * (d->rows.n - d->prompt_rows - d->follow_rows);
     return true;
 }
 
@@ -483,24 +558,24 @@ static bool take_token(struct decode *d, struct job *j, bool *done, enum decode_
     return true;
 }
 
-/* Everyone's who asked; and hand out finished answers. */
+/* Everyone's who asked; and hand out what is finished. */
 static bool take_tokens(struct decode *d, decode_event_fn event, void *ctx, struct err *e)
 {
-    for (uint32_t i = 0; i < d->nbusy;) {
+    for (uint32_t i = 0, left = d->nbusy; left > 0; left--) {
         struct job *j = d->busy[i];
+        uint32_t nbusy = d->nbusy;
         enum decode_reason why;
-        bool done;
-        if (j->take == 0 || j->pos < j->nbegin) {
-            i++;
-            continue;
+        bool done = false;
+        if (j->follows) {
+            if (j->pos == known_rows(j) && !finish(release(d, i), j->why, event, ctx, e))
+                return false;
+        } else if (j->take > 0 && j->pos >= j->nbegin) {
+            if (!take_token(d, j, &done, &why, e)) return false;
+            bool told = !j->beams && why != DECODE_BY_EOS;
+            if (told && !token_event(j, event, ctx, e)) return false;
+            if (done && !answered(d, i, why, event, ctx, e)) return false;
         }
-        if (!take_token(d, j, &done, &why, e)) return false;
-        bool told = !j->beams && why != DECODE_BY_EOS;
-        if (told && !token_event(j, event, ctx, e)) return false;
-        if (!done)
-            i++;
-        else if (!finish(release(d, i), why, event, ctx, e))
-            return false;
+        i += d->nbusy == nbusy;
     }
     return true;
 }

@@ -25,6 +25,10 @@
  * full only as the only one), `queue` requests waiting. Stop *strings* are the caller's: decode the
  * tokens as they come and call decode_cancel.
  *
+ * How probable a known text is behind the prompt (a reference, decode_request.follow) is read from
+ * the same slot when the answer has ended: the prompt is not computed again. That number is a
+ * function of prompt, text and weights alone, too.
+ *
  * Not thread-safe; one thread a device. A callback may call decode_submit and decode_cancel. After
  * a function has failed for the device or memory (not: a refused request) only decode_close may
  * follow.
@@ -38,6 +42,8 @@ struct decode_opts {
     uint32_t slots;          /* sequences at once */
     uint32_t max_len;        /* of prompt + answer; behind an encoder of the prompt alone */
     uint32_t max_new_tokens; /* the longest answer a request may ask for */
+    uint32_t max_follow;     /* of prompt + decode_request.follow; behind an encoder of the latter
+                                alone; 0: none has one */
     uint32_t prefill_rows;   /* most prompt tokens in one step */
     uint32_t queue;          /* requests that may wait; 0: any number */
     bool share_nothing;      /* compute every prompt as a whole: for comparison */
@@ -73,6 +79,8 @@ struct decode_request {
     uint32_t neos;
     bool logprobs; /* of the chosen tokens */
     uint32_t top;  /* that many alternatives with each, <= DECODE_TOP */
+    const uint32_t *follow; /* what is read behind the prompt when the answer has ended; copied */
+    uint32_t nfollow;
     void *user;
 };
 
@@ -101,6 +109,7 @@ struct decode_event {
     enum decode_reason reason;
     uint32_t prompt_tokens;
     uint32_t shared_tokens;               /* of them taken over from another prompt */
+    double nll; /* sum of -ln p of `follow`'s tokens; NAN: cancelled before it had a slot */
     double queued_s, prefill_s, decode_s; /* submission, slots, first token, end; wall time */
 };
 /* false with *e set ends decode_step. */
@@ -109,7 +118,8 @@ typedef bool (*decode_event_fn)(void *ctx, const struct decode_event *ev, struct
 struct decode_stats {
     uint64_t prompt_tokens, new_tokens, steps;
     uint64_t shared_tokens;     /* of prompt_tokens: not computed again */
-    double prefill_s, decode_s; /* a step's time is shared out by its rows */
+    uint64_t follow_tokens;
+    double prefill_s, decode_s, follow_s; /* a step's time is shared out by its rows */
 };
 
 struct decode;
@@ -127,7 +137,8 @@ uint64_t decode_bytes(const struct model_spec *s, enum dev_dtype dtype,
 MUST_CHECK bool decode_submit(struct decode *d, const struct decode_request *r, uint64_t *handle,
                               struct err *e);
 /* End a request: its finish event (DECODE_CANCELLED, with the tokens so far; of a search none)
- * comes in the next decode_step. false: there is no such request, any more. */
+ * comes in the next decode_step, or when what follows has been read. false: there is no such
+ * request, any more. */
 bool decode_cancel(struct decode *d, uint64_t handle);
 /* Requests that have not finished, waiting ones included. */
 size_t decode_busy(const struct decode *d);
@@ -140,12 +151,15 @@ const struct decode_stats *decode_get_stats(const struct decode *d);
 struct decode_prompt {
     const uint32_t *ids;
     uint32_t n;
-    uint64_t seed; /* in the place of sampling.seed */
+    uint64_t seed;          /* in the place of sampling.seed */
+    const uint32_t *follow; /* as in a request */
+    uint32_t nfollow;
 };
 struct decode_answer {
     const uint32_t *ids; /* without the EOS; borrowed until the callback returns */
     uint32_t n;
     bool ended; /* by EOS or `stop`, not by max_new_tokens */
+    double nll; /* of `follow` */
 };
 /* Called when answer i is complete (in any order); false with *e set ends the run. */
 typedef bool (*decode_done_fn)(void *ctx, size_t i, const struct decode_answer *a, struct err *e);

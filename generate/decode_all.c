@@ -44,20 +44,30 @@ static bool on_event(void *ctx, const struct decode_event *ev, struct err *e)
 {
     const struct batch_run *r = ctx;
     size_t i = (size_t)(uintptr_t)ev->user;
-    struct decode_answer a = {.ids = ev->ids, .n = ev->n, .ended = ev->reason != DECODE_BY_LENGTH};
+    struct decode_answer a = {
+        .ids = ev->ids, .n = ev->n, .ended = ev->reason != DECODE_BY_LENGTH, .nll = ev->nll};
     if (ev->finished) return r->done(r->ctx, i, &a, e);
     if (r->b->stop && r->b->stop(r->ctx, i, ev->ids, ev->n)) (void)decode_cancel(r->d, ev->handle);
     return true;
 }
 
+static struct decode_request request_of(const struct decode_batch *b, size_t i)
+{
+    const struct decode_prompt *p = &b->prompts[i];
+    struct decode_request q = *b->like;
+    q.ids = p->ids;
+    q.n = p->n;
+    q.follow = p->follow;
+    q.nfollow = p->nfollow;
+    q.sampling.seed = p->seed;
+    q.user = (void *)(uintptr_t)i;
+    return q;
+}
+
 static bool submit(struct batch_run *r, uint32_t i, struct err *e)
 {
-    struct decode_request q = *r->b->like;
+    struct decode_request q = request_of(r->b, i);
     uint64_t handle;
-    q.ids = r->b->prompts[i].ids;
-    q.n = r->b->prompts[i].n;
-    q.sampling.seed = r->b->prompts[i].seed;
-    q.user = (void *)(uintptr_t)i;
     return decode_submit(r->d, &q, &handle, e) || err_wrap(e, "prompt %u", i);
 }
 
@@ -78,9 +88,7 @@ static bool check(const struct batch_run *r, struct err *e)
 {
     if (r->b->n > UINT32_MAX) return err_set(e, ERR_LIMIT, "%zu prompts", r->b->n);
     for (size_t i = 0; i < r->b->n; i++) {
-        struct decode_request q = *r->b->like;
-        q.ids = r->b->prompts[i].ids;
-        q.n = r->b->prompts[i].n;
+        struct decode_request q = request_of(r->b, i);
         if (!decode_check(r->d, &q, e)) {
             err_wrap(e, "prompt %zu", i);
             return false;
@@ -107,6 +115,8 @@ static void add_stats(const struct decode_stats *from, struct decode_stats *to)
     to->shared_tokens += from->shared_tokens;
     to->prefill_s += from->prefill_s;
     to->decode_s += from->decode_s;
+    to->follow_tokens += from->follow_tokens;
+    to->follow_s += from->follow_s;
 }
 
 bool decode_run(struct model *m, struct lora *l, const struct decode_opts *o,

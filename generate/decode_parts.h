@@ -23,6 +23,11 @@ struct job {
     uint32_t *answer;      /* [limit], behind ids */
     struct decode_choice choice;
     struct beams *beams; /* NULL: one sequence */
+
+    /* when the answer has ended, and there is something to follow: */
+    bool follows; /* pos runs on from the prompt's last row */
+    enum decode_reason why;
+    double nll;
 };
 
 /* What a slot's cache holds: rows 0 .. filled - 1 are those of these tokens under this adapter. It
@@ -54,12 +59,14 @@ struct decode {
     /* one step */
     struct decoder_rows rows;
     uint32_t *token, *slot_of, *pos; /* [max_rows]: what rows points to */
-    uint32_t prompt_rows;
-    struct job **asker;     /* [slots] */
-    uint32_t *row, *chosen; /* [slots]: the asker's last row; its greedy choice */
-    float *logprob;         /* [slots] */
-    struct dev_draw *draw;  /* [slots]: of askers that need no logits */
-    uint32_t nask, nlogits;
+    uint32_t prompt_rows, follow_rows;
+    struct job **asker;     /* [max_rows] */
+    uint32_t *row, *chosen; /* [max_rows]: the asker's row; its greedy choice */
+    float *logprob;         /* [max_rows] */
+    struct dev_draw *draw;  /* [max_rows]: of askers that need no logits */
+    uint32_t nask, nlogits; /* first those that want logits, */
+    uint32_t ngiven;        /* last the rows of what follows */
+    uint32_t *given;        /* [max_rows]: their next tokens */
 };
 
 /* ---- decode_share.c: who begins with the same tokens */

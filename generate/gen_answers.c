@@ -23,12 +23,11 @@ struct wave {
     char **line;                  /* [nprompts], mem_alloc'ed, NULL: not answered yet */
     uint32_t *left;               /* [nblocks] answers missing */
     uint32_t *ended;              /* [nblocks] answers that ended by themselves */
-    uint32_t *ids;                /* all prompts' tokens */
+    uint32_t *ids;                /* all prompts' and references' tokens */
     size_t nprompts;
     struct arena arena;              /* what follows; in sample order from one record block */
     struct str *findings, *clinical; /* [nprompts], NULL: not asked for */
     struct sbuf id, text, other, row;
-    struct gen_score *score;
     struct gen_stop stop;
 };
 
@@ -101,7 +100,7 @@ static bool compose(struct wave *v, size_t prompt, const struct decode_answer *a
     p.prediction.n = gen_stop_at(&v->stop, p.prediction);
     p.prediction = str_trim(p.prediction);
     if (!decode_text(in, s.tokens + s.target, n, &v->other, &p.reference, e)) return false;
-    if (!gen_score_sample(v->score, &s, &p.nll, e)) return false;
+    p.nll = a->nll;
     p.tokens = s.length - s.target;
     sbuf_clear(&v->row);
     return pairs_put(&v->row, &p, e) && sbuf_putc(&v->row, '\n', e);
@@ -171,28 +170,32 @@ static bool load_fields(struct wave *v, struct err *e)
 static bool load_prompts(struct wave *v, struct err *e)
 {
     const uint32_t *target = shard_set_targets(v->w->in->set);
+    const uint32_t *length = shard_set_lengths(v->w->in->set);
     size_t tokens = 0;
     for (size_t i = 0; i < v->nprompts; i++)
-        tokens += target[sample_of(v, i)];
+        tokens += length[sample_of(v, i)];
     v->ids = mem_calloc(tokens, sizeof *v->ids, e);
     if (!v->ids) return false;
     uint32_t *at = v->ids;
     for (size_t i = 0; i < v->nprompts; i++) {
         struct sample s;
         if (!shard_set_get(v->w->in->set, sample_of(v, i), &s, e)) return false;
-        CHECK(s.target == target[sample_of(v, i)]);
-        memcpy(at, s.tokens, s.target * sizeof *at);
-        v->prompt[i] = (struct decode_prompt){.ids = at, .n = s.target, .seed = seed_of(v, i)};
-        at += s.target;
+        CHECK(s.target == target[sample_of(v, i)] && s.length == length[sample_of(v, i)]);
+        memcpy(at, s.tokens, s.length * sizeof *at);
+        v->prompt[i] = (struct decode_prompt){.ids = at,
+                                              .n = s.target,
+                                              .seed = seed_of(v, i),
+                                              .follow = at + s.target,
+                                              .nfollow = s.length - s.target};
+        at += s.length;
     }
     return true;
 }
 
-static bool wave_init(struct wave *v, struct gen_work *w, struct gen_score *score, size_t first,
-                      struct err *e)
+static bool wave_init(struct wave *v, struct gen_work *w, size_t first, struct err *e)
 {
     *v = (struct wave){
-        .w = w, .score = score, .first = first, .stop = {w->opts->stop, w->opts->stop_at_header}};
+        .w = w, .first = first, .stop = {w->opts->stop, w->opts->stop_at_header}};
     arena_init(&v->arena, WAVE_ARENA_BYTES);
     sbuf_init(&v->id, 4096);
     sbuf_init(&v->text, LINE_MAX_BYTES / 4);
@@ -258,6 +261,7 @@ struct decode_opts gen_decode_opts(const struct generate_opts *o, const struct g
     return (struct decode_opts){.slots = useful < o->slots ? (uint32_t)useful : o->slots,
                                 .max_len = in->max_len,
                                 .max_new_tokens = o->max_new_tokens,
+                                .max_follow = in->max_follow,
                                 .prefill_rows = o->prefill_rows,
                                 .share_nothing = o->share_nothing};
 }
@@ -265,7 +269,7 @@ struct decode_opts gen_decode_opts(const struct generate_opts *o, const struct g
 uint64_t gen_planned_bytes(const struct generate_opts *o, const struct gen_inputs *in)
 {
     struct decode_opts d = gen_decode_opts(o, in);
-    return in->model_bytes + gen_score_bytes(in) +
+    return in->model_bytes +
            decode_bytes(model_get_spec(in->model), model_dtype(in->model), &d);
 }
 
@@ -284,17 +288,14 @@ bool gen_answers(struct gen_work *w, struct err *e)
 {
     struct decode_opts o = gen_decode_opts(w->opts, w->in);
     struct decode *d = NULL;
-    struct gen_score score;
     bool ok =
-        gen_score_init(&score, w->in, e) &&
-        (w->ntodo == 0 || decode_open(w->in->model, &w->in->lora, w->in->lora ? 1 : 0, &o, &d, e));
+        w->ntodo == 0 || decode_open(w->in->model, &w->in->lora, w->in->lora ? 1 : 0, &o, &d, e);
     for (size_t first = 0; ok && first < w->ntodo; first += WAVE_BLOCKS) {
         struct wave v;
-        ok = wave_init(&v, w, &score, first, e) && answer_wave(&v, d, e);
+        ok = wave_init(&v, w, first, e) && answer_wave(&v, d, e);
         wave_free(&v);
     }
     if (d) w->stats = *decode_get_stats(d);
     decode_close(d);
-    gen_score_free(&score);
     return ok;
 }

@@ -6,7 +6,6 @@
 #include "generate/decode.h"
 #include "generate/gen_blocks.h"
 #include "generate/gen_inputs.h"
-#include "generate/gen_score.h"
 #include "generate/gen_seen.h"
 
 struct gen_work {
@@ -24,7 +23,7 @@ struct gen_work {
 /* The decoding engine of a run: its memory is planned with it. */
 struct decode_opts gen_decode_opts(const struct generate_opts *o, const struct gen_inputs *in);
 /* Device bytes of a run at its peak, but for the narrow scratch of an adapter: the base, the
- * adapter, the engine and the scoring of references. */
+ * adapter and the engine. */
 uint64_t gen_planned_bytes(const struct generate_opts *o, const struct gen_inputs *in);
 /* Answer and write all blocks. When it fails or is stopped, the blocks finished so far stay. */
 MUST_CHECK bool gen_answers(struct gen_work *w, struct err *e);

@@ -24,6 +24,7 @@ struct gen_inputs {
     uint64_t model_bytes;       /* on the device, with the adapter, once both are there */
     size_t n;                   /* samples to answer */
     uint32_t max_len;           /* longest prompt + answer; behind an encoder without the answer */
+    uint32_t max_follow;        /* longest prompt + reference; behind an encoder the reference */
     uint8_t adapter_digest[32]; /* over the folder's files; zeros without an adapter */
 };
 /* On failure call close all the same. */

@@ -232,7 +232,9 @@ static void add_up(struct run *r, const struct gen_work *w)
                     w->stats.new_tokens,
                     (uint64_t)(w->stats.prefill_s * 1e6),
                     (uint64_t)(w->stats.decode_s * 1e6),
-                    w->stats.shared_tokens};
+                    w->stats.shared_tokens,
+                    w->stats.follow_tokens,
+                    (uint64_t)(w->stats.follow_s * 1e6)};
     comm_sum_u64(r->c, v, sizeof v / sizeof v[0]);
     s->made = v[0];
     s->ended = v[1];
@@ -241,6 +243,8 @@ static void add_up(struct run *r, const struct gen_work *w)
     s->prefill_s = (double)v[4] / 1e6;
     s->decode_s = (double)v[5] / 1e6;
     s->shared_tokens = v[6];
+    s->reference_tokens = v[7];
+    s->reference_s = (double)v[8] / 1e6;
     double peak = (double)dev_bytes_peak(r->in.dev);
     comm_max_f64(r->c, &peak, 1);
     s->peak_bytes = (uint64_t)peak;
@@ -297,11 +301,12 @@ static json_t *meta_json(const struct run *r)
     char when[21];
     clock_iso8601(clock_wall_s(), when);
     json_t *measured = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:i, s:I, s:I}", "pairs",
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:I, s:I}", "pairs",
         (json_int_t)s->made, "ended", (json_int_t)s->ended, "prompt_tokens",
         (json_int_t)s->prompt_tokens, "shared_tokens", (json_int_t)s->shared_tokens, "new_tokens",
-        (json_int_t)s->new_tokens, "wall_s", s->wall_s, "prefill_s", s->prefill_s, "decode_s",
-        s->decode_s, "reports_per_s", s->reports_per_s, "new_tokens_per_s", s->new_tokens_per_s,
+        (json_int_t)s->new_tokens, "reference_tokens", (json_int_t)s->reference_tokens, "wall_s",
+        s->wall_s, "prefill_s", s->prefill_s, "decode_s", s->decode_s, "reference_s",
+        s->reference_s, "reports_per_s", s->reports_per_s, "new_tokens_per_s", s->new_tokens_per_s,
         "ranks", comm_size(r->c), "planned_bytes", (json_int_t)s->planned_bytes, "peak_bytes",
         (json_int_t)s->peak_bytes);
     return json_pack("{s:s, s:s?, s:s, s:I, s:O, s:s, s:s?, s:s, s:s, s:s, s:s, s:o}", "format",

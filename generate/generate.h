@@ -67,6 +67,8 @@ struct generate_summary {
     double wall_s, prefill_s, decode_s;     /* the last two summed over ranks */
     double reports_per_s, new_tokens_per_s; /* over wall_s; 0 when nothing was made */
     uint64_t shared_tokens;                 /* of prompt_tokens: computed once for many prompts */
+    uint64_t reference_tokens; /* scored behind their prompts: nll in a pair; and the time of it */
+    double reference_s;
     uint64_t planned_bytes, peak_bytes;     /* of a rank's device, most of the ranks */
     char pairs_path[512];
 };

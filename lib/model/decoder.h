@@ -140,6 +140,9 @@ struct decoder_ask {
     /* i < nlogits in order; logits[vocab] are borrowed until it returns */
     void (*see)(void *ctx, uint32_t i, const float *logits);
     void *ctx;
+    uint32_t ngiven;       /* of the last so many the next token is known, and next is not set: */
+    const uint32_t *given; /* [ngiven] */
+    float *given_logprob;  /* [ngiven]: its natural logarithm of probability is asked */
 };
 /* Push rows through the model. */
 MUST_CHECK bool decoder_step(struct decoder_cache *c, const struct decoder_rows *r,

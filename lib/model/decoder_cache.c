@@ -412,6 +412,23 @@ static bool show(struct decoder_cache *c, const struct decoder_ask *ask, uint32_
     return true;
 }
 
+/* From the logits of rows [at, at + n): tokens of the first m, their probabilities where they are
+ * asked, and those of the tokens that are given. */
+static bool choose(struct decoder_cache *c, const struct decoder_ask *ask, uint32_t at, uint32_t m,
+                   uint32_t n, struct err *e)
+{
+    struct dev *d = c->m->dev;
+    struct dev_mat logits = rows_of(c->logits, m), next = dev_mat_part(c->next, 0, 1, at, m);
+    uint32_t from = ask->logprob ? 0 : m, count = n - from;
+    if (m > 0 && !(ask->draw ? dev_sample(d, logits, ask->draw + at, next, e)
+                             : dev_argmax(d, logits, next, e)))
+        return false;
+    return count == 0 ||
+           dev_xent(d, dev_mat_part(c->logits, from, count, 0, c->logits.cols),
+                    dev_mat_part(c->next, 0, 1, at + from, count),
+                    dev_mat_part(c->chance, 0, 1, at + from, count), false, 1.0F, e);
+}
+
 /* Rows [at, at + n) of what is asked: their logits and next tokens. */
 static bool head(struct decoder_cache *c, const struct decoder_ask *ask, uint32_t at, uint32_t n,
                  struct err *e)
@@ -419,9 +436,9 @@ static bool head(struct decoder_cache *c, const struct decoder_ask *ask, uint32_
     const struct model_spec *s = &c->m->spec;
     struct dev *d = c->m->dev;
     struct dev_gemm nt = {false, true, head_scale(s), 0};
-    uint32_t step = c->tile ? HEAD_ROWS : n;
-    struct dev_mat none = {0}, next = dev_mat_part(c->next, 0, 1, at, n),
-                   logits = rows_of(c->logits, n);
+    uint32_t step = c->tile ? HEAD_ROWS : n, own = ask->n - ask->ngiven;
+    uint32_t m = own <= at ? 0 : own - at < n ? own - at : n;
+    struct dev_mat none = {0};
 
     if (!dev_rmsnorm(d, dev_mat_part(c->xw, at, n, 0, s->d), c->m->norm[1], s->rms_eps,
                      rows_of(c->nw, n), none, e))
@@ -431,31 +448,37 @@ static bool head(struct decoder_cache *c, const struct decoder_ask *ask, uint32_
                       dev_mat_part(c->logits, r, step, 0, s->vocab), e))
             return false;
     }
-    if (!(ask->draw ? dev_sample(d, logits, ask->draw + at, next, e)
-                    : dev_argmax(d, logits, next, e)))
+    return choose(c, ask, at, m, n, e) && show(c, ask, at, n, e);
+}
+
+/* Losses [at, at + n) of what was asked, as logarithms. */
+static bool bring_chances(struct decoder_cache *c, uint32_t at, uint32_t n, float *out,
+                          struct err *e)
+{
+    if (n == 0) return true;
+    if (!dev_download(c->m->dev, c->chance.buf, (c->chance.offset + at) * sizeof *out, out,
+                      n * sizeof *out, e))
         return false;
-    if (ask->logprob &&
-        !dev_xent(d, logits, next, dev_mat_part(c->chance, 0, 1, at, n), false, 1.0F, e))
-        return false;
-    return show(c, ask, at, n, e);
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = -out[i];
+    return true;
 }
 
 static bool answer(struct decoder_cache *c, const struct decoder_ask *ask, struct err *e)
 {
-    uint32_t n = ask->n;
+    uint32_t n = ask->n, own = n - ask->ngiven;
     c->next.cols = c->next.ld = c->chance.cols = c->chance.ld = n;
+    if (ask->ngiven > 0 &&
+        !dev_upload(c->m->dev, c->next.buf, (c->next.offset + own) * sizeof *ask->given, ask->given,
+                    ask->ngiven * sizeof *ask->given, e))
+        return false;
     for (uint32_t at = 0; at < n; at += HEAD_ROWS)
         if (!head(c, ask, at, n - at < HEAD_ROWS ? n - at : HEAD_ROWS, e)) return false;
-    if (!dev_download(c->m->dev, c->next.buf, c->next.offset * sizeof *ask->next, ask->next,
-                      n * sizeof *ask->next, e))
+    if (own > 0 && !dev_download(c->m->dev, c->next.buf, c->next.offset * sizeof *ask->next,
+                                 ask->next, own * sizeof *ask->next, e))
         return false;
-    if (!ask->logprob) return true;
-    if (!dev_download(c->m->dev, c->chance.buf, c->chance.offset * sizeof *ask->logprob,
-                      ask->logprob, n * sizeof *ask->logprob, e))
-        return false;
-    for (uint32_t i = 0; i < n; i++)
-        ask->logprob[i] = -ask->logprob[i];
-    return true;
+    return bring_chances(c, 0, ask->logprob ? own : 0, ask->logprob, e) &&
+           bring_chances(c, own, ask->ngiven, ask->given_logprob, e);
 }
 
 /* Cross attention's keys and values of one block for the memory of n tokens. */
@@ -512,7 +535,9 @@ bool decoder_step(struct decoder_cache *c, const struct decoder_rows *r,
                   const struct decoder_ask *ask, struct err *e)
 {
     uint32_t last = c->m->spec.layers - 1;
-    CHECK(ask->n <= r->n && ask->nlogits <= ask->n);
+    CHECK(ask->n <= r->n && ask->ngiven <= ask->n && ask->nlogits <= ask->n - ask->ngiven);
+    for (uint32_t i = 0; i < ask->ngiven; i++)
+        CHECK(ask->given[i] < c->m->spec.vocab);
     for (uint32_t i = 0; i < ask->n; i++)
         CHECK(ask->row[i] < r->n);
     if (!begin(c, r, e)) return false;

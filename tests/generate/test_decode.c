@@ -136,6 +136,11 @@ bool decoder_step(struct decoder_cache *c, const struct decoder_rows *r,
         uint64_t h = state_of[r->slot[row]][r->pos[row] + 1];
         logits_of(h, v);
         struct dev_candidate room[VOCAB];
+        if (j + ask->ngiven >= ask->n) {
+            uint32_t k = j + ask->ngiven - ask->n;
+            ask->given_logprob[k] = (float)((double)v[ask->given[k]] - log_sum(v));
+            continue;
+        }
         ask->next[j] = ask->draw && ask->draw[j].temperature > 0
                            ? dev_draw_host(&ask->draw[j], v, VOCAB, room)
                            : choice(h);
@@ -191,6 +196,7 @@ static int setup(void **state)
 struct seen {
     uint32_t ids[N][LEN_MAX], n[N];
     bool ended[N], got[N];
+    double nll[N];
     size_t order[N], count, stop_at;
 };
 
@@ -201,6 +207,7 @@ static bool keep(void *ctx, size_t i, const struct decode_answer *a, struct err 
     s->got[i] = true;
     s->n[i] = a->n;
     s->ended[i] = a->ended;
+    s->nll[i] = a->nll;
     memcpy(s->ids[i], a->ids, a->n * sizeof *a->ids);
     s->order[s->count++] = i;
     if (s->stop_at && s->count == s->stop_at) return err_set(e, ERR_STOPPED, "stop");
@@ -277,6 +284,73 @@ static void any_batching(void **state)
         assert_int_equal(stats.steps, calls);
         assert_true(most_rows <= o.slots + o.prefill_rows);
     }
+    assert_int_equal(mem_live_blocks(), 0);
+}
+
+/* What follows is read behind the prompt, whatever the answer was, and changes no answer. */
+static double follow_nll(const struct decode_prompt *p)
+{
+    uint64_t h = start_of(-1);
+    double sum = 0;
+    for (uint32_t k = 0; k < p->n; k++)
+        h = mix(h, p->ids[k]);
+    for (uint32_t k = 0; k < p->nfollow; k++) {
+        float v[VOCAB];
+        logits_of(h, v);
+        sum -= (double)(float)((double)v[p->follow[k]] - log_sum(v));
+        h = mix(h, p->follow[k]);
+    }
+    return sum;
+}
+
+static bool stop_at_third(void *ctx, size_t i, const uint32_t *answer, uint32_t n)
+{
+    (void)ctx;
+    (void)answer;
+    return i % 5 == 0 && n == 3;
+}
+
+static void what_follows(void **state)
+{
+    (void)state;
+    static const uint32_t shapes[][3] = {/* slots, prefill rows, beams */
+                                         {1, 1, 0}, {3, 5, 0}, {8, 64, 0}, {16, 400, 0}, {7, 9, 3}};
+    static struct seen plain, got;
+    static struct decode_prompt with[N];
+    for (size_t i = 0; i < N; i++) {
+        with[i] = prompts[i];
+        with[i].nfollow = (uint32_t)(i % 4 == 3 ? 0 : 1 + i * 5 % 23);
+        with[i].follow = ids[(i + 11) % N];
+    }
+    for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++) {
+        struct decode_opts o = opts(shapes[k][0], shapes[k][1]);
+        struct decode_request like = {
+            .max_new_tokens = 20, .adapter = -1, .beams = shapes[k][2], .eos = {EOS}, .neos = 1};
+        struct decode_batch b = {.like = &like, .n = N, .stop = stop_at_third};
+        for (int follow = 0; follow < 2; follow++) {
+            struct seen *s = follow ? &got : &plain;
+            struct decode *d = NULL;
+            struct err e = {0};
+            memset(s, 0, sizeof *s);
+            o.max_follow = follow ? 30 + 23 : 0;
+            b.prompts = follow ? with : prompts;
+            assert_true(decode_open(NULL, NULL, 0, &o, &d, &e));
+            assert_true(decode_all(d, &b, keep, s, &e));
+            assert_true(most_rows <= o.slots + o.prefill_rows);
+            decode_close(d);
+        }
+        check_same(&plain, &got);
+        for (size_t i = 0; i < N; i++)
+            if (got.nll[i] != follow_nll(&with[i]))
+                fail_msg("shape %zu, prompt %zu: %.9f, not %.9f", k, i, got.nll[i],
+                         follow_nll(&with[i]));
+    }
+    struct decode_opts o = opts(4, 16);
+    struct decode_stats stats = {0};
+    struct err e = {0};
+    o.max_follow = 30;
+    assert_false(decode_run(NULL, NULL, &o, with, N, keep, &got, &stats, &e));
+    assert_int_equal(e.code, ERR_LIMIT);
     assert_int_equal(mem_live_blocks(), 0);
 }
 
@@ -738,6 +812,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_batching),
+        cmocka_unit_test(what_follows),
         cmocka_unit_test(slots_are_refilled),
         cmocka_unit_test(windows_keep_order),
         cmocka_unit_test(room_ends_an_answer),

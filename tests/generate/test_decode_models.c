@@ -2,6 +2,7 @@
  * every kind in one batch, each with the answer it gets alone. */
 #include "model/tiny.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,7 @@ static struct decode *open_engine(const struct rig *r, uint32_t slots, uint32_t 
     struct decode_opts o = {.slots = slots,
                             .max_len = r->both ? 20 : LONGEST,
                             .max_new_tokens = 30,
+                            .max_follow = LONGEST,
                             .prefill_rows = prefill};
     struct decode *d = NULL;
     OK(decode_open(r->m, r->adapters, 2, &o, &d, e));
@@ -111,6 +113,7 @@ static void make_prompts(bool both)
 struct answer {
     uint32_t ids[LONGEST], n, tokens;
     bool ended, finished;
+    double nll; /* of what follows */
 };
 
 static bool keep(void *ctx, const struct decode_event *ev, struct err *e)
@@ -125,6 +128,7 @@ static bool keep(void *ctx, const struct decode_event *ev, struct err *e)
     a->finished = true;
     a->ended = ev->reason == DECODE_BY_EOS;
     a->n = ev->n;
+    a->nll = ev->nll;
     memcpy(a->ids, ev->ids, ev->n * sizeof *ev->ids);
     return true;
 }
@@ -219,10 +223,12 @@ static void test_beams_behind_encoder(void **state)
 
 enum { MIXED = 48 };
 
-/* Greedy, drawn, searched; the base and two adapters; some prompts begin alike. */
+/* Greedy, drawn, searched; the base and two adapters; some prompts begin alike; most are followed
+ * by something. */
 static struct decode_request mixed_request(uint32_t i)
 {
-    uint32_t p = i % PROMPTS;
+    uint32_t p = i % PROMPTS, f = (p + 1 + i / 7) % PROMPTS;
+    uint32_t most = starts[f + 1] - starts[f];
     struct decode_request r = {.ids = ids + starts[p],
                                .n = starts[p + 1] - starts[p],
                                .max_new_tokens = 4 + i % 9,
@@ -230,6 +236,8 @@ static struct decode_request mixed_request(uint32_t i)
                                .eos = {2, 17},
                                .neos = 2,
                                .length_penalty = 1,
+                               .follow = ids + starts[f],
+                               .nfollow = i % 11 < most ? i % 11 : most,
                                .user = (void *)(uintptr_t)i};
     if (p == 2) r.n -= i % 5;
     if (i % 5 == 1) r.sampling = (struct decode_sampling){.temperature = 1.3, .seed = i};
@@ -250,6 +258,43 @@ static void mixed(const struct rig *r, uint32_t slots, uint32_t prefill, struct 
     }
     run_out(d, a);
     decode_close(d);
+}
+
+/* What follows, as training reads it: prompt and text as a whole. */
+static double loss_of(const struct rig *r, const struct decode_request *q)
+{
+    uint32_t tokens[LONGEST], rows[LONGEST], n = q->nfollow, cu[2] = {0, q->n};
+    uint32_t label_cu[2] = {0, n};
+    struct decoder_work *w = NULL;
+    double loss;
+    memcpy(tokens, q->ids, q->n * sizeof *tokens);
+    memcpy(tokens + q->n, q->follow, n * sizeof *tokens);
+    for (uint32_t i = 0; i < n; i++)
+        rows[i] = q->n - 1 + i;
+    if (!r->both) cu[1] = q->n + n;
+    struct decoder_batch b = {.tokens = tokens,
+                              .ntokens = cu[1],
+                              .cu = cu,
+                              .nseq = 1,
+                              .rows = r->both ? NULL : rows,
+                              .labels = q->follow,
+                              .nrows = n,
+                              .label_cu = label_cu};
+    OK(decoder_work_open(r->m, q->adapter < 0 ? NULL : r->adapters[q->adapter], LONGEST, LONGEST,
+                         false, &w, e));
+    OK(decoder_loss(w, &b, &loss, NULL, e));
+    decoder_work_close(w);
+    return loss;
+}
+
+static void check_losses(const struct rig *r, const struct answer *a, double tolerance)
+{
+    for (uint32_t i = 0; i < MIXED; i++) {
+        struct decode_request q = mixed_request(i);
+        double want = q.nfollow ? loss_of(r, &q) : 0;
+        if (!(fabs(a[i].nll - want) <= tolerance * (1 + want)))
+            fail_msg("request %u: what follows has %.9g, not %.9g", i, a[i].nll, want);
+    }
 }
 
 static void mixed_of(const char *device, bool both, enum dev_dtype t)
@@ -275,6 +320,7 @@ static void mixed_of(const char *device, bool both, enum dev_dtype t)
                 fail_msg("%s: request %u differs with %u slots", device, i, shapes[k][0]);
         }
     }
+    check_losses(&r, alone, t == DEV_F32 ? 1e-6 : 1e-3);
     /* the adapters do something: requests 0, 4, 8 have one prompt and are greedy or drawn */
     for (uint32_t i = 0; i + 2 * PROMPTS < MIXED; i += 3 * PROMPTS)
         differ += memcmp(alone[i].ids, alone[i + PROMPTS].ids, 4 * sizeof *ids) != 0 &&
