@@ -13,7 +13,11 @@ static bool adapter_of(struct cmd_call *call, const struct config *c, const char
     if (str_eqz(str_of(a), "none")) return true;
     *out = a;
     if (!str_eqz(str_of(a), "auto")) return true;
-    if (!config_need(call, c->train.dir, "train.dir")) return false;
+    if (!c->train.dir)
+        return err_set(&call->err, ERR_CONFIG,
+                       "%s: generate.adapter is auto, and train.dir is not set: set it, or "
+                       "generate.adapter to none (the base model) or a folder",
+                       call->pos[0]);
     if (!fs_join(&call->arena, c->train.dir, "adapter", out, &call->err)) return false;
     if (fs_is_dir(*out)) return true;
     return err_set(&call->err, ERR_CONFIG,
