@@ -106,7 +106,8 @@ int main(int argc, char **argv)
     struct decode_opts o = {.slots = argc > 5 ? (uint32_t)strtoul(argv[5], NULL, 10) : 32,
                             .max_len = longest + max_new,
                             .max_new_tokens = max_new,
-                            .prefill_rows = argc > 10 ? (uint32_t)strtoul(argv[10], NULL, 10) : 1024,
+                            .prefill_rows =
+                                argc > 10 ? (uint32_t)strtoul(argv[10], NULL, 10) : 1024,
                             .share_nothing = argc > 8 && strcmp(argv[8], "0") == 0};
     int threads = argc > 7 ? (int)strtol(argv[7], NULL, 10) : 1;
     enum dev_dtype t = strcmp(argv[2], "f32") == 0 ? DEV_F32 : DEV_BF16;

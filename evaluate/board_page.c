@@ -22,7 +22,8 @@ static const char *const own_style =
     "var(--line)}.board td.g{border-left:1px solid var(--line)}"
     ".board .ci{display:block;color:var(--soft);font-size:.78rem}"
     ".board tr.yard>*{background:var(--fill)}.board tr.quoted>*{font-style:italic}"
-    ".letter{display:inline-block;min-width:1.5rem;color:var(--soft)}.tag{font-weight:400;"
+    ".letter{display:inline-block;min-width:1.5rem;text-align:left;color:var(--soft)}.tag{font-"
+    "weight:400;"
     "color:var(--soft);font-size:.82rem}.m{font-weight:700}"
     ".forest .dot{fill:var(--accent)}.forest .base{fill:var(--card);stroke:var(--soft);"
     "stroke-width:1.6}.forest .quote{fill:none;stroke:var(--mark);stroke-width:1.6}"
@@ -49,7 +50,7 @@ static double scale_of(const struct board *b, size_t v)
 
 static void put_name(struct html *h, const struct board_row *r)
 {
-    HTML(h, "<span class=\"letter\">%s</span>", r->letter);
+    HTML(h, "<span class=\"letter\">%s</span> ", r->letter);
     html_text(h, str_of(r->name));
     if (r->kind != BOARD_SYSTEM)
         HTML(h, " <span class=\"tag\">%s</span>", r->kind == BOARD_QUOTED ? "quoted" : "baseline");

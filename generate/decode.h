@@ -77,8 +77,8 @@ struct decode_request {
     int early_stopping;      /* enum decode_early: transformers' False, True, "never" */
     int32_t eos[DECODE_EOS]; /* any of them ends the answer; negative ones are passed over */
     uint32_t neos;
-    bool logprobs; /* of the chosen tokens */
-    uint32_t top;  /* that many alternatives with each, <= DECODE_TOP */
+    bool logprobs;          /* of the chosen tokens */
+    uint32_t top;           /* that many alternatives with each, <= DECODE_TOP */
     const uint32_t *follow; /* what is read behind the prompt when the answer has ended; copied */
     uint32_t nfollow;
     void *user;
@@ -108,7 +108,7 @@ struct decode_event {
     /* finished: */
     enum decode_reason reason;
     uint32_t prompt_tokens;
-    uint32_t shared_tokens;               /* of them taken over from another prompt */
+    uint32_t shared_tokens; /* of them taken over from another prompt */
     double nll; /* sum of -ln p of `follow`'s tokens; NAN: cancelled before it had a slot */
     double queued_s, prefill_s, decode_s; /* submission, slots, first token, end; wall time */
 };
@@ -117,7 +117,7 @@ typedef bool (*decode_event_fn)(void *ctx, const struct decode_event *ev, struct
 
 struct decode_stats {
     uint64_t prompt_tokens, new_tokens, steps;
-    uint64_t shared_tokens;     /* of prompt_tokens: not computed again */
+    uint64_t shared_tokens; /* of prompt_tokens: not computed again */
     uint64_t follow_tokens;
     double prefill_s, decode_s, follow_s; /* a step's time is shared out by its rows */
 };

@@ -194,8 +194,7 @@ static bool load_prompts(struct wave *v, struct err *e)
 
 static bool wave_init(struct wave *v, struct gen_work *w, size_t first, struct err *e)
 {
-    *v = (struct wave){
-        .w = w, .first = first, .stop = {w->opts->stop, w->opts->stop_at_header}};
+    *v = (struct wave){.w = w, .first = first, .stop = {w->opts->stop, w->opts->stop_at_header}};
     arena_init(&v->arena, WAVE_ARENA_BYTES);
     sbuf_init(&v->id, 4096);
     sbuf_init(&v->text, LINE_MAX_BYTES / 4);
@@ -269,8 +268,7 @@ struct decode_opts gen_decode_opts(const struct generate_opts *o, const struct g
 uint64_t gen_planned_bytes(const struct generate_opts *o, const struct gen_inputs *in)
 {
     struct decode_opts d = gen_decode_opts(o, in);
-    return in->model_bytes +
-           decode_bytes(model_get_spec(in->model), model_dtype(in->model), &d);
+    return in->model_bytes + decode_bytes(model_get_spec(in->model), model_dtype(in->model), &d);
 }
 
 static bool answer_wave(struct wave *v, struct decode *d, struct err *e)

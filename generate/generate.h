@@ -69,7 +69,7 @@ struct generate_summary {
     uint64_t shared_tokens;                 /* of prompt_tokens: computed once for many prompts */
     uint64_t reference_tokens; /* scored behind their prompts: nll in a pair; and the time of it */
     double reference_s;
-    uint64_t planned_bytes, peak_bytes;     /* of a rank's device, most of the ranks */
+    uint64_t planned_bytes, peak_bytes; /* of a rank's device, most of the ranks */
     char pairs_path[512];
 };
 

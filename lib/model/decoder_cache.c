@@ -423,10 +423,9 @@ static bool choose(struct decoder_cache *c, const struct decoder_ask *ask, uint3
     if (m > 0 && !(ask->draw ? dev_sample(d, logits, ask->draw + at, next, e)
                              : dev_argmax(d, logits, next, e)))
         return false;
-    return count == 0 ||
-           dev_xent(d, dev_mat_part(c->logits, from, count, 0, c->logits.cols),
-                    dev_mat_part(c->next, 0, 1, at + from, count),
-                    dev_mat_part(c->chance, 0, 1, at + from, count), false, 1.0F, e);
+    return count == 0 || dev_xent(d, dev_mat_part(c->logits, from, count, 0, c->logits.cols),
+                                  dev_mat_part(c->next, 0, 1, at + from, count),
+                                  dev_mat_part(c->chance, 0, 1, at + from, count), false, 1.0F, e);
 }
 
 /* Rows [at, at + n) of what is asked: their logits and next tokens. */

@@ -314,7 +314,11 @@ static void what_follows(void **state)
 {
     (void)state;
     static const uint32_t shapes[][3] = {/* slots, prefill rows, beams */
-                                         {1, 1, 0}, {3, 5, 0}, {8, 64, 0}, {16, 400, 0}, {7, 9, 3}};
+                                         {1, 1, 0},
+                                         {3, 5, 0},
+                                         {8, 64, 0},
+                                         {16, 400, 0},
+                                         {7, 9, 3}};
     static struct seen plain, got;
     static struct decode_prompt with[N];
     for (size_t i = 0; i < N; i++) {
