@@ -4,25 +4,23 @@
 
 #include "base/pulse.h"
 #include "base/stop.h"
-#include "train/loss_sum.h"
+#include "train/flight.h"
 
-static bool add_bins(struct decoder_work *w, struct loader *l, uint64_t begin, uint64_t end,
-                     struct loss_sum *sum, bool *abandoned, struct err *e)
+static bool add_bins(struct flight *f, struct loader *l, uint64_t begin, uint64_t end,
+                     bool *abandoned, struct err *e)
 {
     for (uint64_t bin = begin; bin < end; bin++) {
         struct decoder_batch b;
-        double loss;
-        if (stop_requested()) {
-            *abandoned = true;
-            return true;
-        }
+        *abandoned = stop_requested();
+        if (*abandoned) break;
         pulse_at("bin of the dev split", bin);
-        if (!loader_get(l, bin, &b, e)) return false;
-        if (b.nrows == 0) continue;
-        if (!decoder_loss(w, &b, &loss, NULL, e)) return false;
-        loss_sum_add(sum, loss);
+        if (!loader_get(l, bin, &b, e)) {
+            flight_drop(f);
+            return false;
+        }
+        if (!flight_send(f, &b, 0, e)) return false;
     }
-    return true;
+    return flight_land(f, e);
 }
 
 double dev_loss_mean(const struct dev_loss *d)
@@ -34,12 +32,13 @@ bool evaluate_dev(struct decoder_work *w, struct loader *l, struct comm *c, stru
                   struct err *e)
 {
     struct loss_sum sum = {0};
+    struct flight f = {.d = decoder_work_dev(w), .work = w, .loss = &sum};
     uint64_t begin, end;
     bool abandoned = false;
 
     CHECK(l->plan->nsteps == 1);
     plan_rank_bins(l->plan, 0, comm_rank(c), comm_size(c), &begin, &end);
-    bool ok = add_bins(w, l, begin, end, &sum, &abandoned, e);
+    bool ok = add_bins(&f, l, begin, end, &abandoned, e);
     if (!comm_agree(c, ok, e)) return err_wrap(e, "evaluation on the dev split");
     int64_t any = abandoned;
     comm_max_i64(c, &any, 1);

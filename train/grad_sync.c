@@ -88,19 +88,24 @@ bool grad_sync_begin(struct grad_sync *s, struct err *e)
     return dev_zero(s->d, overflow_of(s), e);
 }
 
-bool grad_sync_add(struct grad_sync *s, struct dev_buf *grad, struct err *e)
+bool grad_sync_add(struct grad_sync *s, struct dev_buf *grad, int lane, struct err *e)
 {
     for (size_t i = 0; i < s->nslices; i++) {
         struct grad_slice *g = &s->slices[i];
-        if (!dev_absmax_later(s->d, slice_of(grad, DEV_F32, g), &s->bin_max[i], e)) return false;
+        if (!dev_absmax_later(s->d, slice_of(grad, DEV_F32, g), &s->bin_max[lane][i], e))
+            return false;
         if (!dev_accum_fixed(s->d, slice_of(grad, DEV_F32, g), g->shift,
                              slice_of(s->acc, DEV_I64, g), overflow_of(s), e))
             return false;
     }
-    if (!dev_sync(s->d, e)) return false; /* once a bin, not once a slice */
-    for (size_t i = 0; i < s->nslices; i++)
-        if ((double)s->bin_max[i] > s->slices[i].max) s->slices[i].max = s->bin_max[i];
     return true;
+}
+
+void grad_sync_settle(struct grad_sync *s, int lane)
+{
+    const float *max = s->bin_max[lane];
+    for (size_t i = 0; i < s->nslices; i++)
+        if ((double)max[i] > s->slices[i].max) s->slices[i].max = max[i];
 }
 
 /* Would 2^spread values of this size, at this shift, add up to less than 2^LIMIT_BITS? */

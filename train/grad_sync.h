@@ -38,7 +38,8 @@ struct grad_sync {
     uint32_t spread; /* 2^spread bins of a step fit into the sum */
     size_t nslices;
     struct grad_slice slices[GRAD_SYNC_SLICES];
-    float bin_max[GRAD_SYNC_SLICES]; /* of the bin at hand; the device writes it when waited for */
+    float bin_max[DEV_LANES][GRAD_SYNC_SLICES]; /* of bins in flight */
+    int32_t seen_overflow;
     struct dev_buf *acc;             /* i64 [count] */
     struct dev_buf *overflow;        /* i32 [1] */
     int64_t *stage;                  /* host, one piece; NULL on a single rank and in a team */
@@ -54,8 +55,10 @@ uint64_t grad_sync_bytes(uint64_t count);
 
 /* Start a sum: all zeros. */
 MUST_CHECK bool grad_sync_begin(struct grad_sync *s, struct err *e);
-/* Add one bin's gradient (f32 [count]). */
-MUST_CHECK bool grad_sync_add(struct grad_sync *s, struct dev_buf *grad, struct err *e);
+/* Add one bin's gradient (f32 [count]), inside of the device's open lane; and once that has been
+ * waited for, take note of its maxima. */
+MUST_CHECK bool grad_sync_add(struct grad_sync *s, struct dev_buf *grad, int lane, struct err *e);
+void grad_sync_settle(struct grad_sync *s, int lane);
 
 enum grad_sync_verdict { GRAD_SYNC_FITS, GRAD_SYNC_REDO, GRAD_SYNC_NOT_FINITE };
 /* All ranks learn the largest |g| of each slice, and the maximum of extra[nextra] (flags that ride

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "base/stop.h"
-#include "train/loss_sum.h"
+#include "train/flight.h"
 
 static struct dev_mat range_of(struct dev_buf *b, uint64_t offset, uint64_t n)
 {
@@ -86,23 +86,20 @@ static bool add_bins(struct step *s, const struct step_source *src, const struct
                      struct loss_sum *loss, bool *abandoned, struct err *e)
 {
     struct rng_key key = rng_key(s->o.seed, RNG_DROPOUT, j->number);
+    struct flight f = {.d = s->d, .work = s->work, .loss = loss, .sync = &s->sync, .grad = s->grad};
 
     if (!grad_sync_begin(&s->sync, e)) return false;
     for (uint64_t bin = j->begin; bin < j->end; bin++) {
         struct decoder_batch b;
-        double sum;
-        if (stop_requested()) {
-            *abandoned = true;
-            return true;
-        }
-        if (!src->get(src->ctx, bin, &b, e)) return false;
-        if (b.nrows == 0) continue;
-        if (!decoder_grad(s->work, &b, rng_u64(key, bin - j->first), s->grad, &sum, e))
+        *abandoned = stop_requested();
+        if (*abandoned) break;
+        if (!src->get(src->ctx, bin, &b, e)) {
+            flight_drop(&f);
             return false;
-        loss_sum_add(loss, sum);
-        if (!grad_sync_add(&s->sync, s->grad, e)) return false;
+        }
+        if (!flight_send(&f, &b, rng_u64(key, bin - j->first), e)) return false;
     }
-    return true;
+    return flight_land(&f, e);
 }
 
 static bool diverged(const struct step_job *j, struct err *e)
@@ -165,15 +162,20 @@ bool step_gradient(struct step *s, const struct step_source *src, const struct s
 
 static bool grad_norm(struct step *s, double *norm, struct err *e)
 {
-    double sum = 0, part;
+    double sum = 0, part[GRAD_SYNC_SLICES];
 
     for (size_t i = 0; i < s->sync.nslices; i++) {
         const struct grad_slice *g = &s->sync.slices[i];
-        if (!dev_sumsq(s->d, range_of(s->grad, g->offset, g->count), &part, e)) return false;
-        sum += part;
+        if (!dev_sumsq_later(s->d, range_of(s->grad, g->offset, g->count), &part[i], e)) goto drop;
     }
+    if (!dev_sync(s->d, e)) goto drop; /* once a step, not once a slice */
+    for (size_t i = 0; i < s->sync.nslices; i++)
+        sum += part[i];
     *norm = sqrt(sum);
     return true;
+drop:
+    dev_lanes_drop(s->d);
+    return false;
 }
 
 bool step_apply(struct step *s, uint64_t number, double lr, struct step_result *out, struct err *e)

@@ -751,12 +751,16 @@ bool dev_absmax(struct dev *d, struct dev_mat g, float *out, struct err *e)
     return dev_absmax_later(d, g, out, e) && dev_sync(d, e);
 }
 
-bool dev_sumsq(struct dev *d, struct dev_mat g, double *out, struct err *e)
+bool dev_sumsq_later(struct dev *d, struct dev_mat g, double *out, struct err *e)
 {
     CHECK(g.dtype == DEV_F32);
     *out = 0.0;
-    return submit(d, &(struct dev_call){.op = DEV_SUMSQ, .m = {g}, .host_f64 = out}, e) &&
-           dev_sync(d, e);
+    return submit(d, &(struct dev_call){.op = DEV_SUMSQ, .m = {g}, .host_f64 = out}, e);
+}
+
+bool dev_sumsq(struct dev *d, struct dev_mat g, double *out, struct err *e)
+{
+    return dev_sumsq_later(d, g, out, e) && dev_sync(d, e);
 }
 
 bool dev_adamw(struct dev *d, const struct dev_adamw *o, struct dev_mat g, struct dev_mat p,

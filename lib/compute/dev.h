@@ -95,6 +95,34 @@ MUST_CHECK bool dev_download(struct dev *d, const struct dev_buf *b, size_t offs
 MUST_CHECK bool dev_zero(struct dev *d, struct dev_mat m, struct err *e);
 MUST_CHECK bool dev_sync(struct dev *d, struct err *e);
 
+/* ---- lanes: two pieces of work in flight, so that copies and the host's own work lie beside what
+ * the device computes instead of between:
+ *
+ *     begin(0) upload_ahead.. ops.. end(0)
+ *     begin(1) upload_ahead.. ops.. end(1)     lane 0 computes meanwhile
+ *     wait(0): its results are there           lane 1 has all it needs already
+ *     begin(0) ..
+ *
+ * One lane is open at a time, and a lane that has ended is waited for before it begins again.
+ * Memory that is filled by dev_upload_ahead or read by dev_download_later belongs to the lane: only
+ * ops between its begin and end use it. A device without streams does all of it in order. */
+enum { DEV_LANES = 2 };
+void dev_lane_begin(struct dev *d, int lane);
+/* As dev_upload into memory of the open lane, beside the ops before it; those after it see it. */
+MUST_CHECK bool dev_upload_ahead(struct dev *d, struct dev_buf *b, size_t offset, const void *host,
+                                 size_t bytes, struct err *e);
+/* As dev_download of memory of the open lane, which changes no more; host is filled by
+ * dev_lane_wait. At most DEV_LANE_DOWNLOADS in a lane. */
+enum { DEV_LANE_DOWNLOADS = 4 };
+MUST_CHECK bool dev_download_later(struct dev *d, const struct dev_buf *b, size_t offset,
+                                   void *host, size_t bytes, struct err *e);
+MUST_CHECK bool dev_lane_end(struct dev *d, struct err *e);
+/* Until the lane's ops are over: its downloads and all that came _later before its end are there.
+ * A lane that has not begun is over. */
+MUST_CHECK bool dev_lane_wait(struct dev *d, int lane, struct err *e);
+/* After a failure: waits for what runs and forgets what was to come to the host. */
+void dev_lanes_drop(struct dev *d);
+
 /* ---- choices: a GPU computes a product in one of several ways, with other last bits. Which one is
  * fastest is found by timing; who wants the same bits again (other ranks, a run that goes on) takes
  * the choices over as bytes. Devices without choices: dev_tunes is false, dev_choices_bytes 0.
@@ -372,8 +400,10 @@ MUST_CHECK bool dev_from_fixed(struct dev *d, struct dev_mat acc, int shift, dou
  * a fixed order (cpu: by index). Both wait. */
 MUST_CHECK bool dev_absmax(struct dev *d, struct dev_mat g, float *out, struct err *e);
 MUST_CHECK bool dev_sumsq(struct dev *d, struct dev_mat g, double *out, struct err *e);
-/* dev_absmax without waiting: *out is right after the next dev_sync or dev_download. */
+/* Both without waiting: *out is right after the next dev_sync or dev_download, or the dev_lane_wait
+ * of the lane that was open. */
 MUST_CHECK bool dev_absmax_later(struct dev *d, struct dev_mat g, float *out, struct err *e);
+MUST_CHECK bool dev_sumsq_later(struct dev *d, struct dev_mat g, double *out, struct err *e);
 
 struct dev_adamw {
     float lr, beta1, beta2, eps, weight_decay;

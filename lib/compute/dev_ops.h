@@ -107,6 +107,16 @@ struct dev_team_ops {
     bool (*poll)(struct dev *d, bool *over, struct err *e);
 };
 
+/* The lanes of dev.h. */
+struct dev_lane_ops {
+    bool (*upload)(struct dev *d, void *p, const void *host, size_t bytes, struct err *e);
+    bool (*download)(struct dev *d, int lane, const void *p, void *host, size_t bytes,
+                     struct err *e);
+    bool (*end)(struct dev *d, int lane, struct err *e);
+    bool (*wait)(struct dev *d, int lane, struct err *e);
+    void (*drop)(struct dev *d);
+};
+
 struct dev_ops {
     /* arg: what follows ':' in the device's name, or NULL. Fills d->impl, describe, prefers_bf16.
      */
@@ -130,6 +140,7 @@ struct dev_ops {
     bool (*profile_set)(struct dev *d, bool on, struct err *e); /* NULL: it cannot */
     bool (*profile_get)(struct dev *d, struct dev_profile *out, struct err *e);
     const struct dev_team_ops *team; /* NULL: sums over ranks go through the host */
+    const struct dev_lane_ops *lanes; /* NULL: everything in order */
     /* Has the device a layout of its own for these keys and values? NULL: never. */
     bool (*packs_kv)(const struct dev *d, const struct dev_kv *v);
     /* dev_idle_s, dev_bytes_taken; NULL: not known. */
@@ -155,6 +166,8 @@ struct dev {
     size_t bytes_live, bytes_peak;
     size_t bytes_own;                /* taken beside the buffers */
     int team_size;                   /* 0: in no team */
+    int open_lane;                   /* 1 + the lane that is open */
+    bool lane_ended[DEV_LANES];      /* and not waited for */
     struct dev_candidate *draw_room; /* dev_sample on the host: candidates and one row */
     uint32_t draw_vocab;
 };

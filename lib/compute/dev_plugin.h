@@ -11,7 +11,7 @@
 #pragma once
 #include "compute/dev_ops.h"
 
-enum { DEV_PLUGIN_ABI = 3 };
+enum { DEV_PLUGIN_ABI = 4 };
 #define DEV_PLUGIN_SYMBOL "radmill_dev_plugin"
 
 struct dev_plugin {

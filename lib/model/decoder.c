@@ -1,5 +1,7 @@
 #include "model/decoder.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "model/decoder_parts.h"
 
@@ -148,13 +150,27 @@ static void lay_side(struct side *v, const struct model_spec *s, const struct pl
 {
     uint32_t distances = s->buckets ? 2 * s->reach + 1 : 0;
     v->max = tokens;
-    v->ids = work_take(b, at, DEV_I32, 1, tokens);
-    v->pos = work_take(b, at, DEV_I32, 1, s->rope == ROPE_NONE ? 0 : tokens);
+    for (int i = 0; i < DEV_LANES; i++) {
+        uint32_t n = i == 0 || p->train ? tokens : 0;
+        v->lane_ids[i] = work_take(b, at, DEV_I32, 1, n);
+        v->lane_pos[i] = work_take(b, at, DEV_I32, 1, s->rope == ROPE_NONE ? 0 : n);
+    }
     v->x = work_take(b, at, DEV_F32, tokens, s->d);
     v->dx = work_take(b, at, DEV_F32, p->train ? tokens : 0, s->d);
     v->buckets = work_take(b, at, DEV_I32, 1, distances);
     v->bias = work_take(b, at, DEV_F32, distances, s->heads);
     v->dbias = work_take(b, at, DEV_F32, p->train ? distances : 0, s->heads);
+}
+
+/* What every lane has its own of, behind the head's. */
+static void lay_lanes(struct decoder_work *w, const struct plan *p, struct dev_buf *b, uint64_t *at)
+{
+    for (int i = 0; i < DEV_LANES; i++) {
+        uint32_t n = i == 0 || p->train ? p->rows : 0;
+        w->lane_rows[i] = work_take(b, at, DEV_I32, 1, n);
+        w->lane_labels[i] = i == 0 ? w->head.labels : work_take(b, at, DEV_I32, 1, n);
+        w->lane_loss[i] = i == 0 ? w->head.loss : work_take(b, at, DEV_F32, 1, n);
+    }
 }
 
 /* Lay everything out in w (matrices without a buffer when w->buf is NULL); returns the bytes. */
@@ -172,7 +188,6 @@ static uint64_t lay_out(struct decoder_work *w, const struct model_spec *s, cons
     w->dec = (struct side){.stack = 1, .first = s->enc_layers, .end = s->layers};
     lay_side(&w->enc, s, p, enc, b, &at);
     lay_side(&w->dec, s, p, dec, b, &at);
-    w->rows = work_take(b, &at, DEV_I32, 1, p->rows);
     w->memory = work_take(b, &at, p->dtype, enc, s->d);
     w->dmemory = work_take(b, &at, DEV_F32, p->train ? enc : 0, s->d);
     w->n = work_take(b, &at, p->dtype, t, max3(s->d, q, 0));
@@ -187,6 +202,7 @@ static uint64_t lay_out(struct decoder_work *w, const struct model_spec *s, cons
     for (uint32_t i = 0; i < (p->train ? s->layers : 1); i++)
         lay_block(w->kept ? &w->kept[i] : &(struct kept){0}, &w->slot, s, p, i, b, &at);
     head_lay(&w->head, s, p->dtype, p->rows, p->train, b, &at);
+    lay_lanes(w, p, b, &at);
     w->head.n = w->n;
     w->head.rstd = w->rstd;
     w->head.dn = w->dec.dx; /* free until the backward pass has left the head */
@@ -251,8 +267,10 @@ static bool open_parts(struct decoder_work *w, const uint32_t *widths, struct er
     if (!w->kept) return false;
     w->host = mem_calloc(max3(w->max_tokens, w->max_rows, 0), sizeof *w->host, e);
     if (!w->host) return false;
-    w->host_loss = mem_calloc(w->max_rows, sizeof *w->host_loss, e);
-    if (!w->host_loss) return false;
+    for (int i = 0; i < DEV_LANES; i++) {
+        w->host_loss[i] = mem_calloc(w->max_rows, sizeof *w->host_loss[i], e);
+        if (!w->host_loss[i]) return false;
+    }
     if (!dev_buf_open(w->m->dev, lay_out(w, s, &p), &w->buf, e)) return false;
     lay_out(w, s, &p);
     w->head.m = w->m;
@@ -337,10 +355,16 @@ void decoder_work_close(struct decoder_work *w)
 {
     if (!w) return;
     dev_buf_close(w->buf);
-    mem_free(w->host_loss);
+    for (int i = 0; i < DEV_LANES; i++)
+        mem_free(w->host_loss[i]);
     mem_free(w->host);
     mem_free(w->kept);
     mem_free(w);
+}
+
+struct dev *decoder_work_dev(const struct decoder_work *w)
+{
+    return w->m->dev;
 }
 
 /* ---- one call */
@@ -349,7 +373,8 @@ static bool upload_u32(struct decoder_work *w, struct dev_mat *m, const uint32_t
                        struct err *e)
 {
     m->cols = m->ld = n;
-    return dev_upload(w->m->dev, m->buf, m->offset * sizeof *v, v, n * sizeof *v, e);
+    return (w->ahead ? dev_upload_ahead : dev_upload)(
+        w->m->dev, m->buf, m->offset * sizeof *v, v, n * sizeof *v, e);
 }
 
 /* Token numbers come from files: out of range they would read past the embedding. */
@@ -422,6 +447,18 @@ static bool begin_both(struct decoder_work *w, const struct decoder_batch *b, st
     return upload_u32(w, &w->rows, w->host, w->r, e);
 }
 
+static void take_lane(struct decoder_work *w, int lane, bool ahead)
+{
+    w->ahead = ahead;
+    w->enc.ids = w->enc.lane_ids[lane];
+    w->enc.pos = w->enc.lane_pos[lane];
+    w->dec.ids = w->dec.lane_ids[lane];
+    w->dec.pos = w->dec.lane_pos[lane];
+    w->rows = w->lane_rows[lane];
+    w->head.labels = w->lane_labels[lane];
+    w->head.loss = w->lane_loss[lane];
+}
+
 static bool begin(struct decoder_work *w, const struct decoder_batch *b, struct err *e)
 {
     CHECK(b->ntokens > 0 && b->ntokens <= w->max_tokens && b->nrows > 0 && b->nrows <= w->max_rows);
@@ -440,6 +477,7 @@ bool decoder_encode(struct decoder_work *w, const uint32_t *tokens, uint32_t n, 
     uint32_t cu[2] = {0, n};
     w->masked = false;
     w->grad = NULL;
+    take_lane(w, 0, false);
     return check_ids(w, tokens, n, e) && load_side(w, &w->enc, tokens, cu, 1, e) &&
            encoder_forward(w, e);
 }
@@ -454,19 +492,76 @@ static bool zero_grad(struct decoder_work *w, struct dev_buf *grad, struct err *
     return true;
 }
 
-/* Summed on the host in row order, in f64. */
-static bool sum_loss(struct decoder_work *w, double *loss, float *row_loss, struct err *e)
+/* The losses on their way. */
+static bool send_loss(struct decoder_work *w, int lane, struct err *e)
 {
-    size_t bytes = w->r * sizeof *w->host_loss;
+    w->flies[lane] = w->r;
+    return dev_download_later(w->m->dev, w->buf, w->head.loss.offset * sizeof(float),
+                              w->host_loss[lane], w->r * sizeof(float), e);
+}
+
+void decoder_drop(struct decoder_work *w)
+{
+    dev_lanes_drop(w->m->dev);
+    memset(w->flies, 0, sizeof w->flies);
+}
+
+static bool give_up(struct decoder_work *w)
+{
+    decoder_drop(w);
+    return false;
+}
+
+static void begin_lane(struct decoder_work *w, int lane)
+{
+    CHECK(w->flies[lane] == 0 && (lane == 0 || w->train));
+    dev_lane_begin(w->m->dev, lane);
+    take_lane(w, lane, true);
+}
+
+bool decoder_loss_begin(struct decoder_work *w, const struct decoder_batch *b, int lane,
+                        struct err *e)
+{
+    begin_lane(w, lane);
+    bool ok = begin(w, b, e) && decoder_forward(w, e) && head_loss(&w->head, w->r, NULL, e) &&
+              send_loss(w, lane, e);
+    return ok || give_up(w);
+}
+
+bool decoder_grad_begin(struct decoder_work *w, const struct decoder_batch *b, uint64_t dropout_key,
+                        struct dev_buf *grad, int lane, struct err *e)
+{
+    CHECK(w->train && dev_buf_bytes(grad) >= w->l->count * sizeof(float));
+    begin_lane(w, lane);
+    if (!begin(w, b, e)) return give_up(w);
+    w->grad = grad;
+    w->dropout_key = dropout_key;
+    w->masked = w->l->groups && w->l->dropout > 0;
+    /* a LoRA gradient is written once by a product; of all weights, some are summed up */
+    bool ok = w->l->method != LORA_FULL || zero_grad(w, grad, e);
+    ok = ok && decoder_forward(w, e) && head_loss(&w->head, w->r, grad, e) &&
+         decoder_backward(w, e) && send_loss(w, lane, e);
+    return ok || give_up(w);
+}
+
+/* Summed on the host in row order, in f64. */
+bool decoder_settle(struct decoder_work *w, int lane, double *loss, struct err *e)
+{
+    uint32_t rows = w->flies[lane];
     double sum = 0;
-    if (!dev_download(w->m->dev, w->buf, w->head.loss.offset * sizeof(float), w->host_loss, bytes,
-                      e))
-        return false;
-    for (uint32_t i = 0; i < w->r; i++)
-        sum += (double)w->host_loss[i];
-    if (row_loss) memcpy(row_loss, w->host_loss, bytes);
+
+    CHECK(rows > 0);
+    w->flies[lane] = 0;
+    if (!dev_lane_wait(w->m->dev, lane, e)) return give_up(w);
+    for (uint32_t i = 0; i < rows; i++)
+        sum += (double)w->host_loss[lane][i];
     *loss = sum;
     return true;
+}
+
+static bool end_and_settle(struct decoder_work *w, double *loss, struct err *e)
+{
+    return dev_lane_end(w->m->dev, e) ? decoder_settle(w, 0, loss, e) : give_up(w);
 }
 
 bool decoder_loss(struct decoder_work *w, const struct decoder_batch *b, double *loss,
@@ -474,24 +569,17 @@ bool decoder_loss(struct decoder_work *w, const struct decoder_batch *b, double 
 {
     *loss = 0;
     if (b->nrows == 0) return true;
-    return begin(w, b, e) && decoder_forward(w, e) && head_loss(&w->head, w->r, NULL, e) &&
-           sum_loss(w, loss, row_loss, e);
+    if (!decoder_loss_begin(w, b, 0, e) || !end_and_settle(w, loss, e)) return false;
+    if (row_loss) memcpy(row_loss, w->host_loss[0], b->nrows * sizeof *row_loss);
+    return true;
 }
 
 bool decoder_grad(struct decoder_work *w, const struct decoder_batch *b, uint64_t dropout_key,
                   struct dev_buf *grad, double *loss, struct err *e)
 {
-    CHECK(w->train && dev_buf_bytes(grad) >= w->l->count * sizeof(float));
     *loss = 0;
     if (b->nrows == 0) return zero_grad(w, grad, e);
-    if (!begin(w, b, e)) return false;
-    w->grad = grad;
-    w->dropout_key = dropout_key;
-    w->masked = w->l->groups && w->l->dropout > 0;
-    /* a LoRA gradient is written once by a product; of all weights, some are summed up */
-    if (w->l->method == LORA_FULL && !zero_grad(w, grad, e)) return false;
-    return decoder_forward(w, e) && head_loss(&w->head, w->r, grad, e) && decoder_backward(w, e) &&
-           sum_loss(w, loss, NULL, e);
+    return decoder_grad_begin(w, b, dropout_key, grad, 0, e) && end_and_settle(w, loss, e);
 }
 
 bool decoder_logits(struct decoder_work *w, const struct decoder_batch *b, float *out,
@@ -500,5 +588,6 @@ bool decoder_logits(struct decoder_work *w, const struct decoder_batch *b, float
     struct decoder_batch rows_only = *b;
     if (!w->enc.end) rows_only.labels = NULL; /* else they are the decoder's input */
     if (b->nrows == 0) return true;
+    take_lane(w, 0, false);
     return begin(w, &rows_only, e) && decoder_forward(w, e) && head_logits(&w->head, w->r, out, e);
 }

@@ -56,6 +56,7 @@ MUST_CHECK bool decoder_work_open(struct model *m, struct lora *l, uint32_t max_
                                   uint32_t max_rows, bool train, struct decoder_work **out,
                                   struct err *e);
 void decoder_work_close(struct decoder_work *w);
+struct dev *decoder_work_dev(const struct decoder_work *w);
 /* For training, with blocks made again. */
 struct decoder_room {
     uint32_t max_tokens, max_rows;
@@ -82,6 +83,19 @@ MUST_CHECK bool decoder_loss(struct decoder_work *w, const struct decoder_batch 
 MUST_CHECK bool decoder_grad(struct decoder_work *w, const struct decoder_batch *b,
                              uint64_t dropout_key, struct dev_buf *grad, double *loss,
                              struct err *e);
+/* The same without waiting, for two bins in flight (lanes of compute/dev.h): opens the lane, which
+ * the caller ends by dev_lane_end behind what it does with the gradient; decoder_settle waits for it
+ * and gives the loss. nrows > 0. The batch and the dropout key are not needed after the call; grad
+ * is one for both lanes, the ops on it being in order. After a failure of any of the three nothing
+ * is in flight. decoder_loss, decoder_grad and decoder_logits are for when nothing is. */
+MUST_CHECK bool decoder_loss_begin(struct decoder_work *w, const struct decoder_batch *b, int lane,
+                                   struct err *e);
+MUST_CHECK bool decoder_grad_begin(struct decoder_work *w, const struct decoder_batch *b,
+                                   uint64_t dropout_key, struct dev_buf *grad, int lane,
+                                   struct err *e);
+MUST_CHECK bool decoder_settle(struct decoder_work *w, int lane, double *loss, struct err *e);
+/* Gives up what is in flight. */
+void decoder_drop(struct decoder_work *w);
 /* Logits of the batch's rows to host memory out[nrows * vocab] (tests, small things). */
 MUST_CHECK bool decoder_logits(struct decoder_work *w, const struct decoder_batch *b, float *out,
                                struct err *e);

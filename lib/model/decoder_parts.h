@@ -47,7 +47,8 @@ struct side {
     uint32_t stack;             /* 0 encoder, 1 decoder */
     uint32_t first, end;        /* its blocks; end == first: there is none */
     uint32_t max, t;            /* tokens, of a call */
-    struct dev_mat ids, pos;    /* I32 [1, T] */
+    struct dev_mat ids, pos;    /* I32 [1, T]: of the call's lane */
+    struct dev_mat lane_ids[DEV_LANES], lane_pos[DEV_LANES];
     struct dev_mat x, dx;       /* f32 [T, d] */
     struct dev_mat buckets;     /* I32 [1, 2 reach + 1]: kind of every distance */
     struct dev_mat bias, dbias; /* f32 [2 reach + 1, heads] */
@@ -62,7 +63,8 @@ struct decoder_work {
     struct dev_buf *buf;
 
     struct side enc, dec;
-    struct dev_mat rows;            /* I32 [1, R] */
+    struct dev_mat rows;            /* I32 [1, R]; of the call's lane, as the head's labels, loss */
+    struct dev_mat lane_rows[DEV_LANES], lane_labels[DEV_LANES], lane_loss[DEV_LANES];
     struct dev_mat memory, dmemory; /* dtype, f32 [T of the encoder, d] */
     struct dev_mat n, dy;           /* dtype [T, max(d, q)], [T, d]; T of either side */
     struct dev_mat s1, s2;          /* dtype [T, max(ff, q + 2 kv)] */
@@ -76,10 +78,12 @@ struct decoder_work {
     struct recompute again;
 
     uint32_t *host; /* [max of tokens and rows] */
-    float *host_loss;
+    float *host_loss[DEV_LANES]; /* [max_rows] */
+    uint32_t flies[DEV_LANES];   /* loss rows of the call under way; 0: none */
 
     /* of the call */
     uint32_t r;
+    bool ahead; /* what it reads comes by a lane */
     struct dev_attn cross;
     uint64_t dropout_key;
     bool masked; /* this pass uses dropout */

@@ -3,7 +3,12 @@
  *
  * Work is queued and runs only when somebody waits: a stream no further than asked, other streams only as
  * far as an event that is waited for demands. A program that forgot an order gets old or unwritten (NaN)
- * values. What CUDA would do silently wrong is a CHECK here: views outside of their block, short leading
+ * values. RADMILL_FAKE_ORDER: what else may happen, since between two waits nobody knows which stream is ahead:
+ *     late       (default) as above
+ *     early      streams behind the first run as soon as something is queued, as far as their waits allow
+ *     a number   after each queued job some stream runs some jobs, by chance of this seed, as far as its waits allow
+ * RADMILL_FAKE_FORGET=n: the n-th stream, counted from 0, forgets to wait for events: for tests that want to see
+ * that such an order is noticed. What CUDA would do silently wrong is a CHECK here: views outside of their block, short leading
  * dimensions, alignments that were promised and not kept, pinned memory that is none, blocks not given
  * back.
  *
@@ -23,6 +28,7 @@
 
 #include "support/cuda_shim.h"
 
+enum { ORDER_LATE, ORDER_EARLY, ORDER_SEEDED };
 enum job_kind { JOB_RUN, JOB_COPY, JOB_GEMM, JOB_RECORD, JOB_WAIT, JOB_TRY };
 
 struct block {
@@ -37,7 +43,9 @@ struct gpu {
     size_t nblocks, used;
     struct gpu_stream **streams;
     size_t nstreams;
-    int events;
+    int events, opened;
+    uint64_t order; /* ORDER_LATE, ORDER_EARLY, or the state of a random number */
+    int forgets;
     size_t jobs, fail_at;
     bool failed; /* sticky, as CUDA's */
     char why[64];
@@ -74,6 +82,7 @@ struct gpu_stream {
     struct job *jobs;
     size_t at, n, cap;
     double clock;
+    int number; /* in the order of opening */
 };
 
 /* ---- the machine */
@@ -103,6 +112,11 @@ bool gpu_open(int ordinal, struct gpu **out, struct err *e)
     snprintf(g->info.uuid, sizeof g->info.uuid, "GPU-stand-in-%d", ordinal);
     g->info.bytes_total = asked("RADMILL_FAKE_GPU_MIB", 4096) << 20;
     g->fail_at = asked("RADMILL_FAKE_FAIL", 0);
+    g->forgets = (int)asked("RADMILL_FAKE_FORGET", (size_t)-1);
+    const char *order = getenv("RADMILL_FAKE_ORDER");
+    if (order && strcmp(order, "early") == 0) g->order = ORDER_EARLY;
+    if (order && *order >= '0' && *order <= '9')
+        g->order = ORDER_SEEDED + strtoull(order, NULL, 10);
     if (getenv("RADMILL_FAKE_FAIL_RANK") &&
         asked("RADMILL_FAKE_FAIL_RANK", 0) != asked("OMPI_COMM_WORLD_RANK", 0))
         g->fail_at = 0;
@@ -380,13 +394,36 @@ static void run_all(struct gpu *g)
         run_until(g->streams[i], NULL, 0);
 }
 
+/* Up to `most` jobs, as long as the next one waits for nothing. */
+static void advance(struct gpu_stream *s, size_t most)
+{
+    for (; most > 0 && s->at < s->n; most--) {
+        struct job j = s->jobs[s->at];
+        if (j.kind == JOB_TRY || (j.kind == JOB_WAIT && j.event->done < j.number)) return;
+        s->at++;
+        run_job(s, &j);
+    }
+}
+
+static uint64_t chance(struct gpu *g, uint64_t below)
+{
+    g->order = g->order * 6364136223846793005u + 1442695040888963407u;
+    if (g->order < ORDER_SEEDED) g->order += ORDER_SEEDED;
+    return (g->order >> 33) % below;
+}
+
 static void push(struct gpu_stream *s, const struct job *j)
 {
+    struct gpu *g = s->g;
+
     if (s->n == s->cap) {
         s->cap = s->cap ? 2 * s->cap : 64;
         s->jobs = realloc(s->jobs, s->cap * sizeof *s->jobs);
     }
     s->jobs[s->n++] = *j;
+    for (size_t i = 0; g->order == ORDER_EARLY && i < g->nstreams; i++)
+        if (g->streams[i]->number > 0) advance(g->streams[i], SIZE_MAX);
+    if (g->order >= ORDER_SEEDED) advance(g->streams[chance(g, g->nstreams)], chance(g, 12));
 }
 
 static bool state(const struct gpu *g, struct err *e)
@@ -400,6 +437,7 @@ bool gpu_stream_open(struct gpu *g, struct gpu_stream **out, struct err *e)
     struct gpu_stream *s = calloc(1, sizeof *s);
     shim_set_queue(gpu_fake_push);
     s->g = g;
+    s->number = g->opened++;
     g->streams = realloc(g->streams, (g->nstreams + 1) * sizeof *g->streams);
     g->streams[g->nstreams++] = s;
     *out = s;
@@ -462,7 +500,7 @@ bool gpu_event_record(struct gpu_event *v, struct gpu_stream *s, struct err *e)
 
 bool gpu_stream_wait(struct gpu_stream *s, struct gpu_event *v, struct err *e)
 {
-    if (v->recorded > 0 && v->stream != s)
+    if (v->recorded > 0 && v->stream != s && s->number != s->g->forgets)
         push(s, &(struct job){.kind = JOB_WAIT, .name = "wait", .event = v, .number = v->recorded});
     return state(s->g, e);
 }

@@ -50,7 +50,9 @@ static void add(struct grad_sync *s, const float *g)
 {
     struct err e = {0};
     assert_true(dev_upload(d, grad, 0, g, N * sizeof *g, &e));
-    assert_true(grad_sync_add(s, grad, &e));
+    dev_lane_begin(d, 1);
+    assert_true(grad_sync_add(s, grad, 1, &e) && dev_lane_end(d, &e) && dev_lane_wait(d, 1, &e));
+    grad_sync_settle(s, 1);
 }
 
 /* Sum bins in the order given; returns tries. */

@@ -3,14 +3,23 @@
  *
  *     cuda_dev.c    the table of dev_ops.h: memory, copies, results that come at the next wait
  *     cuda_stage.c  pinned memory that uploads and downloads pass through; small host arrays
+ *     cuda_lane.c   copies beside the ops; numbers on their way to the host
  *     cuda_gemm.c   products: which algorithm, found once, kept
  *     cuda_attn.c   attention: tables of tiles
  *     cuda_team.c   sums over GPUs
  *     cuda_profile.c  what time goes to
  *     cuda_ops.c    every other op: one launcher of kernels.h each
  *
- * The main idea: one stream, so what is submitted in order runs in order and no op needs an event;
- * the host runs ahead and waits only in download, sync and when the pinned ring is full.
+ * The main idea: one stream of ops, so what is submitted in order runs in order and no op needs an
+ * event; the host runs ahead and waits only in download, sync, dev_lane_wait and when the pinned
+ * ring is full. Two more streams copy for the lanes (dev.h):
+ *
+ *     up     ids, rows, tables of the next bin    --arrived--> s, before the ops that read them
+ *     s      ops of the bin at hand               --ended----> down
+ *     down   losses and maxima of the bin before  --home-----> the host, in dev_lane_wait
+ *
+ * Nothing waits the other way round: before a lane begins again the host has waited for its home,
+ * behind which all of the lane is over.
  *
  * Sums over k are split at most in a fixed way and added in a fixed order: an op's bits are a
  * function of its inputs and of the algorithm chosen, which depends on neither the number of rows
@@ -26,8 +35,8 @@
 enum {
     CUDA_SLOTS = 4,             /* of the ring for uploads */
     CUDA_SLOT_BYTES = 16 << 20, /* of each, and of the two for downloads */
-    CUDA_RESULTS = 256,         /* numbers on their way to the host */
-    CUDA_ARRAYS = 8,            /* small host arrays kept on the GPU */
+    CUDA_RESULTS = 1024,        /* numbers on their way to the host */
+    CUDA_ARRAYS = 16,           /* small host arrays kept on the GPU: a bin's tables, twice */
     CUDA_WORKSPACE = 32 << 20,  /* what cublasLt's authors recommend for Hopper */
 };
 
@@ -44,11 +53,29 @@ struct cuda_array {
     void *host, *device;
     size_t n, cap; /* bytes */
     uint64_t last; /* when used */
+    uint64_t turn; /* in which turn of a lane, likewise */
 };
 
 struct cuda_result {
     float *f32;
     double *f64;
+};
+
+/* A download of a lane: through `at` of its pinned block. */
+struct cuda_later {
+    const void *device;
+    void *host;
+    size_t bytes, at;
+};
+struct cuda_lane {
+    struct gpu_event *ended, *home;
+    bool flies;    /* ended, and not waited for */
+    uint64_t turn; /* whose end that was */
+    uint64_t upto; /* results that came before it */
+    struct cuda_later later[DEV_LANE_DOWNLOADS];
+    int nlater;
+    unsigned char *pinned;
+    size_t cap, used;
 };
 
 /* Joining, adding up a first number on trial, ready. */
@@ -76,7 +103,10 @@ struct cuda_idle {
 
 struct cuda {
     struct gpu *gpu;
-    struct gpu_stream *s;
+    struct gpu_stream *s, *up, *down;
+    struct gpu_event *arrived; /* on up */
+    struct cuda_lane lanes[DEV_LANES];
+    uint64_t turn, turns_over; /* of lanes: the one under way, the last known to be over */
     struct cuda_stage stage;
     struct cuda_idle idle;
     size_t free_at_open; /* bytes of the GPU, before anything was taken here */
@@ -89,9 +119,9 @@ struct cuda {
     size_t cap_tiles;
     void *workspace, *scratch;
     size_t scratch_bytes;
-    double *results, *results_host; /* device, pinned: [CUDA_RESULTS] */
+    double *results, *results_host; /* device, pinned: [CUDA_RESULTS], number i at i % that */
     struct cuda_result pending[CUDA_RESULTS];
-    int npending;
+    uint64_t made, copied, given; /* results asked for, whose copy is queued, that the host has */
 };
 
 /* ---- cuda_stage.c */
@@ -100,6 +130,10 @@ void cuda_stage_close(struct cuda *c);
 /* host may be reused on return. */
 MUST_CHECK bool cuda_upload(struct cuda *c, void *device, const void *host, size_t bytes,
                             struct err *e);
+/* The same on stream up, beside the ops so far; the next ones wait for it. At most
+ * CUDA_SLOT_BYTES. */
+MUST_CHECK bool cuda_upload_beside(struct cuda *c, void *device, const void *host, size_t bytes,
+                                   struct err *e);
 /* Waits. */
 MUST_CHECK bool cuda_download(struct cuda *c, const void *device, void *host, size_t bytes,
                               struct err *e);
@@ -108,13 +142,20 @@ MUST_CHECK bool cuda_array(struct cuda *c, const void *host, size_t bytes, const
                            struct err *e);
 
 /* ---- cuda_dev.c */
-/* Around all that is queued, and behind a wait for all of it (see struct cuda_idle). */
+/* Before something is queued, and behind a wait (see struct cuda_idle). */
 void cuda_busy(struct cuda *c);
 void cuda_waited(struct cuda *c);
 /* At least `bytes` of device memory for the kernels of one call. */
 MUST_CHECK bool cuda_scratch(struct cuda *c, size_t bytes, void **out, struct err *e);
+
+/* ---- cuda_lane.c */
+MUST_CHECK bool cuda_lanes_open(struct cuda *c, struct err *e);
+void cuda_lanes_close(struct cuda *c);
 /* Where a kernel puts a number (f32 or f64) for the host, which gets it at the next wait. */
 MUST_CHECK bool cuda_result(struct cuda *c, struct cuda_result to, void **out, struct err *e);
+/* Waits for everything; the host gets all that is on its way. */
+MUST_CHECK bool cuda_deliver(struct cuda *c, struct err *e);
+extern const struct dev_lane_ops cuda_lane_ops;
 
 /* ---- cuda_gemm.c */
 MUST_CHECK bool cuda_gemms_open(struct cuda *c, struct err *e);

@@ -44,9 +44,7 @@ static bool open_parts(struct cuda *c, int ordinal, struct err *e)
     c->idle.since_s = clock_mono_s();
     return gpu_stream_open(c->gpu, &c->s, e) && cuda_stage_open(c, e) &&
            gpu_malloc(c->gpu, CUDA_WORKSPACE, &c->workspace, e) &&
-           gpu_malloc(c->gpu, CUDA_RESULTS * sizeof(double), (void **)&c->results, e) &&
-           gpu_pinned_open(c->gpu, CUDA_RESULTS * sizeof(double), (void **)&c->results_host, e) &&
-           cuda_gemms_open(c, e);
+           cuda_lanes_open(c, e) && cuda_gemms_open(c, e);
 }
 
 static void cuda_close(struct dev *d)
@@ -57,8 +55,7 @@ static void cuda_close(struct dev *d)
     cuda_gemms_close(c);
     mem_free(c->tiles);
     if (c->gpu) {
-        gpu_pinned_close(c->gpu, c->results_host);
-        gpu_free(c->gpu, c->results);
+        cuda_lanes_close(c);
         gpu_free(c->gpu, c->scratch);
         gpu_free(c->gpu, c->workspace);
         cuda_stage_close(c);
@@ -132,32 +129,7 @@ void cuda_busy(struct cuda *c)
 
 void cuda_waited(struct cuda *c)
 {
-    if (c->idle.since_s == 0) c->idle.since_s = clock_mono_s();
-}
-
-/* ---- numbers for the host */
-static bool deliver(struct cuda *c, struct err *e)
-{
-    int n = c->npending;
-    c->npending = 0;
-    if (n == 0) return gpu_stream_sync(c->s, e);
-    if (!gpu_copy_down(c->s, c->results_host, c->results, (size_t)n * sizeof *c->results, e) ||
-        !gpu_stream_sync(c->s, e))
-        return false;
-    for (int i = 0; i < n; i++) {
-        struct cuda_result to = c->pending[i];
-        if (to.f32) memcpy(to.f32, &c->results_host[i], sizeof *to.f32);
-        if (to.f64) *to.f64 = c->results_host[i];
-    }
-    return true;
-}
-
-bool cuda_result(struct cuda *c, struct cuda_result to, void **out, struct err *e)
-{
-    if (c->npending == CUDA_RESULTS && !deliver(c, e)) return false;
-    c->pending[c->npending] = to;
-    *out = &c->results[c->npending++];
-    return true;
+    if (c->idle.since_s == 0 && gpu_stream_idle(c->s)) c->idle.since_s = clock_mono_s();
 }
 
 /* ---- what dev.c calls */
@@ -169,8 +141,9 @@ static bool cuda_dev_upload(struct dev *d, void *p, const void *host, size_t byt
 
 static bool cuda_dev_download(struct dev *d, const void *p, void *host, size_t bytes, struct err *e)
 {
-    bool ok = cuda_download(d->impl, p, host, bytes, e);
-    cuda_waited(d->impl);
+    struct cuda *c = d->impl;
+    bool ok = cuda_download(c, p, host, bytes, e) && (c->made == c->given || cuda_deliver(c, e));
+    cuda_waited(c);
     return ok;
 }
 
@@ -182,7 +155,7 @@ static bool cuda_submit(struct dev *d, const struct dev_call *call, struct err *
 
 static bool cuda_sync(struct dev *d, struct err *e)
 {
-    bool ok = deliver(d->impl, e);
+    bool ok = cuda_deliver(d->impl, e);
     cuda_waited(d->impl);
     return ok;
 }
@@ -254,6 +227,7 @@ static const struct dev_ops cuda_dev_ops = {
     .profile_set = cuda_dev_profile_set,
     .profile_get = cuda_dev_profile_get,
     .team = &cuda_team_ops,
+    .lanes = &cuda_lane_ops,
     .samples = true,
     .idle_s = cuda_idle_s,
     .bytes_taken = cuda_bytes_taken,

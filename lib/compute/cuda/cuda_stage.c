@@ -46,6 +46,19 @@ static bool next_slot(struct cuda *c, struct err *e)
     return gpu_event_sync(t->up_done[t->slot], e);
 }
 
+/* An event of s behind them covers these copies, too: s waits for their arrival. */
+bool cuda_upload_beside(struct cuda *c, void *device, const void *host, size_t bytes, struct err *e)
+{
+    struct cuda_stage *t = &c->stage;
+    CHECK(bytes <= CUDA_SLOT_BYTES);
+    if (bytes > CUDA_SLOT_BYTES - t->used && !next_slot(c, e)) return false;
+    unsigned char *at = t->up[t->slot] + t->used;
+    memcpy(at, host, bytes);
+    t->used += bytes;
+    return gpu_copy_up(c->up, device, at, bytes, e) && gpu_event_record(c->arrived, c->up, e) &&
+           gpu_stream_wait(c->s, c->arrived, e);
+}
+
 bool cuda_upload(struct cuda *c, void *device, const void *host, size_t bytes, struct err *e)
 {
     struct cuda_stage *t = &c->stage;
@@ -116,6 +129,7 @@ bool cuda_array(struct cuda *c, const void *host, size_t bytes, const void **out
         struct cuda_array *b = &c->arrays[i];
         if (b->n == bytes && bytes > 0 && memcmp(b->host, host, bytes) == 0) {
             b->last = c->tick;
+            b->turn = c->turn;
             *out = b->device;
             return true;
         }
@@ -124,9 +138,14 @@ bool cuda_array(struct cuda *c, const void *host, size_t bytes, const void **out
     a->n = 0;
     if (!array_room(c, a, bytes ? bytes : 1, e)) return false;
     memcpy(a->host, host, bytes);
-    if (!cuda_upload(c, a->device, host, bytes, e)) return false;
+    /* What a lane used that is over is nobody's: the table of the next bin comes beside this one. */
+    bool free = a->turn <= c->turns_over && bytes <= CUDA_SLOT_BYTES;
+    if (!(free ? cuda_upload_beside(c, a->device, host, bytes, e)
+               : cuda_upload(c, a->device, host, bytes, e)))
+        return false;
     a->n = bytes;
     a->last = c->tick;
+    a->turn = c->turn;
     *out = a->device;
     return true;
 }
