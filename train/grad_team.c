@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/pulse.h"
 #include "comm/hang.h"
 
 /* Sockets of many nodes find each other in seconds; behind a firewall never. */
@@ -16,23 +17,27 @@ const char *const grad_sum_names[] = {"auto", "nccl", "staged", NULL};
 
 /* ---- waiting */
 /* Until the device is through (true), this rank has failed (false with the reason), another one has
- * (false without). limit_s 0: no limit. */
+ * (false without). limit_s 0: no limit. While its own GPU has not come to the sum, a rank does not
+ * count as one that waits: if it stands still there, it is the one that hangs. */
 static bool wait_for(struct dev *d, struct comm *c, double limit_s, struct err *e)
 {
+    enum dev_team_state now = DEV_TEAM_BEHIND;
     double start = clock_mono_s();
-    bool over = false, ok = true, alarmed = false;
+    bool ok = true, alarmed = false, waits = false;
 
-    hang_wait_begin();
-    while (!over && !alarmed) {
-        ok = dev_team_poll(d, &over, e);
-        if (ok && !over && limit_s > 0 && clock_mono_s() - start > limit_s)
+    while (now != DEV_TEAM_OVER && !alarmed) {
+        ok = dev_team_poll(d, &now, e);
+        if (now != DEV_TEAM_BEHIND && !waits) hang_wait_begin(); /* once, as on all ranks */
+        if (now != DEV_TEAM_BEHIND) waits = true;
+        if (ok && now != DEV_TEAM_OVER && limit_s > 0 && clock_mono_s() - start > limit_s)
             ok = err_set(e, ERR_LIB, "not all ranks have joined after %.0f s", limit_s);
         if (!ok) break;
         alarmed = comm_alarmed(c);
-        if (!over && !alarmed) nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+        if (now != DEV_TEAM_OVER && !alarmed)
+            nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
     }
     hang_wait_end();
-    return ok && over;
+    return ok && now == DEV_TEAM_OVER;
 }
 
 /* After wait_for, or after not getting that far: all learn whether all are through. The rank that
@@ -125,7 +130,10 @@ bool grad_team_open(struct dev *d, struct comm *c, enum grad_sum how, char *text
 
 bool grad_team_sum(struct dev *d, struct comm *c, struct dev_buf *b, uint64_t count, struct err *e)
 {
+    static uint64_t sums; /* of this process, for the hang watch */
+
     comm_alarm_reset(c);
+    pulse_at("sum over GPUs", ++sums);
     bool through = dev_team_sum_i64(d, b, 0, (size_t)count, e) && wait_for(d, c, 0, e);
     if (meet(c, through, e)) return true;
     dev_team_close(d); /* whoever frees memory now would wait for the sum */

@@ -10,8 +10,9 @@
  * Shards of layout encoder-decoder: the inputs are laid end to end for the encoder, the labels
  * apart from them; every label bears loss.
  *
- * No prefetch thread: tokens are memory-mapped and a bin of 8,192 tokens takes microseconds to lay
- * out, against milliseconds and more to compute. Not thread-safe.
+ * No prefetch thread: tokens are memory-mapped, and the bin is laid out while the device computes
+ * the one before it (train/flight), the first of a step while it updates the weights. Not
+ * thread-safe.
  */
 #pragma once
 #include "model/decoder.h"

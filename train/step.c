@@ -199,7 +199,7 @@ bool step_apply(struct step *s, uint64_t number, double lr, struct step_result *
                        range_of(s->v, r.offset, r.count), e))
             return false;
     }
-    return lora_refresh(s->lora, e) && dev_sync(s->d, e);
+    return lora_refresh(s->lora, e); /* runs while the host reports and lays out the next bin */
 }
 
 bool step_run(struct step *s, const struct step_source *src, const struct step_job *j,

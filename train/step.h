@@ -72,7 +72,8 @@ uint64_t step_bytes(uint64_t count);
 MUST_CHECK bool step_gradient(struct step *s, const struct step_source *src,
                               const struct step_job *j, struct step_flags *flags,
                               struct step_result *out, struct err *e);
-/* Clip s->grad, update the masters, refresh the working copies. */
+/* Clip s->grad, update the masters, refresh the working copies. Queued: what fails on the device is
+ * said by what waits for it next. */
 MUST_CHECK bool step_apply(struct step *s, uint64_t number, double lr, struct step_result *out,
                            struct err *e);
 /* Both, unless abandoned. On an error the masters may be half updated: go back to a checkpoint.

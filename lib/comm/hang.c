@@ -177,7 +177,10 @@ static void put_suspects(char *out, size_t size, int *rank)
         if (++n > NAMED_MAX || at + strlen(one) + 3 > size) continue;
         at += (size_t)snprintf(out + at, size - at, "%s%s", n > 1 ? ", " : "", one);
     }
-    if (n == 0) snprintf(out, size, "all ranks wait for one another");
+    if (n > 0) return;
+    char place[64];
+    put_place(&watch.sign[watch.rank], place, sizeof place);
+    snprintf(out, size, "all ranks wait for one another, %s", place);
 }
 
 /* False: nobody hangs after all. */

@@ -217,10 +217,10 @@ bool dev_team_sum_i64(struct dev *d, struct dev_buf *b, size_t offset, size_t co
     CHECK(count > 0 && count <= (b->bytes - offset) / sizeof(int64_t));
     return d->ops->team->sum_i64(d, b->mem + offset, count, e);
 }
-bool dev_team_poll(struct dev *d, bool *over, struct err *e)
+bool dev_team_poll(struct dev *d, enum dev_team_state *now, struct err *e)
 {
     CHECK(d->team_size > 0);
-    return d->ops->team->poll(d, over, e);
+    return d->ops->team->poll(d, now, e);
 }
 
 /* ---- memory */

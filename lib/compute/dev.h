@@ -83,8 +83,9 @@ size_t dev_bytes_own(const struct dev *d);
 size_t dev_bytes_free(const struct dev *d);
 /* By how much the free memory has shrunk since the device was opened; 0: not known. */
 size_t dev_bytes_taken(const struct dev *d);
-/* Seconds since the device was opened in which a GPU had nothing to do, at most: it never counts
- * as busy while the host looks for what to submit next. Below 0: not known (processors). */
+/* Seconds since the device was opened in which a GPU computed nothing, at most: it never counts as
+ * busy while the host looks for what to submit next, nor in a sum over a team, where it may wait for
+ * another one. Below 0: not known (processors). */
 double dev_idle_s(const struct dev *d);
 /* Host to device; `host` may be reused on return. Offsets in bytes. */
 MUST_CHECK bool dev_upload(struct dev *d, struct dev_buf *b, size_t offset, const void *host,
@@ -173,7 +174,12 @@ int dev_team_size(const struct dev *d);
  * any order). All call it in the same order with the same count. No other op before it is over. */
 MUST_CHECK bool dev_team_sum_i64(struct dev *d, struct dev_buf *b, size_t offset, size_t count,
                                  struct err *e);
-MUST_CHECK bool dev_team_poll(struct dev *d, bool *over, struct err *e);
+enum dev_team_state {
+    DEV_TEAM_BEHIND, /* own ops before the sum still run: no other process holds this one up */
+    DEV_TEAM_WAITS,  /* for other processes, or the sum is on its way */
+    DEV_TEAM_OVER
+};
+MUST_CHECK bool dev_team_poll(struct dev *d, enum dev_team_state *now, struct err *e);
 
 /* ---- copies */
 /* dst = src, converting dtype (f32 <-> bf16, round to nearest even). Same shape. */

@@ -104,7 +104,7 @@ struct dev_team_ops {
     bool (*open)(struct dev *d, const void *id, int rank, int size, struct err *e);
     void (*close)(struct dev *d);
     bool (*sum_i64)(struct dev *d, void *p, size_t count, struct err *e);
-    bool (*poll)(struct dev *d, bool *over, struct err *e);
+    bool (*poll)(struct dev *d, enum dev_team_state *now, struct err *e);
 };
 
 /* The lanes of dev.h. */

@@ -10,11 +10,14 @@
  *     join:R          rank R cannot join
  *     fail:R:n        rank R's n-th sum fails on the way
  *     refuse:R:n      it fails at once
- *     hang:R:n        rank R never gets there
+ *     hang:R:n        rank R never gets through it
+ *     stuck:R:n       rank R's GPU never gets to it
+ *     stop:R:n        rank R's process stands still in it (SIGSTOP)
  *     short:R:n       rank R adds up one number less
  *     wrong:R:n       rank R's n-th sum is wrong
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -194,6 +197,7 @@ static bool go_on(void *context)
     if (told("fail", t->rank, t->sum)) fail(t, "the stand-in was told to fail");
     if (t->broken) return true;
     if (told("hang", t->rank, t->sum)) return false;
+    if (told("stop", t->rank, t->sum)) raise(SIGSTOP);
     while (t->at < t->count) {
         if (!t->posted) post(t);
         for (int r = 0; r < t->size; r++)
@@ -231,11 +235,15 @@ bool gpu_team_sum_i64(struct gpu_team *t, struct gpu_stream *s, int64_t *v, size
     return true;
 }
 
-bool gpu_team_poll(struct gpu_team *t, struct gpu_stream *s, bool *over, struct err *e)
+bool gpu_team_poll(struct gpu_team *t, struct gpu_stream *s, enum gpu_team_state *now, struct err *e)
 {
     if (!t->joined && !t->broken) join(t);
-    *over = t->joined && gpu_fake_go(s);
+    *now = GPU_TEAM_WAITS;
+    if (t->busy && told("stuck", t->rank, t->sum))
+        *now = GPU_TEAM_BEHIND;
+    else if (t->joined && gpu_fake_go(s))
+        *now = GPU_TEAM_OVER;
     if (t->broken) return broken(t, e);
-    if (*over) t->busy = false;
+    if (*now == GPU_TEAM_OVER) t->busy = false;
     return gpu_stream_ok(s, e);
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # A whole training on device "cuda" over the stand-in for CUDA and NCCL, on one to four ranks:
-#   - the same adapter, byte for byte, with sums from GPU to GPU, staged, and on one rank
+#   - the same adapter, byte for byte, in any order of the streams, with sums from GPU to GPU, staged, and on one rank
 #   - stopped and continued on another number of ranks; on other hardware, too, with a warning
 #   - a GPU for two ranks is refused unless allowed
 #   - a rank that fails, hangs, adds up something else or cannot join ends the job with the reason
@@ -45,6 +45,14 @@ train 4 nccl4 train.gradient_sum=nccl; ends 0 "nccl on 4"; same nccl4
 train 3 auto3; ends 0 "auto on 3"; same auto3; summed auto3 "nccl 0.0.2"
 train 2 staged2 train.gradient_sum=staged; ends 0 "staged on 2"; same staged2; summed staged2 staged
 
+# ---- copies ahead of the ops and behind them, in any order that the streams allow
+RADMILL_FAKE_ORDER=early train 1 early; ends 0 "copies run early"; same early
+RADMILL_FAKE_ORDER=7 train 2 seeded; ends 0 "streams run by chance"; same seeded
+RADMILL_FAKE_FORGET=0 train 1 forgot
+if [ "$status" = 0 ] && cmp -s "$dir/one/adapter/adapter_model.safetensors" "$dir/forgot/adapter/adapter_model.safetensors"; then
+    fail "ops that do not wait for their ids: the same adapter"
+fi
+
 # ---- stopped and continued: other ranks, other sums; the choices of the first start are taken again
 train 2 again train.stop_after_steps=1; ends 75 "stopped"
 cp "$dir/again/device_choices.bin" "$dir/choices"
@@ -76,7 +84,16 @@ RADMILL_FAKE_NCCL=fail:1:3 train 3 fail; ends 1 "a failing rank"; says "sum of g
 RADMILL_FAKE_NCCL=refuse:2:2 train 3 refuse; ends 1 "a refusing rank"; says "told to refuse"
 RADMILL_FAKE_NCCL=short:0:2 train 2 short; ends 1 "unlike counts"; says "unlike counts"
 RADMILL_FAKE_NCCL=wrong:1:2 train 2 wrong; ends 1 "a wrong sum"; says "computed another state than rank 0"
-RADMILL_FAKE_NCCL=hang:1:2 train 2 hang train.hang_minutes=0.1; ends 124 "a hanging rank"; says "no sign of life"
+RADMILL_FAKE_NCCL=hang:1:2 train 2 hang train.hang_minutes=0.1; ends 124 "a sum that hangs"
+says "no sign of life .* all ranks wait for one another, after sum over GPUs 1"
+
+# ---- who it is: a GPU that never gets to the sum, a process that is stopped in it
+RADMILL_FAKE_NCCL=stuck:1:2 train 3 stuck train.hang_minutes=0.1; ends 124 "a GPU that hangs before the sum"
+says "rank 1 on [^ ]* stands still after sum over GPUs 1 (stuck in its own work"
+RADMILL_FAKE_NCCL=stop:1:3 train 2 stop2 train.hang_minutes=0.1; ends 124 "a rank stopped in a sum"
+says "rank 1 on [^ ]* stands still .* (its process is stopped"
+RADMILL_FAKE_NCCL=stop:2:2 train 3 stop3 train.hang_minutes=0.1; ends 124 "a rank stopped in a sum of three"
+says "rank 2 on [^ ]* stands still .* (its process is stopped"
 
 # ---- a GPU that fails in the middle
 RADMILL_FAKE_FAIL=900 RADMILL_FAKE_FAIL_RANK=1 train 2 broken; ends 1 "a failing GPU"; says "the stand-in was told to fail"

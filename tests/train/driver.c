@@ -80,7 +80,7 @@ int main(int argc, char **argv)
                                 .shards_dir = argv[2],
                                 .version = "test",
                                 .commit = "test"};
-        struct hang_opts watch = {t.hang_minutes * 60, "train", NULL};
+        struct hang_opts watch = {t.hang_minutes * 60, "train", argv[3]};
         if (getenv("DRIVER_PAUSE")) job.pause_at_step = strtoull(getenv("DRIVER_PAUSE"), NULL, 10);
         ok = hang_watch(c, &watch, &e) && train_run(&job, c, &s, &e);
         hang_release();

@@ -86,15 +86,17 @@ struct cuda_team {
     int rank, size;
     int64_t *trial;               /* device */
     size_t bytes_free, bytes_own; /* before it; what it took */
+    double since_s;               /* a sum was begun */
 };
 
 struct cuda_gemms;
 struct cuda_profile;
 struct kernel_tile;
 
-/* When the GPU had nothing to do: from the end of a wait to what is submitted next; and where a
- * submit finds the stream run dry, since the submit before. An upper bound, without a cost to the
- * GPU. */
+/* When the GPU computed nothing: from the end of a wait to what is submitted next; where a submit
+ * finds the stream run dry, since the submit before; and from the begin of a sum over GPUs to where
+ * it is seen to be over, in which it sends, or waits for a slower one. An upper bound, without a
+ * cost to the GPU. */
 struct cuda_idle {
     double total_s;
     double since_s;  /* of the last wait that found all done; 0: work is queued */

@@ -1,12 +1,17 @@
 /* Sums over GPUs: joins, proves that it adds up right, adds up. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "compute/cuda/cuda.h"
 
 /* Of the first sum, 8 MiB: as gradients are, so that the paths that large sums take are made now,
  * and their memory counted. */
 enum { TRIAL = 1 << 20 };
+_Static_assert((int)DEV_TEAM_BEHIND == (int)GPU_TEAM_BEHIND &&
+                   (int)DEV_TEAM_WAITS == (int)GPU_TEAM_WAITS &&
+                   (int)DEV_TEAM_OVER == (int)GPU_TEAM_OVER,
+               "one meaning for both");
 
 static bool team_there(const struct dev *d, char *text, size_t size)
 {
@@ -51,6 +56,8 @@ static bool team_sum(struct dev *d, void *p, size_t count, struct err *e)
 {
     struct cuda *c = d->impl;
     CHECK(c->team.state == CUDA_TEAM_READY);
+    cuda_busy(c);
+    c->team.since_s = clock_mono_s();
     return gpu_team_sum_i64(c->team.t, c->s, p, count, e);
 }
 
@@ -86,16 +93,29 @@ static bool finish_trial(struct dev *d, struct err *e)
     return true;
 }
 
-static bool team_poll(struct dev *d, bool *over, struct err *e)
+/* A GPU in a sum computes nothing, whether it sends or waits for another one. */
+static void sum_over(struct cuda *c)
+{
+    c->idle.total_s += clock_mono_s() - c->team.since_s;
+    cuda_waited(c);
+}
+
+static bool team_poll(struct dev *d, enum dev_team_state *now, struct err *e)
 {
     struct cuda *c = d->impl;
     struct cuda_team *t = &c->team;
+    enum gpu_team_state state;
 
-    if (!gpu_team_poll(t->t, c->s, over, e)) return false;
-    if (!*over || t->state == CUDA_TEAM_READY) return true;
+    if (!gpu_team_poll(t->t, c->s, &state, e)) return false;
+    *now = (enum dev_team_state)state;
+    if (state != GPU_TEAM_OVER) return true;
+    if (t->state == CUDA_TEAM_READY) {
+        sum_over(c);
+        return true;
+    }
     if (t->state == CUDA_TEAM_TRIES) return finish_trial(d, e);
     t->state = CUDA_TEAM_TRIES;
-    *over = false;
+    *now = DEV_TEAM_WAITS;
     return gpu_team_sum_i64(t->t, c->s, t->trial, TRIAL, e);
 }
 

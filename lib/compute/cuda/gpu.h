@@ -119,5 +119,11 @@ void gpu_team_close(struct gpu_team *t);
  * same n; nothing else is begun before it is over. */
 MUST_CHECK bool gpu_team_sum_i64(struct gpu_team *t, struct gpu_stream *s, int64_t *v, size_t n,
                                  struct err *e);
-/* Is what was begun over, and s idle? Failures of other processes, too, are reported here. */
-MUST_CHECK bool gpu_team_poll(struct gpu_team *t, struct gpu_stream *s, bool *over, struct err *e);
+/* How far is what was begun? Failures of other processes, too, are reported here. */
+enum gpu_team_state {
+    GPU_TEAM_BEHIND, /* what s had to do before it is not over: nobody else is to blame */
+    GPU_TEAM_WAITS,  /* for the others, or on its way */
+    GPU_TEAM_OVER    /* and s is idle */
+};
+MUST_CHECK bool gpu_team_poll(struct gpu_team *t, struct gpu_stream *s, enum gpu_team_state *now,
+                              struct err *e);

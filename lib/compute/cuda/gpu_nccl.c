@@ -19,6 +19,7 @@
 
 struct gpu_team {
     struct nccl_comm *comm;
+    cudaEvent_t before; /* the sum; NULL until the first one */
     bool busy, broken;
 };
 
@@ -147,12 +148,24 @@ void gpu_team_close(struct gpu_team *t)
         (void)lib.comm_destroy(t->comm);
     else
         (void)lib.comm_abort(t->comm);
+    if (t->before) (void)cudaEventDestroy(t->before);
     mem_free(t);
+}
+
+/* Behind what s has to do before the sum. */
+static bool mark_before(struct gpu_team *t, struct gpu_stream *s, struct err *e)
+{
+    cudaError_t r = cudaSuccess;
+    if (!t->before) r = cudaEventCreateWithFlags(&t->before, cudaEventDisableTiming);
+    if (r == cudaSuccess) r = cudaEventRecord(t->before, gpu_stream_native(s));
+    return r == cudaSuccess ||
+           err_set(e, ERR_LIB, "sum over GPUs: event: %s", cudaGetErrorString(r));
 }
 
 bool gpu_team_sum_i64(struct gpu_team *t, struct gpu_stream *s, int64_t *v, size_t n, struct err *e)
 {
     CHECK(!t->busy && !t->broken);
+    if (!mark_before(t, s, e)) return false;
     t->busy = true;
     int r = lib.all_reduce(v, v, n, NCCL_INT64, NCCL_SUM, t->comm, gpu_stream_native(s));
     if (r == NCCL_SUCCESS || r == NCCL_IN_PROGRESS) return true;
@@ -160,28 +173,35 @@ bool gpu_team_sum_i64(struct gpu_team *t, struct gpu_stream *s, int64_t *v, size
     return nccl_failed("sum over GPUs", r, e);
 }
 
-bool gpu_team_poll(struct gpu_team *t, struct gpu_stream *s, bool *over, struct err *e)
+/* Has the GPU come past here? A failure of its work is one of the sum. */
+static bool passed(struct gpu_team *t, cudaError_t q, bool *yes, struct err *e)
+{
+    *yes = q == cudaSuccess;
+    if (q == cudaErrorNotReady) (void)cudaGetLastError(); /* the next launch would report it */
+    if (*yes || q == cudaErrorNotReady) return true;
+    t->broken = true;
+    return err_set(e, ERR_LIB, "sum over GPUs: %s", cudaGetErrorString(q));
+}
+
+bool gpu_team_poll(struct gpu_team *t, struct gpu_stream *s, enum gpu_team_state *state,
+                   struct err *e)
 {
     int now = NCCL_SUCCESS;
     int r = lib.async_error(t->comm, &now);
+    bool yes = true;
 
-    *over = false;
+    *state = GPU_TEAM_WAITS;
     if (r == NCCL_SUCCESS) r = now;
-    if (r == NCCL_IN_PROGRESS) return true;
-    if (r != NCCL_SUCCESS) {
+    if (r != NCCL_SUCCESS && r != NCCL_IN_PROGRESS) {
         t->broken = true;
         return nccl_failed("sum over GPUs", r, e);
     }
-    cudaError_t q = cudaStreamQuery(gpu_stream_native(s));
-    if (q == cudaErrorNotReady) {
-        (void)cudaGetLastError(); /* the next launch would report it */
-        return true;
-    }
-    if (q != cudaSuccess) {
-        t->broken = true;
-        return err_set(e, ERR_LIB, "sum over GPUs: %s", cudaGetErrorString(q));
-    }
+    if (t->before && !passed(t, cudaEventQuery(t->before), &yes, e)) return false;
+    if (!yes) *state = GPU_TEAM_BEHIND;
+    if (!yes || r == NCCL_IN_PROGRESS) return true;
+    if (!passed(t, cudaStreamQuery(gpu_stream_native(s)), &yes, e)) return false;
+    if (!yes) return true;
     t->busy = false;
-    *over = true;
+    *state = GPU_TEAM_OVER;
     return gpu_stream_ok(s, e);
 }
