@@ -5,8 +5,8 @@
  *     device   1 ........| 2 ............| 2 ........| 3 .............| 4 ..
  *
  * The main idea: a bin is laid out, uploaded and queued while the one before it is computed; its
- * loss and largest gradients are looked at once the bin after it is queued. Sums are exact (loss_sum,
- * grad_sync), so that nobody can tell.
+ * loss and largest gradients are looked at once the bin after it is queued. Sums are exact
+ * (loss_sum, grad_sync), so that nobody can tell.
  *
  * After a failure of flight_send or flight_land nothing is in flight. Not thread-safe.
  */

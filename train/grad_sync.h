@@ -40,9 +40,9 @@ struct grad_sync {
     struct grad_slice slices[GRAD_SYNC_SLICES];
     float bin_max[DEV_LANES][GRAD_SYNC_SLICES]; /* of bins in flight */
     int32_t seen_overflow;
-    struct dev_buf *acc;             /* i64 [count] */
-    struct dev_buf *overflow;        /* i32 [1] */
-    int64_t *stage;                  /* host, one piece; NULL on a single rank and in a team */
+    struct dev_buf *acc;      /* i64 [count] */
+    struct dev_buf *overflow; /* i32 [1] */
+    int64_t *stage;           /* host, one piece; NULL on a single rank and in a team */
 };
 
 /* For gradients laid out as tensors[n]; bins_per_step: most bins of one step, over all ranks. */

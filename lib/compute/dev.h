@@ -84,8 +84,8 @@ size_t dev_bytes_free(const struct dev *d);
 /* By how much the free memory has shrunk since the device was opened; 0: not known. */
 size_t dev_bytes_taken(const struct dev *d);
 /* Seconds since the device was opened in which a GPU computed nothing, at most: it never counts as
- * busy while the host looks for what to submit next, nor in a sum over a team, where it may wait for
- * another one. Below 0: not known (processors). */
+ * busy while the host looks for what to submit next, nor in a sum over a team, where it may wait
+ * for another one. Below 0: not known (processors). */
 double dev_idle_s(const struct dev *d);
 /* Host to device; `host` may be reused on return. Offsets in bytes. */
 MUST_CHECK bool dev_upload(struct dev *d, struct dev_buf *b, size_t offset, const void *host,

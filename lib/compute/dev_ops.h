@@ -139,7 +139,7 @@ struct dev_ops {
     size_t (*bytes_free)(const struct dev *d);
     bool (*profile_set)(struct dev *d, bool on, struct err *e); /* NULL: it cannot */
     bool (*profile_get)(struct dev *d, struct dev_profile *out, struct err *e);
-    const struct dev_team_ops *team; /* NULL: sums over ranks go through the host */
+    const struct dev_team_ops *team;  /* NULL: sums over ranks go through the host */
     const struct dev_lane_ops *lanes; /* NULL: everything in order */
     /* Has the device a layout of its own for these keys and values? NULL: never. */
     bool (*packs_kv)(const struct dev *d, const struct dev_kv *v);

@@ -373,8 +373,8 @@ static bool upload_u32(struct decoder_work *w, struct dev_mat *m, const uint32_t
                        struct err *e)
 {
     m->cols = m->ld = n;
-    return (w->ahead ? dev_upload_ahead : dev_upload)(
-        w->m->dev, m->buf, m->offset * sizeof *v, v, n * sizeof *v, e);
+    return (w->ahead ? dev_upload_ahead : dev_upload)(w->m->dev, m->buf, m->offset * sizeof *v, v,
+                                                      n * sizeof *v, e);
 }
 
 /* Token numbers come from files: out of range they would read past the embedding. */

@@ -44,10 +44,10 @@ struct kept {
 
 /* The encoder's tokens and blocks, or the decoder's. */
 struct side {
-    uint32_t stack;             /* 0 encoder, 1 decoder */
-    uint32_t first, end;        /* its blocks; end == first: there is none */
-    uint32_t max, t;            /* tokens, of a call */
-    struct dev_mat ids, pos;    /* I32 [1, T]: of the call's lane */
+    uint32_t stack;          /* 0 encoder, 1 decoder */
+    uint32_t first, end;     /* its blocks; end == first: there is none */
+    uint32_t max, t;         /* tokens, of a call */
+    struct dev_mat ids, pos; /* I32 [1, T]: of the call's lane */
     struct dev_mat lane_ids[DEV_LANES], lane_pos[DEV_LANES];
     struct dev_mat x, dx;       /* f32 [T, d] */
     struct dev_mat buckets;     /* I32 [1, 2 reach + 1]: kind of every distance */
@@ -63,7 +63,7 @@ struct decoder_work {
     struct dev_buf *buf;
 
     struct side enc, dec;
-    struct dev_mat rows;            /* I32 [1, R]; of the call's lane, as the head's labels, loss */
+    struct dev_mat rows; /* I32 [1, R]; of the call's lane, as the head's labels, loss */
     struct dev_mat lane_rows[DEV_LANES], lane_labels[DEV_LANES], lane_loss[DEV_LANES];
     struct dev_mat memory, dmemory; /* dtype, f32 [T of the encoder, d] */
     struct dev_mat n, dy;           /* dtype [T, max(d, q)], [T, d]; T of either side */
@@ -77,7 +77,7 @@ struct decoder_work {
     struct kept slot;  /* shared by blocks that are made again */
     struct recompute again;
 
-    uint32_t *host; /* [max of tokens and rows] */
+    uint32_t *host;              /* [max of tokens and rows] */
     float *host_loss[DEV_LANES]; /* [max_rows] */
     uint32_t flies[DEV_LANES];   /* loss rows of the call under way; 0: none */
 

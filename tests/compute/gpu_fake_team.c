@@ -235,7 +235,8 @@ bool gpu_team_sum_i64(struct gpu_team *t, struct gpu_stream *s, int64_t *v, size
     return true;
 }
 
-bool gpu_team_poll(struct gpu_team *t, struct gpu_stream *s, enum gpu_team_state *now, struct err *e)
+bool gpu_team_poll(struct gpu_team *t, struct gpu_stream *s, enum gpu_team_state *now,
+                   struct err *e)
 {
     if (!t->joined && !t->broken) join(t);
     *now = GPU_TEAM_WAITS;

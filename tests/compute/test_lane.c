@@ -25,7 +25,8 @@ struct out {
 
 struct bench {
     struct dev *d;
-    struct dev_buf *lane, *sum, *qkv; /* a row a lane, and what comes of it; of all turns; attention's */
+    struct dev_buf *lane, *sum,
+        *qkv; /* a row a lane, and what comes of it; of all turns; attention's */
     bool attends;
     struct out *out;
 };

@@ -43,8 +43,8 @@ static bool open_parts(struct cuda *c, int ordinal, struct err *e)
     c->free_at_open = gpu_bytes_free(c->gpu);
     c->idle.since_s = clock_mono_s();
     return gpu_stream_open(c->gpu, &c->s, e) && cuda_stage_open(c, e) &&
-           gpu_malloc(c->gpu, CUDA_WORKSPACE, &c->workspace, e) &&
-           cuda_lanes_open(c, e) && cuda_gemms_open(c, e);
+           gpu_malloc(c->gpu, CUDA_WORKSPACE, &c->workspace, e) && cuda_lanes_open(c, e) &&
+           cuda_gemms_open(c, e);
 }
 
 static void cuda_close(struct dev *d)

@@ -138,7 +138,7 @@ bool cuda_array(struct cuda *c, const void *host, size_t bytes, const void **out
     a->n = 0;
     if (!array_room(c, a, bytes ? bytes : 1, e)) return false;
     memcpy(a->host, host, bytes);
-    /* What a lane used that is over is nobody's: the table of the next bin comes beside this one. */
+    /* What a lane used that is over is nobody's: the table of the next bin comes beside it. */
     bool free = a->turn <= c->turns_over && bytes <= CUDA_SLOT_BYTES;
     if (!(free ? cuda_upload_beside(c, a->device, host, bytes, e)
                : cuda_upload(c, a->device, host, bytes, e)))
