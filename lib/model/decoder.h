@@ -83,11 +83,12 @@ MUST_CHECK bool decoder_loss(struct decoder_work *w, const struct decoder_batch 
 MUST_CHECK bool decoder_grad(struct decoder_work *w, const struct decoder_batch *b,
                              uint64_t dropout_key, struct dev_buf *grad, double *loss,
                              struct err *e);
-/* The same without waiting, for two bins in flight (lanes of compute/dev.h): opens the lane, which
- * the caller ends by dev_lane_end behind what it does with the gradient; decoder_settle waits for
- * it and gives the loss. nrows > 0. The batch and the dropout key are not needed after the call; grad
- * is one for both lanes, the ops on it being in order. After a failure of any of the three nothing
- * is in flight. decoder_loss, decoder_grad and decoder_logits are for when nothing is. */
+/* The same without waiting, for two bins in flight (lanes of compute/dev.h): opens the lane,
+ * which the caller ends by dev_lane_end behind what it does with the gradient; decoder_settle
+ * waits for it and gives the loss. nrows > 0. The batch and the dropout key are not needed after
+ * the call; grad is one for both lanes, the ops on it being in order. After a failure of any of
+ * the three nothing is in flight. decoder_loss, decoder_grad and decoder_logits are for when
+ * nothing is. */
 MUST_CHECK bool decoder_loss_begin(struct decoder_work *w, const struct decoder_batch *b, int lane,
                                    struct err *e);
 MUST_CHECK bool decoder_grad_begin(struct decoder_work *w, const struct decoder_batch *b,
