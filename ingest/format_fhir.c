@@ -303,7 +303,9 @@ static bool next(void *reader, struct format_item *out, bool *more, struct err *
     if (!*more) return true;
     if (!r->item.root) {
         out->kind = ITEM_REJECT;
-        out->reason = r->item.too_long ? REJECT_TOO_LARGE : REJECT_FORMAT;
+        out->reason = r->item.too_long ? REJECT_TOO_LARGE
+                      : r->item.cut    ? REJECT_TRUNCATED
+                                       : REJECT_FORMAT;
         return true;
     }
     resource = r->item.root;

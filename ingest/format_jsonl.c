@@ -5,6 +5,8 @@
  * elements of an array share a path, and strings of one path are joined by line breaks. What a path
  * holds is learned once: a path the configuration names, else a usual name (ingest/roles.h) that is
  * the whole path or, below, its last part; of several the more usual name wins, then the earlier.
+ * An object that holds an array of reports ({"results": [...]}) is rejected: its elements, told by
+ * patients or studies that differ, would run together.
  */
 #include "base/mem.h"
 #include "ingest/format.h"
@@ -24,8 +26,9 @@ struct jsonl_reader {
     const struct ingest_columns *asked;
     struct known known[MAX_PATHS];
     size_t nknown;
-    struct sbuf value[MAX_PATHS]; /* of this object, by known path */
-    bool set[MAX_PATHS];
+    struct sbuf value[MAX_PATHS];           /* of this object, by known path */
+    bool set[MAX_PATHS], differ[MAX_PATHS]; /* differ: objects of an array are of two reports */
+    unsigned array;                         /* objects within arrays around the value at hand */
     struct sbuf cell[ROLE_COUNT], joined;
     uint64_t objects;
 };
@@ -119,6 +122,11 @@ static bool find_path(struct jsonl_reader *r, struct str path, size_t *out, stru
 }
 
 /* ---- one object */
+static bool tells_reports(int role)
+{
+    return role == ROLE_STUDY || role == ROLE_PATIENT;
+}
+
 static bool put_value(struct jsonl_reader *r, struct str path, struct str value, struct err *e)
 {
     struct sbuf *b;
@@ -128,6 +136,10 @@ static bool put_value(struct jsonl_reader *r, struct str path, struct str value,
     if (!find_path(r, path, &i, e)) return false;
     if (i == MAX_PATHS || r->known[i].role < 0) return true;
     b = &r->value[i];
+    if (r->array > 0 && r->set[i] && tells_reports(r->known[i].role)) {
+        r->differ[i] |= !str_eq(sbuf_str(b), value);
+        return true;
+    }
     r->set[i] = true;
     return (b->n == 0 || sbuf_putc(b, '\n', e)) && sbuf_put(b, value, e);
 }
@@ -144,7 +156,9 @@ static bool flatten(struct jsonl_reader *r, const json_t *v, char path[MAX_PATH]
     if (json_is_array(v)) {
         json_array_foreach(v, i, child)
         {
+            r->array += json_is_object(child);
             if (!flatten(r, child, path, n, e)) return false;
+            r->array -= json_is_object(child);
         }
         return true;
     }
@@ -161,8 +175,10 @@ static bool flatten(struct jsonl_reader *r, const json_t *v, char path[MAX_PATH]
     return true;
 }
 
-/* The role's values: the best name's, or all where all are wanted. */
-static bool fill_cell(struct jsonl_reader *r, int role, struct str *out, struct err *e)
+/* The role's values: the best name's, or all where all are wanted. *several: they are of several
+ * reports. */
+static bool fill_cell(struct jsonl_reader *r, int role, struct str *out, bool *several,
+                      struct err *e)
 {
     struct sbuf *cell = &r->cell[role];
     size_t best = MAX_PATHS;
@@ -174,6 +190,7 @@ static bool fill_cell(struct jsonl_reader *r, int role, struct str *out, struct 
         if (!r->set[i] || r->known[i].role != role) continue;
         if (best == MAX_PATHS || r->known[i].rank < r->known[best].rank) best = i;
         if (!all) continue;
+        *several |= r->differ[i];
         if (cell->n > 0 && !sbuf_putc(cell, '\n', e)) return false;
         if (!sbuf_put(cell, sbuf_str(&r->value[i]), e)) return false;
     }
@@ -181,6 +198,7 @@ static bool fill_cell(struct jsonl_reader *r, int role, struct str *out, struct 
         *out = sbuf_str(cell);
     else if (best < MAX_PATHS)
         *out = sbuf_str(&r->value[best]);
+    if (!all && best < MAX_PATHS) *several |= r->differ[best];
     return true;
 }
 
@@ -189,16 +207,23 @@ static bool take_object(struct jsonl_reader *r, const json_t *root, struct forma
 {
     struct str cell[ROLE_COUNT];
     char path[MAX_PATH];
+    bool several = false;
 
+    r->array = 0;
     for (size_t i = 0; i < r->nknown; i++) {
-        r->set[i] = false;
+        r->set[i] = r->differ[i] = false;
         sbuf_clear(&r->value[i]);
     }
     if (!flatten(r, root, path, 0, e)) return false;
     for (int role = 0; role < ROLE_COUNT; role++) {
-        if (!fill_cell(r, role, &cell[role], e)) return false;
+        if (!fill_cell(r, role, &cell[role], &several, e)) return false;
     }
     r->objects++;
+    if (several) {
+        out->kind = ITEM_REJECT;
+        out->reason = REJECT_FORMAT;
+        return true;
+    }
     return role_report(cell, &r->joined, &out->in, e);
 }
 
@@ -263,7 +288,7 @@ static bool next(void *reader, struct format_item *out, bool *more, struct err *
     if (!*more) return check_keys(r, e);
     if (item.root) return take_object(r, item.root, out, e);
     out->kind = ITEM_REJECT;
-    out->reason = item.too_long ? REJECT_TOO_LARGE : REJECT_FORMAT;
+    out->reason = item.too_long ? REJECT_TOO_LARGE : item.cut ? REJECT_TRUNCATED : REJECT_FORMAT;
     return true;
 }
 

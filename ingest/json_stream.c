@@ -15,6 +15,7 @@ struct json_stream {
     struct bytes_window w;
     size_t max_bytes;
     uint64_t reread;
+    uint64_t open; /* arrays around the objects that have not ended yet */
     json_t *root;
     struct sbuf mended;
 };
@@ -51,6 +52,12 @@ void json_stream_close(struct json_stream *s)
     mem_free(s);
 }
 
+static void count_array(struct json_stream *s, char x)
+{
+    if (x == '[') s->open++;
+    if (x == ']' && s->open > 0) s->open--;
+}
+
 /* To the next byte that may begin something; false: none is left. */
 static bool skip_between(struct json_stream *s, bool *found, struct err *e)
 {
@@ -58,7 +65,7 @@ static bool skip_between(struct json_stream *s, bool *found, struct err *e)
     for (;;) {
         size_t n = 0, left = s->w.end - s->w.at;
         while (n < left && memchr(" \t\r\n,[]\x1e\xEF\xBB\xBF", s->w.p[s->w.at + n], 11))
-            n++;
+            count_array(s, s->w.p[s->w.at + n++]);
         bytes_window_advance(&s->w, n);
         *found = s->w.at < s->w.end;
         if (*found || s->w.eof) return true;
@@ -150,7 +157,12 @@ bool json_stream_next(struct json_stream *s, struct json_item *out, bool *more, 
     s->root = NULL;
     if (!skip_between(s, more, e)) return false;
     *out = (struct json_item){.line = bytes_window_line(&s->w), .offset = s->w.offset};
-    if (!*more) return true;
+    out->cut = !*more && s->open > 0;
+    if (!*more) {
+        *more = out->cut;
+        s->open = 0;
+        return true;
+    }
     if (s->w.p[s->w.at] == '{' && !find_end(s, &n, &v, &out->too_long, e)) return false;
     if (v == SCAN_WHOLE && !parse(s, (struct str){s->w.p + s->w.at, n}, e)) return false;
     out->root = s->root;
@@ -158,6 +170,7 @@ bool json_stream_next(struct json_stream *s, struct json_item *out, bool *more, 
         bytes_window_advance(&s->w, n);
         return true;
     }
+    s->open = 0; /* what is passed over may hold the end of the array */
     s->reread += n;
     if (s->reread > MAX_REREAD_BYTES)
         return err_set(e, ERR_LIMIT, "too many broken objects up to line %llu: export it again",

@@ -5,7 +5,7 @@
  * stands between objects is passed over. The main idea, as in ingest/csv_read, is to stay whole
  * after a broken one: it is given back as bad with its line, and reading goes on at the next line.
  * A raw line break in a string, or an object where none may begin, tells that one was cut off
- * before the rest of the file is swallowed. Bytes that are not UTF-8 are Windows-1252.
+ * before the rest of the file is swallowed. An array that never ends is a last, broken item. Bytes that are not UTF-8 are Windows-1252.
  */
 #pragma once
 #include "base/json.h"
@@ -16,6 +16,7 @@ struct json_item {
     uint64_t line;      /* where it begins, from 1 */
     uint64_t offset;    /* in the decoded text */
     bool too_long;
+    bool cut; /* the file ends within the array around its objects: some may be missing */
 };
 struct json_stream;
 /* in is borrowed until close; max_bytes: of one object. */

@@ -132,6 +132,23 @@ static void test_jsonl(void **state)
     expect(&format_jsonl, "[{\"id\": 1, \"text\": \"a\"}, {\"id\": 2, \"text\": \"b\"}]\n",
            "1:/1 - {a}\n1:/2 - {b}\n");
     expect(&format_jsonl, "", "");
+    /* cut off between two objects: nobody else would notice */
+    expect(&format_jsonl, "[{\"id\": 1, \"text\": \"a\"},\n", "1:/1 - {a}\n2!truncated\n");
+    expect(&format_jsonl, "[{\"id\": 1, \"text\": \"a\"}]\n[{\"id\": 2, \"text\": \"b\"}",
+           "1:/1 - {a}\n2:/2 - {b}\n2!truncated\n");
+    expect(&format_jsonl, "[{\"id\": 1, \"text\": \"a\"},\nno json]\n", "1:/1 - {a}\n2!format\n");
+    /* several reports in one object do not run together; one with addenda, priors or codes does */
+    expect(
+        &format_jsonl,
+        "{\"results\": [{\"mrn\": \"P1\", \"accession\": 1, \"findings\": \"a\"}, "
+        "{\"mrn\": \"P1\", \"accession\": 2, \"findings\": \"b\"}]}\n"
+        "{\"results\": [{\"mrn\": \"P1\", \"findings\": \"a\"}, {\"mrn\": \"P2\", \"findings\": "
+        "\"b\"}]}\n"
+        "{\"results\": [{\"accession\": 3, \"findings\": \"a\"}, {\"accession\": 3, \"findings\": "
+        "\"b\"}]}\n"
+        "{\"accession\": 4, \"text\": \"a\", \"prior\": [{\"accession\": 1}, {\"accession\": "
+        "2}]}\n",
+        "1!format\n2!format\n3:/3 - findings[a\nb]\n4:/4 - {a}\n");
     expect_refusal(&format_jsonl, "{\"id\": 1, \"words\": \"a\"}", "name them under columns");
 }
 
