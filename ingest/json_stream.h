@@ -5,7 +5,8 @@
  * stands between objects is passed over. The main idea, as in ingest/csv_read, is to stay whole
  * after a broken one: it is given back as bad with its line, and reading goes on at the next line.
  * A raw line break in a string, or an object where none may begin, tells that one was cut off
- * before the rest of the file is swallowed. An array that never ends is a last, broken item. Bytes that are not UTF-8 are Windows-1252.
+ * before the rest of the file is swallowed. An array that never ends is a last, broken item. Bytes
+ * that are not UTF-8 are Windows-1252.
  */
 #pragma once
 #include "base/json.h"
