@@ -248,14 +248,16 @@ static bool add_set(struct cmd_call *call, const char *text)
     return true;
 }
 
+/* A list may stand without its brackets: --modality CT,MR. */
 static bool add_alias(struct cmd_call *call, const char *key, const char *value)
 {
+    bool bare = value[0] != '[' && strchr(value, ',');
     struct sbuf b;
     struct str s;
     bool ok = false;
 
     sbuf_init(&b, 4096);
-    if (sbuf_printf(&b, &call->err, "%s=%s", key, value) &&
+    if (sbuf_printf(&b, &call->err, bare ? "%s=[%s]" : "%s=%s", key, value) &&
         arena_str(&call->arena, sbuf_str(&b), &s, &call->err))
         ok = add_set(call, s.p);
     sbuf_free(&b);
@@ -298,6 +300,8 @@ static bool parse_option(struct cmd_call *call, int argc, char **argv, int *i)
     if (*i + 1 >= argc) return err_set(&call->err, ERR_CONFIG, "%s needs a value", word);
     const char *value = argv[++*i];
     if (is_set) return add_set(call, value);
+    if (!*value) /* "$UNSET" of a script: silence would mean all modalities, say */
+        return err_set(&call->err, ERR_CONFIG, "%s needs a value, not an empty word", word);
     if (a->brief && str_eqz(str_of(value), "-"))
         return err_set(&call->err, ERR_CONFIG, "%s writes files whole: give it a name, not -",
                        word);

@@ -1,5 +1,6 @@
 /* radmill convert FROM TO: a GGUF file or HF folder to another form, with an adapter merged in. */
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/audit.h"
 #include "base/fs.h"
@@ -77,6 +78,7 @@ static bool to_folder(struct cmd_call *call, const char *adapter)
     struct err *e = &call->err;
     struct weights_drift drift;
     struct tokenizer *tok = NULL;
+    const char *marker;
     enum dtype dtype;
     bool ok = false;
 
@@ -84,8 +86,10 @@ static bool to_folder(struct cmd_call *call, const char *adapter)
     if (!tokenizer_open(from, &tok, e)) goto out;
     if (!fs_mkdirs(to, e)) goto out;
     if (!note(call, adapter, to, adapter ? "merged model" : dtype_torch_name(dtype))) goto out;
+    /* the tokenizer first gone, and there last: a folder with tokenizer.json is whole */
+    if (!fs_join(&call->arena, to, "tokenizer.json", &marker, e)) goto out;
+    if (fs_exists(marker) && !fs_remove(marker, e)) goto out;
     if (!convert_merge(from, adapter, to, dtype, &drift, e)) goto out;
-    /* the tokenizer last: a folder with tokenizer.json is whole */
     if (!tokenizer_save(tok, to, e)) goto out;
     cmd_print(call, "%s: converted, vocabulary of %u tokens\n", to,
               (unsigned)tokenizer_info(tok).vocab_size);
@@ -176,10 +180,24 @@ static bool to_bundle(struct cmd_call *call, const char *adapter)
     return true;
 }
 
+/* Written over itself, a model would lose what the new type rounds away. */
+static bool check_apart(struct cmd_call *call, const char *from)
+{
+    struct stat a, b;
+
+    if (!from || stat(from, &a) != 0 || stat(call->pos[1], &b) != 0) return true;
+    if (a.st_dev != b.st_dev || a.st_ino != b.st_ino) return true;
+    return err_set(&call->err, ERR_CONFIG,
+                   "TO %s is what is converted from: give the result a place of its own",
+                   call->pos[1]);
+}
+
 bool cmd_convert(struct cmd_call *call)
 {
     const char *adapter = cmd_value(call, "--adapter"), *as = cmd_value(call, "--as");
     bool gguf = ends_in_gguf(call->pos[1]);
+
+    if (!check_apart(call, call->pos[0]) || !check_apart(call, adapter)) return false;
 
     if (!as) as = gguf ? "gguf" : "hf";
     if (!adapter && (str_eqz(str_of(as), "adapter") || str_eqz(str_of(as), "bundle")))

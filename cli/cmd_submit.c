@@ -77,10 +77,12 @@ static bool behind_dash(struct cmd_call *call, const char **dir, struct str list
 static bool one_modality(struct cmd_call *call, struct config *c)
 {
     struct str list = str_of(cmd_value(call, "--modality")), rest = list, word;
+    bool known[MOD_COUNT] = {false};
     const char **v;
     size_t n = 0;
 
     if (!list.n) return true;
+    if (!cmd_modalities(call, known)) return false;
     v = arena_alloc(&call->arena, (list.n + 1) * sizeof *v, &call->err);
     if (!v) return false;
     while (str_split(&rest, ',', &word)) {

@@ -41,6 +41,14 @@ grep -q "$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["base
   fail "the card does not name the base's weights"
 sh -n "$work/bundle/vllm.sh"
 
+# a model is never written over what it is made from, by whatever name
+before=$(sha256sum <"$work/model/model.safetensors")
+ln -s model "$work/same"
+expect 2 'is what is converted from' "$radmill" convert "$work/model" "$work/model"
+expect 2 'is what is converted from' "$radmill" convert "$work/model" "$work/same/" --adapter "$a"
+expect 2 'is what is converted from' "$radmill" convert "$work/model" "$a" --adapter "$a"
+[ "$before" = "$(sha256sum <"$work/model/model.safetensors")" ] || fail "the base was written over"
+
 # what does not fit the form is refused
 expect 2 'needs --adapter' "$radmill" convert "$work/model" "$work/x" --as bundle
 expect 2 'ends in \.gguf' "$radmill" convert "$work/model" "$work/x" --adapter "$a" --as adapter

@@ -7,7 +7,7 @@ for stage in ingest shard train generate; do one "$stage" "$work/c.yaml" >/dev/n
 cd "$work"
 
 # ---- numbers
-for n in x -1 "" 99999999999999999999999 1e3; do
+for n in x -1 99999999999999999999999 1e3; do
   for call in "inspect shards --plan" "inspect shards --sample" "inspect shards --plan 0 --bin-tokens" \
     "inspect c.yaml --sample" "synth -o s --reports" "synth -o s --seed" "evaluate c.yaml --samples" \
     "evaluate pairs pairs -o t --cases" "sweep best c.yaml --top" "job begin c.yaml --stage train --job 1 --restart"; do
@@ -16,6 +16,15 @@ for n in x -1 "" 99999999999999999999999 1e3; do
   done
 done
 expect 2 '\-\-split is train, dev or test' "$radmill" inspect shards --split nope
+for call in "inspect shards --plan" "synth --reports" "export c.yaml --format csv -o" "shard c.yaml --modality" \
+  "submit c.yaml --stages train --modality" "evaluate --pairs" "forget c.yaml --patients"; do
+  # shellcheck disable=SC2086 # words
+  expect 2 "${call##* } needs a value, not an empty word" "$radmill" $call ""
+done
+# ---- lists: with brackets or without, and known before anything is submitted
+one shard c.yaml --modality CT,CR | grep -q 'files (0 made now)' || fail "--modality CT,CR"
+expect 2 "'ZZ' is none of" "$radmill" shard c.yaml --modality CT,ZZ
+expect 2 '\-\-modality: ZZ is not CR, CT' "$radmill" submit c.yaml --stages train --modality CT,ZZ --dry-run
 # ---- words
 expect 2 'no command trian; the nearest is train' "$radmill" trian
 expect 2 'no command xyzzy; radmill help lists them' "$radmill" help xyzzy
