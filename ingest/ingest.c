@@ -91,7 +91,7 @@ static uint64_t longest_share(const struct run *r, const struct task_list *l)
     uint64_t most = 0;
 
     for (int rank = 0; rank < comm_size(r->c); rank++) {
-        struct comm_range share = comm_share_cost_of(rank, comm_size(r->c), l->cost, l->n);
+        struct comm_range share = comm_share_cost_of(rank, comm_size(r->c), l->cost, l->n, NULL);
         uint64_t sum = 0;
         for (uint64_t i = share.begin; i < share.end; i++)
             sum += l->cost[i];
@@ -171,7 +171,8 @@ static bool feed_streams(struct run *r, struct err *e)
  * Collective. */
 static bool make_blocks(struct run *r, struct err *e)
 {
-    struct comm_range share = comm_share_cost(r->c, r->tasks.cost, r->tasks.n);
+    struct comm_range share = comm_share_cost_of(comm_rank(r->c), comm_size(r->c), r->tasks.cost,
+                                                 r->tasks.n, r->set.done);
     struct progress p;
     bool ok = true;
 

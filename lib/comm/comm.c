@@ -103,22 +103,42 @@ struct comm_range comm_share(const struct comm *c, uint64_t n)
 
 struct comm_range comm_share_cost(const struct comm *c, const uint64_t *cost, uint64_t n)
 {
-    return comm_share_cost_of(c->rank, c->size, cost, n);
+    return comm_share_cost_of(c->rank, c->size, cost, n, NULL);
 }
 
-/* An item belongs to the rank in whose equal slice of the total cost its middle lies. Whole numbers
- * only, so every rank computes the same cut. */
-struct comm_range comm_share_cost_of(int of, int ranks, const uint64_t *cost, uint64_t n)
+static u128 sum_costs(const uint64_t *cost, uint64_t n)
 {
-    uint64_t size = (uint64_t)ranks, rank = (uint64_t)of, total = 0, before = 0;
+    uint64_t total = 0;
+
     for (uint64_t i = 0; i < n; i++)
         CHECK(!__builtin_add_overflow(total, cost[i], &total));
-    if (total == 0) return share_of(rank, size, n);
+    return total;
+}
+
+/* What is left of a rank's equal slice of all, times the ranks: whole numbers. */
+static u128 room_of(u128 all, uint64_t size, const uint64_t *done, uint64_t rank)
+{
+    u128 taken = done ? (u128)done[rank] * size : 0;
+
+    return taken < all ? all - taken : 0;
+}
+
+/* An item belongs to the rank in whose slice of the total cost its middle lies. Whole numbers
+ * only, so every rank computes the same cut. */
+struct comm_range comm_share_cost_of(int of, int ranks, const uint64_t *cost, uint64_t n,
+                                     const uint64_t *done)
+{
+    uint64_t size = (uint64_t)ranks, rank = (uint64_t)of, owner = 0;
+    u128 total = sum_costs(cost, n), all = total + (done ? sum_costs(done, size) : 0), before = 0;
+    u128 end = room_of(all, size, done, 0); /* of the owner's slice, times size */
     struct comm_range r = {n, n};
+
+    if (total == 0) return share_of(rank, size, n);
     for (uint64_t i = 0; i < n; i++) {
-        u128 twice_middle = (u128)before * 2 + cost[i];
-        uint64_t owner = (uint64_t)(twice_middle * size / ((u128)total * 2));
-        if (owner >= size) owner = size - 1; /* items without cost at the end */
+        u128 twice_middle = before * 2 + cost[i];
+        /* the last takes items without cost at the end */
+        while (owner + 1 < size && twice_middle * size >= end * 2)
+            end += room_of(all, size, done, ++owner);
         before += cost[i];
         if (owner < rank) continue;
         if (r.begin == n) r.begin = i;

@@ -4,10 +4,9 @@
  * comm_mpi.c uses MPI (FUNNELED: only the main thread calls comm_*), comm_self.c is one rank
  * without any MPI; the same code runs on both. No rank leaves between two collectives: keep the
  * local result, then comm_agree. Functions marked Collective must be called by all ranks in the
- * same order with matching arguments. A rank that waits for more than 2 ms sleeps between two
- * looks, so that a core that waits is free for others; it wakes late by at most 1 ms, and a
- * thirtieth of its wait. An MPI failure itself aborts the job with its reason: Open MPI cannot go
- * on.
+ * same order with matching arguments. A rank that waits for more than 0.2 ms sleeps between two
+ * looks, so that a core that waits is free for others; it wakes late by a thirtieth of its wait, at
+ * most 4 ms. An MPI failure itself aborts the job with its reason: Open MPI cannot go on.
  */
 #pragma once
 #include <stddef.h>
@@ -56,8 +55,10 @@ struct comm_range {
 struct comm_range comm_share(const struct comm *c, uint64_t n);
 /* Contiguous shares balanced by cost[n] (prefix sums): every rank computes the same cut. */
 struct comm_range comm_share_cost(const struct comm *c, const uint64_t *cost, uint64_t n);
-/* The same of any rank of so many. */
-struct comm_range comm_share_cost_of(int rank, int size, const uint64_t *cost, uint64_t n);
+/* The same of any rank of so many. done[size]: the cost of what each has done before, which gets so
+ * much less; NULL: nothing. */
+struct comm_range comm_share_cost_of(int rank, int size, const uint64_t *cost, uint64_t n,
+                                     const uint64_t *done);
 
 /* All ranks learn whether all were ok. If not, every e holds the lowest failing rank's error.
  * Cost a few us. Collective. */

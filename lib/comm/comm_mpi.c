@@ -14,7 +14,7 @@
  * for, or from other people's jobs. Short waits are left so; in a long one a rank sleeps between
  * two looks, for a small part of what it has waited: nobody is late by more than that. */
 enum { WAIT_PART = 32 };
-static const double wait_short_s = 0.002, wait_pause_s = 0.001;
+static const double wait_short_s = 0.0002, wait_pause_s = 0.004;
 
 /* Between two looks; *since is 0 before the first. */
 static void wait_pause(double *since)

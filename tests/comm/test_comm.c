@@ -79,6 +79,15 @@ static void cost_share_by_hand(void **state)
     assert_true(comm_share_cost(&c1, cost, 11).begin == 1 &&
                 comm_share_cost(&c1, cost, 11).end == 11);
     assert_true(comm_share_cost(&c1, cost, 0).end == 0);
+
+    /* rank 0 has done 6 before, in all 26: 7 are left of its 13; the third rank has done too much */
+    const uint64_t ones[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    const uint64_t done[] = {6, 0}, most[] = {0, 0, 50};
+    assert_true(comm_share_cost_of(0, 2, ones, 20, done).end == 7);
+    assert_true(comm_share_cost_of(1, 2, ones, 20, done).begin == 7 &&
+                comm_share_cost_of(1, 2, ones, 20, done).end == 20);
+    assert_true(comm_share_cost_of(0, 3, ones, 20, most).end == 20);
+    assert_true(comm_share_cost_of(2, 3, ones, 20, most).begin == 20);
 }
 
 static void one_rank_does_all(void **state)
