@@ -55,7 +55,7 @@ struct source_set {
     struct forget_list *forgotten;
     struct ids ids;
     uint64_t generation; /* of the corpus this run makes */
-    uint64_t *done;      /* by rank: hashing and directories, in packed bytes to be made blocks of */
+    uint64_t *done; /* by rank: hashing and directories, as packed bytes to be made blocks of */
     struct arena arena;
 };
 
