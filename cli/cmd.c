@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/log.h"
 
@@ -360,6 +361,19 @@ bool cmd_modalities(struct cmd_call *call, bool out[MOD_COUNT])
         out[code] = true;
     }
     return true;
+}
+
+bool cmd_apart(struct cmd_call *call, const char *to, const char *from)
+{
+    struct stat a, b;
+    bool same = to && from && strcmp(to, from) == 0;
+
+    if (!to || !from) return true;
+    if (!same && stat(to, &a) == 0 && stat(from, &b) == 0)
+        same = a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return !same || err_set(&call->err, ERR_CONFIG,
+                            "%s would be written over %s: give the result a place of its own", to,
+                            strcmp(to, from) == 0 ? "another file of this call" : from);
 }
 
 void cmd_print(const struct cmd_call *call, const char *fmt, ...)

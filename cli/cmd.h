@@ -56,6 +56,9 @@ const char *cmd_value(const struct cmd_call *call, const char *name);
 MUST_CHECK bool cmd_number(struct cmd_call *call, const char *name, uint64_t most, uint64_t *out);
 /* The option --modality, a list ("CT,MR" or "[CT, MR]"): these become true; none when not given. */
 MUST_CHECK bool cmd_modalities(struct cmd_call *call, bool out[MOD_COUNT]);
+/* Results go to another place than what they are made from: ERR_CONFIG when `to` is `from`, by
+ * whatever name. Either may be NULL or not there. */
+MUST_CHECK bool cmd_apart(struct cmd_call *call, const char *to, const char *from);
 /* ERR_CONFIG that there is no such command, and which is like it. */
 bool cmd_unknown(const char *name, struct err *e);
 /* Fill pos, values, sets from the words behind the subcommand. With --help or -h among them the

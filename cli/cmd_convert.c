@@ -1,6 +1,5 @@
 /* radmill convert FROM TO: a GGUF file or HF folder to another form, with an adapter merged in. */
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "base/audit.h"
 #include "base/fs.h"
@@ -180,24 +179,14 @@ static bool to_bundle(struct cmd_call *call, const char *adapter)
     return true;
 }
 
-/* Written over itself, a model would lose what the new type rounds away. */
-static bool check_apart(struct cmd_call *call, const char *from)
-{
-    struct stat a, b;
-
-    if (!from || stat(from, &a) != 0 || stat(call->pos[1], &b) != 0) return true;
-    if (a.st_dev != b.st_dev || a.st_ino != b.st_ino) return true;
-    return err_set(&call->err, ERR_CONFIG,
-                   "TO %s is what is converted from: give the result a place of its own",
-                   call->pos[1]);
-}
-
 bool cmd_convert(struct cmd_call *call)
 {
     const char *adapter = cmd_value(call, "--adapter"), *as = cmd_value(call, "--as");
     bool gguf = ends_in_gguf(call->pos[1]);
 
-    if (!check_apart(call, call->pos[0]) || !check_apart(call, adapter)) return false;
+    /* over itself, a model would lose what the new type rounds away */
+    if (!cmd_apart(call, call->pos[1], call->pos[0]) || !cmd_apart(call, call->pos[1], adapter))
+        return false;
 
     if (!as) as = gguf ? "gguf" : "hf";
     if (!adapter && (str_eqz(str_of(as), "adapter") || str_eqz(str_of(as), "bundle")))

@@ -222,6 +222,27 @@ static bool grade_first(struct cmd_call *call, struct config *c, const char *pai
     return judge_score(&job, pairs, c->evaluate.judge, call->comm, &s, &call->err);
 }
 
+/* No result replaces an input or another result: the report's old file goes before work begins. */
+static bool check_apart(struct cmd_call *call, const struct config *c, const char *pairs,
+                        const struct evaluate_other *other, size_t nothers)
+{
+    const char *from[] = {pairs,
+                          nothers ? other->path : NULL,
+                          call->npos ? call->pos[0] : NULL,
+                          c->evaluate.judge,
+                          c->evaluate.training,
+                          c->evaluate.canaries};
+    const char *to[] = {c->evaluate.report, c->evaluate.per_pair, cmd_value(call, "--facts")};
+
+    for (size_t i = 0; i < sizeof to / sizeof to[0]; i++) {
+        for (size_t k = 0; k < sizeof from / sizeof from[0]; k++)
+            if (!cmd_apart(call, to[i], from[k])) return false;
+        for (size_t k = 0; k < i; k++)
+            if (!cmd_apart(call, to[i], to[k])) return false;
+    }
+    return true;
+}
+
 /* Where the text that is shown comes from, for the audit log. */
 static bool audit_home(struct cmd_call *call, const struct config *c, const char *pairs,
                        const char **out)
@@ -239,8 +260,9 @@ static bool run(struct cmd_call *call, struct config *c, struct evaluate_summary
     size_t nothers;
 
     if (!cmd_number(call, "--samples", UINT32_MAX, &samples) || !set_paths(call, c, &pairs) ||
-        !set_other(call, &other, &nothers) || !audit_home(call, c, pairs, &home) ||
-        !grade_first(call, c, pairs))
+        !set_other(call, &other, &nothers) ||
+        !comm_agree(call->comm, check_apart(call, c, pairs, &other, nothers), &call->err) ||
+        !audit_home(call, c, pairs, &home) || !grade_first(call, c, pairs))
         return false;
     bool ok = !train_split_wanted(c) ||
               train_split_open(c, &call->arena, &train, &c->evaluate.no_train, &call->err);

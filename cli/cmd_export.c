@@ -52,6 +52,13 @@ bool cmd_export(struct cmd_call *call)
     if (!read_format(call, format, &o) || !read_filters(call, &o)) return false;
     if (!config_load(call, &c) || !config_dry_run(call, &c, &stop)) return false;
     if (stop) return true;
+    if (!cmd_apart(call, o.path, call->pos[0])) return false;
+    for (size_t i = 0; i < c.corpus.sources.n; i++) {
+        const struct ingest_source_opts *s =
+            (const struct ingest_source_opts *)c.corpus.sources.items + i;
+        if (!cmd_apart(call, o.path, s->path) || !cmd_apart(call, o.path, s->split_list))
+            return false;
+    }
     o.corpus_dir = c.corpus.dir;
     o.hashed_ids = c.corpus.ids == INGEST_IDS_HASH;
     o.source = name ? find_source(&c, name) : NULL;

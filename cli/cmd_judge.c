@@ -28,6 +28,9 @@ static bool score(struct cmd_call *call, const struct config *c, const struct ju
         return false;
     if (!out && !fs_join(&call->arena, c->judge.dir, "scores.jsonl", &out, &call->err))
         return false;
+    if (!comm_agree(call->comm, cmd_apart(call, out, pairs) && cmd_apart(call, out, call->pos[0]),
+                    &call->err))
+        return false;
     if (!judge_score(job, pairs, out, call->comm, &s, &call->err)) return false;
     cmd_print(call, "%s: %llu pairs\n  %s\n", out, (unsigned long long)s.labels, s.line);
     return true;

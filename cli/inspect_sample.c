@@ -313,7 +313,8 @@ bool inspect_sample(struct cmd_call *call)
     bool ok;
 
     if (!read_words(&j) || !config_load(call, &c)) return false;
-    ok = run(&j, c.corpus.dir, cmd_value(call, "--labels"));
+    ok = cmd_apart(call, cmd_value(call, "--labels"), call->pos[0]) &&
+         run(&j, c.corpus.dir, cmd_value(call, "--labels"));
     mem_free(j.sample);
     mem_free(j.labels);
     return ok;

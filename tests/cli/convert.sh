@@ -44,9 +44,9 @@ sh -n "$work/bundle/vllm.sh"
 # a model is never written over what it is made from, by whatever name
 before=$(sha256sum <"$work/model/model.safetensors")
 ln -s model "$work/same"
-expect 2 'is what is converted from' "$radmill" convert "$work/model" "$work/model"
-expect 2 'is what is converted from' "$radmill" convert "$work/model" "$work/same/" --adapter "$a"
-expect 2 'is what is converted from' "$radmill" convert "$work/model" "$a" --adapter "$a"
+expect 2 'would be written over' "$radmill" convert "$work/model" "$work/model"
+expect 2 'would be written over' "$radmill" convert "$work/model" "$work/same/" --adapter "$a"
+expect 2 'would be written over' "$radmill" convert "$work/model" "$a" --adapter "$a"
 [ "$before" = "$(sha256sum <"$work/model/model.safetensors")" ] || fail "the base was written over"
 
 # what does not fit the form is refused

@@ -50,6 +50,22 @@ for to in pipe piped; do
 done
 [ -p pipe ] && [ -L piped ] || fail "a pipe was replaced"
 
+# ---- results are not written over what they are made from, nor over each other
+cp pairs/pairs.jsonl mine.jsonl
+ln -s mine.jsonl again.jsonl
+for to in mine.jsonl again.jsonl ./mine.jsonl; do
+  for call in "--metrics rouge -o $to" "--metrics rouge --per-pair $to -o r.json" "--metrics facts --facts $to -o r.json"; do
+    # shellcheck disable=SC2086 # words
+    expect 2 'would be written over' "$radmill" evaluate --pairs mine.jsonl $call
+  done
+done
+expect 2 'would be written over' "$radmill" evaluate --pairs mine.jsonl --metrics rouge --per-pair new -o new
+expect 2 'would be written over' "$radmill" evaluate --pairs mine.jsonl --metrics rouge --against pairs/pairs.jsonl -o pairs/pairs.jsonl
+expect 2 'would be written over' "$radmill" judge score c.yaml --set judge.dir=judge --pairs mine.jsonl -o mine.jsonl
+expect 2 'would be written over' "$radmill" export c.yaml --format csv -o c.yaml
+expect 2 'would be written over' "$radmill" export c.yaml --format csv -o data/mimic-cxr-reports.zip
+expect 2 'would be written over' "$radmill" inspect c.yaml --labels c.yaml
+cmp mine.jsonl pairs/pairs.jsonl || fail "a pairs file was written over"
 # ---- standard files
 printf '{"text": "no acute findings"}\n' >in.jsonl
 code=0
