@@ -17,6 +17,7 @@ struct shape {
     enum dev_dtype t;
     uint32_t hd, window, step;
     bool biased;
+    int threads;
 };
 
 struct rig {
@@ -33,7 +34,7 @@ static void rig_open(struct rig *r, const char *name, const struct shape *s)
 {
     uint32_t qc = KV * GROUP * s->hd, kc = KV * s->hd;
     *r = (struct rig){.s = s};
-    MUST(dev_open(name, 2, &r->d, e));
+    MUST(dev_open(name, s->threads, &r->d, e));
     r->a = (struct dev_attn){
         .heads = KV * GROUP, .kv_heads = KV, .head_dim = s->hd, .scale = 0.2f, .window = s->window};
     double *x[4] = {help_values(30, (size_t)LEN * qc, 1, s->t),
@@ -124,6 +125,36 @@ static void same_bits(const char *name, const struct shape *s)
     rig_close(&r);
 }
 
+/* Single queries of several sequences in one call, as decoding asks them, among a longer run: each
+ * with the bits it has alone. */
+static void same_in_company(const char *name, const struct shape *s)
+{
+    enum { ROWS = 12 };
+    static const uint32_t slot[ROWS] = {0, 1, 0, 2, 1, 1, 1, 0, 2, 0, 1, 2};
+    static const uint32_t pos[ROWS] = {82, 31, 40, 63, 5, 6, 7, 0, 64, 31, 59, 32};
+    struct rig r;
+    rig_open(&r, name, s);
+    push(&r, 0, 0, LEN, 1);
+    r.shift = 3;
+    push(&r, 1, 0, 60, 1);
+    r.shift = 9;
+    push(&r, 2, 0, 70, 1);
+    for (uint32_t i = 0; i < ROWS; i++)
+        MUST(dev_attn_kv(r.d, &r.a, rows(&r.q, i, 1), &r.kv, 1, slot + i, pos + i,
+                         rows(&r.out, i, 1), e));
+    double *want = help_get(&r.out);
+    MUST(
+        dev_attn_kv(r.d, &r.a, rows(&r.q, 0, ROWS), &r.kv, 1, slot, pos, rows(&r.out, 0, ROWS), e));
+    double *got = help_get(&r.out);
+    for (size_t i = 0; i < (size_t)ROWS * r.q.m.cols; i++)
+        if (memcmp(&got[i], &want[i], sizeof *got) != 0)
+            fail_msg("%s, type %d, head %u: element %zu in company is %g, not %g", name, (int)s->t,
+                     s->hd, i, got[i], want[i]);
+    free(got);
+    free(want);
+    rig_close(&r);
+}
+
 static const uint32_t steps[] = {1, 5, LEN};
 
 static void over_shapes(const char *name)
@@ -133,8 +164,12 @@ static void over_shapes(const char *name)
                           .hd = i & 2 ? 64 : 24,
                           .window = i & 4 ? 11 : 0,
                           .biased = i & 4,
+                          .threads = i / 8 ? 2 : 1, /* many small calls wake many threads */
                           .step = steps[i / 8]};
         same_bits(name, &s);
+        if (s.step < LEN) continue;
+        s.threads = 1;
+        same_in_company(name, &s);
     }
 }
 

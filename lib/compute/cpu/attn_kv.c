@@ -162,46 +162,97 @@ static void run_rows(const struct tile *t, struct tile_args *a, size_t rows)
     }
 }
 
+/* One query's rows by two panels at once, where the tile does that. */
+static bool goes_wide(const struct attn_plan *p, size_t rows)
+{
+    const struct tile *t = p->t;
+    return rows <= t->wide_rows && t->nr == DEV_KV_BLOCK && p->hd % (2 * (size_t)t->nr) == 0;
+}
+
+/* What both passes of a block of keys or values know. */
+struct pass {
+    const struct attn_plan *p;
+    size_t rows, panel, head; /* rows of a head; bytes of a panel, of a head in a block */
+    bool wide;
+};
+
+static struct pass pass_of(const struct attn_plan *p, const struct attn_block *b, size_t k)
+{
+    struct pass x = {.p = p, .rows = p->group * b->n};
+    x.panel = gemm_units(p->t, k) * p->t->nr * 4;
+    x.head = gemm_units(p->t, DEV_KV_BLOCK) * 4 * p->hd;
+    x.wide = goes_wide(p, x.rows);
+    return x;
+}
+
+/* A head's scores with the keys of a block, or of two (wide), from k on; then: what comes next. */
+static void score_block(const struct pass *x, struct tile_args a, const unsigned char *k, size_t n,
+                        size_t stride, const unsigned char *then)
+{
+    const struct tile *t = x->p->t;
+    a.b = k;
+    if (n > DEV_KV_BLOCK) {
+        a.rows = (uint32_t)x->rows;
+        a.beside = k + stride;
+        a.ahead = then - k;
+        t->run_wide(&a);
+        return;
+    }
+    fetch(then, x->head);
+    for (size_t in = 0; in < n; in += t->nr, k += x->panel) {
+        struct tile_args one = a;
+        one.b = k;
+        one.acc = a.acc + in;
+        run_rows(t, &one, x->rows);
+    }
+}
+
 void attn_kv_scores(const struct attn_plan *p, const struct attn_block *b, const void *rows,
                     const struct attn_kv *kv, size_t heads, float *s)
 {
     const struct tile *t = p->t;
-    size_t panel = gemm_units(t, p->hd) * t->nr * 4, nrows = p->group * b->n;
-    size_t head = panel * DEV_KV_BLOCK / t->nr, lda = gemm_a_bytes(t, p->hd);
+    struct pass x = pass_of(p, b, p->hd);
+    size_t lda = gemm_a_bytes(t, p->hd), step = x.wide ? 2 * DEV_KV_BLOCK : DEV_KV_BLOCK;
     begin(t);
-    for (size_t j = b->j0; j < b->j1; j += DEV_KV_BLOCK) {
+    for (size_t j = b->j0; j < b->j1; j += step) {
+        size_t n = b->j1 - j < step ? b->j1 - j : step;
         const unsigned char *k = kv->k + j / DEV_KV_BLOCK * kv->stride;
         const unsigned char *then = /* the next keys, or the first values */
-            j + DEV_KV_BLOCK < b->j1 ? k + kv->stride : kv->v + b->j0 / DEV_KV_BLOCK * kv->stride;
-        size_t n = b->j1 - j < DEV_KV_BLOCK ? b->j1 - j : DEV_KV_BLOCK;
-        for (size_t h = 0; h < heads; h++, k += head, then += head) {
-            fetch(then, head);
-            for (size_t in = 0; in < n; in += t->nr) {
-                struct tile_args a = {.cols = t->nr,
-                                      .k = gemm_units(t, p->hd),
-                                      .a = (const unsigned char *)rows + h * nrows * lda,
-                                      .lda = lda,
-                                      .b = k + in / t->nr * panel,
-                                      .acc = s + h * nrows * p->ld + (j - b->j0) + in,
-                                      .ld = p->ld};
-                run_rows(t, &a, nrows);
-            }
+            j + step < b->j1 ? k + step / DEV_KV_BLOCK * kv->stride
+                             : kv->v + b->j0 / DEV_KV_BLOCK * kv->stride;
+        for (size_t h = 0; h < heads; h++, k += x.head, then += x.head) {
+            struct tile_args a = {.cols = t->nr,
+                                  .k = gemm_units(t, p->hd),
+                                  .a = (const unsigned char *)rows + h * x.rows * lda,
+                                  .lda = lda,
+                                  .acc = s + h * x.rows * p->ld + (j - b->j0),
+                                  .ld = p->ld};
+            score_block(&x, a, k, n, kv->stride, then);
         }
     }
     end(t);
 }
 
-/* One head's part of a block of values: n keys from the block's first on. */
-static void weigh_block(const struct attn_plan *p, const struct tile_args *how,
-                        const unsigned char *v, size_t rows)
+/* A head's part of a block of values; then: what comes next. */
+static void weigh_block(const struct pass *x, struct tile_args a, const unsigned char *v,
+                        const unsigned char *then)
 {
-    const struct tile *t = p->t;
-    size_t panel = gemm_units(t, DEV_KV_BLOCK) * t->nr * 4;
-    for (size_t c = 0; c < p->hd; c += t->nr, v += panel) {
-        struct tile_args a = *how;
-        a.b = v;
-        a.acc = how->acc + c;
-        run_rows(t, &a, rows);
+    const struct tile *t = x->p->t;
+    float *acc = a.acc;
+    a.ahead = then - v;
+    if (!x->wide) fetch(then, x->head);
+    for (size_t c = 0; c < x->p->hd; c += x->wide ? 2 * t->nr : t->nr) {
+        a.b = v + c / t->nr * x->panel;
+        a.acc = acc + c;
+        if (x->wide) {
+            struct tile_args two = a;
+            two.rows = (uint32_t)x->rows;
+            two.beside = (const unsigned char *)a.b + x->panel;
+            t->run_wide(&two);
+        } else {
+            struct tile_args one = a;
+            run_rows(t, &one, x->rows);
+        }
     }
 }
 
@@ -209,23 +260,23 @@ void attn_kv_weigh(const struct attn_plan *p, const struct attn_block *b, const 
                    const struct attn_kv *kv, size_t heads, float *out)
 {
     const struct tile *t = p->t;
-    size_t lda = p->ld * dev_dtype_bytes(p->type), nrows = p->group * b->n;
-    size_t head = gemm_units(t, DEV_KV_BLOCK) * 4 * p->hd;
+    struct pass x = pass_of(p, b, DEV_KV_BLOCK);
+    size_t lda = p->ld * dev_dtype_bytes(p->type);
     begin(t);
     for (size_t j = b->j0; j < b->j1; j += DEV_KV_BLOCK) {
-        const unsigned char *v = kv->v + j / DEV_KV_BLOCK * kv->stride;
         size_t n = b->j1 - j < DEV_KV_BLOCK ? b->j1 - j : DEV_KV_BLOCK;
-        for (size_t h = 0; h < heads; h++, v += head) {
+        const unsigned char *v = kv->v + j / DEV_KV_BLOCK * kv->stride;
+        const unsigned char *then = j + DEV_KV_BLOCK < b->j1 ? v + kv->stride : v;
+        for (size_t h = 0; h < heads; h++, v += x.head, then += x.head) {
             struct tile_args a = {.cols = t->nr,
                                   .k = gemm_units(t, n),
-                                  .a = (const unsigned char *)weights + h * nrows * lda +
+                                  .a = (const unsigned char *)weights + h * x.rows * lda +
                                        (j - b->j0) * dev_dtype_bytes(p->type),
                                   .lda = lda,
-                                  .acc = out + h * nrows * p->hd,
+                                  .acc = out + h * x.rows * p->hd,
                                   .ld = p->hd,
                                   .add = j > b->j0};
-            if (j + DEV_KV_BLOCK < b->j1) fetch(v + kv->stride, head);
-            weigh_block(p, &a, v, nrows);
+            weigh_block(&x, a, v, then);
         }
     }
     end(t);

@@ -43,4 +43,5 @@
 #define TILE_BF16          false
 #define TILE_MR            14
 #define TILE_KC            288
+#define TILE_WIDE
 #include "compute/cpu/tile_body.h"

@@ -11,6 +11,9 @@
  * Each element is one chain of fused multiply-adds in increasing k, started from acc when add is
  * set: so its bits depend neither on rows nor on how k is cut into calls. The chain may go on with
  * a second A and B of the same shape but for k, while the sums are in registers.
+ *
+ * A few rows leave registers idle and wait for their own sums: run_wide takes two panels at once
+ * (the same chains), and fetches memory that comes next between the multiplications.
  */
 #pragma once
 #include <stdbool.h>
@@ -31,6 +34,9 @@ struct tile_args {
     float *acc;
     size_t ld; /* of acc, in elements */
     bool add;
+    /* run_wide alone; cols is nr, k2 0: */
+    const void *beside; /* the panel of the next nr columns */
+    ptrdiff_t ahead;    /* bytes from both panels to what is read next */
 };
 
 struct tile {
@@ -41,7 +47,9 @@ struct tile {
     uint32_t kpad;     /* k is a multiple of this (units); operands are padded with zeros */
     uint32_t kc;       /* best k of one call (units): keeps a panel in the first-level cache */
     void (*run)(const struct tile_args *t);
-    void (*begin)(void); /* around the calls of one thread; may be NULL */
+    void (*run_wide)(const struct tile_args *t); /* NULL: there is none */
+    uint32_t wide_rows;                          /* most rows of it */
+    void (*begin)(void);                         /* around the calls of one thread; may be NULL */
     void (*end)(void);
 };
 

@@ -4,7 +4,7 @@
  * Included by kern_<isa>.c after it defined VEC (type), VEC_LOAD, VEC_STORE, VEC_ZERO, TILE_UNIT
  * (f32 or u32), VEC_SPREAD (unit to all lanes), VEC_FMA(acc, a, b), VEC_LANES, TILE_MR (6 or 14),
  * TILE (name); TILE_A when VEC_SPREAD gives another type. A tile is TILE_MR rows by two vectors;
- * all accumulators stay in registers.
+ * all accumulators stay in registers. TILE_WIDE: TILE_WIDE_ROWS rows by four vectors do, too.
  */
 #include "compute/cpu/tile.h"
 
@@ -123,6 +123,74 @@ static void tile_run(const struct tile_args *t)
     }
 }
 
+#ifdef TILE_WIDE
+enum { TILE_WIDE_ROWS = 6, TILE_WIDE_VECS = 4 };
+
+ALWAYS_INLINE void wide_fixed(const struct tile_args *t, const int rows)
+{
+    VEC acc[TILE_WIDE_ROWS][TILE_WIDE_VECS];
+    const char *p = t->a, *b = t->b, *beside = t->beside;
+    size_t lda = t->lda;
+    ptrdiff_t ahead = t->ahead;
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < TILE_WIDE_VECS; v++)
+            acc[r][v] = t->add ? VEC_LOAD(t->acc + (size_t)r * t->ld + v * VEC_LANES) : VEC_ZERO();
+    for (size_t k = t->k; k > 0; k--) {
+        VEC bv[TILE_WIDE_VECS];
+#pragma GCC unroll 2
+        for (int v = 0; v < 2; v++) {
+            __builtin_prefetch(b + ahead + v * VEC_LANES * 4);
+            __builtin_prefetch(beside + ahead + v * VEC_LANES * 4);
+            bv[v] = VEC_LOAD(b + v * VEC_LANES * 4);
+            bv[2 + v] = VEC_LOAD(beside + v * VEC_LANES * 4);
+        }
+#pragma GCC unroll 6
+        for (int r = 0; r < rows; r++) {
+            TILE_A av = VEC_SPREAD(tile_unit(p + (size_t)r * lda));
+#pragma GCC unroll 4
+            for (int v = 0; v < TILE_WIDE_VECS; v++)
+                acc[r][v] = VEC_FMA(acc[r][v], av, bv[v]);
+        }
+        b += 2 * VEC_LANES * 4;
+        beside += 2 * VEC_LANES * 4;
+        p += 4;
+    }
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < TILE_WIDE_VECS; v++)
+            VEC_STORE(t->acc + (size_t)r * t->ld + v * VEC_LANES, acc[r][v]);
+}
+
+static void tile_run_wide(const struct tile_args *t)
+{
+    switch (t->rows) {
+    case 1:
+        wide_fixed(t, 1);
+        break;
+    case 2:
+        wide_fixed(t, 2);
+        break;
+    case 3:
+        wide_fixed(t, 3);
+        break;
+    case 4:
+        wide_fixed(t, 4);
+        break;
+    case 5:
+        wide_fixed(t, 5);
+        break;
+    case 6:
+        wide_fixed(t, 6);
+        break;
+    default:
+        break;
+    }
+}
+#endif
+
 const struct tile TILE = {
     .name = TILE_NAME,
     .bf16 = TILE_BF16,
@@ -132,4 +200,8 @@ const struct tile TILE = {
     .kpad = 1,
     .kc = TILE_KC,
     .run = tile_run,
+#ifdef TILE_WIDE
+    .run_wide = tile_run_wide,
+    .wide_rows = TILE_WIDE_ROWS,
+#endif
 };
