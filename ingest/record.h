@@ -226,6 +226,7 @@ struct record_block {
     uint32_t source_index, block_index;
     uint64_t records;
     uint8_t sha256[32];   /* of the file */
+    struct hash128 *sum;  /* XXH3 of the file that had it, once opened; zero: not yet */
     const uint16_t *late; /* RECORD_LATE bits, one a record; NULL: the corpus has none */
 };
 /* Texts that are nearly another's: the normalised hash, and that of the head of its group. */
@@ -243,8 +244,9 @@ struct record_corpus {
 /* Read the manifest; everything lives in the arena. Missing: "run radmill ingest first". */
 MUST_CHECK bool record_corpus_open(const char *dir, struct arena *a, struct record_corpus *out,
                                    struct err *e);
-/* Open a block of the corpus; it must be the one that the manifest names. Its records have the late
- * flags too (record_reader_open alone knows nothing of them). b and its corpus outlive *out. */
+/* Open a block of the corpus; it must be the one that the manifest names, by its SHA-256 the first
+ * time, by the XXH3 it had then later on. Its records have the late flags too (record_reader_open
+ * alone knows nothing of them). b and its corpus outlive *out. */
 MUST_CHECK bool record_block_open(const struct record_block *b, struct record_reader **out,
                                   struct err *e);
 /* Where this text stands in near; nnear: it is nearly no other's. */

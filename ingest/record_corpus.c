@@ -108,6 +108,7 @@ static bool read_blocks(const char *dir, const json_t *root, struct arena *a,
                         struct record_corpus *out, struct err *e)
 {
     json_t *sources, *blocks;
+    struct hash128 *sums;
     struct sha256 h;
     uint8_t digest[32];
     uint32_t number = 0;
@@ -117,6 +118,8 @@ static bool read_blocks(const char *dir, const json_t *root, struct arena *a,
     out->nblocks = json_array_size(blocks);
     out->blocks = arena_alloc(a, out->nblocks * sizeof *out->blocks, e);
     if (!out->blocks) return false;
+    sums = arena_alloc(a, out->nblocks * sizeof *sums, e);
+    if (!sums) return false;
     sha256_init(&h);
     for (size_t i = 0; i < out->nblocks; i++) {
         struct record_block *b = &out->blocks[i];
@@ -125,6 +128,7 @@ static bool read_blocks(const char *dir, const json_t *root, struct arena *a,
         if (i > 0 && b->source_index < b[-1].source_index) return bad("blocks are out of order", e);
         number = i > 0 && b->source_index == b[-1].source_index ? number + 1 : 0;
         b->block_index = number;
+        b->sum = &sums[i];
         sha256_put(&h, b->sha256, 32);
     }
     if (!read_late(dir, root, a, out, &h, e)) return false;

@@ -1,6 +1,5 @@
 #include "ingest/record_hdf.h"
 
-#include "base/hash.h"
 #include "base/mem.h"
 
 struct trailer {
@@ -127,7 +126,8 @@ bool hdf_image(hid_t file, const char *magic, char **image, size_t *cap, struct 
 }
 
 /* ---- reading */
-bool hdf_check(struct str *image, const char *magic, const char *what, struct err *e)
+bool hdf_check(struct str *image, const char *magic, const char *what, struct hash128 *sum,
+               struct err *e)
 {
     struct trailer t;
     struct hash128 h;
@@ -140,18 +140,64 @@ bool hdf_check(struct str *image, const char *magic, const char *what, struct er
     h = hash_xxh128(image->p, image->n);
     if (h.lo != t.lo || h.hi != t.hi)
         return err_set(e, ERR_FORMAT, "checksum differs: the file is damaged");
+    *sum = h;
     return true;
+}
+
+/* HDF5 would copy the image twice, into the property list and into the file. It is told that it
+ * did: a file that is only read is not written to, and what these hand out is the caller's. */
+static void *lend(size_t n, H5FD_file_image_op_t op, void *image)
+{
+    (void)n;
+    (void)op;
+    return image;
+}
+
+static void *copied(void *to, const void *from, size_t n, H5FD_file_image_op_t op, void *image)
+{
+    (void)op;
+    (void)image;
+    if (to != from) memcpy(to, from, n);
+    return to;
+}
+
+static void *same_size(void *p, size_t n, H5FD_file_image_op_t op, void *image)
+{
+    (void)n;
+    (void)op;
+    (void)image;
+    return p;
+}
+
+static herr_t keep(void *p, H5FD_file_image_op_t op, void *image)
+{
+    (void)p;
+    (void)op;
+    (void)image;
+    return 0;
+}
+
+static void *same_image(void *image)
+{
+    return image;
+}
+
+static herr_t keep_image(void *image)
+{
+    (void)image;
+    return 0;
 }
 
 hid_t hdf_open(struct str image)
 {
     hid_t fapl, file = H5I_INVALID_HID;
+    void *p = (void *)(uintptr_t)image.p; /* it only lacks the const */
+    H5FD_file_image_callbacks_t calls = {lend, copied, same_size, keep, same_image, keep_image, p};
 
     hdf_setup();
     fapl = H5Pcreate(H5P_FILE_ACCESS);
-    /* HDF5 copies the image; it only lacks the const. */
     if (fapl >= 0 && H5Pset_fapl_core(fapl, 64 << 10, 0) >= 0 &&
-        H5Pset_file_image(fapl, (void *)image.p, image.n) >= 0)
+        H5Pset_file_image_callbacks(fapl, &calls) >= 0 && H5Pset_file_image(fapl, p, image.n) >= 0)
         file = H5Fopen("radmill-block", H5F_ACC_RDONLY, fapl);
     if (fapl >= 0) H5Pclose(fapl);
     return file;
@@ -173,6 +219,15 @@ bool hdf_get_attribute(hid_t file, const char *name, size_t size, size_t max, vo
     return ok;
 }
 
+/* Of the shape and type that was asked for? */
+static bool is_like(hid_t space, hid_t type, struct hdf_data d, hsize_t dims[2], size_t file_bytes)
+{
+    return type >= 0 && space >= 0 && H5Sget_simple_extent_ndims(space) == (d.width > 1 ? 2 : 1) &&
+           H5Sget_simple_extent_dims(space, dims, NULL) >= 0 && dims[1] == d.width &&
+           H5Tget_class(type) == H5T_INTEGER && H5Tget_size(type) == d.size &&
+           dims[0] <= file_bytes / (d.size * d.width);
+}
+
 bool hdf_get(hid_t file, struct hdf_data d, size_t file_bytes, void **out, size_t *bytes,
              struct err *e)
 {
@@ -182,10 +237,7 @@ bool hdf_get(hid_t file, struct hdf_data d, size_t file_bytes, void **out, size_
     hsize_t dims[2] = {0, 1};
     bool ok = false;
 
-    if (type < 0 || space < 0 || H5Sget_simple_extent_ndims(space) != (d.width > 1 ? 2 : 1) ||
-        H5Sget_simple_extent_dims(space, dims, NULL) < 0 || dims[1] != d.width ||
-        H5Tget_class(type) != H5T_INTEGER || H5Tget_size(type) != d.size ||
-        dims[0] > file_bytes / (d.size * d.width)) {
+    if (!is_like(space, type, d, dims, file_bytes)) {
         err_set(e, ERR_FORMAT, "dataset %s is missing or of another shape", d.name);
         goto out;
     }
@@ -194,6 +246,32 @@ bool hdf_get(hid_t file, struct hdf_data d, size_t file_bytes, void **out, size_
     if (!*out) goto out;
     ok = *bytes == 0 || H5Dread(set, memory_type(d.size), H5S_ALL, H5S_ALL, H5P_DEFAULT, *out) >= 0;
     if (!ok) err_set(e, ERR_FORMAT, "dataset %s cannot be read", d.name);
+out:
+    if (type >= 0) H5Tclose(type);
+    if (space >= 0) H5Sclose(space);
+    if (set >= 0) H5Dclose(set);
+    return ok;
+}
+
+bool hdf_view(hid_t file, struct hdf_data d, struct str image, struct str *out, struct err *e)
+{
+    hid_t set = H5Dopen2(file, d.name, H5P_DEFAULT);
+    hid_t space = set >= 0 ? H5Dget_space(set) : H5I_INVALID_HID;
+    hid_t type = set >= 0 ? H5Dget_type(set) : H5I_INVALID_HID;
+    hsize_t dims[2] = {0, 1};
+    haddr_t at;
+    bool ok = false;
+
+    CHECK(d.size == 1); /* wider numbers may stand at odd places */
+    *out = (struct str){"", 0};
+    if (!is_like(space, type, d, dims, image.n)) {
+        err_set(e, ERR_FORMAT, "dataset %s is missing or of another shape", d.name);
+        goto out;
+    }
+    at = H5Dget_offset(set); /* undefined, the largest of all, where it does not lie in one piece */
+    ok = dims[0] == 0 || (at < image.n && dims[0] <= image.n - at);
+    if (!ok) err_set(e, ERR_FORMAT, "dataset %s does not lie in the file in one piece", d.name);
+    if (ok && dims[0] > 0) *out = (struct str){image.p + at, dims[0]};
 out:
     if (type >= 0) H5Tclose(type);
     if (space >= 0) H5Sclose(space);

@@ -11,6 +11,7 @@
 #include <hdf5.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/str.h"
 
 /* A dataset: rows of `width` numbers of `size` bytes (1, 2, 4, 8), unsigned, little-endian. */
@@ -34,10 +35,11 @@ bool hdf_attribute(hid_t file, const char *name, hid_t type, hsize_t n, const vo
 MUST_CHECK bool hdf_image(hid_t file, const char *magic, char **image, size_t *cap, struct str *out,
                           struct err *e);
 
-/* Cut the trailer off the image, once it says that all in front is as it was written. `what` names
- * the kind of file in errors. */
-MUST_CHECK bool hdf_check(struct str *image, const char *magic, const char *what, struct err *e);
-/* The checked image; negative: HDF5 does not take it. HDF5 copies it. */
+/* Cut the trailer off the image, once it says that all in front is as it was written; *sum: of
+ * that. `what` names the kind of file in errors. */
+MUST_CHECK bool hdf_check(struct str *image, const char *magic, const char *what,
+                          struct hash128 *sum, struct err *e);
+/* The checked image, which must outlive the file; negative: HDF5 does not take it. */
 hid_t hdf_open(struct str image);
 /* At most max numbers of `size` bytes into p, *got of them. */
 bool hdf_get_attribute(hid_t file, const char *name, size_t size, size_t max, void *p, size_t *got);
@@ -45,3 +47,6 @@ bool hdf_get_attribute(hid_t file, const char *name, size_t size, size_t max, vo
  * mem_alloc'ed. */
 MUST_CHECK bool hdf_get(hid_t file, struct hdf_data what, size_t file_bytes, void **out,
                         size_t *bytes, struct err *e);
+/* A dataset of bytes (size 1, width 1) where it lies in the image. */
+MUST_CHECK bool hdf_view(hid_t file, struct hdf_data what, struct str image, struct str *out,
+                         struct err *e);

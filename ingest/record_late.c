@@ -110,10 +110,11 @@ static bool read_image(struct str image, size_t n, struct arena *a, struct recor
     char schema[sizeof SCHEMA] = {0};
     void *col[COLS] = {NULL};
     size_t bytes[COLS] = {0}, got;
+    struct hash128 sum;
     hid_t file;
     bool ok;
 
-    if (!hdf_check(&image, MAGIC, "late file", e)) return false;
+    if (!hdf_check(&image, MAGIC, "late file", &sum, e)) return false;
     file = hdf_open(image);
     ok = file >= 0 && hdf_get_attribute(file, "schema", 1, sizeof SCHEMA - 1, schema, &got) &&
          strcmp(schema, SCHEMA) == 0;

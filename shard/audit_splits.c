@@ -1,8 +1,7 @@
 #include "shard/audit_splits.h"
 
-#include <stdlib.h>
-
 #include "base/mem.h"
+#include "base/sort.h"
 
 bool audit_put(struct audit_words *w, uint64_t key, enum shard_split split, struct err *e)
 {
@@ -18,12 +17,6 @@ void audit_free(struct audit_words *w)
 {
     mem_free(w->v);
     *w = (struct audit_words){0};
-}
-
-static int by_value(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
 }
 
 /* First word that is not below bound. */
@@ -67,12 +60,10 @@ static bool audit_round(struct comm *c, const struct audit_words *w, unsigned bi
 
     if (bits && round + 1 < (uint64_t)1 << bits) to = lower_bound(w, (round + 1) << (64 - bits));
     ok = comm_allgatherv(c, w->v + from, (to - from) * sizeof *w->v, &all, &total, NULL, e);
-    if (ok) {
-        qsort(all, total / sizeof *w->v, sizeof *w->v, by_value);
-        count_words(all, total / sizeof *w->v, out);
-    }
+    ok = ok && sort_u64(all, total / sizeof *w->v, e);
+    if (ok) count_words(all, total / sizeof *w->v, out);
     mem_free(all);
-    return ok;
+    return comm_agree(c, ok, e);
 }
 
 bool audit_run(struct comm *c, struct audit_words *w, size_t round_words, struct audit_result *out,
@@ -82,7 +73,7 @@ bool audit_run(struct comm *c, struct audit_words *w, size_t round_words, struct
     unsigned bits = 0;
 
     *out = (struct audit_result){0};
-    if (w->n) qsort(w->v, w->n, sizeof *w->v, by_value);
+    if (!comm_agree(c, sort_u64(w->v, w->n, e), e)) return false;
     comm_sum_u64(c, &total, 1);
     while (bits < 16 && (total >> bits) > round_words)
         bits++;

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "shard/field_text.h"
+#include "shard/plain_text.h"
 #include "shard/shard_pack.h"
 
 /* Changes when the same options give other tokens. */
@@ -18,6 +19,7 @@ struct builder {
     bool used[PROMPT_FIELDS]; /* fields that the template shows */
     int32_t unknown;          /* the tokenizer's mark for text it lacks; -1: none */
     uint8_t patient_key[32];
+    struct sha256_mac patient_mac;
     struct shard_head head; /* what all shards have in common */
     char options[SHARD_TEXT_BYTES];
     struct sbuf field[PROMPT_FIELDS], target, folded;
@@ -29,8 +31,11 @@ static bool read_patient_key(struct builder *b, struct err *e)
 {
     static const char public_key[] = "radmill shards: patient groups";
 
-    if (b->o->patient_key_file) return sha256_key_file(b->o->patient_key_file, b->patient_key, e);
-    sha256_of((struct str){public_key, sizeof public_key - 1}, b->patient_key);
+    if (!b->o->patient_key_file)
+        sha256_of((struct str){public_key, sizeof public_key - 1}, b->patient_key);
+    else if (!sha256_key_file(b->o->patient_key_file, b->patient_key, e))
+        return false;
+    sha256_mac_init(&b->patient_mac, (struct str){(const char *)b->patient_key, 32});
     return true;
 }
 
@@ -232,27 +237,12 @@ uint64_t builder_patient(const struct builder *b, const char *source, const stru
     text[name.n] = 0;
     text[name.n + 1] = kind;
     memcpy(text + n, id.p, id.n);
-    sha256_hmac((struct str){(const char *)b->patient_key, 32}, (struct str){text, n + id.n},
-                digest);
+    sha256_mac_of(&b->patient_mac, (struct str){text, n + id.n}, digest);
     memcpy(&key, digest, sizeof key);
     return key;
 }
 
 /* ---- text */
-static bool is_blank(char c)
-{
-    return (unsigned char)c <= ' ';
-}
-
-static size_t count_words(struct str s)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < s.n; i++)
-        n += !is_blank(s.p[i]) && (i == 0 || is_blank(s.p[i - 1]));
-    return n;
-}
-
 static char lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
@@ -295,24 +285,6 @@ static struct str cut_communication(struct str s)
     return s;
 }
 
-/* Lower case (ASCII), one blank between words. */
-static bool fold(struct str s, struct sbuf *out, struct err *e)
-{
-    bool gap = false;
-
-    sbuf_clear(out);
-    for (size_t i = 0; i < s.n; i++) {
-        if (is_blank(s.p[i])) {
-            gap = out->n > 0;
-            continue;
-        }
-        if (gap && !sbuf_putc(out, ' ', e)) return false;
-        if (!sbuf_putc(out, lower(s.p[i]), e)) return false;
-        gap = false;
-    }
-    return true;
-}
-
 /* Clean all fields and the target; says why there is no sample. */
 static bool prepare(struct builder *b, const struct record *r, struct str fields[PROMPT_FIELDS],
                     struct str *target, int *reason, struct err *e)
@@ -330,8 +302,8 @@ static bool prepare(struct builder *b, const struct record *r, struct str fields
     if (!field_text_target(r, &b->target, e)) return false;
     *target = sbuf_str(&b->target);
     if (o->cut_communication) *target = cut_communication(*target);
-    words = count_words(*target);
-    size_t findings = count_words(fields[PROMPT_FINDINGS]);
+    words = plain_words(*target);
+    size_t findings = plain_words(fields[PROMPT_FINDINGS]);
     *reason = BUILDER_TAKEN;
     if (b->used[PROMPT_FINDINGS] ? findings == 0 : any == 0)
         *reason = SHARD_DROP_FINDINGS;
@@ -401,7 +373,7 @@ bool builder_put(struct builder *b, const struct record *r, struct builder_place
     b->pack.fact.cut_tokens += s.cut;
     for (size_t i = 0; b->unknown >= 0 && i < s.n; i++)
         b->pack.fact.unknown += s.ids[i] == (uint32_t)b->unknown;
-    return fold(target, &b->folded, e) && put_sample(b, r, at, &s, e);
+    return plain_fold(target, &b->folded, e) && put_sample(b, r, at, &s, e);
 }
 
 bool builder_join(struct builder *b, const struct shard_data **out, struct shard_head *head,

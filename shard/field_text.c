@@ -1,5 +1,6 @@
 #include "shard/field_text.h"
 
+#include "shard/plain_text.h"
 #include "text/clean.h"
 
 static const enum record_section section_of[PROMPT_READER] = {
@@ -16,7 +17,10 @@ static bool clean(const struct record *r, enum record_section section, struct sb
 
     sbuf_clear(out);
     if (s.n == 0) return true;
-    if (r->mode == MODE_OWN) return clean_own(s, out, e);
+    if (r->mode == MODE_OWN) {
+        bool plain;
+        return plain_clean(s, out, &plain, e) && (plain || clean_own(s, out, e));
+    }
     if (section == SEC_IMPRESSION) return clean_mediqa_impression(s, out, e);
     if (section == SEC_BACKGROUND) return clean_mediqa_background(s, out, e);
     return clean_mediqa_findings(s, out, e);

@@ -33,10 +33,11 @@ static bool put_tokens(const struct shard_pack *p, struct shard_data *d, const s
 {
     if (p->token_bytes == 4)
         return put(d, SHARD_COL_IDS, s->tokens, s->length * sizeof *s->tokens, e);
-    for (uint32_t i = 0; i < s->length; i++) {
-        uint16_t id = (uint16_t)s->tokens[i];
-        if (!put(d, SHARD_COL_IDS, &id, sizeof id, e)) return false;
-    }
+    uint16_t *ids =
+        (uint16_t *)(void *)sbuf_space(&d->col[SHARD_COL_IDS], s->length * sizeof *ids, e);
+    if (!ids) return false;
+    for (uint32_t i = 0; i < s->length; i++)
+        ids[i] = (uint16_t)s->tokens[i];
     return true;
 }
 

@@ -23,6 +23,12 @@ void sha256_end(struct sha256 *s, uint8_t out[32]);
 void sha256_of(struct str s, uint8_t out[32]);
 /* HMAC-SHA256 (RFC 2104). */
 void sha256_hmac(struct str key, struct str msg, uint8_t out[32]);
+/* The same for many messages: the key's own share is done once. It is as secret as the key. */
+struct sha256_mac {
+    struct sha256 inner, outer;
+};
+void sha256_mac_init(struct sha256_mac *m, struct str key);
+void sha256_mac_of(const struct sha256_mac *m, struct str msg, uint8_t out[32]);
 /* Digest of a whole file. */
 MUST_CHECK bool sha256_file(const char *path, uint8_t out[32], struct err *e);
 /* Digest of a secret kept in a file, blanks around it aside; 16 bytes to 4 KiB, else ERR_CONFIG. */

@@ -162,28 +162,41 @@ void sha256_of(struct str text, uint8_t out[32])
     sha256_end(&s, out);
 }
 
-void sha256_hmac(struct str key, struct str msg, uint8_t out[32])
+void sha256_mac_init(struct sha256_mac *m, struct str key)
 {
     uint8_t k[64] = {0}, pad[64];
-    struct sha256 s;
     if (key.n > 64)
         sha256_of(key, k);
     else if (key.n > 0)
         memcpy(k, key.p, key.n);
     for (int i = 0; i < 64; i++)
         pad[i] = k[i] ^ 0x36;
-    sha256_init(&s);
-    sha256_put(&s, pad, 64);
-    sha256_put(&s, msg.p, msg.n);
-    sha256_end(&s, out);
+    sha256_init(&m->inner);
+    sha256_put(&m->inner, pad, 64);
     for (int i = 0; i < 64; i++)
         pad[i] = k[i] ^ 0x5c;
-    sha256_init(&s);
-    sha256_put(&s, pad, 64);
-    sha256_put(&s, out, 32);
-    sha256_end(&s, out);
+    sha256_init(&m->outer);
+    sha256_put(&m->outer, pad, 64);
     explicit_bzero(k, sizeof k); /* the key of the pseudonyms */
     explicit_bzero(pad, sizeof pad);
+}
+
+void sha256_mac_of(const struct sha256_mac *m, struct str msg, uint8_t out[32])
+{
+    struct sha256 s = m->inner;
+    sha256_put(&s, msg.p, msg.n);
+    sha256_end(&s, out);
+    s = m->outer;
+    sha256_put(&s, out, 32);
+    sha256_end(&s, out);
+}
+
+void sha256_hmac(struct str key, struct str msg, uint8_t out[32])
+{
+    struct sha256_mac m;
+    sha256_mac_init(&m, key);
+    sha256_mac_of(&m, msg, out);
+    explicit_bzero(&m, sizeof m);
 }
 
 bool sha256_file(const char *path, uint8_t out[32], struct err *e)

@@ -218,6 +218,21 @@ static bool sbuf_room(struct sbuf *b, size_t n, struct err *e)
     return true;
 }
 
+char *sbuf_space(struct sbuf *b, size_t n, struct err *e)
+{
+    if (!sbuf_room(b, n, e)) return NULL;
+    b->n += n;
+    b->p[b->n] = 0;
+    return b->p + b->n - n;
+}
+
+void sbuf_cut(struct sbuf *b, size_t n)
+{
+    CHECK(n <= b->n);
+    b->n = n;
+    if (b->p) b->p[n] = 0;
+}
+
 bool sbuf_put(struct sbuf *b, struct str s, struct err *e)
 {
     if (!sbuf_room(b, s.n, e)) return false;

@@ -59,6 +59,11 @@ void sbuf_init(struct sbuf *b, size_t max_bytes);
 void sbuf_free(struct sbuf *b);
 void sbuf_clear(struct sbuf *b);
 MUST_CHECK bool sbuf_put(struct sbuf *b, struct str s, struct err *e);
+/* n more bytes at the end, not yet written, for the caller to fill until the next put; NULL on
+ * failure. */
+MUST_CHECK char *sbuf_space(struct sbuf *b, size_t n, struct err *e);
+/* Keep the first n bytes. */
+void sbuf_cut(struct sbuf *b, size_t n);
 MUST_CHECK bool sbuf_putc(struct sbuf *b, char c, struct err *e);
 MUST_CHECK bool sbuf_printf(struct sbuf *b, struct err *e, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The shortest decimal that parse_f64 reads back as v, which must be finite. */

@@ -694,6 +694,45 @@ static void h5py_reads_it(void **state)
     assert_int_equal(system(cmd), 0);
 }
 
+/* A block is known by its SHA-256 the first time and by a faster sum from then on: another whole
+ * block in its place, or a flipped byte, is noticed all the same. */
+static void blocks_are_known_again(void **state)
+{
+    struct record_reader *r = NULL;
+    struct record_corpus c;
+    struct arena a;
+    struct err e = {0};
+    size_t n, other;
+
+    (void)state;
+    kit_corpus(corpus, sources, 2, NULL);
+    arena_init(&a, 1 << 20);
+    KIT(record_corpus_open(corpus, &a, &c, &e), &e);
+    for (int twice = 0; twice < 2; twice++) {
+        KIT(record_block_open(&c.blocks[0], &r, &e), &e);
+        record_reader_close(r);
+    }
+    char *whole = testdir_read(c.blocks[0].path, &n);
+    char *second = testdir_read(c.blocks[1].path, &other);
+    testdir_write(c.blocks[0].path, second, other);
+    assert_false(record_block_open(&c.blocks[0], &r, &e));
+    assert_non_null(strstr(e.text, "is not the block the manifest names"));
+    whole[n / 2] ^= 4;
+    testdir_write(c.blocks[0].path, whole, n);
+    err_clear(&e);
+    assert_false(record_block_open(&c.blocks[0], &r, &e));
+    assert_non_null(strstr(e.text, c.blocks[0].path));
+    assert_non_null(strstr(e.text, "checksum differs"));
+    whole[n / 2] ^= 4;
+    testdir_write(c.blocks[0].path, whole, n);
+    err_clear(&e);
+    KIT(record_block_open(&c.blocks[0], &r, &e), &e);
+    record_reader_close(r);
+    free(whole);
+    free(second);
+    arena_free(&a);
+}
+
 static void nothing_is_leaked(void **state)
 {
     struct shard_opts o = kit_opts(shards);
@@ -727,6 +766,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(wrong_options_are_named, setup, teardown),
         cmocka_unit_test_setup_teardown(large_vocabularies_take_four_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(h5py_reads_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(blocks_are_known_again, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_is_leaked, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
