@@ -27,11 +27,11 @@ static bool sort(struct block_order *o, struct err *e)
 {
     size_t bytes = o->n * sizeof *o->facts;
     struct block_fact *given = mem_alloc(bytes + 1, e);
-    uint64_t *first = mem_alloc((o->n + 1) * sizeof *first, e);
+    uint64_t *first = given ? mem_alloc((o->n + 1) * sizeof *first, e) : NULL;
 
-    o->to = mem_alloc((o->n + 1) * sizeof *o->to, e);
+    o->to = first ? mem_alloc((o->n + 1) * sizeof *o->to, e) : NULL;
     o->count = o->to ? mem_alloc((o->n + 1) * sizeof *o->count, e) : NULL;
-    if (given && first && o->count) {
+    if (o->count) {
         if (bytes) memcpy(given, o->facts, bytes);
         if (o->n) qsort(o->facts, o->n, sizeof *o->facts, compare);
         for (size_t i = 0; i < o->n; i++) {
@@ -47,7 +47,7 @@ static bool sort(struct block_order *o, struct err *e)
     }
     mem_free(given);
     mem_free(first);
-    return o->count && given && first;
+    return o->count != NULL;
 }
 
 bool order_open(struct comm *c, const struct block_list *l, struct block_order *out, struct err *e)
