@@ -8,7 +8,7 @@
  *
  * tokens counts those of the encoder and the labels together. Prints tokens/s by wall and by CPU time,
  * the best step, the achieved FLOP/s counted as the peer counts them, the peak resident set, device
- * memory planned and taken, and the seconds from the start of the process to an open model and to the
+ * memory planned and taken, a GPU's busy share by the host's clock, and the seconds from the start of the process to an open model and to the
  * end of the first step; on a GPU what one more step's time went to.
  */
 #include <math.h>
@@ -201,7 +201,7 @@ int main(int argc, char **argv)
     struct step_source src = {packs, get};
     struct step_flags flags = {0};
     struct step_result r = {0};
-    double best = 1e30, wall = 0, cpu = 0, work = 0;
+    double best = 1e30, wall = 0, cpu = 0, work = 0, idle = 0;
     for (int i = 0; i < WARMUP + steps; i++) {
         struct step_job j = {.number = i + 1,
                              .first = i,
@@ -209,12 +209,13 @@ int main(int argc, char **argv)
                              .end = i + 1,
                              .rows = packs[i % PACKS].b.nrows,
                              .lr = 2e-4};
-        double t0 = clock_mono_s(), c0 = clock_cpu_s();
+        double t0 = clock_mono_s(), c0 = clock_cpu_s(), i0 = dev_idle_s(d);
         if (!step_run(&st, &src, &j, &flags, &r, &e)) die(&e);
         double dt = clock_mono_s() - t0;
         if (i == 0) first = clock_mono_s() - start;
         if (i < WARMUP) continue;
-        wall += dt, cpu += clock_cpu_s() - c0, work += flops(spec, &packs[i % PACKS], lo.rank);
+        wall += dt, idle += dev_idle_s(d) - i0, cpu += clock_cpu_s() - c0,
+            work += flops(spec, &packs[i % PACKS], lo.rank);
         if (dt < best) best = dt;
     }
     if (spec->enc_layers) n = packs[0].b.ntokens + packs[0].b.nrows;
@@ -228,6 +229,7 @@ int main(int argc, char **argv)
            (double)(free0 - dev_bytes_free(d)) / 1048576.0, opened, first);
     printf("loss %.4f device_mib %.1f peak_rss_gib %.3f\n", r.loss, dev_bytes_peak(d) / 1048576.0,
            mem_peak_rss_bytes() / 1073741824.0);
+    if (dev_idle_s(d) >= 0) printf("busy_percent %.2f\n", 100 * fmax(0, 1 - idle / wall));
     if (dev_profiles(d)) {
         struct step_job j = {.number = (uint64_t)(WARMUP + steps + 1),
                              .end = 1,

@@ -66,9 +66,10 @@ MUST_CHECK bool train_run_check(const struct train_job *j, struct err *e);
 MUST_CHECK bool train_run_open(struct train_run *r, const struct train_job *j, struct comm *c,
                                struct err *e);
 void train_run_close(struct train_run *r);
-/* On a device that chooses among ways to compute (dev_tunes): take the choices of this run from its
- * folder, or let rank 0 time them on the largest bin, write them there, and give them to all. That
- * bin runs before step 0, so what it would take is known to be there. Collective. */
+/* On a device that chooses among ways to compute (dev_tunes): take the choices of this run from
+ * its folder, or let rank 0 time them on the largest bin, write them there, and give them to
+ * all. That bin runs on every rank before its first step, so what it would take is known to be
+ * there. Collective. */
 MUST_CHECK bool train_run_tune(struct train_run *r, struct err *e);
 /* After a failure: a folder without any checkpoint forgets its options, so that the run may be
  * tried again with others (a lower rate, smaller bins). */

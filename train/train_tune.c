@@ -76,19 +76,22 @@ static void compare_memory(struct train_run *r)
                  100 * (used - planned) / used);
 }
 
-static bool time_products(struct train_run *r, struct err *e)
+/* Every rank of every start: what the largest bin would take beside the plan (scratch, kernels that
+ * are loaded at their first call) is taken now, not in the middle of an epoch. */
+static bool run_largest(struct train_run *r, bool tune, struct err *e)
 {
     struct made_bin bin = {0};
     double sum, t0 = clock_mono_s();
 
     bool ok = make_bin(r, &bin, e);
-    dev_tune(r->dev, true);
+    dev_tune(r->dev, tune);
     ok = ok && decoder_grad(r->work, &bin.b, 0, r->step.grad, &sum, e);
     dev_tune(r->dev, false);
     mem_free(bin.ints);
     if (!ok) return err_wrap(e, "the largest bin, before the first step");
-    log_info("tuned", "tokens=%u rows=%u choices_bytes=%zu seconds=%.2f", bin.b.ntokens,
-             bin.b.nrows, dev_choices_bytes(r->dev), clock_mono_s() - t0);
+    log_info("tuned", "timed=%s tokens=%u rows=%u choices_bytes=%zu seconds=%.2f",
+             tune ? "yes" : "no", bin.b.ntokens, bin.b.nrows, dev_choices_bytes(r->dev),
+             clock_mono_s() - t0);
     return true;
 }
 
@@ -138,7 +141,7 @@ static bool choose(struct train_run *r, char **blob, uint64_t *n, struct err *e)
     bool taken;
 
     if (!load_choices(r, &taken, e)) return false;
-    if (!taken && !time_products(r, e)) return false;
+    if (!run_largest(r, !taken, e)) return false;
     *n = dev_choices_bytes(r->dev);
     *blob = mem_alloc((size_t)*n, e);
     if (!*blob) return false;
@@ -163,7 +166,7 @@ bool train_run_tune(struct train_run *r, struct err *e)
     }
     if (!comm_agree(r->c, ok, e)) goto out;
     comm_bcast(r->c, blob, (size_t)n, 0);
-    ok = first || dev_choices_set(r->dev, blob, (size_t)n, &taken, e);
+    ok = first || (dev_choices_set(r->dev, blob, (size_t)n, &taken, e) && run_largest(r, false, e));
     ok = comm_agree(r->c, ok, e);
     mem_free(blob);
     if (ok) compare_memory(r);

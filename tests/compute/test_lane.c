@@ -1,6 +1,7 @@
 /*
- * Lanes: two pieces of work in flight. The same numbers on every device; on "cuda" over the stand-in in many
- * orders of its three streams, and wrong ones in some order as soon as one stream forgets to wait.
+ * Lanes: two pieces of work in flight. The same numbers on every device (a GPU, too: tests/gpu/acceptance); on
+ * "cuda" over the stand-in in many orders of its three streams, and wrong ones in some order as soon as one
+ * stream forgets to wait.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,8 +13,6 @@
 #include "compute/dev_help.h"
 
 #include <unistd.h>
-
-static struct dev_place fake = {.plugin = RADMILL_CUDA_FAKE, .gpus = DEV_GPUS_HIDDEN};
 
 enum { TURNS = 6, CALLS = 9, N = 300, HEAD = 16, TOKENS = 24 };
 
@@ -160,11 +159,22 @@ static void test_any_order_of_streams(void **state)
     free(cpu);
 }
 
+/* Not a GPU, whose streams are ahead as they like. */
+static bool stand_in(void)
+{
+    const char *real = getenv("RADMILL_CUDA_PLUGIN");
+    return !real || !real[0] || strstr(real, "fake");
+}
+
 /* 0: ops do not wait for what is uploaded; 2: downloads do not wait for the ops. */
 static void test_a_missing_wait_shows(void **state)
 {
     struct out *cpu = turns("cpu", false);
     (void)state;
+    if (!stand_in()) {
+        free(cpu);
+        skip();
+    }
     setenv("RADMILL_FAKE_FORGET", "0", 1);
     assert_true(right(cpu, false) < ORDERS);
     setenv("RADMILL_FAKE_FORGET", "2", 1);
@@ -231,8 +241,7 @@ int main(void)
         cmocka_unit_test(test_a_missing_wait_shows), cmocka_unit_test(test_given_up),
         cmocka_unit_test(test_many_numbers),
     };
-    dev_set_place(&fake);
-    if (access(RADMILL_CUDA_FAKE, R_OK) != 0) {
+    if (stand_in() && access(RADMILL_CUDA_FAKE, R_OK) != 0) {
         printf("SKIP: %s was not built\n", RADMILL_CUDA_FAKE);
         return 77;
     }

@@ -189,6 +189,39 @@ static void test_idle(void **state)
     dev_close(cpu);
 }
 
+static void come_through(struct dev *d)
+{
+    enum dev_team_state now = DEV_TEAM_WAITS;
+    while (now != DEV_TEAM_OVER)
+        MUST(dev_team_poll(d, &now, e));
+}
+
+/* In a sum over GPUs nothing is computed, however long it takes. */
+static void test_idle_in_a_team(void **state)
+{
+    enum { PAUSE_US = 20000 };
+    char id[DEV_TEAM_ID];
+    int64_t x = 5, back = 0;
+    struct dev *d;
+    struct dev_buf *b;
+    (void)state;
+    MUST(dev_open("cuda", 1, &d, e));
+    MUST(dev_buf_open(d, sizeof x, &b, e));
+    MUST(dev_team_id(d, id, e));
+    MUST(dev_team_open(d, id, 0, 1, e));
+    come_through(d);
+    MUST(dev_upload(d, b, 0, &x, sizeof x, e));
+    double before = dev_idle_s(d);
+    MUST(dev_team_sum_i64(d, b, 0, 1, e));
+    usleep(PAUSE_US);
+    come_through(d);
+    assert_true(dev_idle_s(d) - before >= PAUSE_US * 1e-6);
+    MUST(dev_download(d, b, 0, &back, sizeof back, e));
+    assert_int_equal(back, x);
+    dev_buf_close(b);
+    dev_close(d);
+}
+
 /* A failure on the device comes back from whatever is called later, and stays. */
 static void test_late_failure(void **state)
 {
@@ -345,11 +378,12 @@ static void test_cpu_has_no_choices(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_not_found),   cmocka_unit_test(test_auto),
-        cmocka_unit_test(test_which_gpu),   cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_memory_ends), cmocka_unit_test(test_late_failure),
-        cmocka_unit_test(test_idle),        cmocka_unit_test(test_choices),
-        cmocka_unit_test(test_profile),     cmocka_unit_test(test_cpu_has_no_choices),
+        cmocka_unit_test(test_not_found),      cmocka_unit_test(test_auto),
+        cmocka_unit_test(test_which_gpu),      cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_memory_ends),    cmocka_unit_test(test_late_failure),
+        cmocka_unit_test(test_idle),           cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_profile),        cmocka_unit_test(test_cpu_has_no_choices),
+        cmocka_unit_test(test_idle_in_a_team),
     };
     if (access(RADMILL_CUDA_FAKE, R_OK) != 0) {
         printf("SKIP: %s was not built\n", RADMILL_CUDA_FAKE);

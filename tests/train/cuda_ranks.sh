@@ -80,8 +80,8 @@ says "rank 1 cannot join"
 RADMILL_FAKE_NCCL=wrong:1:1 train 2 trial train.gradient_sum=nccl; ends 1 "a first sum that is wrong"; says "a first sum over 2 GPUs is 4, not 3"
 
 # ---- sums that go wrong (1 is the trial, 2 the first step's)
-RADMILL_FAKE_NCCL=fail:1:3 train 3 fail; ends 1 "a failing rank"; says "sum of gradients: sum over GPUs: the stand-in was told to fail"
-RADMILL_FAKE_NCCL=refuse:2:2 train 3 refuse; ends 1 "a refusing rank"; says "told to refuse"
+RADMILL_FAKE_NCCL=fail:1:3 train 3 fail; ends 1 "a failing rank"; says "rank 1: sum of gradients: sum over GPUs: the stand-in was told to fail"
+RADMILL_FAKE_NCCL=refuse:2:2 train 3 refuse; ends 1 "a refusing rank"; says "rank 2: .*told to refuse"
 RADMILL_FAKE_NCCL=short:0:2 train 2 short; ends 1 "unlike counts"; says "unlike counts"
 RADMILL_FAKE_NCCL=wrong:1:2 train 2 wrong; ends 1 "a wrong sum"; says "computed another state than rank 0"
 RADMILL_FAKE_NCCL=hang:1:2 train 2 hang train.hang_minutes=0.1; ends 124 "a sum that hangs"
@@ -96,7 +96,7 @@ RADMILL_FAKE_NCCL=stop:2:2 train 3 stop3 train.hang_minutes=0.1; ends 124 "a ran
 says "rank 2 on [^ ]* stands still .* (its process is stopped"
 
 # ---- a GPU that fails in the middle
-RADMILL_FAKE_FAIL=900 RADMILL_FAKE_FAIL_RANK=1 train 2 broken; ends 1 "a failing GPU"; says "the stand-in was told to fail"
+RADMILL_FAKE_FAIL=900 RADMILL_FAKE_FAIL_RANK=1 train 2 broken; ends 1 "a failing GPU"; says "rank 1: .*the stand-in was told to fail"
 
 if [ -n "$(ls /dev/shm/radmill-fake-nccl-* 2>/dev/null)" ]; then echo "note: shared memory is left behind"; fi
 echo "adapters are the same, errors come with their reason"

@@ -85,7 +85,7 @@ int main(int argc, char **argv)
         ok = hang_watch(c, &watch, &e) && train_run(&job, c, &s, &e);
         hang_release();
     }
-    if (!ok && comm_rank(c) == 0) fprintf(stderr, "driver: %s\n", e.text);
+    if (!ok && comm_rank(c) == 0) fprintf(stderr, "driver: rank %d: %s\n", e.rank, e.text);
     if (ok && comm_rank(c) == 0)
         printf(
             "step=%d of=%d train_loss=%.6f dev_loss=%.6f best=%d finished=%d early=%d paused=%d\n",
