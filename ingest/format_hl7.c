@@ -33,8 +33,9 @@ struct hl7_reader {
     struct delimiters d;
     struct str patient;
     uint64_t time, line, offset;
-    bool any_text; /* a report of this message had some */
-    bool unread;   /* this one has a document that we do not read */
+    bool any_text;            /* a report of this message had some */
+    bool unread;              /* this one has a document that we do not read */
+    enum record_status lines; /* what the OBX of this one say */
     /* The report. */
     struct sbuf text, notes, section[SEC_COUNT], description, raw;
 };
@@ -359,6 +360,15 @@ static bool put_value(struct hl7_reader *r, struct str obx, struct sbuf *out, st
     return true;
 }
 
+/* What the lines say of themselves: one preliminary line makes a preliminary report, else one
+ * corrected line a corrected one. */
+static void note_status(struct hl7_reader *r, enum record_status line)
+{
+    if (line == STATUS_UNKNOWN || r->lines == STATUS_PRELIMINARY) return;
+    if (line == STATUS_PRELIMINARY || r->lines == STATUS_UNKNOWN || line == STATUS_CORRECTED)
+        r->lines = line;
+}
+
 static bool take_obx(struct hl7_reader *r, struct str obx, struct err *e)
 {
     int place = place_of(r, obx);
@@ -366,6 +376,7 @@ static bool take_obx(struct hl7_reader *r, struct str obx, struct err *e)
     struct str status = str_trim(field(r, obx, 11));
 
     if (format_status_hl7(status) == STATUS_CANCELLED) return true;
+    note_status(r, format_status_hl7(status));
     if (place == PLACE_ADDENDUM && !sbuf_put(out, STR("\n\nADDENDUM:"), e)) return false;
     if (place == PLACE_RECOMMENDATION && !sbuf_put(out, STR("\n\nRECOMMENDATION:"), e))
         return false;
@@ -428,6 +439,7 @@ static void identify(const struct hl7_reader *r, struct str orc, struct str obr,
     if (!in->time) in->time = when_of(component(r, obr, 7, 1));
     in->reader = component(r, obr, 32, 1);
     in->status = format_status_hl7(field(r, obr, 25));
+    if (in->status == STATUS_UNKNOWN) in->status = r->lines;
     in->column = str_trim(field(r, obr, 24));
 }
 
@@ -436,6 +448,7 @@ static bool read_segments(struct hl7_reader *r, size_t end, struct str *orc, str
                           struct err *e)
 {
     r->unread = false;
+    r->lines = STATUS_UNKNOWN;
     sbuf_clear(&r->text);
     sbuf_clear(&r->notes);
     for (int i = 0; i < SEC_COUNT; i++)

@@ -264,16 +264,18 @@ static const char *main_reason(const struct run *r, size_t source)
     for (size_t k = 0; k < r->order.n; k++)
         for (size_t j = 0; j < REJECT_COUNT; j++)
             if (r->order.facts[k].source == source) count[j] += r->order.facts[k].rejected[j];
+    count[REJECT_DUPLICATE] = 0;
     for (size_t j = 1; j < REJECT_NO_PATIENT; j++)
         if (count[j] > count[most]) most = j;
     return record_reject_names[most];
 }
 
-/* Reports that the source's options leave out: nothing is wrong with them. */
+/* Nothing is wrong with these: the source's options leave them out, or the archive was added to and
+ * holds what stood there before. */
 static uint64_t left_out(const struct block_fact *f)
 {
     return f->rejected[REJECT_NO_PATIENT] + f->rejected[REJECT_NO_STUDY] +
-           f->rejected[REJECT_UNLISTED];
+           f->rejected[REJECT_UNLISTED] + f->rejected[REJECT_DUPLICATE];
 }
 
 static bool check_bad(const struct run *r, struct err *e)

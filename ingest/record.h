@@ -99,7 +99,7 @@ enum record_status {
 /* Why an entry of the source gave no record. */
 enum record_reject {
     REJECT_NO_NAME,    /* the member's name cannot be decoded */
-    REJECT_DUPLICATE,  /* a later entry of the archive has the same name */
+    REJECT_DUPLICATE,  /* a later entry of the archive has the same name: no defect */
     REJECT_ENCRYPTED,  /* needs a password */
     REJECT_METHOD,     /* compressed in a way we do not read */
     REJECT_LOCAL,      /* local header missing or of another entry than the directory says */

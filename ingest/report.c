@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "ingest/cell.h"
+#include "ingest/header_own.h"
 #include "ingest/phi.h"
 #include "ingest/sections.h"
 #include "ingest/sections_own.h"
@@ -173,6 +174,21 @@ static bool has_cells(const struct report_input *in)
     return false;
 }
 
+/* "FINDINGS: ..." in the cell of the findings: the header is not its text, nor a model's. A clinical
+ * cell stays as it came: "INDICATION:" within a history says what it is. */
+static struct str without_header(const struct report_rules *rules, enum record_section s,
+                                 struct str cell)
+{
+    enum own_kind kind = s == SEC_FINDINGS ? OWN_FINDINGS : OWN_IMPRESSION;
+    const char *lf = memchr(cell.p, '\n', cell.n);
+    struct own_header h;
+
+    if (rules->mode != MODE_OWN || (s != SEC_FINDINGS && s != SEC_IMPRESSION)) return cell;
+    h = own_header_at_start(rules->headers, str_sub(cell, 0, lf ? (size_t)(lf - cell.p) : cell.n));
+    if (h.kind != kind || h.text == 0 || cell.p[h.text - 1] != ':') return cell;
+    return clean_strip(str_sub(cell, h.text, cell.n)).n > 0 ? str_sub(cell, h.text, cell.n) : cell;
+}
+
 /* Cells of sections stand behind the text, one a line, where the text has no such section. */
 static bool add_cells(struct report_builder *b, const struct report_rules *rules,
                       const struct report_input *in, struct record *r, struct err *e)
@@ -190,6 +206,7 @@ static bool add_cells(struct report_builder *b, const struct report_rules *rules
         sbuf_clear(&b->text);
         if (!decode(in->section[i], true, &b->text, &cell, &r->flags, e)) return false;
         if (!screen(b, rules, &cell, &r->flags, e)) return false;
+        cell = without_header(rules, (enum record_section)i, cell);
         begin = b->cells.n;
         if (!sbuf_put(&b->cells, cell, e)) return false;
         found[i] = section_span(sbuf_str(&b->cells), begin, b->cells.n);

@@ -12,7 +12,7 @@ enum { MAX_NAME = 64, ARENA_BYTES = 256 << 20 };
 /* When loose files are put together, and into groups of what size. */
 enum { GROUP_FROM = 64, GROUP_FILE = 256 << 10, GROUP_BYTES = 64 << 20 };
 /* Goes into every block's digest: a change of what ingest makes of a text makes new blocks. */
-#define CLEANER_VERSION 5u
+#define CLEANER_VERSION 6u
 /* Who is in a trial has nothing to do with who is in which split. */
 #define TRIAL_SEED 0x747269616cu
 

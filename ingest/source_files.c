@@ -138,7 +138,7 @@ static int reader_of(const struct comm *c, size_t turn)
 
 /* A byte hashed, an entry of a directory read, against a packed byte of a zip inflated and made
  * records of: measured, about. */
-enum { HASHED_BYTES = 24, ENTRY_COST = 5 };
+enum { HASHED_BYTES = 32, ENTRY_COST = 5 };
 
 static bool count_done(struct source_set *set, const struct comm *c, struct err *e)
 {

@@ -210,7 +210,15 @@ static void test_hl7_traps(void **state)
     expect(&format_hl7,
            "MSH#*!\\$#RIS#S#C#H#2011##ORU*R01#1\r"
            "PID#1##M8*b\rOBR#1##B1##\rOBX#1#CE#x##c*Words*L######F\r",
-           "1:M8/B1 - {Words}\n");
+           "1:M8/B1 F {Words}\n");
+    /* Without a status of the report those of its lines tell it; the report's own wins. */
+    expect(&format_hl7,
+           MSH "\r" PID "\rOBR|1||B2\rOBX|1|TX|||One||||||F\rOBX|2|TX|||two||||||C\r"
+               "OBR|2||B3\rOBX|1|TX|||One||||||P\rOBX|2|TX|||two||||||C\r"
+               "OBR|3||B4\rOBX|1|TX|||One\r" OBR("B5", "F") "\rOBX|1|TX|||One||||||P\r",
+           "1:M7/B2 C t=20110825120000 {One\ntwo}\n1:M7/B3 P t=20110825120000 {One\ntwo}\n"
+           "1:M7/B4 - t=20110825120000 {One}\n"
+           "1:M7/B5 F t=20110825120000 column=RX code=71046 description=CHEST & RIBS {One}\n");
     expect(&format_hl7, MSH "\n" PID "\n" OBR("A1", "F") "\nOBX|1|TX|||one\ntwo\n\nthree||||||F\n",
            "1:M7/A1 F t=20110825120000 column=RX code=71046 description=CHEST & RIBS "
            "{one\ntwo\n\nthree}\n");

@@ -326,7 +326,7 @@ static void test_bad_entries(void **state)
     char *p;
     (void)state;
     kit.sources[0].path = broken_zip();
-    ingestkit_run_fails(ERR_LIMIT, "4 of 6 reports");
+    ingestkit_run_fails(ERR_LIMIT, "3 of 5 reports"); /* the old entry is no defect */
     assert_false(fs_exists(testdir_path("corpus/manifest.json")));
     assert_true(fs_exists(testdir_path("corpus/quarantine/one.jsonl"))); /* to see why */
     kit.opts.max_bad = 0.7;
@@ -500,6 +500,28 @@ static void test_line_break_marks(void **state)
     free(cell);
 }
 
+static void expect_no_header(const struct record *r, size_t i, void *ctx)
+{
+    static const char *const want[] = {"Clear.", "Clear.", "FINDINGS:", "Findings are few.",
+                                       "IMPRESSION: x"};
+    (void)ctx;
+    assert_true(str_eqz(
+        (struct str){r->text.p + r->section[SEC_FINDINGS].offset, r->section[SEC_FINDINGS].length},
+        want[i]));
+}
+
+/* A cell that begins with its own header: that is not its text. */
+static void test_header_in_cell(void **state)
+{
+    (void)state;
+    kit.sources[0].format = FORMAT_CSV;
+    kit.sources[0].path = write_csv("a.csv", "id,findings,impression\n1,FINDINGS: Clear.,x\n"
+                                             "2,\"Findings:\nClear.\",x\n3,FINDINGS:,x\n"
+                                             "4,Findings are few.,x\n5,IMPRESSION: x,y\n");
+    ingestkit_run();
+    ingestkit_each("one", expect_no_header, NULL);
+}
+
 static void test_bad_rows(void **state)
 {
     (void)state;
@@ -671,6 +693,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_packings, ingestkit_setup, ingestkit_teardown),
         cmocka_unit_test_setup_teardown(test_windows_cells, ingestkit_setup, ingestkit_teardown),
         cmocka_unit_test_setup_teardown(test_line_break_marks, ingestkit_setup, ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_header_in_cell, ingestkit_setup, ingestkit_teardown),
         cmocka_unit_test_setup_teardown(test_bad_rows, ingestkit_setup, ingestkit_teardown),
         cmocka_unit_test_setup_teardown(test_tar_of_reports, ingestkit_setup, ingestkit_teardown),
         cmocka_unit_test_setup_teardown(test_site_a, ingestkit_setup, ingestkit_teardown),
