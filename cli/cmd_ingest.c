@@ -47,8 +47,12 @@ static bool print_projection(struct cmd_call *call, const struct config *c,
     }
     cmd_print(call, "projected for all %llu reports, by arithmetic from this trial:\n",
               (unsigned long long)s->total);
-    cmd_print(call, "  ingest     %.0f s on these %d ranks\n", s->seconds * times,
-              comm_size(call->comm));
+    if (s->blocks_made == s->blocks)
+        cmd_print(call, "  ingest     %.0f s on these %d ranks\n",
+                  s->seconds + (s->report_seconds + s->near_seconds) * (times - 1),
+                  comm_size(call->comm));
+    else
+        cmd_print(call, "  ingest     not measured: blocks of this trial were there before\n");
     cmd_print(call, "  disk       records %.2f GB, shards up to %.2f GB\n",
               (text + 260.0 * (double)s->total) / 1e9, 4 * tokens / 1e9);
     cmd_print(call, "  pairs      %.0f, about %.1f million tokens\n", pairs, tokens / 1e6);

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "ingest/block_impl.h"
 
@@ -373,13 +374,16 @@ bool block_maker_item(struct block_maker *m, struct format_item *item, struct er
         block_maker_ignore(m, 1);
         return true;
     }
+    double start = clock_mono_s();
     if (!report_build(m->work->builder, &m->source->rules, in, &r, e))
         return err_wrap(e, "entry %llu", (unsigned long long)in->entry);
     if (m->source->o->unlisted == UNLISTED_DROP && r.split == SPLIT_NONE)
         return block_maker_reject(m, in->entry, in->offset, REJECT_UNLISTED, e);
     if (made.patient_is && in->split < 0 && !source_is_one_split(m->source))
         r.flags |= RECORD_SPLIT_WEAK;
-    return block_maker_put(m, &r, e);
+    if (!block_maker_put(m, &r, e)) return false;
+    m->work->report_s += clock_mono_s() - start;
+    return true;
 }
 
 bool block_maker_commit(struct block_maker *m, bool last, struct err *e)

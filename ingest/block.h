@@ -52,6 +52,7 @@ struct block_work {
     struct report_builder *builder;
     struct format_scratch scratch;
     uint64_t max_entry;
+    double report_s; /* on reports taken: read from the zip, made a record of */
     struct zip_reader *zip;
     const struct source_file *zip_of; /* the file that zip reads */
 };

@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "ingest/block_impl.h"
 #include "ingest/format.h"
 
@@ -10,6 +11,7 @@ static bool take_entry(const struct source *s, const struct source_file *f, uint
     struct format_item item = {.kind = ITEM_IGNORE};
     struct str name = zip_dir_name(&f->dir, i), text, patient, study;
     bool rejected = f->shadowed[i], named;
+    double start;
 
     if (!format->owns(name, format_last(name)) || format_is_litter(name)) {
         block_maker_ignore(m, 1);
@@ -21,12 +23,14 @@ static bool take_entry(const struct source *s, const struct source_file *f, uint
         return true;
     }
     item.reason = REJECT_DUPLICATE;
+    start = clock_mono_s();
     if (!rejected && !zip_reader_get(m->work->zip, i, &text, &rejected, &item.reason, e))
         return false;
     if (rejected)
         item.kind = ITEM_REJECT;
     else if (!format->one(&m->work->scratch, s->o, name, text, &item, e))
         return false;
+    m->work->report_s += clock_mono_s() - start;
     item.in.entry = item.in.member = i;
     item.in.offset = z->local_offset;
     return block_maker_item(m, &item, e);

@@ -430,6 +430,8 @@ bool ingest_run(const struct ingest_opts *o, struct comm *c, struct ingest_summa
         out->total = r.o->limit ? r.total : out->reports;
         out->seconds = clock_mono_s() - start;
         out->near_seconds = r.late.near_s;
+        out->report_seconds = r.work.report_s;
+        comm_max_f64(c, &out->report_seconds, 1);
         log_info("ingest", "reports=%llu pairs=%llu blocks=%llu made=%llu seconds=%.2f",
                  (unsigned long long)out->reports, (unsigned long long)out->pairs,
                  (unsigned long long)out->blocks, (unsigned long long)out->blocks_made,

@@ -141,6 +141,10 @@ struct ingest_summary {
     uint64_t blocks, blocks_made; /* made: not found whole from an earlier run */
     double seconds;
     double near_seconds; /* of them for near-duplicates */
+    /* Of them on reading single reports and making records of them, on the rank that had most: this
+     * grows with the reports taken. The rest (hashing and opening the sources, cutting a stream's
+     * rows, beginning blocks) a trial does for the whole. 0: all blocks were there. */
+    double report_seconds;
 };
 /* Collective; every rank gets the summary. ERR_STOPPED after stop_request: finished blocks stay. */
 MUST_CHECK bool ingest_run(const struct ingest_opts *o, struct comm *c, struct ingest_summary *out,

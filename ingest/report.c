@@ -174,8 +174,8 @@ static bool has_cells(const struct report_input *in)
     return false;
 }
 
-/* "FINDINGS: ..." in the cell of the findings: the header is not its text, nor a model's. A clinical
- * cell stays as it came: "INDICATION:" within a history says what it is. */
+/* "FINDINGS: ..." in the cell of the findings: the header is not its text. A clinical cell stays as
+ * it came: "INDICATION:" within a history says what it is. */
 static struct str without_header(const struct report_rules *rules, enum record_section s,
                                  struct str cell)
 {

@@ -603,6 +603,7 @@ static void test_limit(void **state)
     ingestkit_each(NULL, put_patient, &small);
     assert_true(small.n > 200 && small.n < 400);
     assert_int_equal(kit.sum.reports, small.n);
+    assert_true(kit.sum.report_seconds > 0 && kit.sum.report_seconds < kit.sum.seconds);
     kit.opts.limit = 900;
     ingestkit_run();
     ingestkit_each(NULL, put_patient, &large);
