@@ -370,6 +370,7 @@ static enum own_kind kind_of_line(const struct own_names *site, struct str line)
     enum own_kind kind;
 
     if (is_signature(line)) return OWN_TAIL;
+    if (!site && !in_capitals(line)) return OWN_NONE; /* nearly every line of prose */
     if (line.n >= MAX_NAME - 2 || !fold(line, buf, &name)) return OWN_NONE;
     if (site && find_known(site->v, site->n, name, &kind)) return kind;
     if (!in_capitals(line)) return OWN_NONE;

@@ -29,10 +29,16 @@ static bool char_at(struct str s, size_t i, const char *any)
     return i < s.n && s.p[i] && strchr(any, s.p[i]);
 }
 
+/* A letter or digit of ASCII: asked for every byte that may begin something. */
+static bool is_word_char(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
 /* Does a word or number begin here? */
 static bool begins(struct str s, size_t i)
 {
-    return i == 0 || !isalnum((unsigned char)s.p[i - 1]);
+    return i == 0 || !is_word_char(s.p[i - 1]);
 }
 
 static size_t digits_from(struct str s, size_t i)
@@ -80,7 +86,7 @@ static size_t month_at(struct str s, size_t i)
         n++;
     for (size_t m = 0; n >= 3 && m < 12; m++) {
         size_t full = strlen(months[m]);
-        if (n > full || (n != full && n > 4)) continue;
+        if ((s.p[i] | 0x20) != months[m][0] || n > full || (n != full && n > 4)) continue;
         if (strncasecmp(s.p + i, months[m], n) == 0) return n + (char_at(s, i + n, ".") ? 1 : 0);
     }
     return 0;
@@ -259,6 +265,7 @@ static bool titled(struct str s, size_t i, struct phi_hit *out)
 {
     static const char *const titles[] = {"dr", "mr", "mrs", "ms"};
 
+    if (!char_at(s, i + 1, "rRsS")) return false; /* most words end here */
     for (size_t k = 0; k < sizeof titles / sizeof *titles; k++) {
         size_t n = strlen(titles[k]), at = i + n, end;
         if (s.n - i < n || strncasecmp(s.p + i, titles[k], n) != 0 || alpha_at(s, at)) continue;
