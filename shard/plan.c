@@ -271,7 +271,10 @@ static void shuffle(struct packer *p, const struct plan_params *q, struct plan *
         uint32_t n = left < WINDOW ? (uint32_t)left : WINDOW;
         struct rng_key bins = rng_key(q->seed, RNG_PLAN, w << 32 | q->epoch);
         for (uint32_t i = 0; i < n; i++)
-            p->samples[i] = sample_at(p, rng_permute(samples, from + i, out->nsamples));
+            p->spare[i] = from + i;
+        rng_permute_all(samples, out->nsamples, p->spare, n);
+        for (uint32_t i = 0; i < n; i++)
+            p->samples[i] = sample_at(p, p->spare[i]);
         emit(p, n, pack(p, n), bins, out, from);
     }
 }

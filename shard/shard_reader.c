@@ -288,23 +288,26 @@ void shard_file_close(struct shard_file *f)
     memset(f, 0, sizeof *f);
 }
 
+/* A token is of the vocabulary where neither it nor (last - it) has the highest bit: no branch a
+ * token, and no vocabulary is that large. */
 bool shard_file_tokens(const struct shard_file *f, uint64_t from, uint64_t n, uint32_t *out)
 {
     const uint8_t *p = f->col[SHARD_COL_IDS] + from * f->head.token_bytes;
-    uint32_t most = 0;
+    uint32_t last = f->head.vocab_size - 1, bad = last;
 
     if (f->head.token_bytes == 4) {
         memcpy(out, p, n * 4);
+        for (uint64_t i = 0; i < n; i++)
+            bad |= (last - out[i]) | out[i];
     } else {
         for (uint64_t i = 0; i < n; i++) {
             uint16_t v;
             memcpy(&v, p + 2 * i, sizeof v);
             out[i] = v;
+            bad |= last - v;
         }
     }
-    for (uint64_t i = 0; i < n; i++)
-        most = out[i] > most ? out[i] : most;
-    return most < f->head.vocab_size;
+    return bad >> 31 == 0;
 }
 
 void shard_file_fact(const struct shard_file *f, struct shard_fact *out)

@@ -122,35 +122,3 @@ double rng_normal(struct rng_key k, uint64_t index)
     double u = unit_of(w[0], w[1]) + 0x1p-54; /* (0, 1): the logarithm stays finite */
     return sqrt(-2.0 * exact_log(u)) * exact_cos_turn(unit_of(w[2], w[3]));
 }
-
-/* One round: the half `from` mixes into a value that is XORed on the other half. */
-static uint64_t feistel(struct rng_key k, uint64_t half, uint32_t round)
-{
-    const uint32_t counter[4] = {(uint32_t)half, (uint32_t)(half >> 32), round, 1};
-    uint32_t w[4];
-    rng_philox(k, counter, w);
-    return w[0] | (uint64_t)w[1] << 32;
-}
-
-uint64_t rng_permute(struct rng_key k, uint64_t index, uint64_t n)
-{
-    CHECK(index < n);
-    if (n == 1) return 0;
-    /* The smallest power of two holding n is less than 2 n: two tries on average at the worst. An
-     * odd number of bits is split unevenly, which XOR on alternating halves allows. Halves of one
-     * or two bits mix too little (of 6 items one came to a place a tenth too often): at least 8
-     * bits, at the price of more tries where there are few items to permute. */
-    int bits = 64 - __builtin_clzll(n - 1);
-    if (bits < 8) bits = 8;
-    int low_bits = bits - bits / 2;
-    uint64_t low_mask = ((uint64_t)1 << low_bits) - 1, high_mask = ((uint64_t)1 << (bits / 2)) - 1;
-    do {
-        uint64_t low = index & low_mask, high = index >> low_bits;
-        for (uint32_t round = 0; round < 6; round += 2) {
-            high ^= feistel(k, low, round) & high_mask;
-            low ^= feistel(k, high, round + 1) & low_mask;
-        }
-        index = high << low_bits | low;
-    } while (index >= n);
-    return index;
-}

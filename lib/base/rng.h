@@ -5,6 +5,7 @@
  * mixed with the stream, counter = index. The same arguments give the same number on every machine.
  */
 #pragma once
+#include <stddef.h>
 #include <stdint.h>
 
 /* Streams in use; a new purpose gets a new number, never a reused one. */
@@ -42,3 +43,5 @@ double rng_normal(struct rng_key k, uint64_t index);              /* mean 0, var
 /* Position of index in a pseudo-random permutation of [0, n), index < n: a Feistel network of 6
  * rounds over the smallest power of two (256 or more) that holds n, with cycle walking. */
 uint64_t rng_permute(struct rng_key k, uint64_t index, uint64_t n);
+/* Each v[i] < n becomes its position: the same numbers, several at once where the processor can. */
+void rng_permute_all(struct rng_key k, uint64_t n, uint64_t *v, size_t count);

@@ -147,6 +147,27 @@ static void keys_differ(void **state)
     assert_true(rng_u64(a, 1) != rng_u64(a, (uint64_t)1 << 32));
 }
 
+/* Several at once: the same numbers as one by one, in any order, for any count. */
+static void permuted_at_once(void **state)
+{
+    static const uint64_t sizes[] = {
+        1,         2,     3,     7,      200,      255,         256,         257,
+        1000,      65535, 65536, 200000, 1u << 31, 4294967295u, 4294967296u, (uint64_t)1 << 40,
+        UINT64_MAX};
+    uint64_t v[100];
+
+    (void)state;
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (size_t count = 0; count <= 100; count += count < 20 ? 1 : 27) {
+            struct rng_key k = rng_key(count, RNG_TEST, s), any = rng_key(9, RNG_TEST, s);
+            for (size_t i = 0; i < count; i++)
+                v[i] = rng_below(any, i, sizes[s]);
+            rng_permute_all(k, sizes[s], v, count);
+            for (size_t i = 0; i < count; i++)
+                assert_true(v[i] == rng_permute(k, rng_below(any, i, sizes[s]), sizes[s]));
+        }
+}
+
 static void below_zero(void)
 {
     rng_below(rng_key(1, RNG_TEST, 0), 0, 0);
@@ -171,7 +192,7 @@ int main(void)
         TEST(permutations_are_even), TEST(permutations_are_permutations),
         TEST(normal_is_normal),      TEST(below_is_even_and_in_range),
         TEST(normal_against_libm),   TEST(keys_differ),
-        TEST(broken_promises_abort),
+        TEST(broken_promises_abort), TEST(permuted_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
