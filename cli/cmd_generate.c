@@ -56,7 +56,7 @@ bool cmd_generate(struct cmd_call *call)
     if (!config_need(call, c.shards.dir, "shards.dir") ||
         !config_need(call, c.model.base, "model.base"))
         return false;
-    if (!adapter_of(call, &c, &adapter)) return false;
+    if (!config_check_shards(call, &c) || !adapter_of(call, &c, &adapter)) return false;
     const char *corpus;
     if (!corpus_of(call, &c, &corpus)) return false;
     struct generate_job job = {

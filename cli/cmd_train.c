@@ -42,6 +42,7 @@ bool cmd_train(struct cmd_call *call)
     if (!config_need(call, c.shards.dir, "shards.dir") ||
         !config_need(call, c.model.base, "model.base"))
         return false;
+    if (!config_check_shards(call, &c)) return false;
     if (!comm_agree(call->comm, digest_of(c.model.base, digest, &call->err), &call->err))
         return false;
     struct train_job job = {

@@ -4,10 +4,13 @@
 #include <stdlib.h>
 
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "comm/hang.h"
+#include "text/prompt.h"
+#include "text/tokenizer.h"
 
-enum { CONFIG_MAX_BYTES = 1 << 20 };
+enum { CONFIG_MAX_BYTES = 1 << 20, MANIFEST_MAX_BYTES = 256 << 20 };
 
 const struct config_section config_section_list[] = {
     {"corpus", ingest_table, offsetof(struct config, corpus)},
@@ -201,4 +204,84 @@ bool config_find_layout(const char *base, int *layout, struct err *e)
     if (json_is_true(json_object_get(root, "is_encoder_decoder"))) *layout = SHARD_ENCODER_DECODER;
     json_decref(root);
     return true;
+}
+
+/* ---- are the shards those of this configuration? */
+
+struct made_with {
+    const char *tokenizer, *prompt, *name, *inputs, *layout; /* of the manifest; NULL: not there */
+};
+
+/* The prompt as it is configured now, of this tokenizer: its digest. */
+static bool digest_prompt(const struct config *c, const struct tokenizer *tok, bool encoder,
+                          char out[65], struct err *e)
+{
+    enum prompt_field inputs[PROMPT_FIELDS];
+    const struct opt_strs *in = &c->shards.input;
+    struct prompt *prompt = NULL;
+    uint8_t digest[32];
+    bool ok = false;
+
+    for (size_t i = 0; i < in->n; i++) {
+        int f = prompt_field_of(str_of(in->v[i]));
+        if (f < 0 || i == PROMPT_FIELDS)
+            return err_set(e, ERR_CONFIG, "shards.input: %.40s is no field", in->v[i]);
+        inputs[i] = (enum prompt_field)f;
+    }
+    if (!prompt_open(c->shards.template, inputs, in->n, tok, &prompt, e)) goto out;
+    if (encoder && !prompt_for_encoder(prompt, e)) goto out;
+    prompt_digest(prompt, digest);
+    hash_hex(digest, sizeof digest, out);
+    ok = true;
+out:
+    prompt_close(prompt);
+    return ok;
+}
+
+static bool compare_prompt(const struct config *c, const struct made_with *m, struct err *e)
+{
+    struct tokenizer *tok = NULL;
+    char now[65];
+    bool ok = false;
+
+    if (!tokenizer_open(c->model.base, &tok, e)) goto out;
+    struct tok_info info = tokenizer_info(tok);
+    hash_hex(info.digest, sizeof info.digest, now);
+    ok = strcmp(m->tokenizer, now) != 0; /* the stage's to refuse */
+    if (ok || !digest_prompt(c, tok, strcmp(m->layout, "encoder-decoder") == 0, now, e)) goto out;
+    ok = strcmp(m->prompt, now) == 0 ||
+         err_set(e, ERR_CONFIG,
+                 "the shards in %s were made with template %.40s and input [%.80s], other than "
+                 "shards.template and shards.input say now: run radmill shard, or put them back",
+                 c->shards.dir, m->name, m->inputs);
+out:
+    tokenizer_close(tok);
+    return ok;
+}
+
+static bool check_shards(struct cmd_call *call, const struct config *c)
+{
+    const char *path;
+    struct made_with m = {0};
+    json_t *root = NULL;
+    bool ok;
+
+    if (!fs_join(&call->arena, c->shards.dir, "manifest.json", &path, &call->err)) return false;
+    if (!fs_exists(path)) return true;
+    if (!json_read_file(path, MANIFEST_MAX_BYTES, &root, &call->err)) return false;
+    m.tokenizer = json_string_value(json_object_get(root, "tokenizer_sha256"));
+    m.prompt = json_string_value(json_object_get(root, "template_sha256"));
+    m.name = json_string_value(json_object_get(root, "template"));
+    m.inputs = json_string_value(json_object_get(root, "inputs"));
+    m.layout = json_string_value(json_object_get(root, "layout"));
+    /* a manifest that lacks one of these is the stage's to refuse, too */
+    ok = !m.tokenizer || !m.prompt || !m.name || !m.inputs || !m.layout ||
+         compare_prompt(c, &m, &call->err);
+    json_decref(root);
+    return ok;
+}
+
+bool config_check_shards(struct cmd_call *call, const struct config *c)
+{
+    return comm_agree(call->comm, check_shards(call, c), &call->err);
 }

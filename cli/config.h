@@ -67,5 +67,8 @@ MUST_CHECK bool config_parse(struct str dump, const char *const *sets, size_t n,
                              struct config *out, struct err *e);
 /* Type of "section.key", OPT_T_END when there is no such key. */
 enum opt_type config_key_type(const char *key);
+/* The shards that are there were made with the template and inputs that are configured now: else
+ * ERR_CONFIG. A folder without shards passes: the stage says that they are missing. Collective. */
+MUST_CHECK bool config_check_shards(struct cmd_call *call, const struct config *c);
 /* shards.layout: auto. Hugging Face's config.json says whether a model is an encoder-decoder. */
 MUST_CHECK bool config_find_layout(const char *base, int *layout, struct err *e);

@@ -25,6 +25,12 @@ done
 one shard c.yaml --modality CT,CR | grep -q 'files (0 made now)' || fail "--modality CT,CR"
 expect 2 "'ZZ' is none of" "$radmill" shard c.yaml --modality CT,ZZ
 expect 2 '\-\-modality: ZZ is not CR, CT' "$radmill" submit c.yaml --stages train --modality CT,ZZ --dry-run
+# ---- shards of another prompt than the configured one are not trained on, nor answered
+for other in shards.template=alpaca 'shards.input=[clinical, findings]'; do
+  expect 2 'were made with template plain and input \[findings\]' "$radmill" train c.yaml --set "$other" --set train.dir=other
+  expect 2 'were made with template plain and input \[findings\]' "$radmill" generate c.yaml --set "$other" --set generate.dir=other
+done
+[ ! -e other/adapter ] || fail "shards of another prompt were trained on"
 # ---- words
 expect 2 'no command trian; the nearest is train' "$radmill" trian
 expect 2 'no command xyzzy; radmill help lists them' "$radmill" help xyzzy
