@@ -136,15 +136,18 @@ static bool sign_all(const struct late_corpus *c, const struct block_order *o,
 }
 
 /* ---- groups */
-/* Chains of heads by band: slot holds a place in the pool + 1. */
+/* Chains of heads by band: slot holds a place in the pool + 1. Links say which band they are of, so
+ * that a signature, which is seldom in the cache, is looked at only if a whole band is the same. */
 struct link {
-    uint64_t head, next;
+    uint64_t band; /* band_hash */
+    uint32_t head, next;
 };
 struct bands {
-    uint64_t *slot;
+    uint32_t *slot;
     size_t mask;
     struct link *pool;
     size_t n, cap;
+    uint32_t *seen; /* by head: the last record it was compared with, + 1 */
 };
 
 static uint64_t band_hash(const struct signature *s, size_t band)
@@ -164,38 +167,71 @@ static double similarity(const struct signature *a, const struct signature *b)
     return (double)same / MINIMA;
 }
 
-static bool same_band(const struct signature *a, const struct signature *b, size_t band)
+/* Heads that have a band of the record's, each once. All chains are walked side by side, and what
+ * comes next is fetched ahead: nearly every look is at memory far away. */
+static size_t list_heads(const struct bands *t, const struct signature *all, uint32_t now,
+                         const uint64_t hash[BANDS], uint32_t out[BANDS * MAX_CHAIN])
 {
-    return memcmp(&a->min[band * ROWS], &b->min[band * ROWS], ROWS * sizeof a->min[0]) == 0;
+    uint32_t at[BANDS];
+    size_t n = 0, heads = 0;
+    bool more = true;
+
+    for (size_t band = 0; band < BANDS; band++)
+        at[band] = t->slot[hash[band] & t->mask];
+    for (size_t steps = 0; more && steps < MAX_CHAIN; steps++) {
+        more = false;
+        for (size_t band = 0; band < BANDS; band++) {
+            const struct link *l = &t->pool[at[band] - (at[band] > 0)];
+            if (at[band] == 0) continue;
+            if (l->band == hash[band]) {
+                out[n++] = l->head;
+                __builtin_prefetch(&t->seen[l->head]);
+            }
+            at[band] = l->next;
+            if (l->next == 0) continue;
+            __builtin_prefetch(&t->pool[l->next - 1]);
+            more = true;
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (t->seen[out[i]] == now) continue;
+        t->seen[out[i]] = now;
+        __builtin_prefetch(&all[out[i]].min[0]);
+        __builtin_prefetch(&all[out[i]].min[MINIMA / 2]);
+        __builtin_prefetch(&all[out[i]].min[MINIMA - 1]);
+        out[heads++] = out[i];
+    }
+    return heads;
 }
 
-/* The first head that is alike enough. */
+/* The first head that is alike enough. hash: of the record's bands. */
 static bool find_head(const struct bands *t, const struct signature *all, uint64_t record,
-                      double threshold, struct near_pair *out)
+                      const uint64_t hash[BANDS], double threshold, struct near_pair *out)
 {
+    uint32_t head[BANDS * MAX_CHAIN];
+    size_t n = t->pool ? list_heads(t, all, (uint32_t)record + 1, hash, head) : 0;
+
     out->head = UINT64_MAX;
-    if (!t->pool) return false; /* no head yet */
-    for (size_t band = 0; band < BANDS; band++) {
-        uint64_t at = t->slot[band_hash(&all[record], band) & t->mask];
-        for (size_t steps = 0; at && steps < MAX_CHAIN; at = t->pool[at - 1].next, steps++) {
-            uint64_t head = t->pool[at - 1].head;
-            double s;
-            if (head >= out->head || !same_band(&all[head], &all[record], band)) continue;
-            s = similarity(&all[head], &all[record]);
-            if (s >= threshold)
-                *out = (struct near_pair){record, head, s, {all[record].norm, all[head].norm}};
-        }
+    for (size_t i = 0; i < n; i++) {
+        double s;
+        if (head[i] >= out->head) continue;
+        s = similarity(&all[head[i]], &all[record]);
+        if (s >= threshold)
+            *out = (struct near_pair){record, head[i], s, {all[record].norm, all[head[i]].norm}};
     }
     return out->head != UINT64_MAX;
 }
 
-static bool put_head(struct bands *t, const struct signature *all, uint64_t record, struct err *e)
+static bool put_head(struct bands *t, uint64_t record, const uint64_t hash[BANDS], struct err *e)
 {
+    if (t->n > UINT32_MAX - BANDS)
+        return err_set(e, ERR_LIMIT, "near-duplicates: more than %u different reports",
+                       UINT32_MAX / BANDS);
     if (!mem_grow((void **)&t->pool, &t->cap, t->n + BANDS, sizeof *t->pool, e)) return false;
     for (size_t band = 0; band < BANDS; band++) {
-        uint64_t *slot = &t->slot[band_hash(&all[record], band) & t->mask];
-        t->pool[t->n++] = (struct link){record, *slot};
-        *slot = t->n;
+        uint32_t *slot = &t->slot[hash[band] & t->mask];
+        t->pool[t->n++] = (struct link){hash[band], (uint32_t)record, *slot};
+        *slot = (uint32_t)t->n;
     }
     return true;
 }
@@ -217,16 +253,24 @@ static bool group(const struct signature *all, size_t n, double threshold, struc
     while (size < 4 * n)
         size *= 2;
     t.mask = size - 1;
+    if (n >= UINT32_MAX) return err_set(e, ERR_LIMIT, "near-duplicates: more than 2^32 reports");
     t.slot = mem_calloc(size, sizeof *t.slot, e);
-    ok = t.slot != NULL;
+    t.seen = t.slot ? mem_calloc(n + 1, sizeof *t.seen, e) : NULL;
+    ok = t.seen != NULL;
     for (uint64_t i = 0; ok && i < n; i++) {
         struct near_pair pair;
+        uint64_t hash[BANDS];
         if (all[i].norm.lo == 0 && all[i].norm.hi == 0) continue;
-        if (find_head(&t, all, i, threshold, &pair))
+        for (size_t band = 0; band < BANDS; band++) {
+            hash[band] = band_hash(&all[i], band);
+            __builtin_prefetch(&t.slot[hash[band] & t.mask]);
+        }
+        if (find_head(&t, all, i, hash, threshold, &pair))
             ok = put_pair(out, &pair, e);
         else
-            ok = put_head(&t, all, i, e);
+            ok = put_head(&t, i, hash, e);
     }
+    mem_free(t.seen);
     mem_free(t.slot);
     mem_free(t.pool);
     return ok;

@@ -8,8 +8,10 @@
  * reaches the threshold, or becomes a head itself: groups do not depend on the ranks. In a band at
  * most 64 heads are compared.
  *
- * It is a pass of its own, after the blocks are made: it reads them again. 144 bytes a record on
- * every rank while it runs. Exact duplicates and superseded reports take no part.
+ * It is a pass of its own, after the blocks are made: it reads them again. The signatures are made
+ * by the ranks that have the records; which heads there are follows from all records in order, so
+ * every rank finds the groups itself. Up to 430 bytes a record on every rank while it runs, at most
+ * 2^28 heads. Exact duplicates and superseded reports take no part.
  */
 #pragma once
 #include "comm/comm.h"
