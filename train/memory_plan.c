@@ -19,7 +19,7 @@ uint64_t memory_plan_total(const struct memory_plan *p)
 static bool try_room(struct memory_plan *p, const struct memory_question *q, struct recompute r,
                      bool *fits, struct err *e)
 {
-    struct decoder_room room = {q->tokens, q->rows, true, r};
+    struct decoder_room room = {q->tokens, q->rows, true, r, q->folded};
     uint64_t *bytes = p->bytes;
 
     if (!decoder_room_bytes(q->spec, q->dtype, q->lora, &room, &bytes[MEMORY_ACTIVATIONS], e))

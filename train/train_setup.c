@@ -208,7 +208,7 @@ static bool open_model(struct train_run *r, struct err *e)
 
     /* Method full writes into the model's own weights: nothing to share. */
     r->slot = r->j->lora->method == LORA_FULL ? NULL : r->j->slot;
-    if (!model_slot_open(r->slot, o, &r->dev, &r->model, e)) return false;
+    if (!model_slot_open_for(r->slot, o, r->j->lora, &r->dev, &r->model, e)) return false;
     r->id.describe = dev_describe(r->dev);
     model_digest(r->model, r->id.base);
     if (vocab > model_get_spec(r->model)->vocab)
@@ -237,6 +237,7 @@ static bool plan_memory(struct train_run *r, struct err *e)
     struct memory_question q = {.spec = model_get_spec(r->model),
                                 .dtype = model_dtype(r->model),
                                 .lora = r->j->lora,
+                                .folded = lora_folded(r->lora),
                                 .limit_gib = r->o->memory_gib,
                                 .left = dev_bytes_free(r->dev),
                                 .asked = r->o->recompute == TRAIN_RECOMPUTE_AUTO ? NULL : &kind};
@@ -265,7 +266,7 @@ static bool take_memory(struct train_run *r, struct err *e)
                           .bins_per_step = bins_per_step(r),
                           .decay_vectors = r->j->lora->method == LORA_LORA};
     uint32_t most = r->tune_tokens > r->tune_rows ? r->tune_tokens : r->tune_rows;
-    struct decoder_room room = {r->tune_tokens, r->tune_rows, true, r->again};
+    struct decoder_room room = {r->tune_tokens, r->tune_rows, true, r->again, lora_folded(r->lora)};
 
     if (!decoder_work_open_room(r->model, r->lora, &room, &r->work, e)) return false;
     if (!step_init(&r->step, &q, r->model, r->lora, r->work, r->c, e)) return false;

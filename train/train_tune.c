@@ -92,6 +92,10 @@ static bool run_largest(struct train_run *r, bool tune, struct err *e)
     log_info("tuned", "timed=%s tokens=%u rows=%u choices_bytes=%zu seconds=%.2f",
              tune ? "yes" : "no", bin.b.ntokens, bin.b.nrows, dev_choices_bytes(r->dev),
              clock_mono_s() - t0);
+    struct dev_join_times t = dev_join_get(r->dev);
+    if (t.pairs > 0)
+        log_info("folded", "pairs=%u joined=%u one_product_ms=%.3f two_products_ms=%.3f", t.pairs,
+                 t.joined, t.one_ms, t.two_ms);
     return true;
 }
 

@@ -408,6 +408,19 @@ bool dev_gemm2(struct dev *d, struct dev_gemm g, struct dev_mat a, struct dev_ma
     return submit(d, &(struct dev_call){.op = DEV_GEMM, .m = {a, b, c, a2, b2}, .gemm = g}, e);
 }
 
+bool dev_joins(const struct dev *d)
+{
+    return d->ops->join_get != NULL;
+}
+void dev_set_join(struct dev *d, enum dev_join how)
+{
+    d->join = how;
+}
+struct dev_join_times dev_join_get(const struct dev *d)
+{
+    return d->ops->join_get ? d->ops->join_get(d) : (struct dev_join_times){0};
+}
+
 /* ---- blocks of a transformer */
 bool dev_rmsnorm(struct dev *d, struct dev_mat x, struct dev_mat w, float eps, struct dev_mat y,
                  struct dev_mat rstd, struct err *e)

@@ -214,6 +214,21 @@ MUST_CHECK bool dev_gemm(struct dev *d, struct dev_gemm g, struct dev_mat a, str
 MUST_CHECK bool dev_gemm2(struct dev *d, struct dev_gemm g, struct dev_mat a, struct dev_mat b,
                           struct dev_mat a2, struct dev_mat b2, struct dev_mat c, struct err *e);
 
+/* Both terms are one product, [A A2] [B; B2], where op(A2) stands right of op(A) and op(B2) below
+ * op(B) in one matrix each. A device that joins may make it so: C is then written once, instead of
+ * written, read and written. Which is faster is one of its choices, timed for each kind of pair;
+ * what was never timed is joined. Devices that do not join do not care where operands stand. */
+enum dev_join { DEV_JOIN_TIMED, DEV_JOIN_ALWAYS };
+bool dev_joins(const struct dev *d);
+void dev_set_join(struct dev *d, enum dev_join how);
+/* Kinds of pairs that were timed since the device was opened, how many of them are joined; the time
+ * of all, one product each and two. */
+struct dev_join_times {
+    uint32_t pairs, joined;
+    double one_ms, two_ms;
+};
+struct dev_join_times dev_join_get(const struct dev *d);
+
 /* ---- blocks of a transformer */
 /* y = x / sqrt(mean(x^2) + eps) * w; x f32 [T,d], w f32 [1,d], y f32/bf16; rstd f32 [1,T] is kept
  * for the backward pass, or left out (buf NULL). (Zhang and Sennrich 2019, arXiv 1910.07467) */

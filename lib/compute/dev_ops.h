@@ -147,6 +147,8 @@ struct dev_ops {
     double (*idle_s)(const struct dev *d);
     size_t (*bytes_taken)(const struct dev *d);
     bool samples; /* has a kernel for dev_sample */
+    /* dev_join_get; NULL: it does not join. struct dev says whether it times pairs. */
+    struct dev_join_times (*join_get)(const struct dev *d);
 };
 
 /* dev_sample of a download, the host's choice and an upload. */
@@ -168,6 +170,7 @@ struct dev {
     int team_size;                   /* 0: in no team */
     int open_lane;                   /* 1 + the lane that is open */
     bool lane_ended[DEV_LANES];      /* and not waited for */
+    enum dev_join join;
     struct dev_candidate *draw_room; /* dev_sample on the host: candidates and one row */
     uint32_t draw_vocab;
 };
@@ -186,6 +189,18 @@ static inline void *dev_mat_ptr(struct dev_mat m)
 static inline void *dev_mat_row(struct dev_mat m, size_t r)
 {
     return m.buf->mem + (m.offset + r * m.ld) * dev_dtype_bytes(m.dtype);
+}
+
+/* b stands right of a (its rows go on there), or below it, in one matrix. */
+static inline bool dev_mat_right_of(struct dev_mat b, struct dev_mat a)
+{
+    return b.buf == a.buf && b.dtype == a.dtype && b.ld == a.ld && b.rows == a.rows &&
+           b.offset == a.offset + a.cols;
+}
+static inline bool dev_mat_below(struct dev_mat b, struct dev_mat a)
+{
+    return b.buf == a.buf && b.dtype == a.dtype && b.ld == a.ld && b.cols == a.cols &&
+           b.offset == a.offset + (size_t)a.rows * a.ld;
 }
 
 extern const struct dev_ops cpu_dev_ops, strict_dev_ops;

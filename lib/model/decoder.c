@@ -41,6 +41,7 @@ struct plan {
     uint32_t tokens, rows;
     const uint32_t *widths; /* [layers * LINEARS] of the adapters' h; NULL: none */
     struct recompute again;
+    uint32_t tail; /* columns behind the rows of what linears read */
 };
 
 /* Blocks that one struct kept serves, one after the other. */
@@ -51,6 +52,23 @@ struct range {
 static uint32_t width_of(const struct plan *p, uint32_t i)
 {
     return p->widths ? p->widths[i] : 0;
+}
+
+static uint32_t widest_of(const struct model_spec *s, const struct plan *p)
+{
+    uint32_t widest = 0;
+    for (uint32_t i = 0; i < s->layers * LINEARS; i++)
+        widest = max3(widest, width_of(p, i), 0);
+    return widest;
+}
+
+/* Rows of cols columns and a tail. */
+static struct dev_mat take_tailed(const struct plan *p, struct dev_buf *b, uint64_t *at,
+                                  uint64_t rows, uint32_t cols)
+{
+    struct dev_mat m = work_take(b, at, p->dtype, rows, (uint64_t)cols + p->tail);
+    m.cols = cols;
+    return m;
 }
 
 /* Rows that a linear of a block works on. Without a backward pass one slot serves all blocks. */
@@ -88,7 +106,7 @@ static void lay_mlp(struct kept *k, const struct model_spec *s, const struct pla
 {
     uint32_t n = range_rows(s, p, r, LIN_GU);
     lay_h(k, s, p, r, LIN_GU, b, at);
-    k->gu = work_take(b, at, p->dtype, n, linear_shape(s, r.first, LIN_GU).out);
+    k->gu = take_tailed(p, b, at, n, linear_shape(s, r.first, LIN_GU).out);
     k->x2 = work_take(b, at, p->dtype, p->train ? n : 0, s->d);
 }
 
@@ -104,10 +122,10 @@ static void lay_others(struct kept *k, const struct model_spec *s, const struct 
         if (i != LIN_GU) lay_h(k, s, p, r, i, b, at);
     }
     k->qkv = work_take(b, at, p->dtype, t, q + 2 * (uint64_t)kv);
-    k->ao = work_take(b, at, p->dtype, t, q);
+    k->ao = take_tailed(p, b, at, t, q);
     k->lse = work_take(b, at, DEV_F32, s->heads, t);
     k->xq = work_take(b, at, p->dtype, x, q);
-    k->xo = work_take(b, at, p->dtype, x, q);
+    k->xo = take_tailed(p, b, at, x, q);
     k->xlse = work_take(b, at, DEV_F32, s->heads, x);
     k->xkv = work_take(b, at, p->dtype, cross ? p->tokens : 0, 2 * (uint64_t)kv);
     k->x1 = work_take(b, at, p->dtype, p->train ? t : 0, s->d);
@@ -179,24 +197,23 @@ static uint64_t lay_out(struct decoder_work *w, const struct model_spec *s, cons
     struct dev_buf *b = w->buf;
     uint32_t enc = s->enc_layers ? p->tokens : 0, dec = enc ? p->rows : p->tokens;
     uint64_t at = 0, t = enc > dec ? enc : dec, bt = p->train ? t : 0;
-    uint32_t q = s->heads * s->head_dim, qkv = q + 2 * s->kv_heads * s->head_dim, widest = 0;
-    uint32_t wide = max3(s->ff, qkv, s->d);
+    uint32_t q = s->heads * s->head_dim, qkv = q + 2 * s->kv_heads * s->head_dim;
+    uint32_t wide = max3(s->ff, qkv, s->d), tail = p->tail;
 
-    for (uint32_t i = 0; i < s->layers * LINEARS; i++)
-        widest = max3(widest, width_of(p, i), 0);
+    w->tail = tail;
     w->enc = (struct side){.stack = 0, .end = s->enc_layers};
     w->dec = (struct side){.stack = 1, .first = s->enc_layers, .end = s->layers};
     lay_side(&w->enc, s, p, enc, b, &at);
     lay_side(&w->dec, s, p, dec, b, &at);
-    w->memory = work_take(b, &at, p->dtype, enc, s->d);
+    w->memory = take_tailed(p, b, &at, enc, s->d);
     w->dmemory = work_take(b, &at, DEV_F32, p->train ? enc : 0, s->d);
-    w->n = work_take(b, &at, p->dtype, t, max3(s->d, q, 0));
-    w->dy = work_take(b, &at, p->dtype, bt, s->d);
-    w->s1 = work_take(b, &at, p->dtype, bt, wide);
-    w->s2 = work_take(b, &at, p->dtype, t, wide);
-    w->dxq = work_take(b, &at, p->dtype, p->train && enc ? p->rows : 0, q);
+    w->n = work_take(b, &at, p->dtype, t, (uint64_t)max3(s->d, q, 0) + tail);
+    w->dy = work_take(b, &at, p->dtype, bt, (uint64_t)s->d + tail);
+    w->s1 = work_take(b, &at, p->dtype, bt, (uint64_t)wide + tail);
+    w->s2 = work_take(b, &at, p->dtype, t, (uint64_t)wide + tail);
+    w->dxq = take_tailed(p, b, &at, p->train && enc ? p->rows : 0, q);
     w->drop = work_take(b, &at, p->dtype, p->dropout ? bt : 0, max3(s->d, q, s->ff));
-    w->dh = work_take(b, &at, p->dtype, bt, widest);
+    w->dh = work_take(b, &at, p->dtype, tail ? 0 : bt, widest_of(s, p));
     w->rstd = work_take(b, &at, DEV_F32, 1, t);
     lay_slot(&w->slot, s, p, b, &at);
     for (uint32_t i = 0; i < (p->train ? s->layers : 1); i++)
@@ -224,6 +241,7 @@ bool decoder_room_bytes(const struct model_spec *s, enum dev_dtype dtype, const 
     bool ok = !o || (widths && lora_widths(s, o, widths, e));
 
     if (ok) {
+        if (room->folded) p.tail = tail_for(widest_of(s, &p));
         *bytes = lay_out(&w, s, &p);
         if (o && o->method == LORA_LORA && o->dora)
             *bytes += lora_dora_bytes(s, dtype, max3(p.tokens, p.rows, 0));
@@ -236,7 +254,7 @@ bool decoder_work_bytes(const struct model_spec *s, enum dev_dtype dtype, const 
                         uint32_t max_tokens, uint32_t max_rows, bool train, uint64_t *bytes,
                         struct err *e)
 {
-    struct decoder_room room = {max_tokens, max_rows, train, {0}};
+    struct decoder_room room = {.max_tokens = max_tokens, .max_rows = max_rows, .train = train};
     return decoder_room_bytes(s, dtype, o, &room, bytes, e);
 }
 
@@ -262,6 +280,7 @@ static bool open_parts(struct decoder_work *w, const uint32_t *widths, struct er
                      .rows = w->max_rows,
                      .widths = widths,
                      .again = w->again};
+    if (w->l && w->l->folded) p.tail = tail_for(widest_of(s, &p));
     if (!lora_dora_reserve(w->l, max3(w->max_tokens, w->max_rows, 0), e)) return false;
     w->kept = mem_calloc(w->train ? s->layers : 1, sizeof *w->kept, e);
     if (!w->kept) return false;
@@ -312,7 +331,7 @@ static void widen(const struct model *m, const struct lora *l, uint32_t *widths)
 bool decoder_work_open(struct model *m, struct lora *l, uint32_t max_tokens, uint32_t max_rows,
                        bool train, struct decoder_work **out, struct err *e)
 {
-    struct decoder_room room = {max_tokens, max_rows, train, {0}};
+    struct decoder_room room = {.max_tokens = max_tokens, .max_rows = max_rows, .train = train};
     return decoder_work_open_room(m, l, &room, out, e);
 }
 

@@ -62,6 +62,7 @@ struct decoder_room {
     uint32_t max_tokens, max_rows;
     bool train;
     struct recompute again; /* only with train */
+    bool folded;            /* to plan: the adapter is (lora_folded); opening looks at it itself */
 };
 MUST_CHECK bool decoder_work_open_room(struct model *m, struct lora *l,
                                        const struct decoder_room *room, struct decoder_work **out,

@@ -55,7 +55,7 @@ static bool backward_mlp(struct decoder_work *w, uint32_t layer, struct dev_mat 
     enum dev_act kind = (enum dev_act)s->act;
     struct kept *k = work_kept(w, layer);
     struct dev *d = w->m->dev;
-    struct dev_mat gu = rows_of(k->gu, dx.rows), dy = shape_of(w->dy, dx.rows, s->d);
+    struct dev_mat gu = rows_of(k->gu, dx.rows), dy = shape_tail(w->dy, dx.rows, s->d, w->tail);
     struct dev_mat act = shape_of(w->s2, dx.rows, s->ff), dact = shape_of(w->s1, dx.rows, s->ff);
     struct dev_mat none = {0};
     struct lin_call down = work_call(w, layer, LIN_DOWN, act);
@@ -86,7 +86,7 @@ static bool backward_rest(struct decoder_work *w, uint32_t layer, struct dev_mat
 static bool backward_o(struct decoder_work *w, uint32_t layer, struct dev_mat dx, struct dev_mat ao,
                        struct dev_mat dao, struct err *e)
 {
-    struct dev_mat dy = shape_of(w->dy, dx.rows, dx.cols), none = {0};
+    struct dev_mat dy = shape_tail(w->dy, dx.rows, dx.cols, w->tail), none = {0};
     struct lin_call o = work_call(w, layer, LIN_O, ao);
     return dev_cast(w->m->dev, dx, dy, e) &&
            lin_bwd(w->m, w->l, &o, dy, w->dh, w->grad, goes_on(w, layer, LIN_O) ? dao : none, e);
@@ -100,7 +100,7 @@ static bool backward_attention(struct decoder_work *w, struct side *v, uint32_t 
     struct kept *k = work_kept(w, layer);
     struct dev *d = w->m->dev;
     uint32_t t = v->t, q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
-    struct dev_mat qkv = rows_of(k->qkv, t), dqkv = shape_of(w->s1, t, q + 2 * kv);
+    struct dev_mat qkv = rows_of(k->qkv, t), dqkv = shape_tail(w->s1, t, q + 2 * kv, w->tail);
     struct dev_mat dao = shape_of(w->s2, t, q), dn = shape_of(w->s2, t, s->d);
     struct dev_attn a = v->attn;
 

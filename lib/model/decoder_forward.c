@@ -11,6 +11,8 @@ struct lin_call work_call(const struct decoder_work *w, uint32_t layer, enum lin
                          .lin = lin,
                          .x = x,
                          .drop = w->drop,
+                         .tails = w->tail > 0,
+                         .keep_h = w->grad != NULL,
                          .masked = w->masked,
                          .dropout_key = w->dropout_key};
     if (g) c.h = shape_of(k->h[lin], x.rows, g->rank_sum);
@@ -46,7 +48,7 @@ static bool forward_attention(struct decoder_work *w, const struct side *v, uint
     struct kept *k = work_kept(w, layer);
     struct dev *d = w->m->dev;
     uint32_t t = v->t, q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
-    struct dev_mat x = rows_of(v->x, t), n = shape_of(w->n, t, s->d);
+    struct dev_mat x = rows_of(v->x, t), n = shape_tail(w->n, t, s->d, w->tail);
     struct dev_mat qkv = rows_of(k->qkv, t), none = {0};
     struct lin_call c = work_call(w, layer, LIN_QKV, n);
 
@@ -65,7 +67,7 @@ static bool forward_attention(struct decoder_work *w, const struct side *v, uint
 static bool forward_gu(struct decoder_work *w, uint32_t layer, struct dev_mat x, struct err *e)
 {
     const struct model_spec *s = &w->m->spec;
-    struct dev_mat n = shape_of(w->n, x.rows, s->d), none = {0};
+    struct dev_mat n = shape_tail(w->n, x.rows, s->d, w->tail), none = {0};
     struct dev_mat gu = rows_of(work_kept(w, layer)->gu, x.rows);
     struct lin_call call = work_call(w, layer, LIN_GU, n);
 
@@ -79,7 +81,7 @@ static bool forward_rest(struct decoder_work *w, uint32_t layer, struct dev_mat 
 {
     const struct model_spec *s = &w->m->spec;
     struct kept *k = work_kept(w, layer);
-    struct dev_mat act = shape_of(w->s2, x.rows, s->ff);
+    struct dev_mat act = shape_tail(w->s2, x.rows, s->ff, w->tail);
     struct dev_mat mlp = k->mid.buf ? k->mid : k->x2;
     struct lin_call o = work_call(w, layer, LIN_O, ao), down = work_call(w, layer, LIN_DOWN, act);
 
@@ -148,7 +150,7 @@ bool decoder_forward(struct decoder_work *w, struct err *e)
     if (w->enc.end && !encoder_forward(w, e)) return false;
     if (!forward_side(w, v, last, e) || !forward_attention(w, v, last, e)) return false;
     /* s2 is free until the MLP, which no longer reads the attention's output then */
-    aor = shape_of(w->s2, w->r, s->heads * s->head_dim);
+    aor = shape_tail(w->s2, w->r, s->heads * s->head_dim, w->tail);
     if (!dev_gather_rows(d, rows_of(work_kept(w, last)->ao, v->t), w->rows, aor, e)) return false;
     if (!dev_gather_rows(d, x, w->rows, xr, e)) return false;
     return forward_rest(w, last, aor, xr, e);

@@ -11,6 +11,21 @@ struct dev_mat shape_of(struct dev_mat m, uint32_t rows, uint32_t cols)
     return dev_mat_of(m.buf, m.offset, m.dtype, rows, cols);
 }
 
+struct dev_mat shape_tail(struct dev_mat m, uint32_t rows, uint32_t cols, uint32_t tail)
+{
+    struct dev_mat to = shape_of(m, rows, cols + tail);
+    return dev_mat_part(to, 0, rows, 0, cols);
+}
+
+/* What stands right of m's rows. */
+static struct dev_mat tail_of(struct dev_mat m, uint32_t cols)
+{
+    CHECK(m.ld >= m.cols + cols);
+    m.offset += m.cols;
+    m.cols = cols;
+    return m;
+}
+
 static const struct dev_gemm NN = {false, false, 1, 0};
 static const struct dev_gemm NN_ADD = {false, false, 1, 1};
 static const struct dev_gemm TN = {true, false, 1, 0};
@@ -54,7 +69,7 @@ static struct dev_mat b_of_part(const struct lora_group *g, const struct linear_
                                 uint32_t p)
 {
     struct dev_mat b = rows_of_part(g->b, sh, p);
-    return dev_mat_part(b, 0, b.rows, 0, g->part[p].rank);
+    return dev_mat_part(b, 0, b.rows, g->part[p].b_col, g->part[p].rank);
 }
 
 /* h = s x a^T: one product when all parts share their scale. */
@@ -136,6 +151,19 @@ static bool lin_raise_dora(const struct model *m, const struct lora *l, const st
            (beta == 0 || dev_add(m->dev, y, to, e));
 }
 
+/* y = beta y + [x h] [w b]^T: all parts at once. x is masked or c->x. */
+static bool lin_fwd_folded(const struct model *m, const struct lora_group *g,
+                           const struct lin_call *c, struct dev_mat x, float beta, struct dev_mat y,
+                           struct err *e)
+{
+    struct dev_gemm nt = {false, true, 1, beta};
+    struct dev_mat h = tail_of(c->x, g->rank_sum), w;
+
+    return lower(m->dev, g, x, h, e) && (!c->keep_h || dev_cast(m->dev, h, c->h, e)) &&
+           model_weight(m, c->layer, c->lin, &w, e) &&
+           dev_gemm2(m->dev, nt, c->x, w, h, g->jb, y, e);
+}
+
 bool lin_fwd(const struct model *m, const struct lora *l, const struct lin_call *c, float beta,
              struct dev_mat y, struct err *e)
 {
@@ -145,6 +173,7 @@ bool lin_fwd(const struct model *m, const struct lora *l, const struct lin_call 
 
     if (!g) return model_weight(m, c->layer, c->lin, &w, e) && dev_gemm(m->dev, nt, x, w, y, e);
     if (c->masked && !mask_input(m->dev, l, c, &x, e)) return false;
+    if (l->folded && c->tails) return lin_fwd_folded(m, g, c, x, beta, y, e);
     if (!lower(m->dev, g, x, c->h, e)) return false;
     return l->dora ? lin_raise_dora(m, l, g, c, beta, y, e) : lin_raise(m, g, c, beta, y, e);
 }
@@ -208,6 +237,7 @@ bool lin_bwd(const struct model *m, const struct lora *l, const struct lin_call 
     const struct lora_group *g = lora_group_of(l, c->layer, c->lin);
     struct linear_shape sh = linear_shape(&m->spec, c->layer, c->lin);
     struct dev_mat x = c->x, w;
+    bool folded = g && l->folded && c->tails;
 
     if (l->method == LORA_FULL && !grad_full(m, l, c, dy, grad, e)) return false;
     if (g && l->dora) {
@@ -216,7 +246,7 @@ bool lin_bwd(const struct model *m, const struct lora *l, const struct lin_call 
             return false;
     }
     if (g) {
-        dh = shape_of(dh, dy.rows, g->rank_sum);
+        dh = folded ? tail_of(dy, g->rank_sum) : shape_of(dh, dy.rows, g->rank_sum);
         if (c->masked && !mask_input(m->dev, l, c, &x, e)) return false;
         if (!lower_back(m->dev, g, &sh, dy, dh, e)) return false;
         if (!grad_factors(m, g, c, x, dy, dh, grad, e)) return false;
@@ -224,5 +254,6 @@ bool lin_bwd(const struct model *m, const struct lora *l, const struct lin_call 
     if (!dx.buf) return true;
     if (g && c->masked) return grad_masked_input(m, l, g, c, dy, dh, dx, e);
     if (!model_weight(m, c->layer, c->lin, &w, e)) return false;
-    return g ? dev_gemm2(m->dev, NN, dy, w, dh, g->a, dx, e) : dev_gemm(m->dev, NN, dy, w, dx, e);
+    if (!g) return dev_gemm(m->dev, NN, dy, w, dx, e);
+    return dev_gemm2(m->dev, NN, dy, w, dh, folded ? g->ja : g->a, dx, e);
 }

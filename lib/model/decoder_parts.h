@@ -21,6 +21,9 @@
  * starts from in f32, as the residual stream has it, so that the same bits come out; the rest of
  * it lives in one slot that all such blocks share. In the decoder's last block all that follows
  * self-attention runs on the loss rows alone.
+ *
+ * With a folded adapter all that a linear reads, forward (n, act, ao, xo, memory) and backward (dy,
+ * dqkv, gu, dxq, dkv), has rows with a tail of so many more columns, for h and dh.
  */
 #pragma once
 #include "model/decoder.h"
@@ -60,18 +63,20 @@ struct decoder_work {
     struct lora *l; /* NULL: base model */
     bool train;
     uint32_t max_tokens, max_rows;
+    uint32_t tail; /* columns behind the rows of what linears read; 0: not folded */
     struct dev_buf *buf;
 
     struct side enc, dec;
     struct dev_mat rows; /* I32 [1, R]; of the call's lane, as the head's labels, loss */
     struct dev_mat lane_rows[DEV_LANES], lane_labels[DEV_LANES], lane_loss[DEV_LANES];
     struct dev_mat memory, dmemory; /* dtype, f32 [T of the encoder, d] */
-    struct dev_mat n, dy;           /* dtype [T, max(d, q)], [T, d]; T of either side */
-    struct dev_mat s1, s2;          /* dtype [T, max(ff, q + 2 kv)] */
-    struct dev_mat dxq;             /* dtype [R, q], with an encoder */
-    struct dev_mat drop;            /* dtype [T, max(d, q, ff)]; only with dropout */
-    struct dev_mat dh;              /* dtype [T, widest w] */
-    struct dev_mat rstd;            /* f32 [1, T] */
+    /* of either side, dtype, each with room for a tail */
+    struct dev_mat n, dy;  /* [T, max(d, q)], [T, d] */
+    struct dev_mat s1, s2; /* [T, max(ff, q + 2 kv)] */
+    struct dev_mat dxq;    /* dtype [R, q], with an encoder */
+    struct dev_mat drop;   /* dtype [T, max(d, q, ff)]; only with dropout */
+    struct dev_mat dh;     /* dtype [T, widest w] */
+    struct dev_mat rstd;   /* f32 [1, T] */
     struct head head;
     struct kept *kept; /* one a block when training, else one */
     struct kept slot;  /* shared by blocks that are made again */
@@ -91,11 +96,14 @@ struct decoder_work {
     struct dev_buf *grad;
 };
 
-/* One adapted (or bare) linear. x [n, in], y [n, out]; h keeps s x a^T when adapted. */
+/* One adapted (or bare) linear. x [n, in], y [n, out]; h keeps s x a^T when adapted. With tails and a
+ * folded adapter, h and dh are made behind the rows of x and dy: model/parts.h. */
 struct lin_call {
     uint32_t layer;
     enum linear lin;
     struct dev_mat x, h, drop;
+    bool tails;  /* x and dy have room for h behind their rows, */
+    bool keep_h; /* from where it goes to h, too */
     bool masked;
     uint64_t dropout_key;
 };
@@ -116,6 +124,8 @@ MUST_CHECK bool decoder_work_open_for(struct model *m, struct lora *const *adapt
 /* First rows of a matrix; a contiguous [rows, cols] at its start. */
 struct dev_mat rows_of(struct dev_mat m, uint32_t n);
 struct dev_mat shape_of(struct dev_mat m, uint32_t rows, uint32_t cols);
+/* The same with a tail behind each row. */
+struct dev_mat shape_tail(struct dev_mat m, uint32_t rows, uint32_t cols, uint32_t tail);
 
 /* The block's views for this call. */
 struct lin_call work_call(const struct decoder_work *w, uint32_t layer, enum linear lin,

@@ -49,7 +49,7 @@ bool cross_forward(struct decoder_work *w, uint32_t layer, struct dev_mat x, str
     struct kept *k = work_kept(w, layer);
     struct dev *d = w->m->dev;
     uint32_t kv = s->kv_heads * s->head_dim, te = w->enc.t;
-    struct dev_mat n = shape_of(w->n, x.rows, s->d), none = {0};
+    struct dev_mat n = shape_tail(w->n, x.rows, s->d, w->tail), none = {0};
     struct dev_mat xq = rows_of(k->xq, x.rows), xo = rows_of(k->xo, x.rows);
     struct dev_mat xkv = rows_of(k->xkv, te);
     struct lin_call q_call = work_call(w, layer, LIN_XQ, n);
@@ -85,8 +85,8 @@ bool cross_backward(struct decoder_work *w, uint32_t layer, struct dev_mat dx, s
     struct dev *d = w->m->dev;
     uint32_t r = dx.rows, te = w->enc.t, q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
     struct dev_mat xo = rows_of(k->xo, r), xkv = rows_of(k->xkv, te), none = {0};
-    struct dev_mat dy = shape_of(w->dy, r, s->d), dxo = shape_of(w->s2, r, q);
-    struct dev_mat dxq = rows_of(w->dxq, r), dkv = shape_of(w->s1, te, 2 * kv);
+    struct dev_mat dy = shape_tail(w->dy, r, s->d, w->tail), dxo = shape_of(w->s2, r, q);
+    struct dev_mat dxq = rows_of(w->dxq, r), dkv = shape_tail(w->s1, te, 2 * kv, w->tail);
     struct lin_call o_call = work_call(w, layer, LIN_XO, xo);
     bool on = goes_on(w, layer, LIN_XO);
 

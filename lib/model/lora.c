@@ -146,6 +146,20 @@ static struct dev_mat take(struct lora *l, size_t *at, uint32_t rows, uint32_t c
     return m;
 }
 
+/* Into the base's room, if it is wide enough and nobody lives there. */
+static void fold(struct lora *l)
+{
+    struct model *m = l->m;
+    bool fits = l->folds && m->room && !m->tenant;
+    for (uint32_t i = 0; i < m->spec.layers * LINEARS && fits; i++)
+        fits = l->groups[i].rank_sum <= m->room[i];
+    l->folded = fits;
+    if (fits) m->tenant = l;
+    for (uint32_t i = 0; i < m->spec.layers * LINEARS && fits; i++)
+        for (uint32_t p = 0; p < MAX_PARTS; p++)
+            l->groups[i].part[p].b_col = l->groups[i].part[p].col;
+}
+
 /* Called twice: to count, and with l->work open to place. */
 static size_t lay_copies(struct lora *l)
 {
@@ -154,17 +168,27 @@ static size_t lay_copies(struct lora *l)
         struct lora_group *g = &l->groups[i];
         struct linear_shape sh = linear_shape(&l->m->spec, i / LINEARS, i % LINEARS);
         if (!g->rank_sum) continue;
+        if (l->folded) {
+            struct linear_place p = linear_place(l->m, i, g->rank_sum);
+            g->a = g->ja = p.a;
+            g->b = g->jb = p.b;
+            if (!l->m->quant) continue;
+        }
         g->a = take(l, &at, g->rank_sum, sh.in);
-        g->b = take(l, &at, sh.out, g->rank_max);
+        g->b = take(l, &at, sh.out, l->folded ? g->rank_sum : g->rank_max);
     }
     return at;
 }
 
-/* What stands right of a part of lower rank is never read; zero, so that it is never NaN. */
+/* What stands right of a part of lower rank is never read; zero, so that it is never NaN. Folded,
+ * what stands beside a part must be zero. */
 static bool open_copies(struct lora *l, struct err *e)
 {
-    size_t n = lay_copies(l);
-    if (!dev_buf_open(l->m->dev, n * dev_dtype_bytes(l->m->dtype), &l->work, e)) return false;
+    size_t n;
+    fold(l);
+    n = lay_copies(l);
+    if (n > 0 && !dev_buf_open(l->m->dev, n * dev_dtype_bytes(l->m->dtype), &l->work, e))
+        return false;
     lay_copies(l);
     for (uint32_t i = 0; i < l->m->spec.layers * LINEARS; i++) {
         struct lora_group *g = &l->groups[i];
@@ -206,6 +230,7 @@ bool lora_lay(struct lora *l, struct err *e)
 void lora_close(struct lora *l)
 {
     if (!l) return;
+    if (l->m->tenant == l) l->m->tenant = NULL;
     dev_buf_close(l->dora_rows);
     dev_buf_close(l->dora_tile);
     dev_buf_close(l->dora_vectors);
@@ -301,6 +326,8 @@ static bool open_adapters(struct lora *l, const struct lora_opts *o, uint64_t se
     l->rslora = o->rslora;
     l->dora = o->dora;
     l->b_lr_ratio = o->loraplus_lr_ratio > 0 ? (float)o->loraplus_lr_ratio : 1;
+    l->folds = lora_folds(o, l->m->dev);
+    dev_set_join(l->m->dev, o->fold == LORA_FOLD_FOLDED ? DEV_JOIN_ALWAYS : DEV_JOIN_TIMED);
     if (!lora_resolve(&l->m->spec, o, l->ranks, l->alphas, e) || !lora_lay(l, e)) return false;
     return o->init_from ? start_from(l, o->init_from, e) : init_adapters(l, seed, e);
 }
@@ -455,16 +482,24 @@ static bool refresh_group(struct lora *l, uint32_t index, struct err *e)
     for (uint32_t p = 0; p < sh.nparts; p++) {
         const struct lora_part *t = &g->part[p];
         if (t->rank && !dev_cast(d, dev_mat_of(l->masters, t->b_at, DEV_F32, sh.rows[p], t->rank),
-                                 dev_mat_part(g->b, row, sh.rows[p], 0, t->rank), e))
+                                 dev_mat_part(g->b, row, sh.rows[p], t->b_col, t->rank), e))
             return false;
         row += sh.rows[p];
     }
     return true;
 }
 
+bool lora_move_in(const struct lora *l, uint32_t i, struct err *e)
+{
+    const struct lora_group *g = &l->groups[i];
+    if (!g->rank_sum) return true;
+    return dev_cast(l->m->dev, g->a, g->ja, e) && dev_cast(l->m->dev, g->b, g->jb, e);
+}
+
 bool lora_refresh(struct lora *l, struct err *e)
 {
     uint32_t n = l->groups ? l->m->spec.layers * LINEARS : 0;
+    if (l->folded && l->m->quant) l->m->quant->holds = UINT32_MAX; /* with the factors of before */
     for (uint32_t i = 0; i < n; i++) {
         if (!refresh_group(l, i, e)) return false;
     }
@@ -475,6 +510,11 @@ bool lora_refresh(struct lora *l, struct err *e)
             return false;
     }
     return lora_dora_refresh(l, false, e);
+}
+
+bool lora_folded(const struct lora *l)
+{
+    return l->folded;
 }
 
 const struct lora_group *lora_group_of(const struct lora *l, uint32_t layer, enum linear lin)

@@ -9,6 +9,11 @@
  * learn faster than A (LoRA+, arXiv 2402.12354). Masters are f32 in one device block, tensor after
  * tensor in a fixed order, so optimizer and checkpoint see one flat array.
  *
+ * Folded: on a device that joins products (dev_joins) each adapted linear's factors lie around its
+ * frozen weight, so that LoRA costs no pass of its own over outputs: model/parts.h. The rounding of
+ * the last bits differs from the separate layout's; which one a run uses is fixed by lora.fold and
+ * the device, and by nothing that changes while it runs.
+ *
  * DoRA (arXiv 2402.09353) also trains a magnitude for each output: model/lora_dora.c.
  *
  * Dropout: q, k, v of a block share one mask, as do gate and up, since they share one product; PEFT
@@ -22,6 +27,7 @@
 #include "model/model.h"
 
 enum lora_method { LORA_LORA, LORA_FULL };
+enum lora_fold { LORA_FOLD_AUTO, LORA_FOLD_SEPARATE, LORA_FOLD_FOLDED };
 struct lora_opts {
     int method; /* enum lora_method */
     uint32_t rank;
@@ -32,10 +38,16 @@ struct lora_opts {
     bool rslora, dora;
     double loraplus_lr_ratio; /* 0 counts as 1 */
     const char *init_from;
+    int fold; /* enum lora_fold */
 };
 extern const struct opt lora_table[];
 
+/* Are adapters of these options laid out folded on this device, room permitting? */
+bool lora_folds(const struct lora_opts *o, const struct dev *d);
+
 struct lora;
+/* Does it live in the base's room? Then workspaces need room for h, too (decoder_room_bytes). */
+bool lora_folded(const struct lora *l);
 struct lora_tensor {
     const char *name; /* PEFT key: base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight;
                          full: the HF tensor name */

@@ -6,6 +6,7 @@
 #include "model/pattern.h"
 
 static const char *const methods[] = {"lora", "full", NULL};
+static const char *const folds[] = {"auto", "separate", "folded", NULL};
 const struct opt lora_table[] = {
     OPT_ENUM(struct lora_opts, method, "lora", methods,
              "lora: adapters on a frozen base; full: all weights of a small model"),
@@ -29,8 +30,17 @@ const struct opt lora_table[] = {
             "learning rate of B over that of A (LoRA+; 16 is usual, 1 is plain LoRA)"),
     OPT_PATH(struct lora_opts, init_from, NULL,
              "a PEFT adapter of the same shape to go on from (method full: a model folder)"),
+    OPT_ENUM(struct lora_opts, fold, "auto", folds,
+             "adapters laid out with their base, one product for both: auto lets a GPU time it "
+             "before the first step, the CPU keeps them separate"),
     OPT_END,
 };
+
+bool lora_folds(const struct lora_opts *o, const struct dev *d)
+{
+    if (o->method != LORA_LORA || o->dora || o->fold == LORA_FOLD_SEPARATE) return false;
+    return o->fold == LORA_FOLD_FOLDED || dev_joins(d);
+}
 
 /* ---- names of modules */
 

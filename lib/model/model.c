@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum { ALIGN_ELEMENTS = 128 };
+enum { ALIGN_ELEMENTS = 128, BLOCK_BYTES = 16 << 20 };
 
 /* ---- what there is */
 
@@ -60,6 +60,58 @@ static struct dev_mat take(struct dev_buf *b, size_t *at, enum dev_dtype t, uint
     return m;
 }
 
+/* ---- linears with room */
+
+uint64_t linear_elements(const struct model *m, uint32_t i)
+{
+    struct linear_shape sh = linear_shape(&m->spec, i / LINEARS, i % LINEARS);
+    uint32_t room = m->room ? m->room[i] : 0;
+    return ((uint64_t)sh.out + room) * (sh.in + tail_for(room));
+}
+
+struct dev_mat linear_at(const struct model *m, uint32_t i, struct dev_buf *b, uint64_t at)
+{
+    struct linear_shape sh = linear_shape(&m->spec, i / LINEARS, i % LINEARS);
+    struct dev_mat w = dev_mat_of(b, (size_t)at, m->dtype, sh.out, sh.in);
+    if (m->room) w.ld += tail_for(m->room[i]);
+    return w;
+}
+
+struct linear_place linear_place(const struct model *m, uint32_t i, uint32_t factors)
+{
+    struct linear_place p = {.w = m->layers[i / LINEARS].w[i % LINEARS]};
+    CHECK(m->room && factors <= m->room[i]);
+    p.a = p.b = p.w;
+    p.a.offset += (size_t)p.w.rows * p.w.ld;
+    p.a.rows = factors;
+    p.b.offset += p.w.cols;
+    p.b.cols = factors;
+    return p;
+}
+
+bool model_has_room(const struct model *m, const struct lora_opts *o, bool *has, struct err *e)
+{
+    uint32_t n = m->spec.layers * LINEARS, *need = NULL;
+    *has = true;
+    if (!lora_folds(o, m->dev)) return true;
+    need = mem_calloc(n, sizeof *need, e);
+    if (!need || !lora_widths(&m->spec, o, need, e)) {
+        mem_free(need);
+        return false;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        *has = *has && need[i] <= (m->room ? m->room[i] : 0);
+    mem_free(need);
+    return true;
+}
+
+static bool make_room(struct model *m, const struct lora_opts *o, struct err *e)
+{
+    if (!o || !lora_folds(o, m->dev)) return true;
+    m->room = mem_calloc((size_t)m->spec.layers * LINEARS, sizeof *m->room, e);
+    return m->room && lora_widths(&m->spec, o, m->room, e);
+}
+
 /* Lay all matrices out; *wide and *vec become the elements of the two blocks. */
 static void lay_out(struct model *m, size_t *wide, size_t *vec)
 {
@@ -71,9 +123,10 @@ static void lay_out(struct model *m, size_t *wide, size_t *vec)
         for (uint32_t k = 0; k < BLOCK_NORMS; k++)
             l->norm[k] = take(m->vectors, vec, DEV_F32, 1, s->d);
         for (enum linear k = 0; k < LINEARS; k++) {
-            struct linear_shape sh = linear_shape(s, i, k);
+            uint64_t n = linear_elements(m, i * LINEARS + k);
             if (m->quant) continue; /* model_quant_lay */
-            l->w[k] = take(m->weights, wide, m->dtype, sh.out, sh.in);
+            l->w[k] = linear_at(m, i * LINEARS + k, m->weights, *wide);
+            *wide += (n + ALIGN_ELEMENTS - 1) / ALIGN_ELEMENTS * ALIGN_ELEMENTS;
         }
     }
     for (uint32_t k = 0; k < 2; k++) {
@@ -112,14 +165,49 @@ bool model_upload(struct dev *d, const struct safetensor *t, enum dev_dtype dtyp
     return true;
 }
 
+/* Rows that do not stand one behind the other: through a block on the device. */
+static bool upload_rows(struct model *m, const struct safetensor *t, struct dev_mat dst,
+                        struct dev_buf *block, void *scratch, struct err *e)
+{
+    size_t from = dtype_bytes(t->dtype), to = dev_dtype_bytes(dst.dtype);
+    uint32_t step = (uint32_t)(dev_buf_bytes(block) / ((size_t)dst.cols * to));
+
+    for (uint32_t r = 0; r < dst.rows; r += step) {
+        uint32_t n = dst.rows - r < step ? dst.rows - r : step;
+        struct safetensor some = *t;
+        some.data += (size_t)r * dst.cols * from;
+        some.count = (uint64_t)n * dst.cols;
+        some.bytes = (size_t)some.count * from;
+        if (!model_upload(m->dev, &some, dst.dtype, block, 0, scratch, e) ||
+            !dev_cast(m->dev, dev_mat_of(block, 0, dst.dtype, n, dst.cols),
+                      dev_mat_part(dst, r, n, 0, dst.cols), e))
+            return false;
+    }
+    return true;
+}
+
+/* One row of the widest linear, or many. */
+static bool open_block(const struct model *m, struct dev_buf **out, struct err *e)
+{
+    size_t bytes = BLOCK_BYTES;
+    if (!m->room || m->quant) return true;
+    for (uint32_t i = 0; i < m->spec.layers * LINEARS; i++) {
+        uint32_t in = linear_shape(&m->spec, i / LINEARS, i % LINEARS).in;
+        size_t row = in * dev_dtype_bytes(m->dtype);
+        if (row > bytes) bytes = row;
+    }
+    return dev_buf_open(m->dev, bytes, out, e);
+}
+
 static bool load_tensors(struct model *m, const struct safetensors *files, struct err *e)
 {
     struct model_tensor want;
     const struct safetensor *t;
+    struct dev_buf *block = NULL;
     void *scratch = mem_alloc(UPLOAD_SCRATCH_BYTES, e);
     bool ok = false;
 
-    if (!scratch) goto out;
+    if (!scratch || !open_block(m, &block, e)) goto out;
     for (uint32_t i = 0; i < model_ntensors(&m->spec); i++) {
         struct dev_mat dst = model_tensor_mat(m, i);
         bool quant;
@@ -128,12 +216,18 @@ static bool load_tensors(struct model *m, const struct safetensors *files, struc
         if (!safetensors_need(files, want.name, want.norm ? want.cols : want.rows,
                               want.norm ? 0 : want.cols, &t, e))
             goto out;
-        if (quant ? !model_quant_load(m, &want, t, e)
-                  : !model_upload(m->dev, t, dst.dtype, dst.buf, dst.offset, scratch, e))
-            goto out;
+        if (quant)
+            ok = model_quant_load(m, &want, t, e);
+        else if (dst.ld > dst.cols)
+            ok = upload_rows(m, t, dst, block, scratch, e);
+        else
+            ok = model_upload(m->dev, t, dst.dtype, dst.buf, dst.offset, scratch, e);
+        if (!ok) goto out;
+        ok = false;
     }
     ok = true;
 out:
+    dev_buf_close(block);
     mem_free(scratch);
     return ok;
 }
@@ -169,7 +263,8 @@ void model_settle(struct model_spec *s, const struct safetensors *files)
 /* An HF folder of a sibling with an own head sometimes says tied and has both; then tied wins, as
  * in transformers. A config that says untied without the tensor is an error naming lm_head.weight.
  */
-static bool open_parts(struct model *m, const char *dir, enum dev_quant_kind quant, struct err *e)
+static bool open_parts(struct model *m, const char *dir, enum dev_quant_kind quant,
+                       const struct lora_opts *o, struct err *e)
 {
     struct safetensors *files = NULL;
     char config[4096];
@@ -182,7 +277,7 @@ static bool open_parts(struct model *m, const char *dir, enum dev_quant_kind qua
     if (!safetensors_open(dir, &files, e)) goto out;
     model_settle(&m->spec, files);
     m->layers = mem_calloc(m->spec.layers, sizeof *m->layers, e);
-    if (!m->layers) goto out;
+    if (!m->layers || !make_room(m, o, e)) goto out;
     if (quant != DEV_QUANT_NONE && !model_quant_open(m, quant, e)) goto out;
     lay_out(m, &wide, &vec);
     if (!dev_buf_open(m->dev, wide * dev_dtype_bytes(m->dtype), &m->weights, e)) goto out;
@@ -213,13 +308,19 @@ bool model_open(struct dev *d, const char *dir, enum dev_dtype dtype, struct mod
 bool model_open_quant(struct dev *d, const char *dir, enum dev_dtype dtype,
                       enum dev_quant_kind quant, struct model **out, struct err *e)
 {
+    return model_open_for(d, dir, dtype, quant, NULL, out, e);
+}
+
+bool model_open_for(struct dev *d, const char *dir, enum dev_dtype dtype, enum dev_quant_kind quant,
+                    const struct lora_opts *o, struct model **out, struct err *e)
+{
     double start = clock_mono_s();
     struct model *m = mem_calloc(1, sizeof *m, e);
     if (!m) return false;
     m->dev = d;
     m->dtype = dtype;
     m->dir = mem_strdup(dir, e);
-    if (!m->dir || !open_parts(m, dir, quant, e)) {
+    if (!m->dir || !open_parts(m, dir, quant, o, e)) {
         model_close(m);
         return err_wrap(e, "model %s", dir);
     }
@@ -234,6 +335,7 @@ void model_close(struct model *m)
     model_quant_close(m);
     dev_buf_close(m->vectors);
     dev_buf_close(m->weights);
+    mem_free(m->room);
     mem_free(m->layers);
     mem_free(m->dir);
     mem_free(m);

@@ -17,7 +17,18 @@ MUST_CHECK bool model_open(struct dev *d, const char *dir, enum dev_dtype dtype,
  * dequantised weights; it costs a pass over the codes a product. Not with lora.method full. */
 MUST_CHECK bool model_open_quant(struct dev *d, const char *dir, enum dev_dtype dtype,
                                  enum dev_quant_kind quant, struct model **out, struct err *e);
-/* Device bytes that opening takes: to plan without the weights. */
+/* The same, laid out for an adapter of these options, where that pays on the device (lora_folds):
+ * each linear with room for its factors right of its rows and below them (model/parts.h). Any
+ * adapter, or none, may be used with it: what does not fit the room lives elsewhere. o NULL: no
+ * room. */
+struct lora_opts;
+MUST_CHECK bool model_open_for(struct dev *d, const char *dir, enum dev_dtype dtype,
+                               enum dev_quant_kind quant, const struct lora_opts *o,
+                               struct model **out, struct err *e);
+/* Can this model be used as one that was opened for o? */
+MUST_CHECK bool model_has_room(const struct model *m, const struct lora_opts *o, bool *has,
+                               struct err *e);
+/* Device bytes that opening without room takes: to plan without the weights. */
 MUST_CHECK bool model_bytes(const struct model_spec *s, enum dev_dtype dtype,
                             enum dev_quant_kind quant, uint64_t *out, struct err *e);
 void model_close(struct model *m);

@@ -29,10 +29,16 @@ enum dev_dtype model_opts_dtype(const struct model_opts *o, const struct dev *d)
     return dev_prefers_bf16(d) ? DEV_BF16 : DEV_F32;
 }
 
+static bool open_for(const struct model_opts *o, struct dev *d, const struct lora_opts *l,
+                     struct model **out, struct err *e)
+{
+    return model_open_for(d, o->base, model_opts_dtype(o, d), (enum dev_quant_kind)o->quant, l, out,
+                          e);
+}
+
 bool model_opts_open(const struct model_opts *o, struct dev *d, struct model **out, struct err *e)
 {
-    return model_open_quant(d, o->base, model_opts_dtype(o, d), (enum dev_quant_kind)o->quant, out,
-                            e);
+    return open_for(o, d, NULL, out, e);
 }
 
 static bool key_of(const struct model_opts *o, uint8_t key[32], struct err *e)
@@ -53,19 +59,35 @@ void model_slot_free(struct model_slot *slot)
     *slot = (struct model_slot){0};
 }
 
+/* Does it hold what is asked for? */
+static bool slot_serves(const struct model_slot *s, const uint8_t key[32],
+                        const struct lora_opts *l, bool *serves, struct err *e)
+{
+    *serves = s->model && memcmp(s->key, key, sizeof s->key) == 0;
+    return !*serves || !l || model_has_room(s->model, l, serves, e);
+}
+
 bool model_slot_open(struct model_slot *slot, const struct model_opts *o, struct dev **dev,
                      struct model **model, struct err *e)
 {
+    return model_slot_open_for(slot, o, NULL, dev, model, e);
+}
+
+bool model_slot_open_for(struct model_slot *slot, const struct model_opts *o,
+                         const struct lora_opts *l, struct dev **dev, struct model **model,
+                         struct err *e)
+{
     struct model_slot own = {0}, *s = slot ? slot : &own;
     uint8_t key[32];
+    bool serves;
 
     *dev = NULL;
     *model = NULL;
-    if (!key_of(o, key, e)) return false;
-    if (!s->model || memcmp(s->key, key, sizeof key) != 0) {
+    if (!key_of(o, key, e) || !slot_serves(s, key, l, &serves, e)) return false;
+    if (!serves) {
         model_slot_free(s);
         if (!dev_open(o->device, (int)o->threads, &s->dev, e) ||
-            !model_opts_open(o, s->dev, &s->model, e)) {
+            !open_for(o, s->dev, l, &s->model, e)) {
             model_slot_free(s);
             return false;
         }

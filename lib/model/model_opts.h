@@ -4,7 +4,7 @@
 #pragma once
 #include "base/opt.h"
 #include "compute/dev.h"
-#include "model/model.h"
+#include "model/lora.h"
 
 enum model_dtype_choice { MODEL_DTYPE_AUTO, MODEL_DTYPE_F32, MODEL_DTYPE_BF16 };
 struct model_opts {
@@ -27,9 +27,14 @@ struct model_slot {
     uint8_t key[32]; /* of the options they were opened with */
 };
 /* Open the device and the model of these options, or take them from the slot (which gives up others
- * first). slot NULL: opened for the caller, who closes both. On failure both are NULL. */
+ * first). slot NULL: opened for the caller, who closes both. On failure both are NULL. _for: to
+ * train an adapter of these options (model_open_for); a slot whose model has no room for it gives
+ * that up, too. */
 MUST_CHECK bool model_slot_open(struct model_slot *slot, const struct model_opts *o,
                                 struct dev **dev, struct model **model, struct err *e);
+MUST_CHECK bool model_slot_open_for(struct model_slot *slot, const struct model_opts *o,
+                                    const struct lora_opts *l, struct dev **dev,
+                                    struct model **model, struct err *e);
 void model_slot_free(struct model_slot *slot);
 
 /* The dtype to load: auto is bf16 where the device multiplies it faster than f32. */

@@ -41,8 +41,8 @@ struct quant_bytes model_quant_lay(struct model *m)
         struct linear_shape sh = linear_shape(&m->spec, i / LINEARS, i % LINEARS);
         for (uint32_t p = 0; p < sh.nparts; p++)
             lay_part(q, &q->parts[i * MAX_PARTS + p], sh.rows[p], sh.in, &bytes, &floats);
-        if ((uint64_t)sh.out * sh.in > widest) widest = (uint64_t)sh.out * sh.in;
-        m->layers[i / LINEARS].w[i % LINEARS] = dev_mat_of(q->scratch, 0, m->dtype, sh.out, sh.in);
+        if (linear_elements(m, i) > widest) widest = linear_elements(m, i);
+        m->layers[i / LINEARS].w[i % LINEARS] = linear_at(m, i, q->scratch, 0);
     }
     n.bytes = bytes;
     n.floats = floats * sizeof(float);
@@ -141,6 +141,7 @@ bool model_weight(const struct model *m, uint32_t layer, enum linear lin, struct
             return false;
         row += sh.rows[p];
     }
+    if (m->tenant && !lora_move_in(m->tenant, i, e)) return false;
     q->holds = i;
     return true;
 }

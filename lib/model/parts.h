@@ -11,6 +11,35 @@
  *
  * so that h = s x a^T is one product for the group, and y_p = x w_p^T + h_p b_p^T one a part: none
  * multiplies the zeros between parts.
+ *
+ * Folded, a linear with room (model_open_for) and its factors are one matrix, and so are what they
+ * multiply: h stands in the tail of x's rows, dh in the tail of dy's (both of TAIL_STEP columns).
+ *
+ *              in         R                     y  = [x h]   [w b]^T     k = in + R
+ *        +-----------+---------+                dx = [dy dh] [w; a]      k = out + R
+ *        |           | B_q     |
+ *    out |     w     |    B_k  |  b: zeros between its parts, part p from column `col` on
+ *        |           |      B_v|
+ *        +-----------+---------+
+ *      R |     a     |  (gap)
+ *        +-----------+
+ *
+ * An output is written once, whatever its linear's adapters: separate, the adapter's product writes
+ * it and the base's reads and writes it again. q, k and v, gate and up are then one product forward,
+ * too. Counted for Llama-3.1-8B, rank 16 on all linears (bytes a token and block; 4.3 TB/s):
+ *
+ *     separate     4 B of 34,816 bf16 outputs, 8 B of 8,192 f32 outputs, 4 B of 26,624 dx:
+ *                  304 KiB, 2.3 us a token over 32 blocks
+ *     folded       k grows by R, in steps of a tensor-core tile of 64: 1.6 % of qkv, o, gate and up,
+ *                  0.4 % of down and of dX of gate and up: 0.35 us; h to what is kept: 0.1 us
+ *
+ * so about 1.8 us of 45 are won, 4 %. h itself is a product of its own in both: y needs it first.
+ * The device times both ways a pair (dev_gemm2), since cublasLt may dislike a k.
+ *
+ * With model.quant a linear is dequantised into one scratch matrix with room, and its factors are
+ * copied around it there. Separate stay: DoRA, whose dy is scaled in between; with lora.dropout dX,
+ * since only the adapter's part of it is masked (y is joined); adapters wider than the room, or a
+ * second one on the same base; the CPU unless lora.fold says folded.
  */
 #pragma once
 #include "base/arena.h"
@@ -45,7 +74,24 @@ struct model {
     char *dir;
     uint8_t digest[32];
     struct model_quant *quant; /* NULL: the linears are kept as they are */
+    uint32_t *room;            /* [layers * LINEARS]: factors that fit; NULL: none */
+    struct lora *tenant;       /* whose factors live there */
 };
+/* Elements right of each row for so many factors: rows stay at multiples of 128 bytes. */
+enum { TAIL_STEP = 64 };
+static inline uint32_t tail_for(uint32_t factors)
+{
+    return (factors + TAIL_STEP - 1) / TAIL_STEP * TAIL_STEP;
+}
+/* A linear with its room; and the parts of it for R factors. */
+struct linear_place {
+    struct dev_mat w, a, b; /* [out, in], [R, in], [out, R] */
+};
+/* Elements that linear i takes; w of it, when it begins at `at` of b. */
+uint64_t linear_elements(const struct model *m, uint32_t i);
+struct dev_mat linear_at(const struct model *m, uint32_t i, struct dev_buf *b, uint64_t at);
+/* The places of `factors` (at most the room) around its w. */
+struct linear_place linear_place(const struct model *m, uint32_t i, uint32_t factors);
 /* A linear's weight as a matrix, valid until the next call of this: with model.quant it is
  * dequantised now, unless it is the one that was asked for last. */
 MUST_CHECK bool model_weight(const struct model *m, uint32_t layer, enum linear lin,
@@ -79,11 +125,12 @@ MUST_CHECK bool model_upload(struct dev *d, const struct safetensor *t, enum dev
 /* ---- adapters */
 
 struct lora_part {
-    uint32_t rank; /* 0: not adapted */
-    uint32_t col;  /* its first column in the group's h */
-    float scale;   /* alpha / rank */
-    uint64_t b_at; /* master B, elements into the flat block */
-    uint64_t m_at; /* DoRA: master magnitudes, likewise */
+    uint32_t rank;  /* 0: not adapted */
+    uint32_t col;   /* its first column in the group's h */
+    uint32_t b_col; /* and in b: 0, or folded col */
+    float scale;    /* alpha / rank */
+    uint64_t b_at;  /* master B, elements into the flat block */
+    uint64_t m_at;  /* DoRA: master magnitudes, likewise */
 };
 struct lora_group {
     uint32_t rank_sum, rank_max; /* over the parts; 0: not adapted */
@@ -91,6 +138,7 @@ struct lora_group {
     uint64_t a_at;               /* masters A of all parts, one under the other: [rank_sum, in] */
     struct lora_part part[MAX_PARTS];
     struct dev_mat a, b;        /* working copies */
+    struct dev_mat ja, jb;      /* folded: around w; without model.quant a and b themselves */
     struct dev_mat norm, ratio; /* DoRA, f32 [1, out]: ||W + s B A||; magnitude / norm, else 1 */
 };
 struct lora {
@@ -100,6 +148,8 @@ struct lora {
     double alpha, dropout;
     bool dora;   /* masters of magnitudes, too */
     bool rslora; /* scale = alpha / sqrt(rank) */
+    bool folds;  /* is to be folded, where there is room; */
+    bool folded; /* and is */
     float b_lr_ratio;
     uint32_t *ranks;           /* [layers * BLOCK_MODULES], 0: not adapted */
     double *alphas;            /* likewise */
@@ -111,6 +161,8 @@ struct lora {
     struct dev_buf *masters, *work;
     struct dev_buf *dora_vectors, *dora_tile, *dora_rows;
 };
+/* With model.quant: the factors of linear i to around its w, which was dequantised. */
+MUST_CHECK bool lora_move_in(const struct lora *l, uint32_t i, struct err *e);
 /* The group of a linear, or NULL when it is not adapted (or l is NULL or full). */
 const struct lora_group *lora_group_of(const struct lora *l, uint32_t layer, enum linear lin);
 /* Rank (0: not adapted) and alpha of every module, [layers * BLOCK_MODULES] each. */

@@ -152,8 +152,9 @@ static void fill_masters(struct dev *d, struct lora *l)
 static void rig_open(struct rig *r, const char *device, const struct setting *s)
 {
     OK(dev_open(device, 1, &r->d, e));
-    OK(model_open_quant(r->d, s->dir, s->dtype, s->quant, &r->m, e));
+    OK(model_open_for(r->d, s->dir, s->dtype, s->quant, &s->lora, &r->m, e));
     OK(lora_open(r->m, &s->lora, 1, &r->l, e));
+    assert_true(lora_folded(r->l) == lora_folds(&s->lora, r->d));
     if (s->lora.method == LORA_LORA) fill_masters(r->d, r->l);
     OK(dev_buf_open(r->d, lora_count(r->l) * 4, &r->grad, e));
     fill_bin(&r->bin, model_get_spec(r->m)->enc_layers > 0);
@@ -172,7 +173,7 @@ static struct result run(struct rig *r, const struct setting *s, struct recomput
                          uint64_t *bytes)
 {
     bool both = model_get_spec(r->m)->enc_layers > 0;
-    struct decoder_room room = {TOKENS, both ? LABELS : ROWS, true, again};
+    struct decoder_room room = {TOKENS, both ? LABELS : ROWS, true, again, lora_folded(r->l)};
     struct result out = {.n = lora_count(r->l)};
     struct decoder_work *w;
     size_t before = dev_bytes_live(r->d);
@@ -282,7 +283,7 @@ static void test_sizes(void **state)
     uint64_t bytes[RECOMPUTE_KINDS];
     (void)state;
     for (enum recompute_kind k = 0; k < RECOMPUTE_KINDS; k++) {
-        struct decoder_room room = {BIN, BIN / 4, true, {k, k ? 31 : 0}};
+        struct decoder_room room = {BIN, BIN / 4, true, {k, k ? 31 : 0}, false};
         OK(decoder_room_bytes(&s, DEV_BF16, NULL, &room, &bytes[k], e));
     }
     for (int k = 1; k < RECOMPUTE_KINDS; k++) { /* 31 blocks less, one slot more */
@@ -312,7 +313,7 @@ static void check_used(struct setting s, struct recompute again)
     OK(model_open_quant(r.d, s.dir, s.dtype, s.quant, &r.m, e));
     const struct model_spec *spec = model_get_spec(r.m);
     bool both = spec->enc_layers > 0;
-    struct decoder_room room = {TOKENS, both ? LABELS : ROWS, true, again};
+    struct decoder_room room = {TOKENS, both ? LABELS : ROWS, true, again, false};
     struct decoder_work *w;
     OK(model_bytes(spec, s.dtype, s.quant, &weights, e));
     OK(decoder_room_bytes(spec, s.dtype, &s.lora, &room, &work, e));

@@ -70,7 +70,7 @@ static struct recompute ask(struct memory_question q, double limit_gib, uint64_t
     q.limit_gib = limit_gib;
     q.left = left;
     assert_true(memory_plan_recompute(&p, &q, &again, &e));
-    struct decoder_room room = {q.tokens, q.rows, true, again};
+    struct decoder_room room = {q.tokens, q.rows, true, again, false};
     assert_true(decoder_room_bytes(q.spec, q.dtype, q.lora, &room, &bytes, &e));
     assert_int_equal(p.bytes[MEMORY_ACTIVATIONS], bytes);
     return again;
@@ -78,7 +78,7 @@ static struct recompute ask(struct memory_question q, double limit_gib, uint64_t
 
 static uint64_t bytes_of(const struct memory_question *q, enum recompute_kind kind, uint32_t n)
 {
-    struct decoder_room room = {q->tokens, q->rows, true, {kind, n}};
+    struct decoder_room room = {q->tokens, q->rows, true, {kind, n}, false};
     uint64_t bytes;
     struct err e = {0};
     assert_true(decoder_room_bytes(q->spec, q->dtype, q->lora, &room, &bytes, &e));

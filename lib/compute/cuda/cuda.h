@@ -165,6 +165,7 @@ void cuda_gemms_close(struct cuda *c);
 MUST_CHECK bool cuda_gemm(struct cuda *c, const struct dev_call *call, struct err *e);
 /* dev_tune, dev_choices_get and dev_choices_set of dev.h. */
 void cuda_gemms_tune(struct cuda *c, bool on);
+struct dev_join_times cuda_gemms_join(const struct cuda *c);
 size_t cuda_gemms_bytes(const struct cuda *c);
 void cuda_gemms_get(const struct cuda *c, void *out);
 MUST_CHECK bool cuda_gemms_set(struct cuda *c, const void *in, size_t bytes, bool *taken,

@@ -181,6 +181,11 @@ static bool cuda_choices_set(struct dev *d, const void *in, size_t bytes, bool *
     return cuda_gemms_set(d->impl, in, bytes, taken, e);
 }
 
+static struct dev_join_times cuda_join_get(const struct dev *d)
+{
+    return cuda_gemms_join(d->impl);
+}
+
 static size_t cuda_bytes_free(const struct dev *d)
 {
     const struct cuda *c = d->impl;
@@ -229,6 +234,7 @@ static const struct dev_ops cuda_dev_ops = {
     .team = &cuda_team_ops,
     .lanes = &cuda_lane_ops,
     .samples = true,
+    .join_get = cuda_join_get,
     .idle_s = cuda_idle_s,
     .bytes_taken = cuda_bytes_taken,
 };

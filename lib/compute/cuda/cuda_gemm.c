@@ -4,7 +4,11 @@
  * The dimension that counts tokens differs from bin to bin: m when A is not transposed (forward and
  * dX: A holds activations), k when it is (gradients of factors). It is no part of the key, so every
  * bin, and every batch of a decoder, uses one algorithm, and a row's bits do not depend on how many
- * rows there are.
+ * rows there are. Leading dimensions are no part of it, either, nor of cublasLt's guess.
+ *
+ * The two terms of a dev_gemm2 that stand as one matrix each (a frozen weight with its adapter, see
+ * model/parts.h) are one product or two: timed as the algorithms are, behind them, and kept with
+ * them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,13 +27,14 @@ enum {
 
 struct gemm_key {
     uint32_t x, y; /* the two dimensions that are no tokens */
-    uint8_t trans_a, trans_b, ab, c, align_a, align_b, align_c, unused;
+    uint32_t x2;   /* of a pair: the second term's x; of one product 0 */
+    uint8_t trans_a, trans_b, ab, c, align_a, align_b, align_c, adds;
 };
 
 struct gemm_entry {
     struct gemm_key key;
-    struct gpu_algo algo;
-    uint32_t fits; /* tokens of the last product that it was seen to fit */
+    struct gpu_algo algo; /* of a pair: data[0] = 1, joined, or 0 */
+    uint32_t fits;        /* tokens of the last product that it was seen to fit */
     uint32_t timed;
 };
 
@@ -38,6 +43,7 @@ struct cuda_gemms {
     size_t n, cap;
     bool tuning;
     struct gpu_event *from, *to;
+    struct dev_join_times join;
 };
 
 bool cuda_gemms_open(struct cuda *c, struct err *e)
@@ -88,7 +94,24 @@ static struct gemm_entry *find(struct cuda_gemms *g, const struct gemm_key *k)
     return NULL;
 }
 
-/* What cublasLt guesses for a usual number of tokens: the same guess for every number. */
+/* Values from row to row, as close as the alignment allows. */
+static uint32_t packed(uint32_t cols, enum gpu_type t, uint8_t align)
+{
+    uint32_t step = align / (t == GPU_BF16 ? 2 : 4);
+    return step > 1 ? (cols + step - 1) / step * step : cols;
+}
+
+static bool add_entry(struct cuda_gemms *g, const struct gemm_key *k, struct gemm_entry **out,
+                      struct err *e)
+{
+    if (!mem_grow((void **)&g->v, &g->cap, g->n + 1, sizeof *g->v, e)) return false;
+    *out = &g->v[g->n];
+    **out = (struct gemm_entry){.key = *k};
+    return true;
+}
+
+/* What cublasLt guesses for a usual number of tokens, packed: the same guess for every number and
+ * leading dimension. */
 static bool add_guess(struct cuda *c, const struct gpu_gemm *p, const struct gemm_key *k,
                       struct gemm_entry **out, struct err *e)
 {
@@ -97,10 +120,11 @@ static bool add_guess(struct cuda *c, const struct gpu_gemm *p, const struct gem
     struct gemm_entry *v;
     size_t n;
 
-    if (!mem_grow((void **)&g->v, &g->cap, g->n + 1, sizeof *g->v, e)) return false;
-    v = &g->v[g->n];
-    *v = (struct gemm_entry){.key = *k};
+    if (!add_entry(g, k, &v, e)) return false;
     *tokens_of(&usual) = p->trans_a ? NOMINAL_SUM : NOMINAL_ROWS;
+    usual.lda = packed(p->trans_a ? usual.m : usual.k, p->ab, p->align_a);
+    usual.ldb = packed(p->trans_b ? usual.k : usual.n, p->ab, p->align_b);
+    usual.ldc = packed(usual.n, p->c, p->align_c);
     if (!gpu_gemm_algos(c->gpu, &usual, CUDA_WORKSPACE, &v->algo, 1, &n, e)) return false;
     g->n++;
     *out = v;
@@ -235,19 +259,117 @@ static bool term(struct cuda *c, struct dev_gemm g, struct dev_mat a, struct dev
     return product(c, g, a, b, to, e);
 }
 
-/* Of two terms the second, the adapter's, goes first: it is small, and so is what its rounding to
- * bf16 costs; the sum is then rounded once, by the large product. */
-bool cuda_gemm(struct cuda *c, const struct dev_call *call, struct err *e)
+/* ---- two terms */
+
+/* The second, the adapter's, goes first: it is small, and so is what its rounding to bf16 costs; the
+ * sum is then rounded once, by the large product. */
+static bool two_products(struct cuda *c, const struct dev_call *call, struct err *e)
 {
     const struct dev_mat *m = call->m;
     struct dev_gemm g = call->gemm;
 
-    if (m[2].rows == 0 || m[2].cols == 0) return true;
-    if (m[3].buf) {
-        if (!term(c, g, m[3], m[4], m[2], e)) return false;
-        g.beta = 1;
-    }
+    if (!term(c, g, m[3], m[4], m[2], e)) return false;
+    g.beta = 1;
     return term(c, g, m[0], m[1], m[2], e);
+}
+
+static bool one_product(struct cuda *c, const struct dev_call *call, struct err *e)
+{
+    struct dev_mat a = call->m[0], b = call->m[1];
+
+    a.cols += call->m[3].cols;
+    if (call->gemm.trans_b)
+        b.cols += call->m[4].cols;
+    else
+        b.rows += call->m[4].rows;
+    return term(c, call->gemm, a, b, call->m[2], e);
+}
+
+/* Sums over tokens (trans_a) have no second term. */
+static bool can_join(const struct dev_call *call)
+{
+    const struct dev_mat *m = call->m;
+    return !call->gemm.trans_a && dev_mat_right_of(m[3], m[0]) &&
+           (call->gemm.trans_b ? dev_mat_right_of(m[4], m[1]) : dev_mat_below(m[4], m[1]));
+}
+
+static struct gemm_key pair_key(const struct dev_call *call)
+{
+    const struct dev_mat *m = call->m;
+    struct gemm_key k = {.x = m[0].cols,
+                         .y = m[2].cols,
+                         .x2 = m[3].cols,
+                         .trans_b = call->gemm.trans_b,
+                         .ab = (uint8_t)type_of(m[0]),
+                         .c = (uint8_t)type_of(m[2]),
+                         .align_a = align_of(m[0]),
+                         .align_b = align_of(m[1]),
+                         .align_c = align_of(m[2]),
+                         .adds = call->gemm.beta != 0};
+    return k;
+}
+
+typedef bool pair_fn(struct cuda *c, const struct dev_call *call, struct err *e);
+
+/* The first run, which is not timed, finds the algorithms. */
+static bool time_pair(struct cuda *c, const struct dev_call *call, pair_fn *way, float *ms,
+                      struct err *e)
+{
+    struct cuda_gemms *g = c->gemms;
+    if (!way(c, call, e) || !gpu_event_record(g->from, c->s, e)) return false;
+    for (int i = 0; i < REPEATS; i++)
+        if (!way(c, call, e)) return false;
+    return gpu_event_record(g->to, c->s, e) && gpu_event_sync(g->to, e) &&
+           gpu_event_ms(g->from, g->to, ms, e);
+}
+
+static bool time_both(struct cuda *c, const struct dev_call *call, const struct gemm_key *k,
+                      bool *join, struct err *e)
+{
+    struct dev_join_times *t = &c->gemms->join;
+    struct gemm_entry *v;
+    float one, two;
+
+    if (!time_pair(c, call, one_product, &one, e) || !time_pair(c, call, two_products, &two, e) ||
+        !add_entry(c->gemms, k, &v, e))
+        return false;
+    *join = one <= two;
+    v->algo.data[0] = *join;
+    v->timed = 1;
+    c->gemms->n++;
+    t->pairs++;
+    t->joined += *join;
+    t->one_ms += (double)one / REPEATS;
+    t->two_ms += (double)two / REPEATS;
+    return true;
+}
+
+static bool two_terms(struct cuda *c, const struct dev_call *call, struct err *e)
+{
+    struct gemm_key k;
+    const struct gemm_entry *v;
+    bool join = true;
+
+    if (!can_join(call)) return two_products(c, call, e);
+    if (call->m[2].buf->d->join == DEV_JOIN_ALWAYS) return one_product(c, call, e);
+    k = pair_key(call);
+    v = find(c->gemms, &k);
+    if (v) join = v->algo.data[0] != 0;
+    if (!v && c->gemms->tuning && !time_both(c, call, &k, &join, e)) return false;
+    return join ? one_product(c, call, e) : two_products(c, call, e);
+}
+
+struct dev_join_times cuda_gemms_join(const struct cuda *c)
+{
+    return c->gemms->join;
+}
+
+bool cuda_gemm(struct cuda *c, const struct dev_call *call, struct err *e)
+{
+    const struct dev_mat *m = call->m;
+
+    if (m[2].rows == 0 || m[2].cols == 0) return true;
+    return m[3].buf ? two_terms(c, call, e) : term(c, call->gemm, m[0], m[1], m[2], e);
 }
 
 /* ---- choices as bytes: head, then entries in the order of their keys */
@@ -259,10 +381,11 @@ struct blob_head {
 };
 struct blob_entry {
     struct gemm_key key;
-    uint32_t timed, unused;
+    uint32_t timed;
     struct gpu_algo algo;
 };
-static const char blob_magic[8] = "RMCHOIC1";
+static const char blob_magic[8] = "RMCHOIC2";
+static const char blob_magic_1[8] = "RMCHOIC1"; /* of a radmill that joined no products */
 
 static int by_key(const void *a, const void *b)
 {
@@ -306,6 +429,7 @@ bool cuda_gemms_set(struct cuda *c, const void *in, size_t bytes, bool *taken, s
     *taken = false;
     if (bytes < sizeof h) return err_set(e, ERR_FORMAT, "choices of the device are cut short");
     memcpy(&h, p, sizeof h);
+    if (memcmp(h.magic, blob_magic_1, sizeof h.magic) == 0) return true;
     if (memcmp(h.magic, blob_magic, sizeof h.magic) != 0 || h.n > GEMMS_MOST ||
         bytes != sizeof h + h.n * sizeof(struct blob_entry))
         return err_set(e, ERR_FORMAT, "choices of the device are damaged");
