@@ -35,7 +35,7 @@ struct memory_question {
     const struct model_spec *spec;
     enum dev_dtype dtype;
     const struct lora_opts *lora;
-    bool folded; /* the adapter is (lora_folded) */
+    bool folded;           /* the adapter is (lora_folded) */
     uint32_t tokens, rows; /* of the largest bin */
     double limit_gib;
     uint64_t left;
