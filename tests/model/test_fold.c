@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/parts.h"
 #include "support/testdir.h"
 
 enum { VOCAB = 64, TOKENS = 30, SEQS = 2, ROWS = 10 };
@@ -288,6 +289,30 @@ static void test_room(void **state)
     close_rig(&r);
 }
 
+/* A dequantised linear that is still there when the factors change is made again, with them. */
+static void test_quantised_refresh(void **state)
+{
+    static const char *const all[] = {"all-linear"};
+    struct setting s = {
+        .dir = model_of("llama"),
+        .quant = DEV_QUANT_NF4,
+        .lora = {.rank = 4, .alpha = 6, .targets = {all, 1}, .fold = LORA_FOLD_FOLDED}};
+    float want[4], got[4];
+    struct dev_mat w;
+    struct rig r;
+    (void)state;
+    open_rig(&r, test_device(), &s);
+    const struct lora_group *g = lora_group_of(r.l, 0, LIN_O);
+    for (uint64_t i = 0; i < 2; i++) {
+        fill_masters(&r, 40 + i);
+        OK(model_weight(r.m, 0, LIN_O, &w, e));
+        OK(dev_download(r.d, g->a.buf, g->a.offset * 4, want, sizeof want, e));
+        OK(dev_download(r.d, g->ja.buf, g->ja.offset * 4, got, sizeof got, e));
+        assert_memory_equal(got, want, sizeof want);
+    }
+    close_rig(&r);
+}
+
 /* An adapter merged into a base with room, and an upload of one: rows with tails all the way. */
 static void test_merge(void **state)
 {
@@ -362,10 +387,15 @@ static void test_b_timed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_b_llama),     cmocka_unit_test(test_b_t5),
-        cmocka_unit_test(test_b_subsets),   cmocka_unit_test(test_b_kinds),
-        cmocka_unit_test(test_b_quantised), cmocka_unit_test(test_room),
-        cmocka_unit_test(test_merge),       cmocka_unit_test(test_b_timed),
+        cmocka_unit_test(test_b_llama),
+        cmocka_unit_test(test_b_t5),
+        cmocka_unit_test(test_b_subsets),
+        cmocka_unit_test(test_b_kinds),
+        cmocka_unit_test(test_b_quantised),
+        cmocka_unit_test(test_room),
+        cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_b_timed),
+        cmocka_unit_test(test_quantised_refresh),
     };
     log_setup(LOG_WARN, 0);
     return cmocka_run_group_tests(tests, NULL, NULL);
