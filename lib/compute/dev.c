@@ -125,63 +125,6 @@ bool dev_choices_set(struct dev *d, const void *in, size_t bytes, bool *taken, s
     return bytes == 0 || !d->ops->choices_set || d->ops->choices_set(d, in, bytes, taken, e);
 }
 
-/* ---- profile */
-static const char *const kind_names[DEV_PROFILE_KINDS] = {
-    [DEV_ZERO] = "zero",
-    [DEV_SCALE_CAST] = "scale cast",
-    [DEV_GATHER_ROWS] = "gather rows",
-    [DEV_SCATTER_ROWS] = "scatter rows",
-    [DEV_SCATTER_ADD_ROWS] = "scatter add rows",
-    [DEV_ADD] = "add",
-    [DEV_GEMM] = "product",
-    [DEV_RMSNORM] = "rmsnorm",
-    [DEV_RMSNORM_BWD] = "rmsnorm bwd",
-    [DEV_LAYERNORM] = "layernorm",
-    [DEV_ROPE] = "rope",
-    [DEV_ATTN_FWD] = "attn fwd",
-    [DEV_ATTN_BWD] = "attn bwd",
-    [DEV_ATTN_CACHED] = "attn cached",
-    [DEV_ACT] = "act",
-    [DEV_ACT_BWD] = "act bwd",
-    [DEV_DROPOUT] = "dropout",
-    [DEV_XENT] = "xent",
-    [DEV_ARGMAX] = "argmax",
-    [DEV_DEQUANT] = "dequant",
-    [DEV_ROW_NORMS] = "row norms",
-    [DEV_SCALE_COLS] = "scale cols",
-    [DEV_COL_DOT] = "col dot",
-    [DEV_RATIO] = "ratio",
-    [DEV_ACCUM_FIXED] = "accum fixed",
-    [DEV_FROM_FIXED] = "from fixed",
-    [DEV_ABSMAX] = "absmax",
-    [DEV_SUMSQ] = "sumsq",
-    [DEV_ADAMW] = "adamw",
-    [DEV_KV_PUT] = "kv put",
-    [DEV_KV_COPY] = "kv copy",
-    [DEV_ATTN_KV] = "attn kv",
-    [DEV_SAMPLE] = "sample",
-    [DEV_PROFILE_NARROW] = "product of low rank",
-};
-_Static_assert((int)DEV_OPS_COUNT <= (int)DEV_PROFILE_NARROW, "more ops than kinds");
-
-const char *dev_profile_name(int kind)
-{
-    return kind >= 0 && kind < DEV_PROFILE_KINDS ? kind_names[kind] : NULL;
-}
-bool dev_profiles(const struct dev *d)
-{
-    return d->ops->profile_set != NULL;
-}
-bool dev_profile_set(struct dev *d, bool on, struct err *e)
-{
-    return !d->ops->profile_set || d->ops->profile_set(d, on, e);
-}
-bool dev_profile_get(struct dev *d, struct dev_profile *out, struct err *e)
-{
-    *out = (struct dev_profile){{0}, {0}};
-    return !d->ops->profile_get || d->ops->profile_get(d, out, e);
-}
-
 /* ---- team */
 bool dev_team_there(const struct dev *d, char *text, size_t size)
 {
@@ -430,6 +373,15 @@ bool dev_rmsnorm(struct dev *d, struct dev_mat x, struct dev_mat w, float eps, s
     return submit(d, &(struct dev_call){.op = DEV_RMSNORM, .m = {x, w, y, rstd}, .eps = eps}, e);
 }
 
+bool dev_rmsnorm_keep(struct dev *d, struct dev_mat x, struct dev_mat w, float eps,
+                      struct dev_mat y, struct dev_mat keep, struct err *e)
+{
+    struct dev_call c = {.op = DEV_RMSNORM, .m = {x, w, y, {0}, keep}, .eps = eps};
+    CHECK(x.dtype == DEV_F32 && is_float(y) && same_shape(x, y) && is_row(w, DEV_F32, x.cols));
+    CHECK(is_float(keep) && same_shape(x, keep));
+    return submit(d, &c, e);
+}
+
 bool dev_rmsnorm_bwd(struct dev *d, struct dev_mat dy, struct dev_mat x, struct dev_mat w,
                      struct dev_mat rstd, struct dev_mat dx, struct dev_mat dw, struct err *e)
 {
@@ -438,6 +390,17 @@ bool dev_rmsnorm_bwd(struct dev *d, struct dev_mat dy, struct dev_mat x, struct 
     CHECK(is_row(w, DEV_F32, x.cols) && is_row(rstd, DEV_F32, x.rows));
     CHECK(!dw.buf || is_row(dw, DEV_F32, x.cols));
     return submit(d, &(struct dev_call){.op = DEV_RMSNORM_BWD, .m = {dy, x, w, rstd, dx, dw}}, e);
+}
+
+bool dev_rmsnorm_back(struct dev *d, const struct dev_rmsnorm_back *g, struct err *e)
+{
+    struct dev_call c = {
+        .op = DEV_RMSNORM_BACK, .m = {g->dy, g->x, g->w, g->dx, g->y, g->to}, .eps = g->eps};
+    CHECK(is_float(g->dy) && is_float(g->x) && g->dx.dtype == DEV_F32 && is_float(g->to));
+    CHECK(same_shape(g->dy, g->x) && same_shape(g->dx, g->x) && same_shape(g->to, g->x));
+    CHECK(is_row(g->w, DEV_F32, g->x.cols));
+    CHECK(!g->y.buf || (is_float(g->y) && same_shape(g->y, g->x)));
+    return submit(d, &c, e);
 }
 
 bool dev_layernorm(struct dev *d, struct dev_mat x, struct dev_mat w, struct dev_mat b, float eps,
@@ -637,6 +600,14 @@ bool dev_act_bwd(struct dev *d, enum dev_act act, struct dev_mat dy, struct dev_
     check_act(act, x, dy);
     CHECK(is_float(dx) && same_shape(x, dx));
     return submit(d, &(struct dev_call){.op = DEV_ACT_BWD, .m = {dy, x, dx}, .act = act}, e);
+}
+
+bool dev_act_back(struct dev *d, enum dev_act act, struct dev_mat dy, struct dev_mat x,
+                  struct dev_mat dx, struct dev_mat y, struct err *e)
+{
+    check_act(act, x, dy);
+    CHECK(is_float(dx) && same_shape(x, dx) && is_float(y) && same_shape(y, dy));
+    return submit(d, &(struct dev_call){.op = DEV_ACT_BWD, .m = {dy, x, dx, y}, .act = act}, e);
 }
 
 bool dev_swiglu(struct dev *d, struct dev_mat gu, struct dev_mat y, struct err *e)

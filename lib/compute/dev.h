@@ -234,10 +234,23 @@ struct dev_join_times dev_join_get(const struct dev *d);
  * for the backward pass, or left out (buf NULL). (Zhang and Sennrich 2019, arXiv 1910.07467) */
 MUST_CHECK bool dev_rmsnorm(struct dev *d, struct dev_mat x, struct dev_mat w, float eps,
                             struct dev_mat y, struct dev_mat rstd, struct err *e);
+/* The same without rstd, and keep (f32/bf16 [T,d]) = x, which is read once for both. */
+MUST_CHECK bool dev_rmsnorm_keep(struct dev *d, struct dev_mat x, struct dev_mat w, float eps,
+                                 struct dev_mat y, struct dev_mat keep, struct err *e);
 /* dx += dL/dx (f32 [T,d]); dw, when dw.buf is set, += dL/dw (f32 [1,d]). dy f32/bf16. */
 MUST_CHECK bool dev_rmsnorm_bwd(struct dev *d, struct dev_mat dy, struct dev_mat x,
                                 struct dev_mat w, struct dev_mat rstd, struct dev_mat dx,
                                 struct dev_mat dw, struct err *e);
+/* The same bits from an x that was kept (f32/bf16), with rstd made again; on the way the norm's output
+ * and the new dx, for who comes next: four ops in one pass over the rows. */
+struct dev_rmsnorm_back {
+    struct dev_mat dy, x, w;
+    float eps;
+    struct dev_mat dx; /* f32, += */
+    struct dev_mat y;  /* f32/bf16: what dev_rmsnorm makes of x; or left out */
+    struct dev_mat to; /* f32/bf16: = dx */
+};
+MUST_CHECK bool dev_rmsnorm_back(struct dev *d, const struct dev_rmsnorm_back *g, struct err *e);
 /* Rotary positions in place on x [T, heads*hd] (f32/bf16), half-split pairs (j, j+hd/2). angle =
  * pos[t] * inv_freq[j]; pos I32 [1,T], inv_freq f32 [1,hd/2]. inverse: rotate back (the backward
  * pass). */
@@ -329,7 +342,10 @@ MUST_CHECK bool dev_act(struct dev *d, enum dev_act act, struct dev_mat x, struc
 /* dx from dy and the saved x; dx may be x itself. */
 MUST_CHECK bool dev_act_bwd(struct dev *d, enum dev_act act, struct dev_mat dy, struct dev_mat x,
                             struct dev_mat dx, struct err *e);
-/* The same for SwiGLU, silu gated. */
+/* The same, and y as dev_act makes it of x, which is read once for both. */
+MUST_CHECK bool dev_act_back(struct dev *d, enum dev_act act, struct dev_mat dy, struct dev_mat x,
+                             struct dev_mat dx, struct dev_mat y, struct err *e);
+/* SwiGLU, silu gated. */
 MUST_CHECK bool dev_swiglu(struct dev *d, struct dev_mat gu, struct dev_mat y, struct err *e);
 MUST_CHECK bool dev_swiglu_bwd(struct dev *d, struct dev_mat dy, struct dev_mat gu,
                                struct dev_mat dgu, struct err *e);

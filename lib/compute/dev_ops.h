@@ -18,9 +18,10 @@ enum dev_op {
     DEV_SCATTER_ROWS,
     DEV_SCATTER_ADD_ROWS,
     DEV_ADD,
-    DEV_GEMM, /* a, b, c; dev_gemm2: a2, b2, too */
-    DEV_RMSNORM,
+    DEV_GEMM,    /* a, b, c; dev_gemm2: a2, b2, too */
+    DEV_RMSNORM, /* x, w, y, rstd, keep */
     DEV_RMSNORM_BWD,
+    DEV_RMSNORM_BACK, /* dy, x, w, dx, y, to */
     DEV_LAYERNORM,
     DEV_ROPE,
     DEV_ATTN_FWD,
@@ -30,7 +31,7 @@ enum dev_op {
     DEV_KV_COPY,
     DEV_ATTN_KV, /* q, mem, without buffer, out */
     DEV_ACT,
-    DEV_ACT_BWD,
+    DEV_ACT_BWD, /* dy, x, dx, y */
     DEV_DROPOUT,
     DEV_XENT,
     DEV_ARGMAX,
@@ -58,7 +59,7 @@ struct dev_call {
     struct dev_mat m[DEV_CALL_MATS]; /* operands in the order of dev.h; buf NULL: left out */
     union {
         float alpha; /* scale_cast */
-        float eps;   /* rmsnorm, layernorm */
+        float eps;   /* rmsnorm, rmsnorm_back, layernorm */
         enum dev_act act;
         struct dev_gemm gemm;
         struct {

@@ -20,6 +20,12 @@ struct dev_mat norm_grad(const struct decoder_work *w, uint32_t layer, uint32_t 
     return lora_full_grad(w->l, w->grad, model_norm_index(&w->m->spec, layer, which));
 }
 
+/* Which of a block's norms a linear stands behind. */
+static uint32_t norm_of(enum linear lin)
+{
+    return lin == LIN_QKV ? 0 : lin == LIN_GU ? 1 : 2;
+}
+
 /* The saved x in f32 (itself, or cast into the forward pass's x, which is free by now). */
 static bool load_x(struct decoder_work *w, uint32_t layer, struct dev_mat saved, struct dev_mat *x,
                    struct err *e)
@@ -31,42 +37,80 @@ static bool load_x(struct decoder_work *w, uint32_t layer, struct dev_mat saved,
     return dev_cast(w->m->dev, saved, *x, e);
 }
 
+struct dev_mat work_dy(const struct decoder_work *w, uint32_t rows)
+{
+    return shape_tail(w->dy, rows, w->m->spec.d, w->tail);
+}
+
+/* Op by op: x before its linear's gradient, or nothing wanted below. */
+static bool normed_apart(struct decoder_work *w, struct lin_call c, struct dev_mat saved,
+                         struct dev_mat dy, struct dev_mat dn, struct dev_mat dx, struct err *e)
+{
+    const struct model_spec *s = &w->m->spec;
+    uint32_t which = norm_of(c.lin);
+    struct dev_mat weight = w->m->layers[c.layer].norm[which], x, none = {0};
+    struct dev_mat rstd = shape_of(w->rstd, 1, saved.rows), dw = norm_grad(w, c.layer, which);
+    struct dev *d = w->m->dev;
+    bool on = goes_on(w, c.layer, c.lin);
+
+    if (!load_x(w, c.layer, saved, &x, e)) return false;
+    if (!dev_rmsnorm(d, x, weight, s->rms_eps, c.x, rstd, e)) return false;
+    if (!lin_bwd(w->m, w->l, &c, dy, w->dh, w->grad, on ? dn : none, e)) return false;
+    return !on || (dev_rmsnorm_bwd(d, dn, x, weight, rstd, dx, dw, e) &&
+                   dev_cast(d, dx, work_dy(w, dx.rows), e));
+}
+
 bool backward_normed(struct decoder_work *w, uint32_t layer, enum linear lin, struct dev_mat saved,
                      struct dev_mat dy, struct dev_mat dn, struct dev_mat dx, struct err *e)
 {
-    const struct model_spec *s = &w->m->spec;
-    uint32_t which = lin == LIN_QKV ? 0 : lin == LIN_GU ? 1 : 2;
-    struct dev_mat weight = w->m->layers[layer].norm[which], x, none = {0};
-    struct dev_mat n = shape_of(w->n, saved.rows, s->d), rstd = shape_of(w->rstd, 1, saved.rows);
-    struct lin_call c = work_call(w, layer, lin, n);
-    bool on = goes_on(w, layer, lin);
+    struct lin_call c = work_call(w, layer, lin, shape_of(w->n, saved.rows, w->m->spec.d));
+    struct dev_rmsnorm_back g = {.dy = dn,
+                                 .x = saved,
+                                 .w = w->m->layers[layer].norm[norm_of(lin)],
+                                 .eps = w->m->spec.rms_eps,
+                                 .dx = dx,
+                                 .to = work_dy(w, dx.rows)};
 
-    if (!load_x(w, layer, saved, &x, e)) return false;
-    if (!dev_rmsnorm(w->m->dev, x, weight, s->rms_eps, n, rstd, e)) return false;
-    if (!lin_bwd(w->m, w->l, &c, dy, w->dh, w->grad, on ? dn : none, e)) return false;
-    return !on ||
-           dev_rmsnorm_bwd(w->m->dev, dn, x, weight, rstd, dx, norm_grad(w, layer, which), e);
+    if (lin_wants_x(w->l) || !goes_on(w, layer, lin))
+        return normed_apart(w, c, saved, dy, dn, dx, e);
+    if (lora_group_of(w->l, layer, lin)) g.y = c.x;
+    return lin_bwd_first(w->m, w->l, &c, dy, w->dh, w->grad, dn, e) &&
+           dev_rmsnorm_back(w->m->dev, &g, e) && lin_bwd_a(w->m, w->l, &c, dy, w->dh, w->grad, e);
+}
+
+/* dy through the last product of an MLP and its activation: gu becomes its own gradient, where one
+ * is wanted below. */
+static bool backward_down(struct decoder_work *w, uint32_t layer, struct dev_mat dy,
+                          struct dev_mat gu, struct err *e)
+{
+    const struct model_spec *s = &w->m->spec;
+    enum dev_act kind = (enum dev_act)s->act;
+    struct dev_mat act = shape_of(w->s2, dy.rows, s->ff), dact = shape_of(w->s1, dy.rows, s->ff);
+    struct dev_mat none = {0};
+    struct lin_call c = work_call(w, layer, LIN_DOWN, act);
+    bool on = goes_on(w, layer, LIN_DOWN);
+    struct dev *d = w->m->dev;
+
+    if (lin_wants_x(w->l) || !on)
+        return dev_act(d, kind, gu, act, e) &&
+               lin_bwd(w->m, w->l, &c, dy, w->dh, w->grad, on ? dact : none, e) &&
+               (!on || dev_act_bwd(d, kind, dact, gu, gu, e));
+    if (!lin_bwd_first(w->m, w->l, &c, dy, w->dh, w->grad, dact, e)) return false;
+    if (!lora_group_of(w->l, layer, LIN_DOWN)) return dev_act_bwd(d, kind, dact, gu, gu, e);
+    return dev_act_back(d, kind, dact, gu, gu, act, e) &&
+           lin_bwd_a(w->m, w->l, &c, dy, w->dh, w->grad, e);
 }
 
 /* dx (f32, in place) through the MLP of a block. */
 static bool backward_mlp(struct decoder_work *w, uint32_t layer, struct dev_mat dx, struct err *e)
 {
-    const struct model_spec *s = &w->m->spec;
-    enum dev_act kind = (enum dev_act)s->act;
     struct kept *k = work_kept(w, layer);
-    struct dev *d = w->m->dev;
-    struct dev_mat gu = rows_of(k->gu, dx.rows), dy = shape_tail(w->dy, dx.rows, s->d, w->tail);
-    struct dev_mat act = shape_of(w->s2, dx.rows, s->ff), dact = shape_of(w->s1, dx.rows, s->ff);
-    struct dev_mat none = {0};
-    struct lin_call down = work_call(w, layer, LIN_DOWN, act);
-    bool on = goes_on(w, layer, LIN_DOWN);
+    struct dev_mat gu = rows_of(k->gu, dx.rows);
 
-    if (!dev_cast(d, dx, dy, e) || !dev_act(d, kind, gu, act, e)) return false;
-    if (!lin_bwd(w->m, w->l, &down, dy, w->dh, w->grad, on ? dact : none, e)) return false;
-    if (!on) return true;
-    if (!dev_act_bwd(d, kind, dact, gu, gu, e)) return false;
-    return backward_normed(w, layer, LIN_GU, rows_of(k->x2, dx.rows), gu,
-                           shape_of(w->s2, dx.rows, s->d), dx, e);
+    if (!backward_down(w, layer, work_dy(w, dx.rows), gu, e)) return false;
+    return !goes_on(w, layer, LIN_DOWN) ||
+           backward_normed(w, layer, LIN_GU, rows_of(k->x2, dx.rows), gu,
+                           shape_of(w->s2, dx.rows, w->m->spec.d), dx, e);
 }
 
 /* dx through all that follows a block's attention; *on: a gradient is wanted below that. */
@@ -82,14 +126,14 @@ static bool backward_rest(struct decoder_work *w, uint32_t layer, struct dev_mat
     return cross_backward(w, layer, dx, e);
 }
 
-/* dx through the output projection: dao [rows, q] from the rows' attention output ao. */
-static bool backward_o(struct decoder_work *w, uint32_t layer, struct dev_mat dx, struct dev_mat ao,
+/* Through the output projection: dao [rows, q] from the rows' attention output ao. */
+static bool backward_o(struct decoder_work *w, uint32_t layer, struct dev_mat ao,
                        struct dev_mat dao, struct err *e)
 {
-    struct dev_mat dy = shape_tail(w->dy, dx.rows, dx.cols, w->tail), none = {0};
+    struct dev_mat none = {0};
     struct lin_call o = work_call(w, layer, LIN_O, ao);
-    return dev_cast(w->m->dev, dx, dy, e) &&
-           lin_bwd(w->m, w->l, &o, dy, w->dh, w->grad, goes_on(w, layer, LIN_O) ? dao : none, e);
+    return lin_bwd(w->m, w->l, &o, work_dy(w, ao.rows), w->dh, w->grad,
+                   goes_on(w, layer, LIN_O) ? dao : none, e);
 }
 
 /* dao [T, q] in s2, the side's dx f32 [T, d]. */
@@ -128,10 +172,11 @@ static bool backward_last(struct decoder_work *w, struct err *e)
     struct dev_mat dao = shape_of(w->s2, v->t, q);
     bool on;
 
+    if (!dev_cast(d, dxr, work_dy(w, w->r), e)) return false;
     if (!backward_rest(w, last, dxr, &on, e)) return false;
     if (!on) return true;
     if (!dev_gather_rows(d, rows_of(work_kept(w, last)->ao, v->t), w->rows, aor, e)) return false;
-    if (!backward_o(w, last, dxr, aor, daor, e)) return false;
+    if (!backward_o(w, last, aor, daor, e)) return false;
     if (!goes_on(w, last, LIN_O)) return true;
     if (!dev_zero(d, dao, e) || !dev_scatter_rows(d, daor, w->rows, dao, e)) return false;
     if (!dev_zero(d, dx, e) || !dev_scatter_rows(d, dxr, w->rows, dx, e)) return false;
@@ -147,7 +192,7 @@ static bool backward_block(struct decoder_work *w, struct side *v, uint32_t laye
 
     if (!block_again(w, v, layer, e) || !backward_rest(w, layer, dx, &on, e)) return false;
     if (!on) return true;
-    if (!backward_o(w, layer, dx, ao, dao, e)) return false;
+    if (!backward_o(w, layer, ao, dao, e)) return false;
     return !goes_on(w, layer, LIN_O) || backward_attention(w, v, layer, e);
 }
 
@@ -182,7 +227,8 @@ static bool backward_memory(struct decoder_work *w, struct err *e)
 
     if (w->l->method == LORA_FULL) dw = lora_full_grad(w->l, w->grad, model_stack_norm_index(s, 0));
     return dev_zero(d, dx, e) && dev_rmsnorm(d, x, w->m->norm[0], s->rms_eps, n, rstd, e) &&
-           dev_rmsnorm_bwd(d, rows_of(w->dmemory, v->t), x, w->m->norm[0], rstd, dx, dw, e);
+           dev_rmsnorm_bwd(d, rows_of(w->dmemory, v->t), x, w->m->norm[0], rstd, dx, dw, e) &&
+           dev_cast(d, dx, work_dy(w, v->t), e);
 }
 
 static bool zero_sides(struct decoder_work *w, struct err *e)

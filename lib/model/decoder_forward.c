@@ -24,11 +24,15 @@ struct kept *work_kept(const struct decoder_work *w, uint32_t layer)
     return &w->kept[w->train ? layer : 0];
 }
 
-bool work_keep(const struct decoder_work *w, uint32_t layer, struct dev_mat x, struct dev_mat to,
-               struct err *e)
+bool work_norm(const struct decoder_work *w, uint32_t layer, uint32_t which, struct dev_mat x,
+               struct dev_mat keep, struct dev_mat n, struct err *e)
 {
+    struct dev_mat weight = w->m->layers[layer].norm[which], none = {0};
     bool later = work_kept(w, layer)->in.buf && !w->redo;
-    return !w->grad || later || dev_cast(w->m->dev, x, rows_of(to, x.rows), e);
+    float eps = w->m->spec.rms_eps;
+
+    if (!w->grad || later) return dev_rmsnorm(w->m->dev, x, weight, eps, n, none, e);
+    return dev_rmsnorm_keep(w->m->dev, x, weight, eps, n, rows_of(keep, x.rows), e);
 }
 
 struct dev_attn attn_of(const struct model_spec *s)
@@ -44,16 +48,14 @@ static bool forward_attention(struct decoder_work *w, const struct side *v, uint
                               struct err *e)
 {
     const struct model_spec *s = &w->m->spec;
-    const struct model_layer *ml = &w->m->layers[layer];
     struct kept *k = work_kept(w, layer);
     struct dev *d = w->m->dev;
     uint32_t t = v->t, q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
     struct dev_mat x = rows_of(v->x, t), n = shape_tail(w->n, t, s->d, w->tail);
-    struct dev_mat qkv = rows_of(k->qkv, t), none = {0};
+    struct dev_mat qkv = rows_of(k->qkv, t);
     struct lin_call c = work_call(w, layer, LIN_QKV, n);
 
-    if (!work_keep(w, layer, x, k->x1, e)) return false;
-    if (!dev_rmsnorm(d, x, ml->norm[0], s->rms_eps, n, none, e)) return false;
+    if (!work_norm(w, layer, 0, x, k->x1, n, e)) return false;
     if (!lin_fwd(w->m, w->l, &c, 0, qkv, e)) return false;
     if (s->rope != ROPE_NONE && !dev_rope(d, dev_mat_part(qkv, 0, t, 0, q + kv),
                                           s->heads + s->kv_heads, v->pos, w->m->inv_freq, false, e))
@@ -63,16 +65,16 @@ static bool forward_attention(struct decoder_work *w, const struct side *v, uint
                         shape_of(k->lse, s->heads, t), e);
 }
 
-/* Gate and up of rows x (f32). */
+/* Gate and up of rows x (f32), which is kept as x2, or in f32 for a block that is made again. */
 static bool forward_gu(struct decoder_work *w, uint32_t layer, struct dev_mat x, struct err *e)
 {
     const struct model_spec *s = &w->m->spec;
-    struct dev_mat n = shape_tail(w->n, x.rows, s->d, w->tail), none = {0};
-    struct dev_mat gu = rows_of(work_kept(w, layer)->gu, x.rows);
+    struct kept *k = work_kept(w, layer);
+    struct dev_mat n = shape_tail(w->n, x.rows, s->d, w->tail), gu = rows_of(k->gu, x.rows);
+    struct dev_mat keep = k->mid.buf && !w->redo ? k->mid : k->x2;
     struct lin_call call = work_call(w, layer, LIN_GU, n);
 
-    return dev_rmsnorm(w->m->dev, x, w->m->layers[layer].norm[1], s->rms_eps, n, none, e) &&
-           lin_fwd(w->m, w->l, &call, 0, gu, e);
+    return work_norm(w, layer, 1, x, keep, n, e) && lin_fwd(w->m, w->l, &call, 0, gu, e);
 }
 
 /* From the attention's output to the end of the block, on rows x. */
@@ -82,12 +84,11 @@ static bool forward_rest(struct decoder_work *w, uint32_t layer, struct dev_mat 
     const struct model_spec *s = &w->m->spec;
     struct kept *k = work_kept(w, layer);
     struct dev_mat act = shape_tail(w->s2, x.rows, s->ff, w->tail);
-    struct dev_mat mlp = k->mid.buf ? k->mid : k->x2;
     struct lin_call o = work_call(w, layer, LIN_O, ao), down = work_call(w, layer, LIN_DOWN, act);
 
     if (!lin_fwd(w->m, w->l, &o, 1, x, e)) return false;
     if (s->enc_layers && layer >= s->enc_layers && !cross_forward(w, layer, x, e)) return false;
-    if (!work_keep(w, layer, x, mlp, e) || !forward_gu(w, layer, x, e)) return false;
+    if (!forward_gu(w, layer, x, e)) return false;
     if (w->redo) return true; /* nobody below asks what the block gave */
     return dev_act(w->m->dev, (enum dev_act)s->act, rows_of(k->gu, x.rows), act, e) &&
            lin_fwd(w->m, w->l, &down, 1, x, e);
@@ -107,8 +108,7 @@ bool block_again(struct decoder_work *w, struct side *v, uint32_t layer, struct 
 
     w->redo = true;
     if (k->mid.buf) {
-        struct dev_mat mid = rows_of(k->mid, v->t);
-        ok = dev_cast(d, mid, rows_of(k->x2, v->t), e) && forward_gu(w, layer, mid, e);
+        ok = forward_gu(w, layer, rows_of(k->mid, v->t), e);
     } else if (k->in.buf) {
         ok = dev_cast(d, rows_of(k->in, v->t), rows_of(v->x, v->t), e) &&
              forward_block(w, v, layer, e);

@@ -192,10 +192,9 @@ static bool lower_back(struct dev *d, const struct lora_group *g, const struct l
     return ok;
 }
 
-/* dB of each part = dy_p^T h_p; dA of all parts = dh^T x. */
-static bool grad_factors(const struct model *m, const struct lora_group *g,
-                         const struct lin_call *c, struct dev_mat x, struct dev_mat dy,
-                         struct dev_mat dh, struct dev_buf *grad, struct err *e)
+/* dB of each part = dy_p^T h_p */
+static bool grad_b(const struct model *m, const struct lora_group *g, const struct lin_call *c,
+                   struct dev_mat dy, struct dev_buf *grad, struct err *e)
 {
     struct linear_shape sh = linear_shape(&m->spec, c->layer, c->lin);
     for (uint32_t p = 0; p < sh.nparts; p++) {
@@ -205,7 +204,7 @@ static bool grad_factors(const struct model *m, const struct lora_group *g,
                                  h_of_part(rows_of(c->h, dy.rows), t), to, e))
             return false;
     }
-    return dev_gemm(m->dev, TN, dh, x, dev_mat_of(grad, g->a_at, DEV_F32, g->rank_sum, sh.in), e);
+    return true;
 }
 
 /* Method full: dW of all parts at once, they lie one under the other in the flat block, too. */
@@ -230,14 +229,26 @@ static bool grad_masked_input(const struct model *m, const struct lora *l,
            dev_gemm(m->dev, NN_ADD, dy, w, dx, e);
 }
 
-bool lin_bwd(const struct model *m, const struct lora *l, const struct lin_call *c,
-             struct dev_mat dy, struct dev_mat dh, struct dev_buf *grad, struct dev_mat dx,
-             struct err *e)
+/* Where dh of a group stands: behind dy, or in scratch. */
+static struct dev_mat dh_of(const struct lora *l, const struct lora_group *g,
+                            const struct lin_call *c, struct dev_mat dy, struct dev_mat scratch)
+{
+    return l->folded && c->tails ? tail_of(dy, g->rank_sum)
+                                 : shape_of(scratch, dy.rows, g->rank_sum);
+}
+
+bool lin_wants_x(const struct lora *l)
+{
+    return l->method == LORA_FULL || l->dora;
+}
+
+bool lin_bwd_first(const struct model *m, const struct lora *l, const struct lin_call *c,
+                   struct dev_mat dy, struct dev_mat dh, struct dev_buf *grad, struct dev_mat dx,
+                   struct err *e)
 {
     const struct lora_group *g = lora_group_of(l, c->layer, c->lin);
     struct linear_shape sh = linear_shape(&m->spec, c->layer, c->lin);
-    struct dev_mat x = c->x, w;
-    bool folded = g && l->folded && c->tails;
+    struct dev_mat w;
 
     if (l->method == LORA_FULL && !grad_full(m, l, c, dy, grad, e)) return false;
     if (g && l->dora) {
@@ -246,14 +257,32 @@ bool lin_bwd(const struct model *m, const struct lora *l, const struct lin_call 
             return false;
     }
     if (g) {
-        dh = folded ? tail_of(dy, g->rank_sum) : shape_of(dh, dy.rows, g->rank_sum);
-        if (c->masked && !mask_input(m->dev, l, c, &x, e)) return false;
+        dh = dh_of(l, g, c, dy, dh);
         if (!lower_back(m->dev, g, &sh, dy, dh, e)) return false;
-        if (!grad_factors(m, g, c, x, dy, dh, grad, e)) return false;
+        if (!grad_b(m, g, c, dy, grad, e)) return false;
     }
     if (!dx.buf) return true;
     if (g && c->masked) return grad_masked_input(m, l, g, c, dy, dh, dx, e);
     if (!model_weight(m, c->layer, c->lin, &w, e)) return false;
     if (!g) return dev_gemm(m->dev, NN, dy, w, dx, e);
-    return dev_gemm2(m->dev, NN, dy, w, dh, folded ? g->ja : g->a, dx, e);
+    return dev_gemm2(m->dev, NN, dy, w, dh, l->folded && c->tails ? g->ja : g->a, dx, e);
+}
+
+bool lin_bwd_a(const struct model *m, const struct lora *l, const struct lin_call *c,
+               struct dev_mat dy, struct dev_mat dh, struct dev_buf *grad, struct err *e)
+{
+    const struct lora_group *g = lora_group_of(l, c->layer, c->lin);
+    struct dev_mat x = c->x;
+
+    if (!g) return true;
+    if (c->masked && !mask_input(m->dev, l, c, &x, e)) return false;
+    return dev_gemm(m->dev, TN, dh_of(l, g, c, dy, dh), x,
+                    dev_mat_of(grad, g->a_at, DEV_F32, g->rank_sum, x.cols), e);
+}
+
+bool lin_bwd(const struct model *m, const struct lora *l, const struct lin_call *c,
+             struct dev_mat dy, struct dev_mat dh, struct dev_buf *grad, struct dev_mat dx,
+             struct err *e)
+{
+    return lin_bwd_first(m, l, c, dy, dh, grad, dx, e) && lin_bwd_a(m, l, c, dy, dh, grad, e);
 }

@@ -115,6 +115,15 @@ MUST_CHECK bool lin_fwd(const struct model *m, const struct lora *l, const struc
 MUST_CHECK bool lin_bwd(const struct model *m, const struct lora *l, const struct lin_call *c,
                         struct dev_mat dy, struct dev_mat dh, struct dev_buf *grad,
                         struct dev_mat dx, struct err *e);
+/* The same in two: all but the gradient of A, and that. Unless lin_wants_x, x is read by the second
+ * alone: it may be made in between, from dx's neighbours. */
+bool lin_wants_x(const struct lora *l);
+MUST_CHECK bool lin_bwd_first(const struct model *m, const struct lora *l, const struct lin_call *c,
+                              struct dev_mat dy, struct dev_mat dh, struct dev_buf *grad,
+                              struct dev_mat dx, struct err *e);
+MUST_CHECK bool lin_bwd_a(const struct model *m, const struct lora *l, const struct lin_call *c,
+                          struct dev_mat dy, struct dev_mat dh, struct dev_buf *grad,
+                          struct err *e);
 
 /* A workspace for forward passes through any of these adapters: set l before each. */
 MUST_CHECK bool decoder_work_open_for(struct model *m, struct lora *const *adapters, uint32_t n,
@@ -131,10 +140,13 @@ struct dev_mat shape_tail(struct dev_mat m, uint32_t rows, uint32_t cols, uint32
 struct lin_call work_call(const struct decoder_work *w, uint32_t layer, enum linear lin,
                           struct dev_mat x);
 struct kept *work_kept(const struct decoder_work *w, uint32_t layer);
-/* x of a block to where the backward pass will want it; forward-only calls skip that, and blocks
- * that will be made again as a whole. */
-MUST_CHECK bool work_keep(const struct decoder_work *w, uint32_t layer, struct dev_mat x,
-                          struct dev_mat to, struct err *e);
+/* n = the block's norm of x (0, 1 or 2), and x to where the backward pass will want it; forward-only
+ * calls skip that, and blocks that will be made again as a whole. */
+MUST_CHECK bool work_norm(const struct decoder_work *w, uint32_t layer, uint32_t which,
+                          struct dev_mat x, struct dev_mat keep, struct dev_mat n, struct err *e);
+/* On the way back: the gradient of the residual stream, rows of it in the model's dtype. Who changes
+ * dx leaves a copy there, for the linear below. */
+struct dev_mat work_dy(const struct decoder_work *w, uint32_t rows);
 /* Heads, widths and scale of attention; samples and bias are the caller's. */
 struct dev_attn attn_of(const struct model_spec *s);
 /* All up to the loss rows' last hidden states, in head.xr. */
@@ -146,8 +158,8 @@ MUST_CHECK bool decoder_encode(struct decoder_work *w, const uint32_t *tokens, u
 MUST_CHECK bool decoder_backward(struct decoder_work *w, struct err *e);
 /* Before a block's backward pass: what it was not kept for it. Uses x of its side, n and s2. */
 MUST_CHECK bool block_again(struct decoder_work *w, struct side *v, uint32_t layer, struct err *e);
-/* Linear on the normed x that was saved: its gradient from dy, then through the norm into dx (f32).
- * dn: scratch [n, d]. */
+/* Linear on the normed x that was saved: its gradient from dy, then through the norm into dx (f32)
+ * and work_dy. dn: scratch [n, d]. */
 MUST_CHECK bool backward_normed(struct decoder_work *w, uint32_t layer, enum linear lin,
                                 struct dev_mat saved, struct dev_mat dy, struct dev_mat dn,
                                 struct dev_mat dx, struct err *e);
@@ -159,8 +171,8 @@ struct dev_mat norm_grad(const struct decoder_work *w, uint32_t layer, uint32_t 
 
 /* ---- encdec.c: what only models with an encoder have */
 
-/* Cross attention on rows x of a block of the decoder; and back: dx (f32) in place, and into
- * dmemory. */
+/* Cross attention on rows x of a block of the decoder; and back: dx (f32) and work_dy in place, and
+ * into dmemory. */
 MUST_CHECK bool cross_forward(struct decoder_work *w, uint32_t layer, struct dev_mat x,
                               struct err *e);
 MUST_CHECK bool cross_backward(struct decoder_work *w, uint32_t layer, struct dev_mat dx,

@@ -49,15 +49,14 @@ bool cross_forward(struct decoder_work *w, uint32_t layer, struct dev_mat x, str
     struct kept *k = work_kept(w, layer);
     struct dev *d = w->m->dev;
     uint32_t kv = s->kv_heads * s->head_dim, te = w->enc.t;
-    struct dev_mat n = shape_tail(w->n, x.rows, s->d, w->tail), none = {0};
+    struct dev_mat n = shape_tail(w->n, x.rows, s->d, w->tail);
     struct dev_mat xq = rows_of(k->xq, x.rows), xo = rows_of(k->xo, x.rows);
     struct dev_mat xkv = rows_of(k->xkv, te);
     struct lin_call q_call = work_call(w, layer, LIN_XQ, n);
     struct lin_call kv_call = work_call(w, layer, LIN_XKV, rows_of(w->memory, te));
     struct lin_call o_call = work_call(w, layer, LIN_XO, xo);
 
-    if (!work_keep(w, layer, x, k->x3, e)) return false;
-    if (!dev_rmsnorm(d, x, w->m->layers[layer].norm[2], s->rms_eps, n, none, e)) return false;
+    if (!work_norm(w, layer, 2, x, k->x3, n, e)) return false;
     if (!lin_fwd(w->m, w->l, &q_call, 0, xq, e) || !lin_fwd(w->m, w->l, &kv_call, 0, xkv, e))
         return false;
     return dev_attn_fwd(d, &w->cross, xq, dev_mat_part(xkv, 0, te, 0, kv),
@@ -85,13 +84,13 @@ bool cross_backward(struct decoder_work *w, uint32_t layer, struct dev_mat dx, s
     struct dev *d = w->m->dev;
     uint32_t r = dx.rows, te = w->enc.t, q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
     struct dev_mat xo = rows_of(k->xo, r), xkv = rows_of(k->xkv, te), none = {0};
-    struct dev_mat dy = shape_tail(w->dy, r, s->d, w->tail), dxo = shape_of(w->s2, r, q);
+    struct dev_mat dxo = shape_of(w->s2, r, q);
     struct dev_mat dxq = rows_of(w->dxq, r), dkv = shape_tail(w->s1, te, 2 * kv, w->tail);
     struct lin_call o_call = work_call(w, layer, LIN_XO, xo);
     bool on = goes_on(w, layer, LIN_XO);
 
-    if (!dev_cast(d, dx, dy, e)) return false;
-    if (!lin_bwd(w->m, w->l, &o_call, dy, w->dh, w->grad, on ? dxo : none, e)) return false;
+    if (!lin_bwd(w->m, w->l, &o_call, work_dy(w, r), w->dh, w->grad, on ? dxo : none, e))
+        return false;
     if (!on) return true;
     if (!dev_attn_bwd(d, &w->cross, rows_of(k->xq, r), dev_mat_part(xkv, 0, te, 0, kv),
                       dev_mat_part(xkv, 0, te, kv, kv), xo, shape_of(k->xlse, s->heads, r), dxo,

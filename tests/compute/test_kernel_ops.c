@@ -35,12 +35,16 @@ static double near_of(enum dev_dtype type, double f32)
 static void rmsnorm_op(struct trial *t)
 {
     struct dev_mat none = {0};
-    MUST(dev_rmsnorm(t->d, t->ref[0], t->ref[1], 1e-5f, t->ref[2], t->args ? t->ref[3] : none, e));
+    if (t->n == 5)
+        MUST(dev_rmsnorm_keep(t->d, t->ref[0], t->ref[1], 1e-5f, t->ref[2], t->ref[4], e));
+    else
+        MUST(dev_rmsnorm(t->d, t->ref[0], t->ref[1], 1e-5f, t->ref[2], t->args ? t->ref[3] : none,
+                         e));
 }
 static void rmsnorm_kernel(struct trial *t)
 {
     kernel_rmsnorm(trial_mat(t, 0), trial_ptr(t, 1), 1e-5f, trial_mat(t, 2),
-                   t->args ? trial_ptr(t, 3) : NULL, NULL);
+                   t->args ? trial_ptr(t, 3) : NULL, trial_mat(t, t->n == 5 ? 4 : -1), NULL);
 }
 static void rmsnorm(void **state)
 {
@@ -51,7 +55,8 @@ static void rmsnorm(void **state)
             vector(&t, DEV_F32, shapes[s].cols, 2);
             trial_out(&t, shaped(&t, floats[a], s, shapes[s].rows, 1), near_of(floats[a], 1e-6));
             trial_out(&t, vector(&t, DEV_F32, shapes[s].rows, 1), a == 0 ? 1e-6 : 0);
-            t.args = a == 0 ? &t : NULL; /* with and without rstd */
+            t.args = a == 0 ? &t : NULL; /* with rstd; without, and x kept */
+            if (a) trial_out(&t, shaped(&t, floats[s % 2], s, shapes[s].rows, 1), 0);
             assert_true(trial_run(&t, "rmsnorm", rmsnorm_op, rmsnorm_kernel));
         }
 }
@@ -86,6 +91,46 @@ static void rmsnorm_bwd(void **state)
             trial_out(&t, vector(&t, DEV_F32, shapes[s].cols, 1), a > 1 ? 2e-6 : 0);
             t.args = a > 1 ? &t : NULL;
             assert_true(trial_run(&t, "rmsnorm_bwd", rmsnorm_bwd_op, rmsnorm_bwd_kernel));
+        }
+}
+
+/* dy, x, w, dx, to and, with args, y */
+static void rmsnorm_back_op(struct trial *t)
+{
+    struct dev_mat none = {0};
+    struct dev_rmsnorm_back g = {.dy = t->ref[0],
+                                 .x = t->ref[1],
+                                 .w = t->ref[2],
+                                 .eps = 1e-5f,
+                                 .dx = t->ref[3],
+                                 .y = t->n == 6 ? t->ref[5] : none,
+                                 .to = t->ref[4]};
+    MUST(dev_rmsnorm_back(t->d, &g, e));
+}
+static void rmsnorm_back_kernel(struct trial *t)
+{
+    struct kernel_rmsnorm_back g = {.dy = trial_mat(t, 0),
+                                    .x = trial_mat(t, 1),
+                                    .w = trial_ptr(t, 2),
+                                    .eps = 1e-5f,
+                                    .dx = trial_mat(t, 3),
+                                    .y = trial_mat(t, t->n == 6 ? 5 : -1),
+                                    .to = trial_mat(t, 4)};
+    kernel_rmsnorm_back(&g, NULL);
+}
+static void rmsnorm_back(void **state)
+{
+    struct trial t = {.d = *state};
+    for (int s = 0; s < NSHAPES; s++)
+        for (int a = 0; a < 4; a++) {
+            enum dev_dtype type = floats[a % 2], other = floats[(a + s) % 2];
+            shaped(&t, type, s, shapes[s].rows, 1);
+            shaped(&t, other, s, shapes[s].rows, 3);
+            vector(&t, DEV_F32, shapes[s].cols, 2);
+            trial_out(&t, shaped(&t, DEV_F32, s, shapes[s].rows, 1), 2e-6);
+            trial_out(&t, shaped(&t, type, s, shapes[s].rows, 1), near_of(type, 2e-6));
+            if (a > 1) trial_out(&t, shaped(&t, other, s, shapes[s].rows, 1), near_of(other, 1e-6));
+            assert_true(trial_run(&t, "rmsnorm_back", rmsnorm_back_op, rmsnorm_back_kernel));
         }
 }
 
@@ -160,15 +205,24 @@ static void act_kernel(struct trial *t)
 {
     kernel_act(*(const enum dev_act *)t->args, trial_mat(t, 0), trial_mat(t, 1), NULL);
 }
+/* dy, x, dx where it is not x, y where it is wanted */
+struct act_back {
+    enum dev_act act;
+    int dx, y;
+};
 static void act_bwd_op(struct trial *t)
 {
-    MUST(dev_act_bwd(t->d, *(const enum dev_act *)t->args, t->ref[0], t->ref[1],
-                     t->ref[t->n == 3 ? 2 : 1], e));
+    const struct act_back *k = t->args;
+    if (k->y < 0)
+        MUST(dev_act_bwd(t->d, k->act, t->ref[0], t->ref[1], t->ref[k->dx], e));
+    else
+        MUST(dev_act_back(t->d, k->act, t->ref[0], t->ref[1], t->ref[k->dx], t->ref[k->y], e));
 }
 static void act_bwd_kernel(struct trial *t)
 {
-    kernel_act_bwd(*(const enum dev_act *)t->args, trial_mat(t, 0), trial_mat(t, 1),
-                   trial_mat(t, t->n == 3 ? 2 : 1), NULL);
+    const struct act_back *k = t->args;
+    kernel_act_bwd(k->act, trial_mat(t, 0), trial_mat(t, 1), trial_mat(t, k->dx),
+                   trial_mat(t, k->y), NULL);
 }
 static int wide(struct trial *t, enum dev_dtype type, int s, uint32_t times, double scale)
 {
@@ -193,6 +247,12 @@ static void activations(void **state)
             int x = wide(&t, type, s, times, 6);
             int dx = s % 2 ? x : wide(&t, floats[s / 2 % 2], s, times, 1); /* s odd: in place */
             trial_out(&t, dx, near_of(t.ref[dx].dtype, 3e-6));
+            struct act_back back = {act, dx, -1};
+            if ((s + k) % 3) {
+                back.y = wide(&t, floats[s / 3 % 2], s, 1, 1);
+                trial_out(&t, back.y, near_of(t.ref[back.y].dtype, 1e-6));
+            }
+            t.args = &back;
             assert_true(trial_run(&t, "act_bwd", act_bwd_op, act_bwd_kernel));
         }
 }
@@ -572,6 +632,7 @@ static void all(void **state)
 {
     rmsnorm(state);
     rmsnorm_bwd(state);
+    rmsnorm_back(state);
     layernorm(state);
     rope(state);
     activations(state);
@@ -595,6 +656,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rmsnorm),
         cmocka_unit_test(rmsnorm_bwd),
+        cmocka_unit_test(rmsnorm_back),
         cmocka_unit_test(layernorm),
         cmocka_unit_test(rope),
         cmocka_unit_test(activations),

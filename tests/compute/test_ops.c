@@ -221,6 +221,95 @@ static void test_activations(void **state)
     }
 }
 
+/* ---- what one pass does for several ops: their bits */
+static void same_bits(const struct hmat *a, const struct hmat *b)
+{
+    double *want = help_get(b);
+    equal(a, want);
+    free(want);
+}
+
+/* The norm of x, its gradient into dx and a copy of that: from an x of dtype t. */
+static void check_norm(struct dev *d, enum dev_dtype t, uint32_t cols)
+{
+    enum { R = 5 };
+    uint32_t n = R * cols;
+    double *v[3] = {help_values(1, n, 2, t), help_values(2, n, 1, t),
+                    help_values(3, n, 1, DEV_F32)};
+    double *vw = help_values(4, cols, 1, DEV_F32);
+    struct hmat w = help_mat(d, DEV_F32, 1, cols, cols, vw),
+                dy = help_mat(d, t, R, cols, cols + 1, v[1]);
+    struct hmat x = help_mat(d, t, R, cols, cols + 8, v[0]),
+                rstd = help_mat(d, DEV_F32, 1, R, R, NULL);
+    struct hmat f32 = help_mat(d, DEV_F32, R, cols, cols, v[0]);
+    struct hmat y[2], dx[2], to[2], keep = help_mat(d, t, R, cols, cols + 3, NULL);
+    for (int i = 0; i < 2; i++) {
+        y[i] = help_mat(d, t, R, cols, cols + 2, NULL);
+        dx[i] = help_mat(d, DEV_F32, R, cols, cols, v[2]);
+        to[i] = help_mat(d, t, R, cols, cols + 64, NULL);
+    }
+    struct dev_rmsnorm_back g = {dy.m, x.m, w.m, 1e-5f, dx[1].m, y[1].m, to[1].m};
+    MUST(dev_rmsnorm(d, f32.m, w.m, 1e-5f, y[0].m, rstd.m, e));
+    MUST(dev_rmsnorm_bwd(d, dy.m, f32.m, w.m, rstd.m, dx[0].m, (struct dev_mat){0}, e));
+    MUST(dev_cast(d, dx[0].m, to[0].m, e));
+    MUST(dev_rmsnorm_back(d, &g, e));
+    same_bits(&y[1], &y[0]);
+    same_bits(&dx[1], &dx[0]);
+    same_bits(&to[1], &to[0]);
+    MUST(dev_rmsnorm_keep(d, f32.m, w.m, 1e-5f, y[1].m, keep.m, e));
+    same_bits(&y[1], &y[0]);
+    same_bits(&keep, &x);
+    for (int i = 0; i < 2; i++) {
+        help_drop(&y[i]);
+        help_drop(&dx[i]);
+        help_drop(&to[i]);
+    }
+    help_drop(&keep);
+    help_drop(&f32);
+    help_drop(&rstd);
+    help_drop(&x);
+    help_drop(&dy);
+    help_drop(&w);
+    free(vw);
+    for (int i = 0; i < 3; i++)
+        free(v[i]);
+}
+
+static void check_act_back(struct dev *d, enum dev_act act, enum dev_dtype t, uint32_t times)
+{
+    enum { R = 3, C = 1030 };
+    double *vx = help_values(1, R * C * times, 4, t), *vd = help_values(2, R * C, 1, t);
+    struct hmat x[2], y[2], dy = help_mat(d, t, R, C, C + 2, vd);
+    for (int i = 0; i < 2; i++) {
+        x[i] = help_mat(d, t, R, C * times, C * times + 64, vx);
+        y[i] = help_mat(d, t, R, C, C, NULL);
+    }
+    MUST(dev_act(d, act, x[0].m, y[0].m, e));
+    MUST(dev_act_bwd(d, act, dy.m, x[0].m, x[0].m, e));
+    MUST(dev_act_back(d, act, dy.m, x[1].m, x[1].m, y[1].m, e));
+    same_bits(&x[1], &x[0]);
+    same_bits(&y[1], &y[0]);
+    for (int i = 0; i < 2; i++) {
+        help_drop(&x[i]);
+        help_drop(&y[i]);
+    }
+    help_drop(&dy);
+    free(vx);
+    free(vd);
+}
+
+static void test_one_pass(void **state)
+{
+    (void)state;
+    FOR_DEVICES(d)
+    {
+        for (int i = 0; i < 4; i++)
+            check_norm(d, i & 1 ? DEV_BF16 : DEV_F32, i & 2 ? 1100 : 24);
+        for (int i = 0; i < 4 * DEV_ACTS; i++)
+            check_act_back(d, (enum dev_act)(i / 4), i & 1 ? DEV_BF16 : DEV_F32, i & 2 ? 2 : 1);
+    }
+}
+
 static void test_rows_by_index(void **state)
 {
     enum { V = 6, N = 4, C = 9 };
@@ -492,11 +581,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cast),          cmocka_unit_test(test_scale_cast_and_add),
         cmocka_unit_test(test_add_row),       cmocka_unit_test(test_layernorm),
-        cmocka_unit_test(test_activations),   cmocka_unit_test(test_rows_by_index),
-        cmocka_unit_test(test_dropout),       cmocka_unit_test(test_argmax),
-        cmocka_unit_test(test_sample),        cmocka_unit_test(test_fixed_point),
-        cmocka_unit_test(test_norms),         cmocka_unit_test(test_rope_far),
-        cmocka_unit_test(test_xent_extremes),
+        cmocka_unit_test(test_activations),   cmocka_unit_test(test_one_pass),
+        cmocka_unit_test(test_rows_by_index), cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_argmax),        cmocka_unit_test(test_sample),
+        cmocka_unit_test(test_fixed_point),   cmocka_unit_test(test_norms),
+        cmocka_unit_test(test_rope_far),      cmocka_unit_test(test_xent_extremes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -178,6 +178,7 @@ static cpu_op_fn *const ops[DEV_OPS_COUNT] = {
     [DEV_GEMM] = cpu_gemm,
     [DEV_RMSNORM] = cpu_rmsnorm,
     [DEV_RMSNORM_BWD] = cpu_rmsnorm_bwd,
+    [DEV_RMSNORM_BACK] = cpu_rmsnorm_back,
     [DEV_LAYERNORM] = cpu_layernorm,
     [DEV_ROPE] = cpu_rope,
     [DEV_ATTN_FWD] = cpu_attn_fwd,

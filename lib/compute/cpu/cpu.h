@@ -83,7 +83,8 @@ static inline void cpu_store(const struct cpu *c, const float *y, struct dev_mat
 typedef bool cpu_op_fn(struct cpu *c, const struct dev_call *call, struct err *e);
 cpu_op_fn cpu_zero, cpu_scale_cast, cpu_gather_rows, cpu_scatter_rows, cpu_scatter_add_rows,
     cpu_add;
-cpu_op_fn cpu_rmsnorm, cpu_rmsnorm_bwd, cpu_layernorm, cpu_rope, cpu_act, cpu_act_bwd, cpu_dropout;
+cpu_op_fn cpu_rmsnorm, cpu_rmsnorm_bwd, cpu_rmsnorm_back, cpu_layernorm, cpu_rope, cpu_act,
+    cpu_act_bwd, cpu_dropout;
 cpu_op_fn cpu_xent, cpu_argmax, cpu_accum_fixed, cpu_from_fixed, cpu_absmax, cpu_sumsq, cpu_adamw;
 cpu_op_fn cpu_dequant, cpu_row_norms, cpu_scale_cols, cpu_col_dot, cpu_ratio;
 cpu_op_fn cpu_gemm, cpu_attn_fwd, cpu_attn_bwd, cpu_attn_cached, cpu_kv_put, cpu_kv_copy;

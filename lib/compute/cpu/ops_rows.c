@@ -128,14 +128,30 @@ bool cpu_add(struct cpu *c, const struct dev_call *call, struct err *e)
     return cpu_rows(c, add_rows, call, call->m[0].rows, 2 * PIECE, e);
 }
 
+/* n values to column c0 of row r. */
+static void put_piece(const struct cpu *c, const float *from, struct dev_mat m, uint32_t r,
+                      size_t c0, size_t n)
+{
+    if (m.dtype == DEV_F32)
+        memcpy((float *)dev_mat_row(m, r) + c0, from, n * sizeof *from);
+    else
+        cpu_store(c, from, m, r, c0, n);
+}
+
+static float rstd_of(const struct cpu *c, const float *x, size_t n, float eps)
+{
+    return 1.0f / sqrtf(c->k->dot(x, x, n) / (float)n + eps);
+}
+
 static void rmsnorm_rows(const struct cpu *c, const struct dev_call *call, uint32_t r0, uint32_t r1,
                          float *tmp)
 {
-    struct dev_mat x = call->m[0], y = call->m[2], rstd = call->m[3];
+    struct dev_mat x = call->m[0], y = call->m[2], rstd = call->m[3], keep = call->m[4];
     const float *w = dev_mat_ptr(call->m[1]);
     for (uint32_t r = r0; r < r1; r++) {
         const float *xr = dev_mat_row(x, r);
-        float s = 1.0f / sqrtf(c->k->dot(xr, xr, x.cols) / (float)x.cols + call->eps);
+        float s = rstd_of(c, xr, x.cols, call->eps);
+        if (keep.buf) put_piece(c, xr, keep, r, 0, x.cols);
         if (rstd.buf) ((float *)dev_mat_ptr(rstd))[r] = s;
         for (size_t j = 0; j < x.cols; j += PIECE) {
             size_t n = piece(j, x.cols);
@@ -183,6 +199,29 @@ bool cpu_rmsnorm_bwd(struct cpu *c, const struct dev_call *call, struct err *e)
 {
     if (call->m[5].buf && !rmsnorm_bwd_weight(c, call, e)) return false;
     return cpu_rows(c, rmsnorm_bwd_rows, call, call->m[1].rows, call->m[1].cols, e);
+}
+
+static void rmsnorm_back_rows(const struct cpu *c, const struct dev_call *call, uint32_t r0,
+                              uint32_t r1, float *tmp)
+{
+    struct dev_mat dy = call->m[0], x = call->m[1], dx = call->m[3], y = call->m[4];
+    const float *w = dev_mat_ptr(call->m[2]);
+    size_t n = x.cols;
+    for (uint32_t r = r0; r < r1; r++) {
+        const float *xr = cpu_load(c, x, r, 0, n, tmp), *dyr = cpu_load(c, dy, r, 0, n, tmp + n);
+        float s = rstd_of(c, xr, n, call->eps), *dxr = dev_mat_row(dx, r);
+        c->k->norm_bwd(dyr, xr, w, s, s * s * c->k->dot3(dyr, w, xr, n) / (float)n, dxr, n);
+        put_piece(c, dxr, call->m[5], r, 0, n);
+        if (!y.buf) continue;
+        float *yr = cpu_dest(y, r, 0, tmp + n);
+        c->k->norm(xr, w, s, yr, n);
+        cpu_store(c, yr, y, r, 0, n);
+    }
+}
+
+bool cpu_rmsnorm_back(struct cpu *c, const struct dev_call *call, struct err *e)
+{
+    return cpu_rows(c, rmsnorm_back_rows, call, call->m[1].rows, 2 * (size_t)call->m[1].cols, e);
 }
 
 static void layernorm_rows(const struct cpu *c, const struct dev_call *call, uint32_t r0,
@@ -257,22 +296,12 @@ bool cpu_act(struct cpu *c, const struct dev_call *call, struct err *e)
     return cpu_rows(c, act_rows, call, call->m[1].rows, 3 * PIECE, e);
 }
 
-/* n values to column c0 of row r. */
-static void put_piece(const struct cpu *c, const float *from, struct dev_mat m, uint32_t r,
-                      size_t c0, size_t n)
-{
-    if (m.dtype == DEV_F32)
-        memcpy((float *)dev_mat_row(m, r) + c0, from, n * sizeof *from);
-    else
-        cpu_store(c, from, m, r, c0, n);
-}
-
-/* dx may be x: each piece is read before it is written. */
+/* dx may be x: each piece is read before it is written. y may be left out. */
 static void act_bwd_rows(const struct cpu *c, const struct dev_call *call, uint32_t r0, uint32_t r1,
                          float *tmp)
 {
-    struct dev_mat dy = call->m[0], x = call->m[1], dx = call->m[2];
-    float *dg = tmp + 3 * PIECE, *du = tmp + 4 * PIECE;
+    struct dev_mat dy = call->m[0], x = call->m[1], dx = call->m[2], y = call->m[3];
+    float *dg = tmp + 3 * PIECE, *du = tmp + 4 * PIECE, *to = tmp + 5 * PIECE;
     for (uint32_t r = r0; r < r1; r++)
         for (size_t j = 0; j < dy.cols; j += PIECE) {
             size_t n = piece(j, dy.cols);
@@ -280,6 +309,10 @@ static void act_bwd_rows(const struct cpu *c, const struct dev_call *call, uint3
             const float *g = cpu_load(c, x, r, j, n, tmp + PIECE), *u = NULL;
             if (is_gated(x, dy)) u = cpu_load(c, x, r, dy.cols + j, n, tmp + 2 * PIECE);
             c->k->act_bwd(call->act, d, g, u, dg, du, n);
+            if (y.buf) {
+                c->k->act(call->act, g, u, to, n);
+                put_piece(c, to, y, r, j, n);
+            }
             put_piece(c, dg, dx, r, j, n);
             if (u) put_piece(c, du, dx, r, dy.cols + j, n);
         }
@@ -287,7 +320,7 @@ static void act_bwd_rows(const struct cpu *c, const struct dev_call *call, uint3
 
 bool cpu_act_bwd(struct cpu *c, const struct dev_call *call, struct err *e)
 {
-    return cpu_rows(c, act_bwd_rows, call, call->m[0].rows, 5 * PIECE, e);
+    return cpu_rows(c, act_bwd_rows, call, call->m[0].rows, 6 * PIECE, e);
 }
 
 /* y may be x: results go through tmp. */

@@ -91,6 +91,14 @@ static void run_dequant(struct cuda *c, const struct dev_call *call)
         kernel_dequant_nf4(row(m[0]), row(m[1]), row(m[2]), row(m[3]), cuda_mat(m[4]), c->s);
 }
 
+static void run_rmsnorm_back(struct cuda *c, const struct dev_call *call)
+{
+    const struct dev_mat *m = call->m;
+    struct kernel_rmsnorm_back g = {cuda_mat(m[0]), cuda_mat(m[1]), row(m[2]),     call->eps,
+                                    cuda_mat(m[3]), cuda_mat(m[4]), cuda_mat(m[5])};
+    kernel_rmsnorm_back(&g, c->s);
+}
+
 /* ---- the others, one line each */
 static void run_rows(struct cuda *c, const struct dev_call *call)
 {
@@ -136,7 +144,11 @@ static void run_blocks(struct cuda *c, const struct dev_call *call)
     const struct dev_mat *m = call->m;
     switch (call->op) {
     case DEV_RMSNORM:
-        kernel_rmsnorm(cuda_mat(m[0]), row(m[1]), call->eps, cuda_mat(m[2]), row(m[3]), c->s);
+        kernel_rmsnorm(cuda_mat(m[0]), row(m[1]), call->eps, cuda_mat(m[2]), row(m[3]),
+                       cuda_mat(m[4]), c->s);
+        break;
+    case DEV_RMSNORM_BACK:
+        run_rmsnorm_back(c, call);
         break;
     case DEV_LAYERNORM:
         kernel_layernorm(cuda_mat(m[0]), row(m[1]), row(m[2]), call->eps, cuda_mat(m[3]), c->s);
@@ -149,7 +161,8 @@ static void run_blocks(struct cuda *c, const struct dev_call *call)
         kernel_act(call->act, cuda_mat(m[0]), cuda_mat(m[1]), c->s);
         break;
     case DEV_ACT_BWD:
-        kernel_act_bwd(call->act, cuda_mat(m[0]), cuda_mat(m[1]), cuda_mat(m[2]), c->s);
+        kernel_act_bwd(call->act, cuda_mat(m[0]), cuda_mat(m[1]), cuda_mat(m[2]), cuda_mat(m[3]),
+                       c->s);
         break;
     case DEV_DROPOUT:
         kernel_dropout(cuda_mat(m[0]), call->dropout.p, call->dropout.key, call->dropout.base,
@@ -197,6 +210,7 @@ static bool run_op(struct cuda *c, const struct dev_call *call, struct err *e)
     case DEV_ATTN_CACHED:
         return cuda_attn_cached(c, call, e);
     case DEV_RMSNORM:
+    case DEV_RMSNORM_BACK:
     case DEV_LAYERNORM:
     case DEV_ROPE:
     case DEV_ACT:

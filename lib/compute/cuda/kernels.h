@@ -65,9 +65,9 @@ void kernel_scatter_add_rows(struct kernel_mat src, const int32_t *ids, struct k
 void kernel_add(struct kernel_mat x, struct kernel_mat y, struct gpu_stream *s);
 
 /* ---- blocks of a transformer; w, b, rstd, inv_freq: f32 rows on the device */
-/* Within 1e-6 of the cpu device. rstd may be NULL. B/el: 4 + y's size. */
+/* Within 1e-6 of the cpu device. rstd and keep may be NULL. B/el: 4 + the size of y and of keep. */
 void kernel_rmsnorm(struct kernel_mat x, const float *w, float eps, struct kernel_mat y,
-                    float *rstd, struct gpu_stream *s);
+                    float *rstd, struct kernel_mat keep, struct gpu_stream *s);
 struct kernel_rmsnorm_grad {
     struct kernel_mat dy, x;
     const float *w, *rstd;
@@ -77,6 +77,15 @@ struct kernel_rmsnorm_grad {
 /* Within 2e-6. B/el: 12 + dy's size. The scratch is for dw alone. */
 void kernel_rmsnorm_bwd(const struct kernel_rmsnorm_grad *g, void *scratch, struct gpu_stream *s);
 size_t kernel_rmsnorm_bwd_scratch(uint32_t rows, uint32_t cols);
+/* The same bits as kernel_rmsnorm, then kernel_rmsnorm_bwd, then a cast. B/el: 8 + the sizes of dy, x,
+ * y and to; apart 20 + twice dy's + y's + to's, and a cast of x. */
+struct kernel_rmsnorm_back {
+    struct kernel_mat dy, x;
+    const float *w;
+    float eps;
+    struct kernel_mat dx, y, to; /* y: p may be NULL */
+};
+void kernel_rmsnorm_back(const struct kernel_rmsnorm_back *g, struct gpu_stream *s);
 /* Exact. B/el: twice x. */
 void kernel_rope(struct kernel_mat x, uint32_t heads, const int32_t *pos, const float *inv_freq,
                  bool inverse, struct gpu_stream *s);
@@ -137,9 +146,10 @@ size_t kernel_attn_cached_scratch(const struct kernel_attn *a);
 
 /* Within 1e-6. B/el of y: x once or, gated, twice, and y. */
 void kernel_act(enum dev_act act, struct kernel_mat x, struct kernel_mat y, struct gpu_stream *s);
-/* Within 3e-6. B/el of dy: dy, and x and dx once or, gated, twice. */
+/* Within 3e-6, y (p may be NULL) as kernel_act makes it. B/el of dy: dy and y, and x and dx once or,
+ * gated, twice. */
 void kernel_act_bwd(enum dev_act act, struct kernel_mat dy, struct kernel_mat x,
-                    struct kernel_mat dx, struct gpu_stream *s);
+                    struct kernel_mat dx, struct kernel_mat y, struct gpu_stream *s);
 /* Exact. B/el: x and y. */
 void kernel_dropout(struct kernel_mat x, float p, uint64_t key, uint64_t base, struct kernel_mat y,
                     struct gpu_stream *s);

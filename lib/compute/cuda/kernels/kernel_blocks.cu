@@ -145,7 +145,8 @@ static __global__ void __launch_bounds__(KERNEL_THREADS, 4)
 
 template <int ACT>
 static __global__ void __launch_bounds__(KERNEL_THREADS, 4)
-    act_bwd_rows(struct kernel_view dy, struct kernel_view x, struct kernel_view dx)
+    act_bwd_rows(struct kernel_view dy, struct kernel_view x, struct kernel_view dx,
+                 struct kernel_view y)
 {
     kernel_each_chunk(dy.m.rows, dy.m.cols, [&](uint32_t r, uint32_t c, uint32_t n) {
         float d[KERNEL_CHUNK], g[KERNEL_CHUNK], u[KERNEL_CHUNK];
@@ -159,11 +160,14 @@ static __global__ void __launch_bounds__(KERNEL_THREADS, 4)
 #pragma unroll
         for (uint32_t i = 0; i < KERNEL_CHUNK; i++) {
             struct act_at a = act_of<ACT>(g[i]);
-            g[i] = gated ? d[i] * u[i] * a.dy : d[i] * a.dy;
+            float from = u[i];
+            g[i] = gated ? d[i] * from * a.dy : d[i] * a.dy;
             u[i] = d[i] * a.y;
+            d[i] = gated ? a.y * from : a.y;
         }
         kernel_store(dx, r, c, n, g);
         if (gated) kernel_store(dx, r, f + c, n, u);
+        if (y.m.p) kernel_store(y, r, c, n, d);
     });
 }
 
@@ -188,24 +192,24 @@ void kernel_act(enum dev_act act, struct kernel_mat x, struct kernel_mat y, stru
 }
 
 void kernel_act_bwd(enum dev_act act, struct kernel_mat dy, struct kernel_mat x,
-                    struct kernel_mat dx, struct gpu_stream *s)
+                    struct kernel_mat dx, struct kernel_mat y, struct gpu_stream *s)
 {
     struct kernel_view vd = kernel_view_of(dy), vx = gated_view(x, dy.cols);
-    struct kernel_view vo = gated_view(dx, dy.cols);
+    struct kernel_view vo = gated_view(dx, dy.cols), vy = kernel_view_of(y);
     unsigned n = kernel_chunk_blocks(s, dy.rows, dy.cols);
     if (n == 0) return;
     switch (act) {
     case DEV_SILU:
-        KERNEL_LAUNCH(act_bwd_rows<DEV_SILU>, n, KERNEL_THREADS, 0, s, vd, vx, vo);
+        KERNEL_LAUNCH(act_bwd_rows<DEV_SILU>, n, KERNEL_THREADS, 0, s, vd, vx, vo, vy);
         break;
     case DEV_GELU:
-        KERNEL_LAUNCH(act_bwd_rows<DEV_GELU>, n, KERNEL_THREADS, 0, s, vd, vx, vo);
+        KERNEL_LAUNCH(act_bwd_rows<DEV_GELU>, n, KERNEL_THREADS, 0, s, vd, vx, vo, vy);
         break;
     case DEV_GELU_TANH:
-        KERNEL_LAUNCH(act_bwd_rows<DEV_GELU_TANH>, n, KERNEL_THREADS, 0, s, vd, vx, vo);
+        KERNEL_LAUNCH(act_bwd_rows<DEV_GELU_TANH>, n, KERNEL_THREADS, 0, s, vd, vx, vo, vy);
         break;
     default:
-        KERNEL_LAUNCH(act_bwd_rows<DEV_RELU>, n, KERNEL_THREADS, 0, s, vd, vx, vo);
+        KERNEL_LAUNCH(act_bwd_rows<DEV_RELU>, n, KERNEL_THREADS, 0, s, vd, vx, vo, vy);
     }
 }
 

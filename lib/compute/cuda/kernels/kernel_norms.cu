@@ -36,7 +36,7 @@ static struct kernel_view row_view(const float *p, uint32_t cols)
 /* ---- rmsnorm */
 static __global__ void __launch_bounds__(KERNEL_THREADS)
     rmsnorm_rows(struct kernel_view x, struct kernel_view w, float eps, struct kernel_view y,
-                 float *rstd, uint32_t team)
+                 float *rstd, struct kernel_view keep, uint32_t team)
 {
     float *red = (float *)kernel_shared();
     struct kernel_team t = kernel_team_of(team);
@@ -58,6 +58,7 @@ static __global__ void __launch_bounds__(KERNEL_THREADS)
         {
             kernel_load(x, r, c, n, a);
             kernel_load(w, 0, c, n, b);
+            if (keep.m.p) kernel_store(keep, r, c, n, a);
 #pragma unroll
             for (uint32_t i = 0; i < KERNEL_CHUNK; i++)
                 a[i] = a[i] * s * b[i];
@@ -67,13 +68,13 @@ static __global__ void __launch_bounds__(KERNEL_THREADS)
 }
 
 void kernel_rmsnorm(struct kernel_mat x, const float *w, float eps, struct kernel_mat y,
-                    float *rstd, struct gpu_stream *s)
+                    float *rstd, struct kernel_mat keep, struct gpu_stream *s)
 {
     uint32_t team = team_size(x.cols);
     if (x.rows == 0 || x.cols == 0) return;
     KERNEL_LAUNCH(rmsnorm_rows, team_blocks(x.rows, team), KERNEL_THREADS,
                   KERNEL_THREADS / 32 * sizeof(float), s, kernel_view_of(x), row_view(w, x.cols),
-                  eps, kernel_view_of(y), rstd, team);
+                  eps, kernel_view_of(y), rstd, kernel_view_of(keep), team);
 }
 
 /* dx_j += s (dy_j w_j - x_j s^2 / n sum_i dy_i w_i x_i) */
@@ -116,6 +117,66 @@ static __global__ void __launch_bounds__(KERNEL_THREADS, 3)
             kernel_store(dx, r, c, n, b);
         }
     }
+}
+
+/* As rmsnorm_rows and rmsnorm_bwd_rows, term by term. */
+static __global__ void __launch_bounds__(KERNEL_THREADS, 3)
+    rmsnorm_back_rows(struct kernel_view dy, struct kernel_view x, struct kernel_view w, float eps,
+                      struct kernel_view dx, struct kernel_view y, struct kernel_view to,
+                      uint32_t team)
+{
+    float *red = (float *)kernel_shared();
+    struct kernel_team t = kernel_team_of(team);
+    EACH_ROW(t, x.m.rows)
+    {
+        uint32_t r = r0 + t.row, cols = r < x.m.rows ? x.m.cols : 0;
+        float d[KERNEL_CHUNK], a[KERNEL_CHUNK], b[KERNEL_CHUNK], squares = 0.0f, sum = 0.0f;
+        EACH_OF_ROW(t, cols)
+        {
+            struct kernel_raw rd = kernel_fetch(dy, r, c, n), ra = kernel_fetch(x, r, c, n);
+            kernel_load(w, 0, c, n, b);
+            kernel_unpack(dy, rd, d);
+            kernel_unpack(x, ra, a);
+#pragma unroll
+            for (uint32_t i = 0; i < KERNEL_CHUNK; i++) {
+                squares = fmaf(a[i], a[i], squares);
+                sum = fmaf(d[i] * b[i], a[i], sum);
+            }
+        }
+        squares = kernel_team_sum(t, squares, red);
+        sum = kernel_team_sum(t, sum, red);
+        float s = 1.0f / sqrtf(squares / (float)x.m.cols + eps), k = s * s * sum / (float)x.m.cols;
+        EACH_OF_ROW(t, cols)
+        {
+            struct kernel_raw rd = kernel_fetch(dy, r, c, n), ra = kernel_fetch(x, r, c, n);
+            struct kernel_raw ro = kernel_fetch(dx, r, c, n);
+            kernel_load(w, 0, c, n, b);
+            kernel_unpack(dy, rd, d);
+            kernel_unpack(x, ra, a);
+#pragma unroll
+            for (uint32_t i = 0; i < KERNEL_CHUNK; i++) {
+                d[i] = s * (d[i] * b[i] - a[i] * k);
+                a[i] = a[i] * s * b[i];
+            }
+            if (y.m.p) kernel_store(y, r, c, n, a);
+            kernel_unpack(dx, ro, b);
+#pragma unroll
+            for (uint32_t i = 0; i < KERNEL_CHUNK; i++)
+                b[i] += d[i];
+            kernel_store(dx, r, c, n, b);
+            kernel_store(to, r, c, n, b);
+        }
+    }
+}
+
+void kernel_rmsnorm_back(const struct kernel_rmsnorm_back *g, struct gpu_stream *s)
+{
+    uint32_t team = team_size(g->x.cols);
+    if (g->x.rows == 0 || g->x.cols == 0) return;
+    KERNEL_LAUNCH(rmsnorm_back_rows, team_blocks(g->x.rows, team), KERNEL_THREADS,
+                  KERNEL_THREADS / 32 * sizeof(float), s, kernel_view_of(g->dy),
+                  kernel_view_of(g->x), row_view(g->w, g->x.cols), g->eps, kernel_view_of(g->dx),
+                  kernel_view_of(g->y), kernel_view_of(g->to), team);
 }
 
 /* ---- sums of columns: first over segments of rows, then over the segments, both in order */
