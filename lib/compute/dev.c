@@ -641,6 +641,17 @@ bool dev_xent(struct dev *d, struct dev_mat logits, struct dev_mat labels, struc
         e);
 }
 
+bool dev_xent_to(struct dev *d, struct dev_mat logits, struct dev_mat labels, struct dev_mat loss,
+                 float scale, struct dev_mat to, struct err *e)
+{
+    struct dev_call c = {
+        .op = DEV_XENT, .m = {logits, labels, loss, to}, .xent = {.grad = true, .scale = scale}};
+    CHECK(logits.dtype == DEV_F32 && logits.cols > 0);
+    CHECK(is_row(labels, DEV_I32, logits.rows) && is_row(loss, DEV_F32, logits.rows));
+    CHECK(is_float(to) && same_shape(to, logits));
+    return submit(d, &c, e);
+}
+
 bool dev_argmax(struct dev *d, struct dev_mat logits, struct dev_mat out, struct err *e)
 {
     CHECK(is_float(logits) && logits.cols > 0 && is_row(out, DEV_I32, logits.rows));

@@ -361,6 +361,9 @@ MUST_CHECK bool dev_dropout(struct dev *d, struct dev_mat x, float p, uint64_t k
  * dtype) . */
 MUST_CHECK bool dev_xent(struct dev *d, struct dev_mat logits, struct dev_mat labels,
                          struct dev_mat loss, bool grad, float scale, struct err *e);
+/* The same with the gradient in `to` (f32/bf16 [n,V]); logits are then undefined. */
+MUST_CHECK bool dev_xent_to(struct dev *d, struct dev_mat logits, struct dev_mat labels,
+                            struct dev_mat loss, float scale, struct dev_mat to, struct err *e);
 /* out I32 [1,n]: index of the largest logit of each row, the lowest index on a tie. */
 MUST_CHECK bool dev_argmax(struct dev *d, struct dev_mat logits, struct dev_mat out, struct err *e);
 

@@ -33,7 +33,7 @@ enum dev_op {
     DEV_ACT,
     DEV_ACT_BWD, /* dy, x, dx, y */
     DEV_DROPOUT,
-    DEV_XENT,
+    DEV_XENT, /* logits, labels, loss, to: without buffer, in place */
     DEV_ARGMAX,
     DEV_SAMPLE,  /* logits, out; where samples says so */
     DEV_DEQUANT, /* codes, scales, outer, table, out; int8: outer and table without buffer */

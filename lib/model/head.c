@@ -76,6 +76,16 @@ static bool chunk_dn(struct head *h, struct dev_mat dl, struct dev_mat dn, struc
     return true;
 }
 
+/* Losses, and with back the gradient in dlogits. */
+static bool chunk_loss(struct head *h, uint32_t at, uint32_t n, bool back, struct err *e)
+{
+    struct dev_mat logits = rows_of(h->logits, n), loss = dev_mat_part(h->loss, 0, 1, at, n);
+    struct dev_mat labels = dev_mat_part(h->labels, 0, 1, at, n);
+    if (back && h->m->dtype != DEV_F32)
+        return dev_xent_to(h->m->dev, logits, labels, loss, 1, rows_of(h->dlogits, n), e);
+    return dev_xent(h->m->dev, logits, labels, loss, back, 1, e);
+}
+
 /* dlogits hold the gradient: on to dxr, and to head and norm when they are trained. */
 static bool chunk_backward(struct head *h, uint32_t at, uint32_t n, struct dev_buf *grad,
                            struct err *e)
@@ -86,7 +96,6 @@ static bool chunk_backward(struct head *h, uint32_t at, uint32_t n, struct dev_b
     struct dev_mat dl = rows_of(h->dlogits, n), dn = shape_of(h->dn, n, s->d), dw = {0};
     struct dev_mat norm = shape_of(h->n, n, s->d);
 
-    if (h->m->dtype != DEV_F32 && !dev_cast(d, rows_of(h->logits, n), dl, e)) return false;
     if (!chunk_dn(h, dl, dn, e)) return false;
     if (h->l->method == LORA_FULL) {
         uint32_t head = s->tied ? 0 : model_ntensors(s) - 1;
@@ -104,9 +113,7 @@ bool head_loss(struct head *h, uint32_t r, struct dev_buf *grad, struct err *e)
     for (uint32_t at = 0; at < r; at += h->chunk_rows) {
         uint32_t n = r - at < h->chunk_rows ? r - at : h->chunk_rows;
         if (!chunk_logits(h, at, n, e)) return false;
-        if (!dev_xent(d, rows_of(h->logits, n), dev_mat_part(h->labels, 0, 1, at, n),
-                      dev_mat_part(h->loss, 0, 1, at, n), grad != NULL, 1, e))
-            return false;
+        if (!chunk_loss(h, at, n, grad != NULL, e)) return false;
         if (grad && !chunk_backward(h, at, n, grad, e)) return false;
     }
     return true;

@@ -282,32 +282,40 @@ static void dropout(void **state)
 
 /* ---- loss, argmax */
 struct loss {
-    bool grad;
+    bool grad, apart; /* in place; or in matrix 3, and what is left of the logits does not matter */
     float scale;
 };
 static void xent_op(struct trial *t)
 {
     const struct loss *l = t->args;
-    MUST(dev_xent(t->d, t->ref[0], t->ref[1], t->ref[2], l->grad, l->scale, e));
+    if (l->apart)
+        MUST(dev_xent_to(t->d, t->ref[0], t->ref[1], t->ref[2], l->scale, t->ref[3], e));
+    else
+        MUST(dev_xent(t->d, t->ref[0], t->ref[1], t->ref[2], l->grad, l->scale, e));
 }
 static void xent_kernel(struct trial *t)
 {
     const struct loss *l = t->args;
-    kernel_xent(trial_mat(t, 0), trial_ptr(t, 1), trial_ptr(t, 2), l->grad, l->scale, NULL);
+    kernel_xent(trial_mat(t, 0), trial_ptr(t, 1), trial_ptr(t, 2), trial_mat(t, l->apart ? 3 : 0),
+                l->grad, l->scale, NULL);
 }
 static void cross_entropy(void **state)
 {
-    static const struct loss losses[] = {{false, 1.0f}, {true, 1.0f}, {true, 0.125f}};
+    static const struct loss losses[] = {
+        {false, false, 1.0f}, {true, false, 1.0f}, {true, false, 0.125f}, {true, true, 0.5f}};
     struct trial t = {.d = *state};
     for (int s = 0; s < NSHAPES; s++)
-        for (int k = 0; k < 3; k++) {
+        for (int k = 0; k < 4; k++) {
             double labels[128];
             for (uint32_t r = 0; r < shapes[s].rows; r++)
                 labels[r] = r == 0 ? shapes[s].cols - 1 : r * 31 % shapes[s].cols;
             int x = shaped(&t, DEV_F32, s, shapes[s].rows, 12);
-            if (losses[k].grad) trial_out(&t, x, 1e-6);
+            if (losses[k].grad) trial_out(&t, x, losses[k].apart ? 1e9 : 1e-6);
             trial_add(&t, DEV_I32, 1, shapes[s].rows, shapes[s].rows, 0, labels);
             trial_out(&t, vector(&t, DEV_F32, shapes[s].rows, 1), 1e-6);
+            enum dev_dtype type = floats[s % 2];
+            if (losses[k].apart)
+                trial_out(&t, shaped(&t, type, s, shapes[s].rows, 1), near_of(type, 1e-6));
             t.args = &losses[k];
             assert_true(trial_run(&t, "xent", xent_op, xent_kernel));
         }

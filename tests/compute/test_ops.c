@@ -298,6 +298,31 @@ static void check_act_back(struct dev *d, enum dev_act act, enum dev_dtype t, ui
     free(vd);
 }
 
+static void check_xent_to(struct dev *d, enum dev_dtype t)
+{
+    enum { R = 3, V = 1037 };
+    static const double labels[R] = {5, 0, V - 1};
+    double *v = help_values(1, R * V, 9, DEV_F32);
+    struct hmat at = help_mat(d, DEV_I32, 1, R, R, labels), x[2], loss[2], to[2];
+    for (int i = 0; i < 2; i++) {
+        x[i] = help_mat(d, DEV_F32, R, V, V + 3, v);
+        loss[i] = help_mat(d, DEV_F32, 1, R, R, NULL);
+        to[i] = help_mat(d, t, R, V, V + 3, NULL);
+    }
+    MUST(dev_xent(d, x[0].m, at.m, loss[0].m, true, 0.5f, e));
+    MUST(dev_cast(d, x[0].m, to[0].m, e));
+    MUST(dev_xent_to(d, x[1].m, at.m, loss[1].m, 0.5f, to[1].m, e));
+    same_bits(&loss[1], &loss[0]);
+    same_bits(&to[1], &to[0]);
+    for (int i = 0; i < 2; i++) {
+        help_drop(&x[i]);
+        help_drop(&loss[i]);
+        help_drop(&to[i]);
+    }
+    help_drop(&at);
+    free(v);
+}
+
 static void test_one_pass(void **state)
 {
     (void)state;
@@ -305,6 +330,8 @@ static void test_one_pass(void **state)
     {
         for (int i = 0; i < 4; i++)
             check_norm(d, i & 1 ? DEV_BF16 : DEV_F32, i & 2 ? 1100 : 24);
+        check_xent_to(d, DEV_F32);
+        check_xent_to(d, DEV_BF16);
         for (int i = 0; i < 4 * DEV_ACTS; i++)
             check_act_back(d, (enum dev_act)(i / 4), i & 1 ? DEV_BF16 : DEV_F32, i & 2 ? 2 : 1);
     }

@@ -351,7 +351,7 @@ bool cpu_dropout(struct cpu *c, const struct dev_call *call, struct err *e)
 static void xent_rows(const struct cpu *c, const struct dev_call *call, uint32_t r0, uint32_t r1,
                       float *tmp)
 {
-    struct dev_mat logits = call->m[0];
+    struct dev_mat logits = call->m[0], to = call->m[3];
     size_t n = logits.cols;
     float *loss = dev_mat_ptr(call->m[2]), scale = call->xent.scale;
     (void)tmp;
@@ -366,6 +366,7 @@ static void xent_rows(const struct cpu *c, const struct dev_call *call, uint32_t
         x[label] -= 1.0f;
         for (size_t j = 0; scale != 1.0f && j < n; j++)
             x[j] *= scale;
+        if (to.buf) put_piece(c, x, to, r, 0, n);
     }
 }
 

@@ -169,7 +169,8 @@ static void run_blocks(struct cuda *c, const struct dev_call *call)
                        cuda_mat(m[1]), c->s);
         break;
     case DEV_XENT:
-        kernel_xent(cuda_mat(m[0]), row(m[1]), row(m[2]), call->xent.grad, call->xent.scale, c->s);
+        kernel_xent(cuda_mat(m[0]), row(m[1]), row(m[2]), cuda_mat(m[m[3].buf ? 3 : 0]),
+                    call->xent.grad, call->xent.scale, c->s);
         break;
     case DEV_ARGMAX:
         kernel_argmax(cuda_mat(m[0]), row(m[1]), c->s);

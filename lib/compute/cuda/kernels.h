@@ -153,10 +153,11 @@ void kernel_act_bwd(enum dev_act act, struct kernel_mat dy, struct kernel_mat x,
 /* Exact. B/el: x and y. */
 void kernel_dropout(struct kernel_mat x, float p, uint64_t key, uint64_t base, struct kernel_mat y,
                     struct gpu_stream *s);
-/* Loss and gradient within 1e-6. B/el: 12 with grad (a row is read twice, the second time from L2
- * where the rows at work fit), 4 without. One block a row. */
-void kernel_xent(struct kernel_mat logits, const int32_t *labels, float *loss, bool grad,
-                 float scale, struct gpu_stream *s);
+/* Loss and gradient, which goes to `to` (it may be logits), within 1e-6. B/el: 8 and to's size with
+ * grad (a row is read twice, the second time from L2 where the rows at work fit), 4 without. One
+ * block a row. */
+void kernel_xent(struct kernel_mat logits, const int32_t *labels, float *loss, struct kernel_mat to,
+                 bool grad, float scale, struct gpu_stream *s);
 /* Exact. B/el: logits once. */
 void kernel_argmax(struct kernel_mat logits, int32_t *out, struct gpu_stream *s);
 /* The token that the cpu device draws, unless sums fall within 2^-44 of each other. draws: on the

@@ -407,7 +407,8 @@ static __device__ __forceinline__ struct soft soft_row(const struct kernel_view 
 }
 
 static __global__ void __launch_bounds__(LOSS_THREADS)
-    xent_rows(struct kernel_view x, const int32_t *labels, float *loss, bool grad, float scale)
+    xent_rows(struct kernel_view x, const int32_t *labels, float *loss, struct kernel_view to,
+              bool grad, float scale)
 {
     float *red = (float *)kernel_shared();
     for (uint32_t r = blockIdx.x; r < x.m.rows; r += gridDim.x) {
@@ -429,18 +430,18 @@ static __global__ void __launch_bounds__(LOSS_THREADS)
 #pragma unroll
             for (uint32_t i = 0; i < KERNEL_CHUNK; i++)
                 v[i] = (kernel_exp(v[i] - lse) - (c + i == label ? 1.0f : 0.0f)) * scale;
-            kernel_store(x, r, c, n, v);
+            kernel_store(to, r, c, n, v);
         }
     }
 }
 
-void kernel_xent(struct kernel_mat logits, const int32_t *labels, float *loss, bool grad,
-                 float scale, struct gpu_stream *s)
+void kernel_xent(struct kernel_mat logits, const int32_t *labels, float *loss, struct kernel_mat to,
+                 bool grad, float scale, struct gpu_stream *s)
 {
     if (logits.rows > 0)
         KERNEL_LAUNCH(xent_rows, kernel_blocks(logits.rows), LOSS_THREADS,
                       LOSS_THREADS / 32 * 2 * sizeof(float), s, kernel_view_of(logits), labels,
-                      loss, grad, scale);
+                      loss, kernel_view_of(to), grad, scale);
 }
 
 /* ---- argmax */
