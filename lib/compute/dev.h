@@ -241,8 +241,8 @@ MUST_CHECK bool dev_rmsnorm_keep(struct dev *d, struct dev_mat x, struct dev_mat
 MUST_CHECK bool dev_rmsnorm_bwd(struct dev *d, struct dev_mat dy, struct dev_mat x,
                                 struct dev_mat w, struct dev_mat rstd, struct dev_mat dx,
                                 struct dev_mat dw, struct err *e);
-/* The same bits from an x that was kept (f32/bf16), with rstd made again; on the way the norm's output
- * and the new dx, for who comes next: four ops in one pass over the rows. */
+/* The same bits from an x that was kept (f32/bf16), with rstd made again; on the way the norm's
+ * output and the new dx, for who comes next: four ops in one pass over the rows. */
 struct dev_rmsnorm_back {
     struct dev_mat dy, x, w;
     float eps;

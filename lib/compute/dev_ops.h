@@ -167,10 +167,10 @@ struct dev {
     char describe[160];
     char unit[48]; /* of a GPU: the same string from every process that uses it; else empty */
     size_t bytes_live, bytes_peak;
-    size_t bytes_own;                /* taken beside the buffers */
-    int team_size;                   /* 0: in no team */
-    int open_lane;                   /* 1 + the lane that is open */
-    bool lane_ended[DEV_LANES];      /* and not waited for */
+    size_t bytes_own;           /* taken beside the buffers */
+    int team_size;              /* 0: in no team */
+    int open_lane;              /* 1 + the lane that is open */
+    bool lane_ended[DEV_LANES]; /* and not waited for */
     enum dev_join join;
     struct dev_candidate *draw_room; /* dev_sample on the host: candidates and one row */
     uint32_t draw_vocab;

@@ -96,8 +96,8 @@ struct decoder_work {
     struct dev_buf *grad;
 };
 
-/* One adapted (or bare) linear. x [n, in], y [n, out]; h keeps s x a^T when adapted. With tails and a
- * folded adapter, h and dh are made behind the rows of x and dy: model/parts.h. */
+/* One adapted (or bare) linear. x [n, in], y [n, out]; h keeps s x a^T when adapted. With tails and
+ * a folded adapter, h and dh are made behind the rows of x and dy: model/parts.h. */
 struct lin_call {
     uint32_t layer;
     enum linear lin;
@@ -140,12 +140,12 @@ struct dev_mat shape_tail(struct dev_mat m, uint32_t rows, uint32_t cols, uint32
 struct lin_call work_call(const struct decoder_work *w, uint32_t layer, enum linear lin,
                           struct dev_mat x);
 struct kept *work_kept(const struct decoder_work *w, uint32_t layer);
-/* n = the block's norm of x (0, 1 or 2), and x to where the backward pass will want it; forward-only
- * calls skip that, and blocks that will be made again as a whole. */
+/* n = the block's norm of x (0, 1 or 2), and x to where the backward pass will want it;
+ * forward-only calls skip that, and blocks that will be made again as a whole. */
 MUST_CHECK bool work_norm(const struct decoder_work *w, uint32_t layer, uint32_t which,
                           struct dev_mat x, struct dev_mat keep, struct dev_mat n, struct err *e);
-/* On the way back: the gradient of the residual stream, rows of it in the model's dtype. Who changes
- * dx leaves a copy there, for the linear below. */
+/* On the way back: the gradient of the residual stream, rows of it in the model's dtype. Who
+ * changes dx leaves a copy there, for the linear below. */
 struct dev_mat work_dy(const struct decoder_work *w, uint32_t rows);
 /* Heads, widths and scale of attention; samples and bias are the caller's. */
 struct dev_attn attn_of(const struct model_spec *s);

@@ -24,14 +24,15 @@
  *      R |     a     |  (gap)
  *        +-----------+
  *
- * An output is written once, whatever its linear's adapters: separate, the adapter's product writes
- * it and the base's reads and writes it again. q, k and v, gate and up are then one product forward,
- * too. Counted for Llama-3.1-8B, rank 16 on all linears (bytes a token and block; 4.3 TB/s):
+ * An output is written once, whatever its linear's adapters: separate, the adapter's product
+ * writes it and the base's reads and writes it again. q, k and v, gate and up are then one product
+ * forward, too. Counted for Llama-3.1-8B, rank 16 on all linears (bytes a token and block;
+ * 4.3 TB/s):
  *
  *     separate     4 B of 34,816 bf16 outputs, 8 B of 8,192 f32 outputs, 4 B of 26,624 dx:
  *                  304 KiB, 2.3 us a token over 32 blocks
- *     folded       k grows by R, in steps of a tensor-core tile of 64: 1.6 % of qkv, o, gate and up,
- *                  0.4 % of down and of dX of gate and up: 0.35 us; h to what is kept: 0.1 us
+ *     folded       k grows by R, in steps of a tensor-core tile of 64: 1.6 % of qkv, o, gate and
+ *                  up, 0.4 % of down and of dX of gate and up: 0.35 us; h to what is kept: 0.1 us
  *
  * so about 1.8 us of 45 are won, 4 %. h itself is a product of its own in both: y needs it first.
  * The device times both ways a pair (dev_gemm2), since cublasLt may dislike a k.

@@ -198,12 +198,11 @@ static void check(struct setting s)
 
 static void test_b_llama(void **state)
 {
-    struct recompute full = {RECOMPUTE_FULL, 1}, some = {RECOMPUTE_SELECTIVE, 1};
+    struct recompute full = {RECOMPUTE_FULL, 1};
     (void)state;
     check((struct setting){.dir = model_of("llama")});
     check((struct setting){.dir = model_of("llama"), .dtype = DEV_BF16});
     check((struct setting){.dir = model_of("llama"), .again = full});
-    check((struct setting){.dir = model_of("llama"), .again = some});
 }
 
 static void test_b_t5(void **state)

@@ -261,8 +261,8 @@ static bool term(struct cuda *c, struct dev_gemm g, struct dev_mat a, struct dev
 
 /* ---- two terms */
 
-/* The second, the adapter's, goes first: it is small, and so is what its rounding to bf16 costs; the
- * sum is then rounded once, by the large product. */
+/* The second, the adapter's, goes first: it is small, and so is what its rounding to bf16 costs;
+ * the sum is then rounded once, by the large product. */
 static bool two_products(struct cuda *c, const struct dev_call *call, struct err *e)
 {
     const struct dev_mat *m = call->m;

@@ -77,8 +77,8 @@ struct kernel_rmsnorm_grad {
 /* Within 2e-6. B/el: 12 + dy's size. The scratch is for dw alone. */
 void kernel_rmsnorm_bwd(const struct kernel_rmsnorm_grad *g, void *scratch, struct gpu_stream *s);
 size_t kernel_rmsnorm_bwd_scratch(uint32_t rows, uint32_t cols);
-/* The same bits as kernel_rmsnorm, then kernel_rmsnorm_bwd, then a cast. B/el: 8 + the sizes of dy, x,
- * y and to; apart 20 + twice dy's + y's + to's, and a cast of x. */
+/* The same bits as kernel_rmsnorm, then kernel_rmsnorm_bwd, then a cast. B/el: 8 + the sizes of dy,
+ * x, y and to. */
 struct kernel_rmsnorm_back {
     struct kernel_mat dy, x;
     const float *w;
@@ -146,8 +146,8 @@ size_t kernel_attn_cached_scratch(const struct kernel_attn *a);
 
 /* Within 1e-6. B/el of y: x once or, gated, twice, and y. */
 void kernel_act(enum dev_act act, struct kernel_mat x, struct kernel_mat y, struct gpu_stream *s);
-/* Within 3e-6, y (p may be NULL) as kernel_act makes it. B/el of dy: dy and y, and x and dx once or,
- * gated, twice. */
+/* Within 3e-6, y (p may be NULL) as kernel_act makes it. B/el of dy: dy and y, and x and dx once
+ * or, gated, twice. */
 void kernel_act_bwd(enum dev_act act, struct kernel_mat dy, struct kernel_mat x,
                     struct kernel_mat dx, struct kernel_mat y, struct gpu_stream *s);
 /* Exact. B/el: x and y. */
