@@ -4,12 +4,13 @@
  * sample bears loss. With an encoder: samples of 192 tokens for it and 64 labels.
  *
  *     bench_step MODEL_DIR bf16|f32 [tokens 1024] [steps 6] [rank 16] [threads 1] [device cpu]
- *                [none|int8|nf4]
+ *                [none|int8|nf4] [auto|separate|folded]
  *
  * tokens counts those of the encoder and the labels together. Prints tokens/s by wall and by CPU time,
  * the best step, the achieved FLOP/s counted as the peer counts them, the peak resident set, device
- * memory planned and taken, a GPU's busy share by the host's clock, and the seconds from the start of the process to an open model and to the
- * end of the first step; on a GPU what one more step's time went to.
+ * memory planned and taken, a GPU's busy share by the host's clock, and the seconds from the start of the
+ * process to an open model and to the end of the first step; on a GPU how products with adapters were
+ * timed (lora.fold), and what one more step's time went to.
  */
 #include <math.h>
 #include <stdio.h>
@@ -158,7 +159,7 @@ int main(int argc, char **argv)
 
     if (argc < 3) {
         fprintf(stderr, "usage: bench_step MODEL_DIR bf16|f32 [tokens] [steps] [rank] [threads] "
-                        "[device] [none|int8|nf4]\n");
+                        "[device] [none|int8|nf4] [auto|separate|folded]\n");
         return 2;
     }
     enum dev_dtype dtype = strcmp(argv[2], "f32") == 0 ? DEV_F32 : DEV_BF16;
@@ -170,6 +171,10 @@ int main(int argc, char **argv)
     enum dev_quant_kind quant = strcmp(few, "nf4") == 0    ? DEV_QUANT_NF4
                                 : strcmp(few, "int8") == 0 ? DEV_QUANT_INT8
                                                            : DEV_QUANT_NONE;
+    const char *fold = argc > 9 ? argv[9] : "auto";
+    lo.fold = strcmp(fold, "separate") == 0 ? LORA_FOLD_SEPARATE
+              : strcmp(fold, "folded") == 0 ? LORA_FOLD_FOLDED
+                                            : LORA_FOLD_AUTO;
     double start = clock_mono_s();
     lo.alpha = 2 * lo.rank;
     lo.targets = (struct opt_strs){&all, 1};
@@ -177,7 +182,7 @@ int main(int argc, char **argv)
     dev_set_place(&(struct dev_place){.plugin = getenv("RADMILL_CUDA_PLUGIN")});
     if (!comm_open_self(&c, &e) || !dev_open(device, threads, &d, &e)) die(&e);
     size_t free0 = dev_bytes_free(d), own0 = dev_bytes_own(d);
-    if (!model_open_quant(d, argv[1], dtype, quant, &m, &e)) die(&e);
+    if (!model_open_for(d, argv[1], dtype, quant, &lo, &m, &e)) die(&e);
     double opened = clock_mono_s() - start, first = 0;
     const struct model_spec *spec = model_get_spec(m);
     uint32_t max_rows = 0;
@@ -227,6 +232,9 @@ int main(int argc, char **argv)
     printf("planned_mib %.1f taken_mib %.1f open_s %.2f first_step_s %.2f\n",
            (double)(dev_bytes_peak(d) + dev_bytes_own(d) - own0) / 1048576.0,
            (double)(free0 - dev_bytes_free(d)) / 1048576.0, opened, first);
+    struct dev_join_times t = dev_join_get(d);
+    printf("folded %d pairs %u joined %u one_product_ms %.3f two_products_ms %.3f\n",
+           lora_folded(l), t.pairs, t.joined, t.one_ms, t.two_ms);
     printf("loss %.4f device_mib %.1f peak_rss_gib %.3f\n", r.loss, dev_bytes_peak(d) / 1048576.0,
            mem_peak_rss_bytes() / 1073741824.0);
     if (dev_idle_s(d) >= 0) printf("busy_percent %.2f\n", 100 * fmax(0, 1 - idle / wall));

@@ -186,17 +186,19 @@ static bool upload_rows(struct model *m, const struct safetensor *t, struct dev_
     return true;
 }
 
-/* One row of the widest linear, or many. */
+/* For a linear as a whole, or as many rows as fit, at least one. */
 static bool open_block(const struct model *m, struct dev_buf **out, struct err *e)
 {
-    size_t bytes = BLOCK_BYTES;
+    size_t row = 0, all = 0;
     if (!m->room || m->quant) return true;
     for (uint32_t i = 0; i < m->spec.layers * LINEARS; i++) {
-        uint32_t in = linear_shape(&m->spec, i / LINEARS, i % LINEARS).in;
-        size_t row = in * dev_dtype_bytes(m->dtype);
-        if (row > bytes) bytes = row;
+        struct linear_shape sh = linear_shape(&m->spec, i / LINEARS, i % LINEARS);
+        size_t bytes = sh.in * dev_dtype_bytes(m->dtype);
+        if (bytes > row) row = bytes;
+        if (bytes * sh.out > all) all = bytes * sh.out;
     }
-    return dev_buf_open(m->dev, bytes, out, e);
+    if (all > BLOCK_BYTES) all = BLOCK_BYTES;
+    return dev_buf_open(m->dev, all > row ? all : row, out, e);
 }
 
 static bool load_tensors(struct model *m, const struct safetensors *files, struct err *e)
