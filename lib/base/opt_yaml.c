@@ -254,6 +254,16 @@ static bool take_event(struct parse *p, const yaml_event_t *v, struct err *e)
     }
 }
 
+/* The first byte of character `index`, as libyaml counts them; 0: there is none. */
+static char char_at(struct str text, size_t index)
+{
+    for (size_t i = 0; text.p && i < text.n; i++) {
+        if (((unsigned char)text.p[i] & 0xC0) == 0x80) continue;
+        if (index-- == 0) return text.p[i];
+    }
+    return 0;
+}
+
 static bool parser_error(const yaml_parser_t *y, struct str text, const char *name, bool is_set,
                          struct err *e)
 {
@@ -262,7 +272,7 @@ static bool parser_error(const yaml_parser_t *y, struct str text, const char *na
     if (y->error == YAML_READER_ERROR)
         return err_set(e, ERR_CONFIG, "%s: at byte %zu: %s", name, y->problem_offset, problem);
     const struct opt_node at = {.file = name, .line = is_set ? 0 : (int)y->problem_mark.line + 1};
-    if (y->problem_mark.index < text.n && text.p[y->problem_mark.index] == '\t')
+    if (char_at(text, y->problem_mark.index) == '\t')
         problem = "a tab where YAML takes spaces alone";
     return opt_fail(e, &at, "%s", problem);
 }
