@@ -107,7 +107,8 @@ static void place_devices(const struct comm *c)
 {
     const char *visible = getenv("CUDA_VISIBLE_DEVICES"), *slurm = getenv("SLURM_JOB_GPUS");
     struct dev_place p = {.plugin = getenv("RADMILL_CUDA_PLUGIN"),
-                          .local_rank = comm_local_rank(c)};
+                          .local_rank = comm_local_rank(c),
+                          .local_size = comm_local_size(c)};
 
     if (slurm && slurm[0]) p.gpus = DEV_GPUS_GIVEN;
     if (visible) {

@@ -59,9 +59,13 @@ enum dev_gpus { DEV_GPUS_UNKNOWN, DEV_GPUS_GIVEN, DEV_GPUS_HIDDEN };
 struct dev_place {
     const char *plugin; /* its path; NULL: beside the program, then ../lib/radmill/ */
     int local_rank;     /* rank k of a node takes GPU k % (visible GPUs) */
+    int local_size;     /* ranks of the node */
     enum dev_gpus gpus; /* by the job: given to it, hidden from it */
 };
 void dev_set_place(const struct dev_place *p);
+/* This rank's share of the processors it may run on: for threads that prepare what is uploaded
+ * (base/threads), while no op runs. */
+uint32_t dev_host_threads(void);
 /* Load and call the plug-in, open nothing: visible GPUs, or 0 with the reason. */
 int dev_count_gpus(char *why, size_t size);
 const char *dev_name(const struct dev *d);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/threads.h"
+
 /* Said once by the program, read by dev_open. */
 static struct dev_place place;
 static char plugin_path[PATH_MAX];
@@ -18,6 +20,11 @@ void dev_set_place(const struct dev_place *p)
     if (!p->plugin || !p->plugin[0]) return;
     snprintf(plugin_path, sizeof plugin_path, "%s", p->plugin);
     place.plugin = plugin_path;
+}
+
+uint32_t dev_host_threads(void)
+{
+    return threads_default(place.local_size > 1 ? (uint32_t)place.local_size : 1);
 }
 
 const struct dev_place *dev_plugin_place(void)

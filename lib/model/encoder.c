@@ -90,7 +90,11 @@ static bool find_table(const json_t *j, const struct encoder_table **out, struct
 static bool check_positions(const json_t *j, struct err *e)
 {
     const json_t *v = json_object_get(j, "position_embedding_type");
-    bool sine = false;
+    bool sine = false, decoder = false;
+    if (!config_bool(j, "is_decoder", &decoder, e)) return false;
+    if (decoder)
+        return err_set(e, ERR_FORMAT,
+                       "is_decoder true: attention that looks back alone is not supported");
     if (v && !(json_is_string(v) && strcmp(json_string_value(v), "absolute") == 0))
         return err_set(e, ERR_FORMAT,
                        "position_embedding_type other than absolute is not supported");
@@ -270,8 +274,7 @@ static bool open_weights(struct encoder *n, const char *dir, struct err *e)
     if (!dev_buf_open(n->dev, wide * dev_dtype_bytes(n->dtype), &n->weights, e)) goto out;
     if (!dev_buf_open(n->dev, vec * sizeof(float), &n->vectors, e)) goto out;
     lay_out(n, &wide, &vec);
-    ok = load_all(&l, e);
-    if (ok) safetensors_digest(files, n->digest);
+    ok = load_all(&l, e) && safetensors_digest(files, dev_host_threads(), n->digest, e);
 out:
     mem_free(l.scratch);
     safetensors_close(files);

@@ -201,6 +201,21 @@ static bool open_block(const struct model *m, struct dev_buf **out, struct err *
     return dev_buf_open(m->dev, all > row ? all : row, out, e);
 }
 
+/* Before anything is read: a folder that lacks a tensor costs no minute. */
+static bool check_tensors(const struct model_spec *s, const struct safetensors *files,
+                          struct err *e)
+{
+    struct model_tensor want;
+    const struct safetensor *t;
+    for (uint32_t i = 0; i < model_ntensors(s); i++) {
+        model_tensor_at(s, i, &want);
+        if (!safetensors_need(files, want.name, want.norm ? want.cols : want.rows,
+                              want.norm ? 0 : want.cols, &t, e))
+            return false;
+    }
+    return true;
+}
+
 static bool load_tensors(struct model *m, const struct safetensors *files, struct err *e)
 {
     struct model_tensor want;
@@ -278,6 +293,10 @@ static bool open_parts(struct model *m, const char *dir, enum dev_quant_kind qua
     if (!model_spec_read(config, &m->spec, e)) goto out;
     if (!safetensors_open(dir, &files, e)) goto out;
     model_settle(&m->spec, files);
+    /* the digest first: it reads the files on many threads, and loading then finds them in memory */
+    if (!check_tensors(&m->spec, files, e) ||
+        !safetensors_digest(files, dev_host_threads(), m->digest, e))
+        goto out;
     m->layers = mem_calloc(m->spec.layers, sizeof *m->layers, e);
     if (!m->layers || !make_room(m, o, e)) goto out;
     if (quant != DEV_QUANT_NONE && !model_quant_open(m, quant, e)) goto out;
@@ -285,9 +304,7 @@ static bool open_parts(struct model *m, const char *dir, enum dev_quant_kind qua
     if (!dev_buf_open(m->dev, wide * dev_dtype_bytes(m->dtype), &m->weights, e)) goto out;
     if (!dev_buf_open(m->dev, vec * sizeof(float), &m->vectors, e)) goto out;
     lay_out(m, &wide, &vec);
-    if (!load_tensors(m, files, e) || !load_inv_freq(m, e)) goto out;
-    safetensors_digest(files, m->digest);
-    ok = true;
+    ok = load_tensors(m, files, e) && load_inv_freq(m, e);
 out:
     safetensors_close(files);
     return ok;

@@ -101,26 +101,23 @@ bool model_quant_load(struct model *m, const struct model_tensor *want, const st
     uint32_t module, i = want->layer * LINEARS + want->row->lin, p = 0;
     struct linear_shape sh = linear_shape(&m->spec, want->layer, want->row->lin);
     struct quant_size z = quant_size(m->quant->kind, want->rows, want->cols);
-    float *f = NULL, *floats = NULL;
+    struct quant_source src = {t->dtype, t->data, want->rows, want->cols, dev_host_threads()};
+    float *floats = NULL;
     uint8_t *bytes = NULL;
     bool ok = false;
 
     CHECK(lora_module_of(&m->spec, want, &module));
     while (sh.module[p] != module % BLOCK_MODULES)
         p++;
-    f = mem_alloc((size_t)t->count * sizeof *f, e);
-    if (!f) goto out;
     floats = mem_alloc((size_t)z.floats * sizeof *floats, e);
     if (!floats) goto out;
     bytes = mem_calloc((size_t)(z.codes + z.scales), 1, e);
     if (!bytes) goto out;
-    dtype_to_f32(t->dtype, t->data, (size_t)t->count, f);
-    ok = quant_pack(m->quant->kind, f, want->rows, want->cols, bytes, floats, e) &&
+    ok = quant_pack(m->quant->kind, &src, bytes, floats, e) &&
          upload_part(m, &m->quant->parts[i * MAX_PARTS + p], bytes, floats, e);
 out:
     mem_free(bytes);
     mem_free(floats);
-    mem_free(f);
     return ok;
 }
 

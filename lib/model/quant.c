@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/threads.h"
 
 /* Where the normal distribution's quantiles lie, as bitsandbytes publishes them. */
 static const float book[DEV_NF4_BOOK] = {
@@ -114,18 +115,96 @@ static void codes_of(const float step[DEV_NF4_BOOK - 1], const float *x, float i
         code[i] = (uint8_t)n[i];
 }
 
-static void pack_int8(const float *f, uint64_t rows, uint64_t cols, uint8_t *codes, float *scales)
+/* ---- many weights side by side: jobs of some milliseconds */
+enum { JOB_WEIGHTS = 1 << 20, PIECE = 64 * DEV_NF4_BLOCK };
+
+struct packing {
+    const struct quant_source *src;
+    uint8_t *codes;
+    float *scales; /* int8: of the rows; nf4: the blocks' largest values */
+    float *rows;   /* int8: a row for each worker */
+    float step[DEV_NF4_BOOK - 1];
+};
+
+static void load_f32(const struct quant_source *s, uint64_t from, uint64_t n, float *out)
 {
-    for (uint64_t r = 0; r < rows; r++) {
-        const float *x = f + r * cols;
+    dtype_to_f32(s->dtype, (const uint8_t *)s->data + from * dtype_bytes(s->dtype), (size_t)n, out);
+}
+
+static uint64_t job_rows(const struct quant_source *s)
+{
+    uint64_t n = JOB_WEIGHTS / s->cols;
+    return n ? n : 1;
+}
+
+static bool int8_job(void *ctx, uint32_t worker, uint64_t job, struct err *e)
+{
+    const struct packing *p = ctx;
+    uint64_t cols = p->src->cols, r = job * job_rows(p->src), end = r + job_rows(p->src);
+    float *x = p->rows + worker * cols;
+    (void)e;
+    if (end > p->src->rows) end = p->src->rows;
+    for (; r < end; r++) {
         float most = 0, inv;
+        load_f32(p->src, r * cols, cols, x);
         for (uint64_t c = 0; c < cols; c++)
             most = fmaxf(most, fabsf(x[c]));
-        scales[r] = most / 127;
+        p->scales[r] = most / 127;
         inv = most > 0 ? 127 / most : 0;
         for (uint64_t c = 0; c < cols; c++)
-            codes[r * cols + c] = (uint8_t)(int8_t)rintf(x[c] * inv);
+            p->codes[r * cols + c] = (uint8_t)(int8_t)rintf(x[c] * inv);
     }
+    return true;
+}
+
+static bool pack_int8(const struct quant_source *s, uint8_t *codes, float *scales, struct err *e)
+{
+    struct packing p = {.src = s, .codes = codes, .scales = scales};
+    uint32_t threads = s->threads ? s->threads : 1;
+    bool ok;
+    p.rows = mem_alloc((size_t)(threads * s->cols) * sizeof *p.rows, e);
+    if (!p.rows) return false;
+    ok = threads_run(threads, (s->rows + job_rows(s) - 1) / job_rows(s), int8_job, &p, e);
+    mem_free(p.rows);
+    return ok;
+}
+
+/* One block of n values; x is zero behind them. The largest value is returned. */
+static float nf4_block(const float step[DEV_NF4_BOOK - 1], const float x[DEV_NF4_BLOCK], uint64_t n,
+                       uint8_t *out)
+{
+    uint8_t code[DEV_NF4_BLOCK];
+    float top = 0;
+    for (int i = 0; i < DEV_NF4_BLOCK; i++)
+        top = fabsf(x[i]) > top ? fabsf(x[i]) : top;
+    codes_of(step, x, top > 0 ? 1 / top : 0, code);
+    for (uint64_t i = 0; i < n; i += 2) {
+        uint8_t second = i + 1 < n ? code[i + 1] : 0;
+        out[i / 2] = (uint8_t)(code[i] << 4 | second);
+    }
+    return top;
+}
+
+static bool nf4_job(void *ctx, uint32_t worker, uint64_t job, struct err *e)
+{
+    const struct packing *p = ctx;
+    uint64_t n = p->src->rows * p->src->cols, at = job * JOB_WEIGHTS, end = at + JOB_WEIGHTS;
+    float x[PIECE];
+    (void)worker;
+    (void)e;
+    if (end > n) end = n;
+    for (; at < end; at += PIECE) {
+        uint64_t have = end - at < PIECE ? end - at : PIECE;
+        load_f32(p->src, at, have, x);
+        for (uint64_t i = have; i % DEV_NF4_BLOCK; i++)
+            x[i] = 0;
+        for (uint64_t i = 0; i < have; i += DEV_NF4_BLOCK) {
+            uint64_t left = have - i < DEV_NF4_BLOCK ? have - i : DEV_NF4_BLOCK;
+            p->scales[(at + i) / DEV_NF4_BLOCK] =
+                nf4_block(p->step, x + i, left, p->codes + (at + i) / 2);
+        }
+    }
+    return true;
 }
 
 /* The blocks' largest values to 8 bits: less their mean, in blocks of 256 with a scale each. */
@@ -153,42 +232,27 @@ static void pack_scales(float *most, uint64_t blocks, uint8_t *scales, float *fl
     }
 }
 
-static bool pack_nf4(const float *f, uint64_t n, uint8_t *codes, uint8_t *scales, float *floats,
+static bool pack_nf4(const struct quant_source *s, uint8_t *codes, uint8_t *scales, float *floats,
                      struct err *e)
 {
-    uint64_t blocks = (n + DEV_NF4_BLOCK - 1) / DEV_NF4_BLOCK;
-    float *most = mem_alloc((size_t)blocks * sizeof *most, e);
-    float x[DEV_NF4_BLOCK], step[DEV_NF4_BOOK - 1];
-    uint8_t code[DEV_NF4_BLOCK];
-    if (!most) return false;
-    find_steps(step);
-    for (uint64_t b = 0; b < blocks; b++) {
-        uint64_t from = b * DEV_NF4_BLOCK, to = from + DEV_NF4_BLOCK;
-        float top = 0, inv;
-        if (to > n) to = n;
-        memset(x, 0, sizeof x);
-        memcpy(x, f + from, (to - from) * sizeof *x);
-        for (int i = 0; i < DEV_NF4_BLOCK; i++)
-            top = fabsf(x[i]) > top ? fabsf(x[i]) : top;
-        most[b] = top;
-        inv = top > 0 ? 1 / top : 0;
-        codes_of(step, x, inv, code);
-        for (uint64_t i = 0; i < to - from; i += 2) {
-            uint8_t second = from + i + 1 < to ? code[i + 1] : 0;
-            codes[(from + i) / 2] = (uint8_t)(code[i] << 4 | second);
-        }
-    }
-    pack_scales(most, blocks, scales, floats);
-    mem_free(most);
-    return true;
+    uint64_t n = s->rows * s->cols, blocks = (n + DEV_NF4_BLOCK - 1) / DEV_NF4_BLOCK;
+    struct packing p = {.src = s, .codes = codes};
+    bool ok;
+    p.scales = mem_alloc((size_t)blocks * sizeof *p.scales, e);
+    if (!p.scales) return false;
+    find_steps(p.step);
+    ok = threads_run(s->threads ? s->threads : 1, (n + JOB_WEIGHTS - 1) / JOB_WEIGHTS, nf4_job, &p,
+                     e);
+    if (ok) pack_scales(p.scales, blocks, scales, floats);
+    mem_free(p.scales);
+    return ok;
 }
 
-bool quant_pack(enum dev_quant_kind kind, const float *f, uint64_t rows, uint64_t cols,
-                uint8_t *bytes, float *floats, struct err *e)
+bool quant_pack(enum dev_quant_kind kind, const struct quant_source *src, uint8_t *bytes,
+                float *floats, struct err *e)
 {
-    struct quant_size s = quant_size(kind, rows, cols);
-    if (kind == DEV_QUANT_NF4) return pack_nf4(f, rows * cols, bytes, bytes + s.codes, floats, e);
+    struct quant_size s = quant_size(kind, src->rows, src->cols);
+    if (kind == DEV_QUANT_NF4) return pack_nf4(src, bytes, bytes + s.codes, floats, e);
     CHECK(kind == DEV_QUANT_INT8);
-    pack_int8(f, rows, cols, bytes, floats);
-    return true;
+    return pack_int8(src, bytes, floats, e);
 }

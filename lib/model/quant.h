@@ -11,6 +11,7 @@
  */
 #pragma once
 #include "compute/dev.h"
+#include "model/dtype.h"
 
 struct quant_size {
     uint64_t codes, scales; /* U8 elements (int8: scales are floats, and counted there) */
@@ -18,9 +19,16 @@ struct quant_size {
 };
 struct quant_size quant_size(enum dev_quant_kind kind, uint64_t rows, uint64_t cols);
 
-/* f [rows * cols] to bytes (codes, then scales) and floats, of the sizes above. */
-MUST_CHECK bool quant_pack(enum dev_quant_kind kind, const float *f, uint64_t rows, uint64_t cols,
-                           uint8_t *bytes, float *floats, struct err *e);
+/* A matrix as it lies in its file: read where it is, a few thousand values at a time. */
+struct quant_source {
+    enum dtype dtype;
+    const void *data;
+    uint64_t rows, cols;
+    uint32_t threads; /* 0 counts as 1; the result does not depend on it */
+};
+/* To bytes (codes, then scales) and floats, of the sizes above. */
+MUST_CHECK bool quant_pack(enum dev_quant_kind kind, const struct quant_source *src, uint8_t *bytes,
+                           float *floats, struct err *e);
 /* The two tables behind nf4, for tests: 16 values; 256 values in increasing order. */
 void quant_nf4_book(float out[DEV_NF4_BOOK]);
 void quant_dynamic_map(float out[DEV_NF4_MAP]);

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/threads.h"
 #include "model/torch_bin.h"
 
 #define MAX_HEADER_BYTES (100u << 20)
@@ -410,20 +411,42 @@ static void put_u64(struct sha256 *h, uint64_t v)
     sha256_put(h, b, sizeof b);
 }
 
-void safetensors_digest(const struct safetensors *s, uint8_t out[32])
+struct digesting {
+    const struct safetensors *s;
+    struct hash128 *sums;
+};
+
+static bool digest_job(void *ctx, uint32_t worker, uint64_t job, struct err *e)
 {
+    const struct digesting *d = ctx;
+    const struct safetensor *t = &d->s->list[job];
+    (void)worker;
+    (void)e;
+    d->sums[job] = hash_xxh128(t->data, (size_t)t->bytes);
+    return true;
+}
+
+bool safetensors_digest(const struct safetensors *s, uint32_t threads, uint8_t out[32],
+                        struct err *e)
+{
+    struct digesting d = {s, mem_calloc(s->n + 1, sizeof *d.sums, e)};
     struct sha256 h;
+    bool ok = d.sums && threads_run(threads ? threads : 1, s->n, digest_job, &d, e);
+
+    if (!ok) goto out;
     sha256_init(&h);
     for (size_t i = 0; i < s->n; i++) {
         const struct safetensor *t = &s->list[i];
-        struct hash128 x = hash_xxh128(t->data, (size_t)t->bytes);
         sha256_put(&h, t->name, strlen(t->name) + 1);
         sha256_put(&h, dtype_name(t->dtype), strlen(dtype_name(t->dtype)) + 1);
         put_u64(&h, t->ndims);
         for (uint32_t k = 0; k < t->ndims; k++)
             put_u64(&h, t->dims[k]);
-        put_u64(&h, x.lo);
-        put_u64(&h, x.hi);
+        put_u64(&h, d.sums[i].lo);
+        put_u64(&h, d.sums[i].hi);
     }
     sha256_end(&h, out);
+out:
+    mem_free(d.sums);
+    return ok;
 }

@@ -41,8 +41,10 @@ const struct safetensor *safetensors_find(const struct safetensors *s, const cha
 MUST_CHECK bool safetensors_need(const struct safetensors *s, const char *name, uint64_t d0,
                                  uint64_t d1, const struct safetensor **out, struct err *e);
 /* SHA-256 over name, dtype, shape and XXH3-128 of the bytes of every tensor, in byte order of
- * names: independent of how the tensors are spread over files. */
-void safetensors_digest(const struct safetensors *s, uint8_t out[32]);
+ * names: independent of how the tensors are spread over files. Reads all of the files, the tensors
+ * side by side on so many threads (0 counts as 1), which keeps a disk busy. */
+MUST_CHECK bool safetensors_digest(const struct safetensors *s, uint32_t threads, uint8_t out[32],
+                                   struct err *e);
 /* Check one header; data follows it in the same memory. For the fuzzer and safetensors_open. */
 MUST_CHECK bool safetensors_open_memory(const uint8_t *p, size_t n, const char *what,
                                         struct safetensors **out, struct err *e);

@@ -26,15 +26,19 @@ static bool read_arch(const json_t *j, struct err *e)
     return true;
 }
 
+/* Llama-1's early conversions (MedAlpaca's base) say max_sequence_length, which nobody reads:
+ * transformers then has its default. */
 static bool read_sizes(const json_t *j, struct model_spec *s, struct err *e)
 {
+    s->max_positions = strcmp(s->arch, "mistral") == 0 ? 131072 : 2048;
     if (!config_need_u32(j, "num_hidden_layers", 1024, &s->layers, e) ||
         !config_need_u32(j, "hidden_size", 1u << 16, &s->d, e) ||
         !config_need_u32(j, "intermediate_size", 1u << 18, &s->ff, e) ||
         !config_need_u32(j, "num_attention_heads", 1024, &s->heads, e) ||
         !config_need_u32(j, "vocab_size", 1u << 22, &s->vocab, e) ||
-        !config_need_u32(j, "max_position_embeddings", 1u << 24, &s->max_positions, e))
+        !config_u32(j, "max_position_embeddings", 1u << 24, &s->max_positions, e))
         return false;
+    if (s->max_positions == 0) return err_set(e, ERR_FORMAT, "max_position_embeddings is 0");
     s->kv_heads = s->heads;
     if (strcmp(s->arch, "mistral") == 0 && !json_object_get(j, "num_key_value_heads"))
         s->kv_heads = 8; /* as transformers has it */

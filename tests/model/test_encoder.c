@@ -162,6 +162,7 @@ static void test_errors(void **state)
     fails(d, c, "model_type", json_string("deberta"), "expected bert, roberta or distilbert");
     fails(d, c, "hidden_act", json_string("mish"), "mish is not supported");
     fails(d, c, "position_embedding_type", json_string("relative_key"), "position_embedding_type");
+    fails(d, c, "is_decoder", json_true(), "is_decoder true");
     fails(d, c, "num_attention_heads", json_integer(5), "no multiple of num_attention_heads 5");
     fails(d, c, "num_hidden_layers", json_integer(3), "roberta.encoder.layer.2.");
     fails(d, c, "intermediate_size", json_integer(41), "intermediate.dense");

@@ -19,6 +19,14 @@ static void inputs(uint64_t tag, size_t n, float *f)
         f[i] *= 1 + (float)(i / 64 % 7);
 }
 
+/* Of floats, on one thread. */
+static void pack(enum dev_quant_kind kind, const float *f, uint64_t rows, uint64_t cols,
+                 uint8_t *bytes, float *floats)
+{
+    struct quant_source src = {DTYPE_F32, f, rows, cols, 1};
+    OK(quant_pack(kind, &src, bytes, floats, e));
+}
+
 /* What the device makes of bytes and floats. */
 static float *dequant(enum dev_quant_kind kind, uint32_t rows, uint32_t cols, const uint8_t *bytes,
                       const float *floats)
@@ -76,7 +84,7 @@ static void check_case(const json_t *j)
     size_t moved = 0;
 
     inputs((uint64_t)json_integer_value(json_object_get(j, "tag")), n, f);
-    OK(quant_pack(DEV_QUANT_NF4, f, rows, cols, bytes, floats, e));
+    pack(DEV_QUANT_NF4, f, rows, cols, bytes, floats);
     OK(hash_unhex(str_of(json_string_value(json_object_get(j, "codes"))), want, z.codes, e));
     OK(hash_unhex(str_of(json_string_value(json_object_get(j, "scales"))), want + z.codes, z.scales,
                   e));
@@ -141,12 +149,46 @@ static void test_int8(void **state)
     uint8_t bytes[ROWS * COLS];
     inputs(3, ROWS * COLS, f);
     memset(f + 2 * COLS, 0, COLS * sizeof *f);
-    OK(quant_pack(DEV_QUANT_INT8, f, ROWS, COLS, bytes, floats, e));
+    pack(DEV_QUANT_INT8, f, ROWS, COLS, bytes, floats);
     back = dequant(DEV_QUANT_INT8, ROWS, COLS, bytes, floats);
     for (int i = 0; i < ROWS * COLS; i++)
         assert_true(fabsf(back[i] - f[i]) <= 0.5001F * floats[i / COLS]);
     assert_true(floats[2] == 0 && back[2 * COLS] == 0);
     free(back);
+}
+
+/* Codes of a file's bf16 and f16 are those of its values as floats, for any number of threads and
+ * where jobs and blocks end inside rows. */
+static void test_sources(void **state)
+{
+    (void)state;
+    static const uint64_t shapes[][2] = {{1, 1}, {3, 67}, {1031, 1040}, {2, 1 << 20}, {70000, 31}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        uint64_t rows = shapes[i][0], cols = shapes[i][1], n = rows * cols;
+        float *f = malloc(n * sizeof *f);
+        uint16_t *half = malloc(n * sizeof *half);
+        inputs(5 + i, n, f);
+        for (enum dev_quant_kind kind = DEV_QUANT_INT8; kind <= DEV_QUANT_NF4; kind++) {
+            struct quant_size z = quant_size(kind, rows, cols);
+            size_t nbytes = z.codes + z.scales, nfloats = z.floats * sizeof(float);
+            uint8_t *bytes = malloc(2 * nbytes);
+            float *floats = malloc(2 * nfloats);
+            enum dtype dtype = kind == DEV_QUANT_NF4 ? DTYPE_BF16 : DTYPE_F16;
+            dtype_from_f32(dtype, f, n, half);
+            dtype_to_f32(dtype, half, n, f);
+            pack(kind, f, rows, cols, bytes, floats);
+            for (uint32_t threads = 0; threads < 4; threads++) {
+                struct quant_source src = {dtype, half, rows, cols, threads};
+                OK(quant_pack(kind, &src, bytes + nbytes, floats + z.floats, e));
+                assert_memory_equal(bytes, bytes + nbytes, nbytes);
+                assert_memory_equal(floats, floats + z.floats, nfloats);
+            }
+            free(floats);
+            free(bytes);
+        }
+        free(half);
+        free(f);
+    }
 }
 
 /* ---- models */
@@ -174,8 +216,7 @@ static const char *dequantised(const char *from, enum dev_quant_kind kind)
             struct quant_size z = quant_size(kind, t->dims[0], t->dims[1]);
             uint8_t *bytes = malloc(z.codes + z.scales);
             float *floats = malloc(z.floats * sizeof *floats);
-            OK(quant_pack(kind, (const float *)(const void *)t->data, t->dims[0], t->dims[1], bytes,
-                          floats, e));
+            pack(kind, (const float *)(const void *)t->data, t->dims[0], t->dims[1], bytes, floats);
             back = dequant(kind, (uint32_t)t->dims[0], (uint32_t)t->dims[1], bytes, floats);
             free(floats);
             free(bytes);
@@ -297,7 +338,8 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nf4), cmocka_unit_test(test_int8), cmocka_unit_test(test_gradients),
-        cmocka_unit_test(test_memory), cmocka_unit_test(test_full_refused)};
+        cmocka_unit_test(test_nf4),     cmocka_unit_test(test_int8),
+        cmocka_unit_test(test_sources), cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_memory),  cmocka_unit_test(test_full_refused)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

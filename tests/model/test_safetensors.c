@@ -193,7 +193,7 @@ static void test_shards(void **state)
     OK(safetensors_open(dir, &s, e));
     assert_non_null(safetensors_find(s, "first"));
     assert_non_null(safetensors_find(s, "second"));
-    safetensors_digest(s, one);
+    OK(safetensors_digest(s, 1, one, e));
     safetensors_close(s);
     s = NULL;
     index_of(dir, "\"second\":\"m-2.safetensors\",\"first\":\"../m-1.safetensors\"");
@@ -220,8 +220,10 @@ static void test_shards(void **state)
     OK(safetensors_writer_commit(w, e));
     safetensors_writer_close(w);
     OK(safetensors_open(dir, &s, e));
-    safetensors_digest(s, two);
-    assert_memory_equal(one, two, sizeof one);
+    for (uint32_t threads = 0; threads < 4; threads++) {
+        OK(safetensors_digest(s, threads, two, e));
+        assert_memory_equal(one, two, sizeof one);
+    }
     safetensors_close(s);
 }
 

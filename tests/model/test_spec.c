@@ -55,9 +55,11 @@ static void test_version_4(void **state)
     assert_int_equal(s.kv_heads, 4);
     const char *mistral = "{\"model_type\": \"mistral\", \"hidden_size\": 64, \"vocab_size\": 9, "
                           "\"intermediate_size\": 96, \"num_hidden_layers\": 2, "
-                          "\"num_attention_heads\": 16, \"max_position_embeddings\": 64}";
-    parse(mistral, &s); /* MistralConfig's own default, not the heads */
-    assert_int_equal(s.kv_heads, 8);
+                          "\"num_attention_heads\": 16}";
+    parse(mistral, &s); /* MistralConfig's own defaults, not the heads */
+    assert_true(s.kv_heads == 8 && s.max_positions == 131072);
+    parse(v4("\"max_position_embeddings\": 64,", "\"max_sequence_length\": 64,"), &s);
+    assert_int_equal(s.max_positions, 2048); /* LlamaConfig's default; MedAlpaca's file is so */
     parse(v4("\"eos_token_id\": 2", "\"eos_token_id\": [2, 9]"), &s);
     assert_true(s.neos == 2 && s.eos[1] == 9);
     parse(v4("\"eos_token_id\": 2", "\"eos_token_id\": null"), &s);
@@ -75,6 +77,8 @@ static void test_refusals(void **state)
         {"\"hidden_size\": 64", "\"hidden_size\": 100000",
          "hidden_size is not a number from 0 to 65536"},
         {"\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", "no multiple"},
+        {"\"max_position_embeddings\": 64", "\"max_position_embeddings\": 0",
+         "max_position_embeddings is 0"},
         {"\"num_key_value_heads\": 2", "\"head_dim\": 15", "head_dim 15 is not even"},
         {"\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"yarn\"}",
          "rope_type yarn is not supported"},

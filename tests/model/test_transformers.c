@@ -354,6 +354,74 @@ static void test_exports(void **state)
     check_exports("dora", false);
 }
 
+/* ---- memory */
+
+static const char *const peak_script =
+    "import json, sys, torch\n"
+    "from transformers import LlamaConfig, LlamaForCausalLM\n"
+    "d = sys.argv[1]\n"
+    "m = LlamaForCausalLM(LlamaConfig(hidden_size=512, intermediate_size=2048, num_hidden_layers=3,"
+    " vocab_size=4096, num_attention_heads=8, tie_word_embeddings=False)).to(torch.bfloat16)\n"
+    "m.save_pretrained(d)\n"
+    "import os; os.remove(d + '/model.safetensors')\n"
+    "s = m.state_dict(); names = sorted(s); index = {}\n"
+    "for i in range(4):\n"
+    "    f = f'pytorch_model-{i + 1:05d}-of-00004.bin'\n"
+    "    torch.save({k: s[k].clone() for k in names[i::4]}, d + '/' + f,"
+    " _use_new_zipfile_serialization=i < 2)\n"
+    "    index.update({k: f for k in names[i::4]})\n"
+    "json.dump({'weight_map': index}, open(d + '/pytorch_model.bin.index.json', 'w'))\n";
+
+static bool to_folder(const struct tiny_peak *p, uint64_t *device, struct err *e)
+{
+    *device = 0;
+    return convert_to_hf(p->from, p->to, DTYPE_BF16, e);
+}
+
+static bool to_gguf(const struct tiny_peak *p, uint64_t *device, struct err *e)
+{
+    struct gguf_export x = {p->from, NULL, NULL, "tiny", GGML_Q8_0};
+    struct weights_drift drift;
+    char tokenizer[700];
+    snprintf(tokenizer, sizeof tokenizer, "%s/llama31", root);
+    x.tokenizer_dir = tokenizer;
+    *device = 0;
+    return convert_gguf_model(&x, p->to, &drift, e);
+}
+
+/* PyTorch's files in shards of both containers, int8 and NF4 of them; a folder to GGUF and back: no
+ * whole copy of the model on the host. */
+static void test_peak_memory(void **state)
+{
+    (void)state;
+    char dir[700], script[700], gguf[700], again[700], cmd[4000];
+    snprintf(dir, sizeof dir, "%s/peak", root);
+    snprintf(script, sizeof script, "%s/peak.py", root);
+    snprintf(gguf, sizeof gguf, "%s/peak.gguf", root);
+    snprintf(again, sizeof again, "%s/peak-again", root);
+    testdir_write(script, peak_script, strlen(peak_script));
+    snprintf(cmd, sizeof cmd, "OMP_NUM_THREADS=1 '%s' '%s' '%s' >'%s/log' 2>&1 || cat '%s/log'",
+             testdir_python("peft, transformers"), script, dir, root, root);
+    assert_int_equal(system(cmd), 0);
+    struct tiny_peak p = {.call = tiny_peak_open, .from = dir, .what = ".bin shards to bf16"};
+    p.file = tiny_folder_bytes(dir, "pytorch_model-");
+    tiny_peak(&p);
+    p.quant = DEV_QUANT_INT8;
+    p.what = ".bin shards to int8";
+    tiny_peak(&p);
+    p.quant = DEV_QUANT_NF4;
+    p.what = ".bin shards to nf4";
+    tiny_peak(&p);
+    struct tiny_peak out = {
+        .call = to_gguf, .from = dir, .to = gguf, .what = ".bin shards to GGUF"};
+    out.file = p.file;
+    tiny_peak(&out);
+    struct tiny_peak in = {
+        .call = to_folder, .from = gguf, .to = again, .what = "GGUF to a folder"};
+    in.file = tiny_folder_bytes(root, "peak.gguf");
+    tiny_peak(&in);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -380,7 +448,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_families), cmocka_unit_test(test_options),
-        cmocka_unit_test(test_other_shape), cmocka_unit_test(test_exports)};
+        cmocka_unit_test(test_other_shape), cmocka_unit_test(test_exports),
+        cmocka_unit_test(test_peak_memory)};
     if (!testdir_python("peft, transformers")) return 77;
     log_setup(LOG_WARN, 0);
     return cmocka_run_group_tests(tests, setup, teardown);

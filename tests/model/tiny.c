@@ -1,12 +1,16 @@
 #include "tiny.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/fs.h"
+#include "base/mem.h"
 #include "model/safetensors.h"
 #include "support/testdir.h"
 
@@ -394,3 +398,59 @@ int tiny_t5_teardown(void **state)
     testdir_remove();
     return 0;
 }
+
+/* ---- memory */
+
+uint64_t tiny_folder_bytes(const char *dir, const char *start)
+{
+    DIR *d = opendir(dir);
+    uint64_t sum = 0;
+    assert_non_null(d);
+    for (struct dirent *f = readdir(d); f; f = readdir(d)) {
+        char path[1100];
+        struct stat st;
+        if (strncmp(f->d_name, start, strlen(start)) != 0) continue;
+        snprintf(path, sizeof path, "%s/%s", dir, f->d_name);
+        assert_int_equal(stat(path, &st), 0);
+        sum += (uint64_t)st.st_size;
+    }
+    closedir(d);
+    assert_true(sum > 0);
+    return sum;
+}
+
+bool tiny_peak_open(const struct tiny_peak *p, uint64_t *device, struct err *e)
+{
+    struct dev *d = NULL;
+    struct model *m = NULL;
+    if (!dev_open("cpu", 1, &d, e) || !model_open_quant(d, p->from, DEV_BF16, p->quant, &m, e))
+        return false;
+    *device = dev_bytes_live(d);
+    return true;
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+void tiny_peak(const struct tiny_peak *p)
+{
+    print_message("SKIP: %s: a sanitizer's own memory counts\n", p->what);
+}
+#else
+void tiny_peak(const struct tiny_peak *p)
+{
+    int status;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct err e = {0};
+        uint64_t before = mem_peak_rss_bytes(), device = 0, took;
+        bool ok = p->call(p, &device, &e);
+        took = mem_peak_rss_bytes() - before;
+        printf("%s: files %.1f MB, device %.1f MB, peak grew by %.1f MB %s\n", p->what,
+               (double)p->file / 1e6, (double)device / 1e6, (double)took / 1e6, e.text);
+        fflush(stdout);
+        _exit(ok && (double)took <= 1.1 * (double)p->file + (double)device + 4e6 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+#endif

@@ -108,3 +108,20 @@ bool tiny_step(struct decoder_cache *c, const struct decoder_rows *r, const uint
                uint32_t nwant, uint32_t *next, float *logits, struct err *e);
 /* sqrt(mean((a-b)^2) / mean(b^2)) */
 double rel_rms(const float *a, const float *b, size_t n);
+
+/* ---- memory: what a call takes, in a child whose peak is its own */
+struct tiny_peak {
+    const char *what;
+    uint64_t file; /* bytes of the model's files */
+    bool (*call)(const struct tiny_peak *p, uint64_t *device, struct err *e);
+    const char *from, *to;
+    enum dev_quant_kind quant;
+};
+/* Passes where the peak grows by at most 1.1 times the files, the device's copy and 4 MB of the
+ * process's own, which count beside so small a file. Sanitizers keep books of their own: they pass
+ * without a look. */
+void tiny_peak(const struct tiny_peak *p);
+/* A model of `from` onto the CPU, bf16. */
+bool tiny_peak_open(const struct tiny_peak *p, uint64_t *device, struct err *e);
+/* Bytes of all files of a folder whose names begin so. */
+uint64_t tiny_folder_bytes(const char *dir, const char *start);
