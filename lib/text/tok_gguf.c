@@ -8,6 +8,8 @@
  * name means is llama.cpp's list (src/llama-vocab.cpp), of which those are kept that agree with
  * Hugging Face's own tokenizer of that family.
  */
+#include <stdio.h>
+
 #include "base/fs.h"
 #include "text/tok_impl.h"
 
@@ -228,6 +230,15 @@ static bool set_pre(struct tokenizer *t, struct str pre, struct err *e)
                    "roberta-bpe, smollm, starcoder, llama-bpe)");
 }
 
+/* Ids that the model has and the tokenizer has not are filled up by converters, ours, too: they stay
+ * without a token, and an answer that holds one says nothing there. */
+static bool is_filler(uint32_t id, struct str s, uint64_t type)
+{
+    char name[24];
+    snprintf(name, sizeof(name), "[PAD%u]", id);
+    return type == TOK_SP_UNUSED && str_eqz(s, name);
+}
+
 static bool read_token(struct tokenizer *t, uint32_t id, struct str s, uint32_t type, struct err *e)
 {
     struct tok_added a = {.content = s, .id = id, .special = type == TOK_SP_CONTROL};
@@ -250,6 +261,7 @@ static bool read_lists(struct tokenizer *t, struct cursor *c, const struct gguf_
     for (uint32_t i = 0; i < k->tokens.count; i++) {
         if (!take_str(c, TOK_MAX_PIECE, &s, e)) return false;
         if (k->types.count && !take_uint(&types, 4, &type, e)) return false;
+        if (is_filler(i, s, type)) continue;
         if (!read_token(t, i, s, (uint32_t)type, e)) return false;
     }
     c->at = k->merges.at;
@@ -280,6 +292,8 @@ static bool read_scored(struct tokenizer *t, struct cursor *c, const struct gguf
         if (!take_uint(&types, 4, &type, e) || !take_uint(&scores, 4, &bits, e)) return false;
         uint32_t bits32 = (uint32_t)bits;
         memcpy(&score, &bits32, sizeof(score));
+        t->score[i] = 0;
+        if (is_filler(i, s, type)) continue;
         if (!tok_sp_piece(t, i, s, score, type, e)) return false;
     }
     t->model_unk = t->unk;

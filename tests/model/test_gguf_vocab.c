@@ -1,5 +1,5 @@
-/* Real tokenizers (shared/data/tokenizers) written as GGUF metadata, read back by lib/text: every text of
- * the golden rows gets the same ids as from tokenizer.json. */
+/* Real tokenizers (shared/data/tokenizers) written as GGUF metadata, read back by lib/text, and
+ * made into a folder again: every text of the golden rows gets the same ids as from tokenizer.json. */
 #include "tiny.h"
 
 #include <stdio.h>
@@ -19,9 +19,9 @@ static const struct {
     uint32_t vocab;
     int32_t bos, eos;
 } cases[] = {
-    {"gpt2", "gpt2", 50257, 50256, 50256},  {"llama3.1", "gpt2", 128256, 128000, 128001},
-    {"llama2", "llama", 32000, 1, 2},       {"mistral-v0.1", "llama", 32000, 1, 2},
-    {"mistral-v0.3", "llama", 32768, 1, 2},
+    {"gpt2", "gpt2", 50304, 50256, 50256}, /* padded to a multiple of 64, as training likes it */
+    {"llama3.1", "gpt2", 128256, 128000, 128001}, {"llama2", "llama", 32064, 1, 2}, /* the same */
+    {"mistral-v0.1", "llama", 32000, 1, 2},       {"mistral-v0.3", "llama", 32768, 1, 2},
 };
 
 /* A GGUF file of nothing but the vocabulary. */
@@ -46,15 +46,29 @@ static void write_gguf(const char *dir, size_t k, const char *path)
     gguf_writer_close(w);
 }
 
-static void same_ids(struct tok_cache *a, struct tok_cache *b, struct str text, size_t row)
+/* false: other ids. */
+static bool same_in(struct tok_cache *a, enum tok_mode how_a, struct tok_cache *b,
+                    enum tok_mode how_b, struct str text)
 {
     struct tok_ids x = {0}, y = {0};
-    OK(tokenizer_encode(a, text, TOK_PLAIN, &x, e));
-    OK(tokenizer_encode(b, text, TOK_PLAIN, &y, e));
-    if (x.n != y.n || (x.n && memcmp(x.ids, y.ids, x.n * sizeof *x.ids) != 0))
-        fail_msg("row %zu: other ids", row);
+    OK(tokenizer_encode(a, text, how_a, &x, e));
+    OK(tokenizer_encode(b, text, how_b, &y, e));
+    bool same = x.n == y.n && (!x.n || memcmp(x.ids, y.ids, x.n * sizeof *x.ids) == 0);
     tok_ids_free(&y);
     tok_ids_free(&x);
+    return same;
+}
+
+static void same_ids(struct tok_cache *a, struct tok_cache *b, struct str text, bool mistral,
+                     size_t row)
+{
+    static const enum tok_mode modes[] = {TOK_PLAIN, TOK_NEXT, TOK_RAW, TOK_FULL};
+    /* Mistral's tokenizer.json puts no space behind special tokens either: gguf_vocab.h */
+    size_t n = mistral && !same_in(a, TOK_PLAIN, a, TOK_RAW, text) ? 2 : 4;
+    for (size_t i = 0; i < n; i++) {
+        if (!same_in(a, modes[i], b, modes[i], text))
+            fail_msg("row %zu, mode %zu: other ids", row, i);
+    }
 }
 
 /* Rows of {"text": ...}. */
@@ -73,21 +87,46 @@ static size_t check_rows(const char *name, struct tok_cache *a, struct tok_cache
         OK(json_parse(line, "row", &j, e));
         /* Mistral's tokenizer.json leaves the leading space out before a space; SentencePiece and
          * llama.cpp do not, and GGUF cannot say it (gguf_vocab.h) */
+        bool mistral = strncmp(name, "mistral", 7) == 0;
         bool differs = !json_get_str(j, "text", &t, &ignored) ||
-                       (strncmp(name, "mistral", 7) == 0 &&
-                        (str_starts(t, STR(" ")) || str_starts(t, STR("\xe2\x96\x81"))));
-        if (!differs) same_ids(a, b, t, rows++);
+                       (mistral && (str_starts(t, STR(" ")) || str_starts(t, STR("\xe2\x96\x81"))));
+        if (!differs) same_ids(a, b, t, mistral, rows++);
         json_decref(j);
     }
     free(text);
     return rows;
 }
 
+/* The golden texts through two tokenizers: the file's, and one that came out of GGUF. */
+static void check_pair(size_t k, struct tokenizer *a, struct tokenizer *b, const char *what)
+{
+    struct tok_cache *ca = NULL, *cb = NULL;
+    OK(tok_cache_open(a, &ca, e));
+    OK(tok_cache_open(b, &cb, e));
+    assert_int_equal(tokenizer_info(b).bos, cases[k].bos);
+    size_t rows = check_rows(cases[k].name, ca, cb);
+    print_message("%s, %s: %zu rows\n", cases[k].name, what, rows);
+    assert_true(rows > 20);
+    tok_cache_close(cb);
+    tok_cache_close(ca);
+}
+
+/* Ids that fill the model's vocabulary up say nothing. */
+static void check_fillers(struct tokenizer *t, uint32_t from)
+{
+    for (uint32_t id = from; id < tokenizer_info(t).vocab_size; id++) {
+        struct sbuf b;
+        sbuf_init(&b, 100);
+        OK(tokenizer_decode(t, &id, 1, false, &b, e));
+        assert_int_equal(sbuf_str(&b).n, 0);
+        sbuf_free(&b);
+    }
+}
+
 static void check_case(size_t k)
 {
-    char from[200], dir[600], json[700], gguf[700];
-    struct tokenizer *a = NULL, *b = NULL;
-    struct tok_cache *ca = NULL, *cb = NULL;
+    char from[200], dir[600], json[700], gguf[700], back[700];
+    struct tokenizer *original = NULL, *read = NULL, *again = NULL;
     size_t n;
     snprintf(from, sizeof from, "data/tokenizers/%s/tokenizer.json.gz", cases[k].name);
     char *text = testdir_gunzip(testdir_shared(from), &n);
@@ -98,19 +137,19 @@ static void check_case(size_t k)
     testdir_write(json, text, n);
     free(text);
     write_gguf(dir, k, gguf);
-    OK(tokenizer_open(dir, &a, e));
-    OK(tokenizer_open(gguf, &b, e));
-    OK(tok_cache_open(a, &ca, e));
-    OK(tok_cache_open(b, &cb, e));
-    assert_int_equal(tokenizer_info(b).vocab_size, cases[k].vocab);
-    assert_int_equal(tokenizer_info(b).bos, cases[k].bos);
-    size_t rows = check_rows(cases[k].name, ca, cb);
-    print_message("%s: %zu rows\n", cases[k].name, rows);
-    assert_true(rows > 20);
-    tok_cache_close(cb);
-    tok_cache_close(ca);
-    tokenizer_close(b);
-    tokenizer_close(a);
+    snprintf(back, sizeof back, "%s/back", dir); /* what radmill convert makes of the GGUF file */
+    OK(fs_mkdirs(back, e));
+    OK(tokenizer_open(dir, &original, e));
+    OK(tokenizer_open(gguf, &read, e));
+    OK(tokenizer_save(read, back, e));
+    OK(tokenizer_open(back, &again, e));
+    assert_int_equal(tokenizer_info(read).vocab_size, cases[k].vocab);
+    check_pair(k, original, read, "GGUF");
+    check_pair(k, original, again, "a folder from GGUF");
+    check_fillers(read, tokenizer_info(original).vocab_size);
+    tokenizer_close(again);
+    tokenizer_close(read);
+    tokenizer_close(original);
 }
 
 static void test_read_back(void **state)
