@@ -196,8 +196,8 @@ static bool emit(const struct pickle *m, struct str name, const struct pickle_te
 static bool emit_all(const struct pickle *m, const struct pickle_value *top, torch_bin_fn add,
                      void *ctx, struct err *e)
 {
-    static const char *const wrappers[] = {"state_dict", "model"};
-    bool any = false;
+    static const char *const wrappers[] = {"state_dict", "model_state_dict", "model"};
+    bool any = false, parallel = true;
     if (top->kind != PICKLE_DICT)
         return err_set(e, ERR_FORMAT, "%s: holds no dictionary of tensors", m->what);
     for (size_t k = 0; k < sizeof wrappers / sizeof *wrappers; k++) {
@@ -208,9 +208,13 @@ static bool emit_all(const struct pickle *m, const struct pickle_value *top, tor
         }
     }
     for (const struct pickle_item *i = top->items.first; i; i = i->next) {
+        if (i->v->kind == PICKLE_TENSOR && !str_starts(i->key, STR("module."))) parallel = false;
+    }
+    for (const struct pickle_item *i = top->items.first; i; i = i->next) {
+        size_t skip = parallel ? strlen("module.") : 0;
         if (i->v->kind != PICKLE_TENSOR) continue;
         any = true;
-        if (!emit(m, i->key, i->v->tensor, add, ctx, e)) return false;
+        if (!emit(m, str_sub(i->key, skip, i->key.n), i->v->tensor, add, ctx, e)) return false;
     }
     return any || err_set(e, ERR_FORMAT, "%s: holds no tensors", m->what);
 }
@@ -329,10 +333,11 @@ static bool is_zip(const uint8_t *p, size_t n)
     return n >= 4 && memcmp(p, "PK\003\004", 4) == 0;
 }
 
+/* Other pickles are taken, too, to be refused as such: a safetensors file has a '{' there. */
 bool torch_bin_is(const uint8_t *p, size_t n)
 {
-    return is_zip(p, n) || (n >= 2 && p[0] == 0x80 && p[1] >= 2 && p[1] <= 5 && n > 15 &&
-                            memcmp(p + 4, legacy_magic, sizeof legacy_magic) == 0);
+    return is_zip(p, n) ||
+           (n >= 2 && p[0] == 0x80 && p[1] >= 2 && p[1] <= 5 && (n <= 8 || p[8] != '{'));
 }
 
 bool torch_bin_read(const uint8_t *p, size_t n, const char *what, torch_bin_fn add, void *ctx,

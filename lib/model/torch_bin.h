@@ -11,7 +11,9 @@
  * other instruction, is an error that names it.
  *
  * Tensors are views into the file's memory. The file must hold one dictionary of tensors (or one
- * under the key state_dict or model); values that are no tensors are passed over. Tensors must be
+ * under the key state_dict, model_state_dict or model, as training scripts save them beside an
+ * optimizer's state); values that are no tensors are passed over. Where all names begin with
+ * "module." (torch.nn.DataParallel) they lose it. Tensors must be
  * contiguous, of a dtype that model/dtype knows, little-endian; compressed or encrypted zip entries
  * are refused.
  *

@@ -57,6 +57,7 @@ static void test_both_forms(void **state)
     check_state(CORPUS "zip.bin");
     check_state(CORPUS "legacy.bin");
     check_state(CORPUS "wrapped.bin");
+    check_state(CORPUS "trained.bin");
 }
 
 static void test_refused(void **state)
@@ -76,8 +77,12 @@ static void test_refused(void **state)
         {"evil_packed.bin", "compressed or encrypted"},
         {"strided.bin", "tensor a is not contiguous"},
     };
+    static const uint8_t pickle[] = "\x80\x04\x95\x0a\0\0\0\0\0\0\0}\x94\x8c\x01"
+                                    "aK\x01s.";
     struct safetensors *s = NULL;
     char path[700];
+    FAILS(safetensors_open_memory(pickle, sizeof pickle - 1, "w", &s, e), ERR_FORMAT,
+          "w: a pickle");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         snprintf(path, sizeof path, CORPUS "%s", bad[i].file);
         FAILS(safetensors_open(path, &s, e), ERR_FORMAT, bad[i].text);

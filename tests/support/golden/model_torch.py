@@ -4,6 +4,7 @@
 zip.bin, legacy.bin   one dictionary: a F32 [3,4], b BF16 [5], c F16 [2,2] (a view at offset 1), d F64 [], e I64 [2],
                       f: a Parameter F32 [2,3]; g: the same storage as a; values are 0.25 * n + number of the tensor
 wrapped.bin           {"state_dict": {...}, "epoch": 3}
+trained.bin           {"epoch": 7, "model_state_dict": {"module.a": ..., ...}, "optimizer_state_dict": Adam's}: as chexbert.pth
 strided.bin           a transposed tensor
 evil_*.bin            pickles that would run something: os.system, builtins.eval behind REDUCE, NEWOBJ, INST, an
                       extension code, a persistent id of another class
@@ -32,7 +33,14 @@ def state():
     return d
 
 
-for name, obj in (("zip", state()), ("wrapped", {"state_dict": state(), "epoch": 3, "lr": 0.5}),
+def trained():
+    moments = {"step": 5, "exp_avg": values(0, 2), "exp_avg_sq": values(0, 2)}
+    group = {"lr": 2e-5, "betas": (0.9, 0.999), "correct_bias": True, "params": [140234567890123]}
+    return {"epoch": 7, "model_state_dict": collections.OrderedDict(("module." + k, v) for k, v in state().items()),
+            "optimizer_state_dict": {"state": {140234567890123: moments}, "param_groups": [group]}}
+
+
+for name, obj in (("zip", state()), ("trained", trained()), ("wrapped", {"state_dict": state(), "epoch": 3, "lr": 0.5}),
                   ("strided", {"a": values(0, 3, 4).t()})):
     torch.save(obj, f"{out}/{name}.bin")
 torch.save(state(), f"{out}/legacy.bin", _use_new_zipfile_serialization=False)
