@@ -293,7 +293,7 @@ static bool open_parts(struct model *m, const char *dir, enum dev_quant_kind qua
     if (!model_spec_read(config, &m->spec, e)) goto out;
     if (!safetensors_open(dir, &files, e)) goto out;
     model_settle(&m->spec, files);
-    /* the digest first: it reads the files on many threads, and loading then finds them in memory */
+    /* the digest first: it reads the files on many threads, loading then finds them in memory */
     if (!check_tensors(&m->spec, files, e) ||
         !safetensors_digest(files, dev_host_threads(), m->digest, e))
         goto out;

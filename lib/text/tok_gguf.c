@@ -230,8 +230,8 @@ static bool set_pre(struct tokenizer *t, struct str pre, struct err *e)
                    "roberta-bpe, smollm, starcoder, llama-bpe)");
 }
 
-/* Ids that the model has and the tokenizer has not are filled up by converters, ours, too: they stay
- * without a token, and an answer that holds one says nothing there. */
+/* Ids that the model has and the tokenizer has not are filled up by converters, ours, too: they
+ * stay without a token, and an answer that holds one says nothing there. */
 static bool is_filler(uint32_t id, struct str s, uint64_t type)
 {
     char name[24];
