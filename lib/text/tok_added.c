@@ -7,6 +7,10 @@
 #include "text/uniclass.h"
 #include "text/utf8.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 /* Index of the longest content that text begins with, or nadded: the sorted list is narrowed byte
  * by byte. */
 static uint32_t longest(const struct tokenizer *t, const struct tok_set *s, struct str text)
@@ -58,10 +62,38 @@ static void strip(const struct tok_added *a, struct str text, size_t floor, stru
         hit->to += len;
 }
 
+#if defined(__SSE2__)
+/* Sixteen places at once, while there are so many; the rest is left to the caller. */
+static size_t skip_blocks(const struct tok_set *s, struct str text, size_t i)
+{
+    for (; s->nbegin > 0 && text.n - i > 16; i += 16) {
+        __m128i a = _mm_loadu_si128((const __m128i *)(const void *)(text.p + i));
+        __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(text.p + i + 1));
+        __m128i hit = _mm_setzero_si128();
+        for (uint32_t k = 0; k < s->nbegin; k++)
+            hit = _mm_or_si128(
+                hit, _mm_and_si128(_mm_cmpeq_epi8(a, _mm_set1_epi8((char)s->begin[k][0])),
+                                   _mm_cmpeq_epi8(b, _mm_set1_epi8((char)s->begin[k][1]))));
+        uint32_t bits = (uint32_t)_mm_movemask_epi8(hit);
+        if (bits) return i + (size_t)__builtin_ctz(bits);
+    }
+    return i;
+}
+#else
+static size_t skip_blocks(const struct tok_set *s, struct str text, size_t i)
+{
+    (void)s;
+    (void)text;
+    return i;
+}
+#endif
+
 /* The next place whose two bytes may begin a token. */
 static size_t maybe(const struct tok_set *s, struct str text, size_t i)
 {
     const uint8_t *p = (const uint8_t *)text.p;
+
+    i = skip_blocks(s, text, i);
 
     while (i + 1 < text.n) {
         if (!s->among[p[i + 1]]) { /* neither the second byte of one here, nor the first of one */

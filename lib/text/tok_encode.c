@@ -295,11 +295,18 @@ static inline bool in_line(const struct short_line *l, struct tok_key k)
 }
 
 /* Where words are met for the first time, what their misses will look at is fetched beforehand. */
-static __attribute__((noinline)) void fetch_missing(const struct tok_cache *c,
+static __attribute__((noinline)) void fetch_missing(const struct tok_cache *c, struct str text,
+                                                    size_t from, const uint32_t *ends,
                                                     const struct probe *probe, size_t k)
 {
-    for (size_t i = 0; i < k; i++)
-        if (!in_line(&c->lines[probe[i].line], probe[i].key)) tok_fetch_whole(c->t, probe[i].key);
+    for (size_t i = 0; i < k; from = ends[i++]) {
+        size_t n = ends[i] - from;
+        if (n > SHORT_KEY || in_line(&c->lines[probe[i].line], probe[i].key)) continue;
+        if (c->t->engine != TOK_UNIGRAM)
+            tok_fetch_whole(c->t, probe[i].key);
+        else /* the word without its last byte: new_word */
+            __builtin_prefetch(&c->lines[key_line(key_of(text.p + from, n - 1, text.n - from))]);
+    }
 }
 
 static inline bool put_word(struct tok_cache *c, const struct probe *pr, const char *p, size_t n,
@@ -346,7 +353,7 @@ static bool encode_words(struct tok_cache *c, struct str text, struct tok_ids *o
             probe[i].line = key_line(probe[i].key);
             __builtin_prefetch(&c->lines[probe[i].line]);
         }
-        if (c->fetch && c->t->whole) fetch_missing(c, probe, k);
+        if (c->fetch) fetch_missing(c, text, at, ends, probe, k);
         for (size_t i = 0; i < k; at = ends[i++])
             if (!put_word(c, &probe[i], text.p + at, ends[i] - at, out, e)) return false;
         c->fetch = c->missed - missed > FETCH_FROM;
@@ -388,7 +395,7 @@ static bool encode_normalised(struct tok_cache *c, struct str text, struct tok_i
     bool done = c->t->norm != TOK_NORM_NONE;
 
     if (set->n == 0 || (c->plain && !set->any_plain)) return encode_stretch(c, text, false, out, e);
-    if (done) {
+    if (done && !(c->t->norm == TOK_NORM_NFC && c->ascii)) {
         sbuf_clear(&c->normalised);
         if (!tok_norm_stretch(c->t, text, &c->normalised, e)) return false;
         text = sbuf_str(&c->normalised);

@@ -99,6 +99,20 @@ static void put_pairs(struct tok_set *s, struct str match)
         s->pair[a * 32 + b / 8] |= (uint8_t)(1 << b % 8);
 }
 
+/* The pairs as a list, if they are few. */
+static void list_pairs(struct tok_set *s)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < 65536; i++) {
+        if (!(s->pair[i / 8] >> i % 8 & 1)) continue;
+        if (n == TOK_BEGINS) return;
+        s->begin[n][0] = (uint8_t)(i >> 8);
+        s->begin[n++][1] = (uint8_t)i;
+    }
+    s->nbegin = n;
+}
+
 static bool build_set(struct tokenizer *t, int pass, struct err *e)
 {
     struct tok_set *s = &t->set[pass];
@@ -112,6 +126,7 @@ static bool build_set(struct tokenizer *t, int pass, struct err *e)
         put_pairs(s, t->added[i].match);
         s->any_plain |= !t->added[i].special;
     }
+    list_pairs(s);
     for (size_t i = s->n / 2; i-- > 0;)
         sift(t, s->order, i, s->n);
     for (size_t n = s->n; n-- > 1;) {

@@ -89,14 +89,17 @@ enum tok_cut {
     TOK_CUT_HIGH,
     TOK_CUTS
 };
+#define TOK_BEGINS 8
 /* One pass of added-token matching: indexes into added[], sorted by content. */
 struct tok_set {
     uint32_t *order;
     size_t n;
-    bool first[256];    /* bytes a content begins with */
-    bool among[256];    /* that are the first or the second of one */
-    uint8_t pair[8192]; /* bit a << 8 | b: bytes that one may begin with */
-    bool any_plain;     /* holds tokens that plain mode recognises too */
+    bool first[256];              /* bytes a content begins with */
+    bool among[256];              /* that are the first or the second of one */
+    uint8_t pair[8192];           /* bit a << 8 | b: bytes that one may begin with */
+    uint8_t begin[TOK_BEGINS][2]; /* the same as a list */
+    uint32_t nbegin;              /* 0: too many for it, or a token of one byte */
+    bool any_plain;               /* holds tokens that plain mode recognises too */
 };
 /* Pair of ids -> merge. key = left << 32 | right; UINT64_MAX: free. */
 struct tok_pair {
@@ -105,13 +108,25 @@ struct tok_pair {
 };
 /* Pieces as a tree of bytes, for Unigram and WordPiece (tok_trie.c); unit 0 is the root. */
 #define TOK_TRIE_USED    0x100u
+#define TOK_TRIE_LABEL   (TOK_TRIE_USED | 0xFFu)
+#define TOK_TRIE_ULP     9  /* bits 9 and 10 of a link */
+#define TOK_TRIE_BASE    11 /* the others */
 #define TOK_TRIE_SPECIAL 0x80000000u
+#define TOK_TRIE_WHOLE   0x40000000u
 struct tok_unit {
-    uint32_t link; /* base << 9 | TOK_TRIE_USED | the code of the byte that leads here */
-    uint32_t id;   /* of the piece that ends here: id + 1, with TOK_TRIE_SPECIAL if it is; or 0 */
+    uint32_t link; /* base << 11 | ulp + 1 << 9 | TOK_TRIE_USED | the code of the byte that leads
+                      here */
+    union {
+        uint32_t id; /* of the piece that ends here: id + 1, with TOK_TRIE_SPECIAL if it is; or 0 */
+        float score; /* Unigram: its score, but for ulp units in the last place of a double;
+                        -INFINITY: no piece, or a special one */
+    };
 };
 struct tok_trie {
     const struct tok_unit *unit;
+    uint32_t *id;      /* Unigram: the ids, which only the best path needs, by unit; with
+                          TOK_TRIE_WHOLE where the piece, as a word, is itself */
+    bool near;         /* Unigram: the units hold all scores */
     uint8_t code[256]; /* of each byte: the frequent ones come first */
 };
 /* Words of up to TOK_SHORT bytes as two numbers: the bytes in order, zeros, and the length in the
@@ -308,6 +323,9 @@ MUST_CHECK bool tok_unigram_word(const struct tokenizer *t, struct tok_bpe *b, s
 /* Unigram, plain mode: the id that a word's last byte has whatever stands before it, or TOK_NO_ID.
  * The ids of the word are then those of the word without it, and that. */
 uint32_t tok_unigram_last(const struct tokenizer *t, struct str word);
+void tok_unigram_fetch(const struct tokenizer *t, const char *p, size_t n, int step);
+/* Mark the pieces that, as a word, are themselves: nearly a third of the words of a text. */
+MUST_CHECK bool tok_unigram_whole(struct tokenizer *t, struct tok_bpe *b, struct err *e);
 MUST_CHECK bool tok_wordpiece_word(const struct tokenizer *t, struct tok_bpe *b, struct str word,
                                    struct tok_ids *out, struct err *e);
 /* Tree of all pieces' bytes. */
@@ -315,9 +333,9 @@ MUST_CHECK bool tok_trie_build(struct tokenizer *t, struct err *e);
 static inline uint32_t tok_trie_step(const struct tok_trie *r, uint32_t node, uint8_t byte)
 {
     uint8_t code = r->code[byte];
-    uint32_t to = r->unit[node].link >> 9 ^ code;
+    uint32_t to = r->unit[node].link >> TOK_TRIE_BASE ^ code;
 
-    return (r->unit[to].link & 0x1FF) == (TOK_TRIE_USED | code) ? to : TOK_NO_ID;
+    return (r->unit[to].link & TOK_TRIE_LABEL) == (TOK_TRIE_USED | code) ? to : TOK_NO_ID;
 }
 
 /* ---- tok_table.c */

@@ -78,10 +78,13 @@ bool tok_whole_build(struct tokenizer *t, struct err *e)
     uint64_t n = 0, lines = 16;
     bool ok = false;
 
-    /* WordPiece: a word begins with its blank, a piece does not. Unigram: three words in four are
-     * no piece, and looking for them costs what the others spare. */
-    if (t->engine == TOK_WORDPIECE || t->engine == TOK_UNIGRAM) return true;
+    if (t->engine == TOK_WORDPIECE)
+        return true; /* a word begins with its blank, a piece does not */
     tok_bpe_init(&bpe);
+    if (t->engine == TOK_UNIGRAM) {
+        ok = tok_unigram_whole(t, &bpe, e);
+        goto out;
+    }
     for (uint32_t i = 0; i < t->n; i++)
         n += is_short(&t->piece[i]);
     while (lines * 2 < n)

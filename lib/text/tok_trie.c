@@ -6,17 +6,21 @@
  *
  * What a step costs is the way to memory, so nodes that are visited together lie together: codes
  * are bytes by their frequency in the pieces, which brings the children of a node into one or two
- * cache lines, and a node's children are put near it where there is room, depth first; else among
- * the last places that are free, else into a new block. Block 0 (256 units) holds the root alone:
+ * cache lines; the first bytes of all pieces are placed first, side by side; below them a node's
+ * children are put near it where there is room, depth first; else among the last places that are
+ * free, else into a new block. Block 0 (256 units) holds the root alone:
  * leaves have base 0 and find no child there.
  */
+#include <math.h>
+
 #include "base/mem.h"
 #include "text/tok_impl.h"
 
 #define BLOCK     256u
-#define MAX_UNITS (1u << 23) /* a base has 23 bits in a link */
-#define NEAR      32u        /* units: four cache lines */
-#define TRIES     24         /* free places looked at elsewhere */
+#define MAX_UNITS (1u << (32 - TOK_TRIE_BASE))
+#define NEAR      32u /* units: four cache lines */
+#define TOP       3u  /* bytes deep: the nodes that most words go through */
+#define TRIES     200 /* free places looked at elsewhere */
 
 struct entry {
     struct str s;
@@ -133,7 +137,7 @@ static bool place_children(struct builder *b, struct range r, struct err *e)
     if (!mem_grow((void **)&b->stack, &b->stack_cap, b->depth + n, sizeof(*b->stack), e))
         return false;
     b->place[base].base_taken = true;
-    b->unit[r.node].link |= base << 9;
+    b->unit[r.node].link |= base << TOK_TRIE_BASE;
     for (size_t k = 0; k < n; k++) {
         uint32_t to = base ^ label[k], lo = i;
         take(b, to);
@@ -177,21 +181,54 @@ static void find_codes(const struct builder *b, uint8_t *code)
     }
 }
 
+/* A score as a float and a correction in the link, so that a step is one read all the same: files
+ * hold floats, and reading them as the reference does (tok_json.c) is off by a unit at most. */
+static bool put_score(struct tok_unit *u, double score)
+{
+    double rounded = (double)(float)score;
+    int64_t is, was;
+
+    memcpy(&is, &score, sizeof(is));
+    memcpy(&was, &rounded, sizeof(was));
+    u->score = (float)score;
+    if (is - was < -1 || is - was > 1) return false;
+    u->link |= (uint32_t)(is - was + 1) << TOK_TRIE_ULP;
+    return true;
+}
+
+static bool put_scores(struct tokenizer *t, struct tok_unit *unit, uint32_t n, struct err *e)
+{
+    uint32_t *id = tok_table(t, n * sizeof(*id), e);
+
+    if (!id) return false;
+    t->trie.id = id;
+    t->trie.near = true;
+    for (uint32_t i = 0; i < n; i++) {
+        id[i] = unit[i].id;
+        bool none = id[i] == 0 || (id[i] & TOK_TRIE_SPECIAL);
+        t->trie.near &= put_score(&unit[i], none ? -INFINITY : t->score[id[i] - 1]);
+    }
+    return true;
+}
+
 bool tok_trie_build(struct tokenizer *t, struct err *e)
 {
     struct builder b = {.code = t->trie.code};
+    size_t top = 0;
     bool ok = false;
 
     if (!sort_entries(&b, t, e) || !add_block(&b, e)) goto out;
     find_codes(&b, t->trie.code);
     ok = b.n == 0 || place_children(&b, (struct range){0, 0, b.n, 0}, e);
-    while (ok && b.depth > 0)
+    while (ok && top < b.depth && b.stack[top].depth < TOP) /* in order of depth */
+        ok = place_children(&b, b.stack[top++], e);
+    while (ok && b.depth > top)
         ok = place_children(&b, b.stack[--b.depth], e);
     if (!ok) goto out;
     struct tok_unit *unit = tok_table(t, b.units * sizeof(*unit), e);
     if (unit) memcpy(unit, b.unit, b.units * sizeof(*unit));
     t->trie.unit = unit;
-    ok = unit != NULL;
+    ok = unit && (t->engine != TOK_UNIGRAM || put_scores(t, unit, b.units, e));
 out:
     mem_free(b.entry);
     mem_free(b.unit);

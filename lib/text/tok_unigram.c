@@ -10,48 +10,49 @@
  * charsmap looks at, never spans two of them but CR LF, and tok_charsmap_check refuses maps that
  * make text of a blank.
  */
+#include <math.h>
+
 #include "base/mem.h"
 #include "text/tok_impl.h"
 #include "text/uniclass.h"
 #include "text/utf8.h"
 
+/* A place in the word: behind its last byte so far. */
 struct tok_node {
-    double score;  /* best sum of a path to here */
-    uint32_t from; /* where its last piece begins; UINT32_MAX: no path yet */
+    double score;  /* best sum of a path to here; -INFINITY: no path yet */
+    uint32_t from; /* where the path's last piece begins */
     uint32_t id;
     uint32_t next; /* where the piece that begins here ends, once the best path is known */
 };
 
-/* A path to byte `to` by the piece id; the better one stays. */
+/* A path to byte `to` by the piece id; the better one stays, of equals the first. */
 static inline void offer(struct tok_node *node, uint32_t from, uint32_t to, uint32_t id,
                          double score)
 {
-    if (node[to].from != UINT32_MAX && !(score > node[to].score)) return;
-    node[to] = (struct tok_node){score, from, id, 0};
+    if (score > node[to].score) node[to] = (struct tok_node){score, from, id, 0};
 }
 
-static void best_path(const struct tokenizer *t, struct tok_node *node, struct str s, bool plain)
+static void find_path(const struct tokenizer *t, struct tok_node *node, struct str s, bool plain)
 {
     const struct tok_unit *unit = t->trie.unit;
     uint32_t hidden = plain ? TOK_TRIE_SPECIAL : 0;
     size_t len;
 
     for (size_t i = 1; i <= s.n; i++)
-        node[i].from = UINT32_MAX;
+        node[i].score = -INFINITY;
     node[0] = (struct tok_node){0};
     for (size_t at = 0; at < s.n; at += len) {
         bool single = false;
-        uint32_t base = unit[0].link >> 9;
+        uint32_t to = 0;
         double till = node[at].score;
         len = 1;
         if ((uint8_t)s.p[at] >= 0x80) utf8_decode(str_sub(s, at, s.n), &len);
         for (size_t i = at; i < s.n; i++) {
             uint8_t code = t->trie.code[(uint8_t)s.p[i]];
-            const struct tok_unit *u = &unit[base ^ code];
-            if ((u->link & 0x1FF) != (TOK_TRIE_USED | code)) break;
-            base = u->link >> 9;
-            if (u->id == 0 || (u->id & hidden)) continue;
-            uint32_t id = (u->id & ~TOK_TRIE_SPECIAL) - 1;
+            to = unit[to].link >> TOK_TRIE_BASE ^ code;
+            if ((unit[to].link & TOK_TRIE_LABEL) != (TOK_TRIE_USED | code)) break;
+            if (t->trie.id[to] == 0 || (t->trie.id[to] & hidden)) continue;
+            uint32_t id = (t->trie.id[to] & ~(TOK_TRIE_SPECIAL | TOK_TRIE_WHOLE)) - 1;
             offer(node, (uint32_t)at, (uint32_t)i + 1, id, t->score[id] + till);
             if (i + 1 - at == len) single = true;
         }
@@ -59,6 +60,87 @@ static void best_path(const struct tokenizer *t, struct tok_node *node, struct s
             offer(node, (uint32_t)at, (uint32_t)(at + len), (uint32_t)t->model_unk,
                   t->unk_score + till);
     }
+}
+
+/* ---- words of reports: short, of ASCII, in plain mode */
+#define FEW 32
+
+/* Places in a short word. A path is known by its last unit: ids are looked up along the best one. */
+struct short_path {
+    double score[FEW + 1];
+    uint32_t last[FEW + 1]; /* unit << 8 | where its piece begins; unit 0: unknown */
+    uint8_t code[FEW];
+};
+
+static inline double score_of(struct tok_unit u)
+{
+    double d = (double)u.score;
+    int64_t bits;
+
+    memcpy(&bits, &d, sizeof(bits));
+    bits += (int64_t)(u.link >> TOK_TRIE_ULP & 3) - 1;
+    memcpy(&d, &bits, sizeof(d));
+    return d;
+}
+
+/* The pieces that begin at `at`. Returns the unit of the last one, if they reach the word's end. */
+static inline uint32_t offer_short(const struct tok_unit *unit, struct short_path *w, size_t at,
+                                   size_t n, double unk_score)
+{
+    uint32_t to = 0;
+    double till = w->score[at];
+    bool single = false;
+
+    for (size_t i = at; i < n; i++) {
+        to = unit[to].link >> TOK_TRIE_BASE ^ w->code[i];
+        struct tok_unit u = unit[to];
+        if ((u.link & TOK_TRIE_LABEL) != (TOK_TRIE_USED | w->code[i])) {
+            to = 0;
+            break;
+        }
+        single |= (i == at) & (u.score > -INFINITY);
+        double sum = score_of(u) + till;
+        if (!(sum > w->score[i + 1])) continue;
+        w->score[i + 1] = sum;
+        w->last[i + 1] = to << 8 | (uint32_t)at;
+    }
+    if (!single && unk_score + till > w->score[at + 1]) {
+        w->score[at + 1] = unk_score + till;
+        w->last[at + 1] = (uint32_t)at;
+    }
+    return to;
+}
+
+/* As find_path and put_path. False with *found false: there is something unknown in the word. */
+static bool put_short(const struct tokenizer *t, struct str s, bool *found, struct tok_ids *out,
+                      struct err *e)
+{
+    struct short_path w;
+    uint32_t ids[FEW], unit;
+    size_t n = 0;
+
+    *found = true;
+    for (size_t i = 0; i < s.n; i++) {
+        w.code[i] = t->trie.code[(uint8_t)s.p[i]];
+        w.score[i + 1] = -INFINITY;
+    }
+    w.score[0] = 0;
+    for (size_t at = 0; at < s.n; at++) {
+        unit = offer_short(t->trie.unit, &w, at, s.n, t->unk_score);
+        if (at == 0 && (t->trie.id[unit] & TOK_TRIE_WHOLE))
+            return tok_ids_put(out, (t->trie.id[unit] & ~TOK_TRIE_WHOLE) - 1, e);
+    }
+    for (size_t at = s.n; at > 0; at = w.last[at] & 0xFF) {
+        unit = w.last[at] >> 8;
+        ids[n] = (t->trie.id[unit] & ~TOK_TRIE_WHOLE) - 1;
+        *found &= unit > 0 && (int32_t)ids[n] != t->model_unk;
+        n++;
+    }
+    if (!*found) return false;
+    if (!tok_ids_reserve(out, n, e)) return false;
+    while (n > 0)
+        out->ids[out->n++] = ids[--n];
+    return true;
 }
 
 /* Unknown text: its bytes, or one id. */
@@ -97,8 +179,14 @@ static bool put_path(const struct tokenizer *t, struct tok_node *node, struct st
 static bool put_part(const struct tokenizer *t, struct tok_bpe *b, struct str s, bool plain,
                      struct tok_ids *out, struct err *e)
 {
+    bool found = false;
+
+    if (plain && t->trie.near && s.n <= FEW && utf8_ascii(s)) {
+        bool ok = put_short(t, s, &found, out, e);
+        if (found) return ok;
+    }
     if (!mem_grow((void **)&b->node, &b->node_cap, s.n + 1, sizeof(*b->node), e)) return false;
-    best_path(t, b->node, s, plain);
+    find_path(t, b->node, s, plain);
     return put_path(t, b->node, s, out, e);
 }
 
@@ -146,7 +234,7 @@ uint32_t tok_unigram_last(const struct tokenizer *t, struct str word)
     if (!is_word_byte(a) || is_word_byte(b)) return TOK_NO_ID;
     if (t->closed[a * 32 + b / 8] >> b % 8 & 1) return TOK_NO_ID;
     uint32_t node = tok_trie_step(&t->trie, 0, b), id = 0;
-    if (node != TOK_NO_ID) id = t->trie.unit[node].id;
+    if (node != TOK_NO_ID) id = t->trie.id[node] & ~TOK_TRIE_WHOLE;
     return id == 0 || (id & TOK_TRIE_SPECIAL) || (int32_t)id - 1 == t->model_unk ? TOK_NO_ID
                                                                                  : id - 1;
 }
@@ -176,4 +264,26 @@ bool tok_unigram_word(const struct tokenizer *t, struct tok_bpe *b, struct str w
         from = i + len;
     }
     return true;
+}
+
+bool tok_unigram_whole(struct tokenizer *t, struct tok_bpe *b, struct err *e)
+{
+    struct tok_ids ids = {0};
+    bool ok = true;
+
+    for (uint32_t i = 0; ok && i < t->n; i++) {
+        struct str s = t->piece[i].bytes;
+        uint32_t node = 0;
+        if (!(t->piece[i].flags & TOK_P_VOCAB) || (t->piece[i].flags & TOK_P_SPECIAL)) continue;
+        if (s.n < 2 || s.n > FEW || plain_from(t, s) != 1) continue;
+        ids.n = 0;
+        ok = put_part(t, b, s, true, &ids, e);
+        if (!ok || ids.n != 1 || (int32_t)ids.ids[0] == t->model_unk) continue;
+        for (size_t k = 0; k < s.n; k++)
+            node = tok_trie_step(&t->trie, node, (uint8_t)s.p[k]);
+        CHECK((t->trie.id[node] & ~TOK_TRIE_WHOLE) == ids.ids[0] + 1);
+        t->trie.id[node] |= TOK_TRIE_WHOLE;
+    }
+    tok_ids_free(&ids);
+    return ok;
 }
