@@ -299,10 +299,12 @@ static enum tok_cut cut_class(uint8_t b)
 }
 
 /* A text may be cut between two classes that no piece holds side by side: nothing is ever merged
- * across. */
+ * across, unless unknown neighbours become one. */
 static void find_cuts(struct tokenizer *t)
 {
-    memset(t->cut, 0xFF, sizeof(t->cut));
+    bool fuses = t->fuse_unk && t->model_unk >= 0 && !t->byte_fallback;
+
+    memset(t->cut, fuses ? 0 : 0xFF, sizeof(t->cut));
     for (int b = 0; b < 256; b++)
         t->cut_class[b] = (uint8_t)cut_class((uint8_t)b);
     t->cut[TOK_CUT_HIGH][TOK_CUT_HIGH] = 0; /* never inside a character */
@@ -358,8 +360,9 @@ static bool build_engine(struct tokenizer *t, struct err *e)
     if (t->engine == TOK_SP_BPE) {
         if (t->ignore_merges)
             return err_set(e, ERR_FORMAT, "ignore_merges is not supported with SentencePiece BPE");
+        if (!find_fallback(t, e)) return false;
         find_cuts(t);
-        return find_fallback(t, e);
+        return true;
     }
     if (t->engine == TOK_BYTE_BPE) return true;
     if (t->model_unk < 0) return err_set(e, ERR_FORMAT, "the model names no unknown token");

@@ -261,6 +261,33 @@ static void test_unknown_bytes(void **state)
     tokenizer_close(t);
 }
 
+/* SentencePiece BPE without byte tokens: unknown neighbours are one id, of whatever kind they are
+ * (tokenizers 0.23.3 gives these ids). */
+static void test_unknown_neighbours_are_one(void **state)
+{
+    (void)state;
+    json_t *j = json_pack(
+        "{s:s, s:[], s:{s:s, s:[{s:s, s:s}, {s:s, s:{s:s}, s:s}]}, s:n, s:n,"
+        " s:{s:s, s:[{s:s, s:{s:s}, s:s}, {s:s}, {s:s}, {s:s, s:s, s:i, s:i}]},"
+        " s:{s:s, s:s, s:b, s:{s:i, s:i, s:i, s:i}, s:[s]}}",
+        "version", "1.0", "added_tokens", "normalizer", "type", "Sequence", "normalizers", "type",
+        "Prepend", "prepend", TOK_METASPACE, "type", "Replace", "pattern", "String", " ", "content",
+        TOK_METASPACE, "pre_tokenizer", "post_processor", "decoder", "type", "Sequence", "decoders",
+        "type", "Replace", "pattern", "String", TOK_METASPACE, "content", " ", "type",
+        "ByteFallback", "type", "Fuse", "type", "Strip", "content", " ", "start", 1, "stop", 0,
+        "model", "type", "BPE", "unk_token", "?", "fuse_unk", 1, "vocab", "?", 0, "a", 1, "b", 2,
+        "ab", 3, "merges", "a b");
+    struct tokenizer *t = tiny_open(j);
+
+    assert_string_equal(ids_of(t,
+                               STR("ab\x1C\xC3\x9F"
+                                   "ab1. xa"),
+                               TOK_PLAIN),
+                        "0 3 0 3 0 1");
+    assert_string_equal(ids_of(t, STR("1\xC3\x9Fx"), TOK_PLAIN), "0");
+    tokenizer_close(t);
+}
+
 static void test_added_tokens(void **state)
 {
     (void)state;
@@ -615,6 +642,7 @@ int main(void)
         cmocka_unit_test(test_long_words_against_the_definition),
         cmocka_unit_test(test_ignore_merges),
         cmocka_unit_test(test_unknown_bytes),
+        cmocka_unit_test(test_unknown_neighbours_are_one),
         cmocka_unit_test(test_added_tokens),
         cmocka_unit_test(test_template_and_decode),
         cmocka_unit_test(test_refused),
