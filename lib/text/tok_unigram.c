@@ -65,7 +65,7 @@ static void find_path(const struct tokenizer *t, struct tok_node *node, struct s
 /* ---- words of reports: short, of ASCII, in plain mode */
 #define FEW 32
 
-/* Places in a short word. A path is known by its last unit: ids are looked up along the best one. */
+/* Places in a short word. A path is known by its last unit: ids are looked up for the best one. */
 struct short_path {
     double score[FEW + 1];
     uint32_t last[FEW + 1]; /* unit << 8 | where its piece begins; unit 0: unknown */
