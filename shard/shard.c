@@ -442,6 +442,60 @@ static void fill_info(const struct run *r, struct shard_info *i)
     i->pad = h->pad;
 }
 
+static void summarise(const struct run *r, struct shard_summary *s)
+{
+    s->patients = r->scan.patients;
+    s->shared_ids = r->scan.shared_ids;
+    memcpy(s->seen, r->scan.seen, sizeof s->seen);
+    memcpy(s->near_seen, r->scan.near_seen, sizeof s->near_seen);
+    for (size_t i = 0; i < r->corpus.nnear; i++)
+        s->near_texts += r->scan.near[i];
+    for (int m = 0; m < MOD_COUNT; m++) {
+        s->records += r->scan.records[m];
+        for (int d = 0; d < SHARD_DROPS; d++)
+            s->dropped[d] += r->scan.dropped[m][d];
+    }
+    for (size_t i = 0; i < r->ntasks; i++) {
+        const struct shard_fact *f = &r->facts[i];
+        s->files += has_file(f);
+        s->files_made += f->made;
+        s->bytes += f->bytes;
+        s->cut += f->cut;
+        s->cut_tokens += f->cut_tokens;
+        s->unknown += f->unknown;
+        for (int d = 0; d < SHARD_DROPS; d++)
+            s->dropped[d] += f->dropped[d];
+        for (int k = 0; k < SHARD_SPLITS; k++) {
+            s->samples[k] += f->samples[k];
+            s->tokens[k] += f->tokens[k];
+            s->targets[k] += f->targets[k];
+        }
+    }
+}
+
+/* Which reports there were, and why each was left out. */
+static bool no_sample(const struct run *r, struct err *e)
+{
+    struct shard_summary s = {0};
+    char why[512] = "";
+    size_t at = 0;
+
+    summarise(r, &s);
+    if (s.records == 0)
+        return err_set(
+            e, ERR_CONFIG,
+            "the corpus has no report of the chosen modalities (shards.modality); radmill "
+            "ingest and stats say which there are");
+    for (int d = 0; d < SHARD_DROPS && at < sizeof why; d++) {
+        if (s.dropped[d] == 0) continue;
+        at += (size_t)snprintf(why + at, sizeof why - at, "%s %s %llu", at ? "," : ":",
+                               shard_drop_names[d], (unsigned long long)s.dropped[d]);
+    }
+    return err_set(e, ERR_CONFIG,
+                   "none of the %llu reports of the chosen modalities gave a sample%s",
+                   (unsigned long long)s.records, why);
+}
+
 static bool collect(struct run *r, struct shard_manifest *m, struct err *e)
 {
     struct shard_manifest old;
@@ -464,7 +518,7 @@ static bool collect(struct run *r, struct shard_manifest *m, struct err *e)
     }
     for (size_t i = 0; i < r->ntasks; i++)
         any |= has_file(&r->facts[i]);
-    return any || err_set(e, ERR_CONFIG, "no report of the chosen modalities gave a sample");
+    return any || no_sample(r, e);
 }
 
 /* Remove shard files of the modalities just made that the manifest does not name: tokens of a
@@ -546,37 +600,6 @@ static bool publish(struct run *r, struct shard_manifest *m, struct err *e)
 }
 
 /* ---- the run */
-static void summarise(const struct run *r, struct shard_summary *s)
-{
-    s->patients = r->scan.patients;
-    s->shared_ids = r->scan.shared_ids;
-    memcpy(s->seen, r->scan.seen, sizeof s->seen);
-    memcpy(s->near_seen, r->scan.near_seen, sizeof s->near_seen);
-    for (size_t i = 0; i < r->corpus.nnear; i++)
-        s->near_texts += r->scan.near[i];
-    for (int m = 0; m < MOD_COUNT; m++) {
-        s->records += r->scan.records[m];
-        for (int d = 0; d < SHARD_DROPS; d++)
-            s->dropped[d] += r->scan.dropped[m][d];
-    }
-    for (size_t i = 0; i < r->ntasks; i++) {
-        const struct shard_fact *f = &r->facts[i];
-        s->files += has_file(f);
-        s->files_made += f->made;
-        s->bytes += f->bytes;
-        s->cut += f->cut;
-        s->cut_tokens += f->cut_tokens;
-        s->unknown += f->unknown;
-        for (int d = 0; d < SHARD_DROPS; d++)
-            s->dropped[d] += f->dropped[d];
-        for (int k = 0; k < SHARD_SPLITS; k++) {
-            s->samples[k] += f->samples[k];
-            s->tokens[k] += f->tokens[k];
-            s->targets[k] += f->targets[k];
-        }
-    }
-}
-
 /* What each rank does on its own before the first exchange. Rank 0 makes and locks the folder. */
 static bool prepare(struct run *r, const char *corpus_dir, const char *tokenizer_path,
                     struct err *e)
