@@ -123,6 +123,7 @@ static bool put_short(const struct tokenizer *t, struct str s, bool *found, stru
     for (size_t i = 0; i < s.n; i++) {
         w.code[i] = t->trie.code[(uint8_t)s.p[i]];
         w.score[i + 1] = -INFINITY;
+        w.last[i + 1] = 0;
     }
     w.score[0] = 0;
     for (size_t at = 0; at < s.n; at++) {
