@@ -93,7 +93,11 @@ bool json_read_file(const char *path, size_t max_bytes, json_t **out, struct err
     struct str text;
     *out = NULL;
     arena_init(&a, max_bytes < SIZE_MAX - 64 ? max_bytes + 64 : SIZE_MAX);
-    bool ok = fs_read_file(path, max_bytes, &a, &text, e) && json_parse(text, path, out, e);
+    bool ok = fs_read_file(path, max_bytes, &a, &text, e);
+    if (ok && str_starts(text, STR("version https://git-lfs")))
+        ok = err_set(e, ERR_FORMAT,
+                     "%s is a git-LFS pointer, not the file: fetch it with `git lfs pull`", path);
+    ok = ok && json_parse(text, path, out, e);
     arena_free(&a);
     return ok;
 }

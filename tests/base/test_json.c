@@ -108,6 +108,9 @@ static void reads_files(void **state)
     FAILS(json_read_file(testdir_path("none"), 9, &j, &e), ERR_IO, "cannot open");
     testdir_write(testdir_path("b.json"), "{\"k\": [1}", 9);
     FAILS(json_read_file(testdir_path("b.json"), 100, &j, &e), ERR_FORMAT, "b.json:1:");
+    static const char lfs[] = "version https://git-lfs.example/spec/v1\noid sha256:0\nsize 5\n";
+    testdir_write(testdir_path("lfs.json"), lfs, sizeof lfs - 1);
+    FAILS(json_read_file(testdir_path("lfs.json"), 100, &j, &e), ERR_FORMAT, "git-LFS pointer");
 }
 
 static void writes_sorted_and_indented(void **state)
