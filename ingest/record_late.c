@@ -38,19 +38,6 @@ static bool build(const struct record_late *late, const uint64_t *norm, char **i
     return ok;
 }
 
-/* A rerun that changes nothing touches nothing; a damaged file is written again. */
-static bool is_there(const char *path, struct str bytes)
-{
-    struct err none = {0};
-    struct fs_map map;
-    bool same;
-
-    if (!fs_map_open(path, &map, &none)) return false;
-    same = map.n == bytes.n && memcmp(map.p, bytes.p, bytes.n) == 0;
-    fs_map_close(&map);
-    return same;
-}
-
 bool record_late_write(const char *dir, const struct record_late *late, char name[RECORD_LATE_NAME],
                        uint8_t sha256[32], struct err *e)
 {
@@ -72,7 +59,7 @@ bool record_late_write(const char *dir, const struct record_late *late, char nam
     sha256_of(bytes, sha256);
     hash_hex(sha256, 6, key);
     (void)snprintf(name, RECORD_LATE_NAME, "late-%s.h5", key);
-    ok = fs_join(&a, dir, name, &path, e) && (is_there(path, bytes) || fs_replace(path, bytes, e));
+    ok = fs_join(&a, dir, name, &path, e) && fs_replace_changed(path, bytes, e);
 out:
     arena_free(&a);
     mem_free(image);

@@ -43,19 +43,6 @@ static void key_of(const struct record_near *v, size_t n, char name[SHARD_GROUPS
     snprintf(name, SHARD_GROUPS_NAME, "groups-%s.h5", key);
 }
 
-/* A rerun that changes nothing touches nothing; a damaged file is written again. */
-static bool is_there(const char *path, struct str bytes)
-{
-    struct err none = {0};
-    struct fs_map map;
-    bool same;
-
-    if (!fs_map_open(path, &map, &none)) return false;
-    same = map.n == bytes.n && memcmp(map.p, bytes.p, bytes.n) == 0;
-    fs_map_close(&map);
-    return same;
-}
-
 static bool fill(struct shard_image *im, const char *const data[COLUMNS], struct block *b)
 {
     uint64_t n = b->texts;
@@ -99,7 +86,7 @@ static bool write_file(const char *path, const char *const data[COLUMNS], size_t
         return err_set(e, ERR_LIB, "HDF5 cannot build a table of %zu texts (memory?)", n);
     put_block(im.p, bytes, &b);
     struct str file = {im.p, bytes};
-    ok = is_there(path, file) || fs_replace(path, file, e);
+    ok = fs_replace_changed(path, file, e);
     memcpy(sha256, b.sha256, sizeof b.sha256);
     mem_free(im.p);
     return ok;

@@ -63,6 +63,22 @@ bool fs_replace(const char *path, struct str data, struct err *e)
     return ok;
 }
 
+static bool has_bytes(const char *path, struct str data)
+{
+    struct err none = {0};
+    struct fs_map map;
+
+    if (!fs_map_open(path, &map, &none)) return false;
+    bool same = map.n == data.n && (map.n == 0 || memcmp(map.p, data.p, data.n) == 0);
+    fs_map_close(&map);
+    return same;
+}
+
+bool fs_replace_changed(const char *path, struct str data, struct err *e)
+{
+    return has_bytes(path, data) || fs_replace(path, data, e);
+}
+
 /* ---- streaming writer */
 
 struct fs_writer {

@@ -29,6 +29,8 @@ MUST_CHECK bool fs_read_file(const char *path, size_t max_bytes, struct arena *a
                              struct err *e);
 /* Atomically replace path by data. */
 MUST_CHECK bool fs_replace(const char *path, struct str data, struct err *e);
+/* The same, but a file that has these bytes already is not touched. */
+MUST_CHECK bool fs_replace_changed(const char *path, struct str data, struct err *e);
 
 /* ---- streaming writer with atomic commit */
 struct fs_writer;

@@ -70,6 +70,25 @@ static void replaces_whole_files(void **state)
     assert_int_equal(count_names(testdir_path(".")), 1);
 }
 
+static void leaves_what_is_the_same(void **state)
+{
+    (void)state;
+    static const char *const steps[] = {"", "", "one", "one", "two", "two and more"};
+    struct err e = {0};
+    struct stat before, after;
+    const char *path = testdir_path("kept");
+    OK(fs_replace(path, STR("old"), &e));
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        assert_int_equal(stat(path, &before), 0);
+        OK(fs_replace_changed(path, str_of(steps[i]), &e));
+        assert_int_equal(stat(path, &after), 0);
+        assert_file(path, steps[i]);
+        assert_int_equal(before.st_ino == after.st_ino, i == 1 || i == 3);
+    }
+    OK(fs_replace_changed(testdir_path("new"), STR("x"), &e));
+    assert_file(testdir_path("new"), "x");
+}
+
 /* -o /dev/stdout once put a file of reports in that link's place. */
 static void replaces_files_alone(void **state)
 {
@@ -677,6 +696,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FS_TEST(replaces_whole_files),
+        FS_TEST(leaves_what_is_the_same),
         FS_TEST(replaces_files_alone),
         FS_TEST(streams_of_every_size),
         FS_TEST(uncommitted_leaves_nothing),
