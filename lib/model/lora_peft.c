@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -244,6 +245,28 @@ static bool read_config(struct lora *l, const json_t *j, struct err *e)
     return read_alphas(l, j, e);
 }
 
+/* radmill.json beside an adapter of ours names the weights it was trained on; others say nothing. */
+static void warn_other_base(const struct model *m, const char *dir)
+{
+    char path[4096], hex[65];
+    struct err ignored = {0};
+    struct str weights;
+    uint8_t digest[32];
+    json_t *j = NULL;
+
+    int n = snprintf(path, sizeof path, "%s/radmill.json", dir);
+    if (n < 0 || (size_t)n >= sizeof path || !fs_exists(path) ||
+        !json_read_file(path, MAX_CONFIG_BYTES, &j, &ignored))
+        return;
+    model_digest(m, digest);
+    hash_hex(digest, sizeof digest, hex);
+    if (json_get_str(json_object_get(j, "base"), "weights", &weights, &ignored) &&
+        !str_eqz(weights, hex))
+        log_warn("adapter_base", "dir=%s note=\"it was trained on other base weights than these\"",
+                 dir);
+    json_decref(j);
+}
+
 bool lora_peft_read(struct model *m, const char *dir, struct lora **out, struct safetensors **files,
                     struct err *e)
 {
@@ -268,6 +291,7 @@ bool lora_peft_read(struct model *m, const char *dir, struct lora **out, struct 
     }
     warn_unknown(j, dir);
     if (!read_ranks(l, *files, e)) goto out;
+    warn_other_base(m, dir);
     *out = l;
     ok = true;
 out:

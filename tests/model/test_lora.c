@@ -6,6 +6,9 @@
 
 #include "base/fault.h"
 #include "base/fs.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "support/testdir.h"
 
@@ -305,6 +308,49 @@ static void test_refusals(void **state)
     FAILS(lora_load(model, testdir_path("refused"), &none, e), ERR_IO, "adapter_model.safetensors");
 }
 
+static void load_logged(const char *weights, size_t warnings)
+{
+    struct lora *l = NULL;
+    struct arena a;
+    struct str log;
+    char *path = strdup(testdir_path("based/radmill.json"));
+    json_t *j = json_pack("{s:{s:s}}", "base", "weights", weights);
+
+    OK(json_write_file(path, j, e));
+    json_decref(j);
+    OK(log_open_file(testdir_path("based.log"), e));
+    OK(lora_load(model, testdir_path("based"), &l, e));
+    log_close();
+    lora_close(l);
+    arena_init(&a, 1 << 20);
+    OK(fs_read_file(testdir_path("based.log"), 1 << 16, &a, &log, e));
+    size_t seen = 0;
+    for (size_t at = 0; (at = str_find(log, STR("adapter_base"), at)) != SIZE_MAX; at++)
+        seen++;
+    assert_int_equal(seen, warnings);
+    arena_free(&a);
+    free(path);
+}
+
+/* An adapter on weights that it was not trained on. */
+static void test_other_base(void **state)
+{
+    (void)state;
+    static const char *const all[] = {"all-linear"};
+    struct lora *l = fresh(all, 1, 5);
+    uint8_t digest[32];
+    char hex[65];
+
+    OK(lora_save(l, testdir_path("based"), "base/name", e));
+    lora_close(l);
+    model_digest(model, digest);
+    hash_hex(digest, sizeof digest, hex);
+    load_logged(hex, 0);
+    hex[5] ^= 1;
+    load_logged(hex, 1);
+    load_logged(hex, 2); /* the log is appended to */
+}
+
 /* Scales: alpha_pattern on one module, rank-stabilised scaling. Seen through the logits: doubling alpha is
  * doubling B. */
 static double loss_of(struct lora *l)
@@ -473,6 +519,7 @@ int main(void)
         cmocka_unit_test(test_value_patterns),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_other_base),
         cmocka_unit_test(test_scales),
 #ifdef RADMILL_FAULTS
         cmocka_unit_test(test_fault_sweep),
