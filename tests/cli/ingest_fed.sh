@@ -31,8 +31,13 @@ for round in $(seq 20); do
   pid=$!
   at=$((RANDOM * whole_us / 32768))
   sleep "$(printf '%d.%06d' $((at / 1000000)) $((at % 1000000)))"
-  # the ranks, all at once; mpirun sees it and clears up
+  # the ranks, all at once; mpirun sees it and clears up - not always, when it was still starting them
   pkill -9 -x -f -- "$radmill ingest $work/c.yaml --set corpus.dir=$dir" || true
+  for _ in $(seq 100); do
+    kill -0 "$pid" 2>/dev/null || break
+    sleep 0.1
+  done
+  pkill -9 -f -- "$radmill ingest $work/c.yaml --set corpus.dir=$dir" || true
   wait "$pid" || true
   [ -z "$(find "$dir" -name 'b*.h5' -print -quit 2>/dev/null)" ] || [ -e "$dir/manifest.json" ] || midway=$((midway + 1))
   [ $((round % 4)) = 0 ] || continue
