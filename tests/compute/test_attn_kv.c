@@ -157,9 +157,16 @@ static void same_in_company(const char *name, const struct shape *s)
 
 static const uint32_t steps[] = {1, 5, LEN};
 
+/* The stand-in for CUDA is slow: a row at a time, and wide heads, are left to the processor. */
+static bool leaves_out(const char *name, int i)
+{
+    return strcmp(name, "cuda") == 0 && (i < 8 || i & 2);
+}
+
 static void over_shapes(const char *name)
 {
     for (int i = 0; i < 24; i++) {
+        if (leaves_out(name, i)) continue;
         struct shape s = {.t = i & 1 ? DEV_BF16 : DEV_F32,
                           .hd = i & 2 ? 64 : 24,
                           .window = i & 4 ? 11 : 0,
