@@ -72,6 +72,17 @@ expect 2 'would be written over' "$radmill" export c.yaml --format csv -o c.yaml
 expect 2 'would be written over' "$radmill" export c.yaml --format csv -o data/mimic-cxr-reports.zip
 expect 2 'would be written over' "$radmill" inspect c.yaml --labels c.yaml
 cmp mine.jsonl pairs/pairs.jsonl || fail "a pairs file was written over"
+# ---- a member whose name is not ASCII, in the C locale (setlocale of main, or the UTF-8 name, either will do)
+mkdir -p names
+printf 'accession,findings,impression\nA1,The lungs are clear and the heart is normal.,Normal chest.\n' >names/röntgen.csv
+LC_ALL=C.UTF-8 cmake -E tar cf names.7z --format=7zip names
+cat >names.yaml <<'YAML'
+corpus:
+  dir: names-corpus
+  sources:
+    - {name: site, format: csv, path: names.7z, members: "*/röntgen.csv", split: hash}
+YAML
+LC_ALL=C LANG=C "$radmill" ingest names.yaml 2>>"$work/log" | grep -q ': 1 reports in' || fail "a member whose name is not ASCII, in the C locale"
 # ---- standard files
 printf '{"text": "no acute findings"}\n' >in.jsonl
 code=0
