@@ -60,8 +60,8 @@ struct lora_tensor {
 MUST_CHECK bool lora_open(struct model *m, const struct lora_opts *o, uint64_t seed,
                           struct lora **out, struct err *e);
 /* A PEFT folder (adapter_config.json, adapter_model.safetensors), or for method full an HF folder.
- * One whose radmill.json names other base weights than m's is warned of and taken: a base in another
- * format (GGUF, other dtype) has other bytes. */
+ * One whose radmill.json names other base weights than m's is warned of and taken: a base in
+ * another format (GGUF, other dtype) has other bytes. */
 MUST_CHECK bool lora_load(struct model *m, const char *dir, struct lora **out, struct err *e);
 void lora_close(struct lora *l);
 

@@ -245,7 +245,7 @@ static bool read_config(struct lora *l, const json_t *j, struct err *e)
     return read_alphas(l, j, e);
 }
 
-/* radmill.json beside an adapter of ours names the weights it was trained on; others say nothing. */
+/* radmill.json beside an adapter of ours names the weights it was trained on. */
 static void warn_other_base(const struct model *m, const char *dir)
 {
     char path[4096], hex[65];
