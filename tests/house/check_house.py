@@ -16,8 +16,8 @@ CODE = ("lib", "checkpoint", "ingest", "shard", "synth", "train", "generate", "e
 LIB = ("base", "comm", "text", "compute", "model")
 
 
-def sources(root, ext=(".c", ".h", ".cu", ".cuh")):
-    for top in CODE:
+def sources(root, ext=(".c", ".h", ".cu", ".cuh"), tops=CODE):
+    for top in tops:
         for dirpath, dirs, files in os.walk(os.path.join(root, top)):
             dirs.sort()
             for f in sorted(files):
@@ -113,6 +113,10 @@ def functions(text):
 
 def check_sizes(root):
     bad = []
+    for path in sources(root, tops=("tests", "bench")):
+        lines = read(root, path).count("\n")
+        if lines > 800:
+            bad.append(f"{path}: {lines} lines, at most 800")
     for path in sources(root):
         text = read(root, path)
         lines = text.split("\n")
