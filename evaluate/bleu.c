@@ -10,7 +10,7 @@
 #include "evaluate/grams.h"
 #include "text/utf8.h"
 
-enum { TOKENS_MAX = 16384, MOST_WORDS = 2 * TOKENS_MAX };
+enum { MOST_WORDS = 2 * BLEU_MAX_TOKENS };
 
 struct bleu {
     struct bleu_tok tok;
@@ -51,8 +51,8 @@ void bleu_close(struct bleu *b)
 
 static bool put_token(struct bleu *b, int side, struct str token, struct err *e)
 {
-    if (b->n[side] == TOKENS_MAX)
-        return err_set(e, ERR_LIMIT, "a text of more than %d tokens", TOKENS_MAX);
+    if (b->n[side] == BLEU_MAX_TOKENS)
+        return err_set(e, ERR_LIMIT, "a text of more than %d tokens", BLEU_MAX_TOKENS);
     if (b->n[side] == b->cap[side] &&
         !mem_grow((void **)&b->ids[side], &b->cap[side], b->n[side] + 1, sizeof *b->ids[side], e))
         return false;

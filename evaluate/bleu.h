@@ -17,7 +17,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum { BLEU_ORDER = 4 };
+enum { BLEU_ORDER = 4, BLEU_MAX_TOKENS = 1 << 20 };
 /* Sufficient statistics: a corpus is the sum of its sentences. */
 struct bleu_stats {
     uint64_t match[BLEU_ORDER],
@@ -39,7 +39,7 @@ enum bleu_tokens {
     BLEU_13A_LOWER, /* of the text in lower case (sacrebleu's lowercase, Python's str.lower) */
     BLEU_BLANKS,    /* Python's str.split */
 };
-/* Text longer than ROUGE_MAX_TOKENS tokens is ERR_LIMIT. */
+/* A side of more than BLEU_MAX_TOKENS tokens is ERR_LIMIT. */
 MUST_CHECK bool bleu_pair(struct bleu *b, enum bleu_tokens t, struct str prediction,
                           struct str reference, struct bleu_stats *out, struct err *e);
 /* 0 to 100. effective: stop at the longest n-gram the answer has (sentences). */

@@ -6,6 +6,8 @@
 #include "text/clean.h"
 #include "text/utf8.h"
 
+enum { CHARS_MAX = 0x110000 }; /* of Unicode: no text has more kinds */
+
 struct chrf {
     struct dense chars;
     uint32_t *ids[2]; /* of the reference, of the prediction */
@@ -51,10 +53,11 @@ bool chrf_pair(struct chrf *c, struct str prediction, struct str reference, stru
 {
     size_t most = prediction.n > reference.n ? prediction.n : reference.n;
     *out = (struct chrf_stats){0};
-    if (most > CHRF_MAX_CHARS)
+    if (most > CHRF_MAX_BYTES)
         return err_set(e, ERR_LIMIT, "a text of %zu bytes, chrF reads at most %d", most,
-                       CHRF_MAX_CHARS);
-    if (!dense_begin(&c->chars, prediction.n + reference.n, e)) return false;
+                       CHRF_MAX_BYTES);
+    size_t kinds = prediction.n + reference.n;
+    if (!dense_begin(&c->chars, kinds < CHARS_MAX ? kinds : CHARS_MAX, e)) return false;
     if (!read_side(c, 0, reference, e)) return false;
     uint32_t distinct = c->chars.n;
     if (!read_side(c, 1, prediction, e)) return false;

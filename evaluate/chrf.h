@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum { CHRF_ORDER = 6, CHRF_MAX_CHARS = 1 << 17 };
+enum { CHRF_ORDER = 6, CHRF_MAX_BYTES = 1 << 23 };
 /* Sufficient statistics: a corpus is the sum of its sentences. Where the reference has no n-gram of
  * an order, none of the answer's are counted. */
 struct chrf_stats {
@@ -21,7 +21,7 @@ struct chrf_stats {
 struct chrf;
 MUST_CHECK bool chrf_open(struct chrf **out, struct err *e);
 void chrf_close(struct chrf *c);
-/* More than CHRF_MAX_CHARS characters on a side is ERR_LIMIT. */
+/* A side of more than CHRF_MAX_BYTES bytes is ERR_LIMIT. */
 MUST_CHECK bool chrf_pair(struct chrf *c, struct str prediction, struct str reference,
                           struct chrf_stats *out, struct err *e);
 double chrf_score(const struct chrf_stats *s); /* 0 to 100 */

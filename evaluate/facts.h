@@ -85,9 +85,9 @@ struct facts_result {
     uint32_t nadded_unsupported;
 };
 
-/* More bytes or words in one text are ERR_LIMIT. */
-#define FACTS_MAX_BYTES ((size_t)1 << 20)
-#define FACTS_MAX_WORDS 16384u
+/* More bytes or words in one text are ERR_LIMIT. The scratch takes about 360 bytes a word. */
+#define FACTS_MAX_BYTES ((size_t)8 << 20)
+#define FACTS_MAX_WORDS (1u << 20)
 
 /* findings and clinical information as one source, a line end between them; b is used where both
  * are there. */

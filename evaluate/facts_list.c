@@ -5,7 +5,7 @@
 #include "base/fs.h"
 
 /* Flags and scratch of one report; and a text of a listing line. */
-#define CHECK_BYTES ((size_t)256 << 20)
+#define CHECK_BYTES ((size_t)2 << 30)
 #define LINE_BYTES  ((size_t)4 << 20)
 
 struct lister {

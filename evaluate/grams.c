@@ -4,6 +4,11 @@
 
 #include "base/mem.h"
 
+#define UNKNOWN UINT32_MAX
+/* 64-bit operations, and 64-bit words of masks, beyond which n-grams are numbered. */
+#define PLACES_COST  ((uint64_t)1 << 28)
+#define PLACES_WORDS ((uint64_t)1 << 20)
+
 struct places {
     size_t nw; /* 64-bit words of a vector */
     size_t orders;
@@ -76,12 +81,63 @@ static void match_short(const struct places *p, const struct gram_texts *t, uint
     }
 }
 
+/* ---- long texts */
+
+static bool count_init(struct grams *g, const struct gram_texts *t, struct err *e)
+{
+    size_t most = t->nref > t->distinct ? t->nref : t->distinct;
+    if (!mem_grow((void **)&g->of[0], &g->of_cap[0], t->nref, sizeof *g->of[0], e)) return false;
+    if (!mem_grow((void **)&g->of[1], &g->of_cap[1], t->nhyp, sizeof *g->of[1], e)) return false;
+    if (!mem_grow((void **)&g->left, &g->left_cap, most, sizeof *g->left, e)) return false;
+    for (size_t i = 0; i < t->nref; i++)
+        g->of[0][i] = t->ref[i];
+    for (size_t i = 0; i < t->nhyp; i++)
+        g->of[1][i] = t->hyp[i] < t->distinct ? t->hyp[i] : UNKNOWN;
+    return true;
+}
+
+/* From n-grams of k items to those of k + 1: nref, nhyp of them. */
+static bool count_longer(struct grams *g, const struct gram_texts *t, size_t k, size_t nref,
+                         size_t nhyp, struct err *e)
+{
+    if (!dense_begin(&g->numbers, nref, e)) return false;
+    for (size_t i = 0; i < nref; i++)
+        g->of[0][i] = dense_of(&g->numbers, (uint64_t)g->of[0][i] << 32 | t->ref[i + k]);
+    for (size_t i = 0; i < nhyp; i++) {
+        if (g->of[1][i] == UNKNOWN) continue;
+        g->of[1][i] = dense_find(&g->numbers, (uint64_t)g->of[1][i] << 32 | t->hyp[i + k]);
+    }
+    return true;
+}
+
+static bool match_long(struct grams *g, const struct gram_texts *t, size_t orders, uint64_t *match,
+                       struct err *e)
+{
+    if (!count_init(g, t, e)) return false;
+    for (size_t k = 0; k < orders && k < t->nref && k < t->nhyp; k++) {
+        size_t nref = t->nref - k, nhyp = t->nhyp - k;
+        if (k > 0 && !count_longer(g, t, k, nref, nhyp, e)) return false;
+        memset(g->left, 0, (k > 0 ? g->numbers.n : t->distinct) * sizeof *g->left);
+        for (size_t i = 0; i < nref; i++)
+            g->left[g->of[0][i]]++;
+        for (size_t i = 0; i < nhyp; i++) {
+            if (g->of[1][i] == UNKNOWN || g->left[g->of[1][i]] == 0) continue;
+            g->left[g->of[1][i]]--;
+            match[k]++;
+        }
+    }
+    return true;
+}
+
 bool grams_match(struct grams *g, const struct gram_texts *t, size_t orders, uint64_t *match,
                  struct err *e)
 {
     struct places p;
     CHECK(orders <= GRAMS_MAX);
     memset(match, 0, orders * sizeof *match);
+    uint64_t nw = (t->nref + 63) / 64;
+    if (g->count || nw * t->nhyp * orders > PLACES_COST || nw * t->distinct > PLACES_WORDS)
+        return match_long(g, t, orders, match, e);
     if (!places_init(g, t, orders, &p, e)) return false;
     if (p.nw == 1) {
         match_short(&p, t, match);
@@ -95,5 +151,9 @@ bool grams_match(struct grams *g, const struct gram_texts *t, size_t orders, uin
 void grams_free(struct grams *g)
 {
     mem_free(g->bits);
+    dense_free(&g->numbers);
+    mem_free(g->of[0]);
+    mem_free(g->of[1]);
+    mem_free(g->left);
     *g = (struct grams){0};
 }

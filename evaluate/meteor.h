@@ -11,7 +11,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum { METEOR_MAX_TOKENS = 1 << 16 };
+enum { METEOR_MAX_TOKENS = 1 << 20 };
 struct meteor;
 MUST_CHECK bool meteor_open(struct meteor **out, struct err *e);
 void meteor_close(struct meteor *m);

@@ -14,8 +14,8 @@ enum {
     COL_SUPPORT, /* and whether there is any */
     COL_SCORE = COL_SUPPORT + 2,
     COLUMNS,
-    CHECK_BYTES = 256 << 20, /* the flags and the scratch of one report */
 };
+#define CHECK_BYTES ((size_t)2 << 30) /* the flags and the scratch of one report: 360 a word */
 
 #define COUNT(nm, lb, col)                                                                         \
     {                                                                                              \

@@ -2,15 +2,24 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
+#include "evaluate/dense.h"
+#include "evaluate/rouge_lcs.h"
 #include "evaluate/rouge_words.h"
 
 const char *const rouge_names[ROUGE_KINDS + 1] = {"rouge1", "rouge2", "rougeL", "rougeLsum", NULL};
 
 struct bigram {
-    uint32_t key; /* two local word numbers of 16 bits each; only valid with this pair's stamp */
-    uint32_t stamp;
+    uint64_t key;   /* two local word numbers; only valid with this pair's stamp */
+    uint32_t stamp; /* of the pair */
     uint32_t count;
+};
+
+/* A line of the prediction. */
+struct rouge_line {
+    const uint32_t *ids;
+    size_t n;
 };
 
 struct rouge {
@@ -21,15 +30,13 @@ struct rouge {
     struct bigram *bigram; /* hash table */
     size_t bigram_cap;
     uint32_t now;
-    uint64_t *mask; /* [reference words][words of 64]: where each stands */
-    size_t mask_cap;
-    uint32_t *mask_of; /* which sentence a mask is about */
-    size_t mask_of_cap;
-    uint32_t sentence;
-    uint64_t *row; /* kept bit-vectors, then the union of a sentence */
-    size_t row_cap;
+    struct rouge_lcs lcs;
+    struct dense lines;      /* the prediction's, by their hash */
+    struct rouge_line *line; /* each of them */
+    size_t line_cap;
+    uint64_t *places; /* of a reference line: those on the path to any line of the prediction */
+    size_t places_cap;
 };
-_Static_assert(2 * ROUGE_MAX_TOKENS <= 1 << 16, "a bigram's key holds two local word numbers");
 
 bool rouge_open(bool stem, struct rouge **out, struct err *e)
 {
@@ -52,9 +59,10 @@ void rouge_close(struct rouge *r)
     rouge_side_free(&r->hyp);
     mem_free(r->count);
     mem_free(r->bigram);
-    mem_free(r->mask);
-    mem_free(r->mask_of);
-    mem_free(r->row);
+    rouge_lcs_free(&r->lcs);
+    dense_free(&r->lines);
+    mem_free(r->line);
+    mem_free(r->places);
     mem_free(r);
 }
 
@@ -96,9 +104,14 @@ static uint64_t unigram_hits(const struct rouge *r)
 
 /* ---- bigrams: put those of the reference, take with those of the prediction */
 
-static struct bigram *bigram_find(struct rouge *r, uint32_t key)
+static uint64_t bigram_key(const uint32_t *ids)
 {
-    size_t k = (key * 0x9e3779b1u >> 8) & (r->bigram_cap - 1);
+    return (uint64_t)ids[0] << 32 | ids[1];
+}
+
+static struct bigram *bigram_find(struct rouge *r, uint64_t key)
+{
+    size_t k = (key ^ key >> 27) * 0x9e3779b97f4a7c15u >> 32 & (r->bigram_cap - 1);
     while (r->bigram[k].stamp == r->now && r->bigram[k].key != key)
         k = (k + 1) & (r->bigram_cap - 1);
     return &r->bigram[k];
@@ -130,13 +143,13 @@ static bool bigram_hits(struct rouge *r, uint64_t *hits, struct err *e)
     if (r->ref.n < 2 || r->hyp.n < 2) return true;
     if (!bigram_room(r, e)) return false;
     for (size_t i = 0; i + 1 < r->ref.n; i++) {
-        uint32_t key = r->ref.ids[i] << 16 | r->ref.ids[i + 1];
+        uint64_t key = bigram_key(r->ref.ids + i);
         struct bigram *b = bigram_find(r, key);
         if (b->stamp != r->now) *b = (struct bigram){.key = key, .stamp = r->now};
         b->count++;
     }
     for (size_t i = 0; i + 1 < r->hyp.n; i++) {
-        struct bigram *b = bigram_find(r, r->hyp.ids[i] << 16 | r->hyp.ids[i + 1]);
+        struct bigram *b = bigram_find(r, bigram_key(r->hyp.ids + i));
         if (b->stamp != r->now || b->count == 0) continue;
         b->count--;
         (*hits)++;
@@ -144,113 +157,48 @@ static bool bigram_hits(struct rouge *r, uint64_t *hits, struct err *e)
     return true;
 }
 
-/* ---- longest common subsequence, 64 reference positions at a time
- *
- * Bit i of the vector after j words of the prediction is 0 exactly where the table of dynamic
- * programming steps up: t[i + 1][j] = t[i][j] + 1. So the zeros are counted at the end, and on the
- * way back a zero says that t[i][j - 1] > t[i - 1][j] at a cell whose words differ.
- */
+/* ---- longest common subsequences */
 
-/* Masks of a sentence of the reference: bit i of a word's mask: it stands at position i. */
-static bool masks_set(struct rouge *r, const uint32_t *ids, size_t n, size_t nw, struct err *e)
+static bool lcs_hits(struct rouge *r, uint64_t *hits, struct err *e)
 {
-    size_t nlocal = r->words.nlocal, before = r->mask_of_cap;
-    if (!mem_grow((void **)&r->mask, &r->mask_cap, nlocal * nw, sizeof *r->mask, e)) return false;
-    if (!mem_grow((void **)&r->mask_of, &r->mask_of_cap, nlocal, sizeof *r->mask_of, e))
-        return false;
-    memset(r->mask_of + before, 0, (r->mask_of_cap - before) * sizeof *r->mask_of);
-    if (++r->sentence == 0) {
-        memset(r->mask_of, 0, r->mask_of_cap * sizeof *r->mask_of);
-        r->sentence = 1;
-    }
-    for (size_t i = 0; i < n; i++) {
-        uint64_t *m = r->mask + ids[i] * nw;
-        if (r->mask_of[ids[i]] != r->sentence) memset(m, 0, nw * sizeof *m);
-        r->mask_of[ids[i]] = r->sentence;
-        m[i / 64] |= UINT64_C(1) << (i % 64);
+    *hits = 0;
+    if (r->ref.n == 0 || r->hyp.n == 0) return true;
+    return rouge_lcs_set(&r->lcs, r->ref.ids, r->ref.n, r->words.nlocal, e) &&
+           rouge_lcs_length(&r->lcs, r->hyp.ids, r->hyp.n, hits, e);
+}
+
+/* A line of the prediction that equals an earlier one adds nothing to a union: the first of each
+ * (by a hash of 64 bits). A model that repeats itself writes thousands. */
+static bool distinct_lines(struct rouge *r, struct err *e)
+{
+    const struct rouge_side *h = &r->hyp;
+    if (!dense_begin(&r->lines, h->nlines, e)) return false;
+    if (!mem_grow((void **)&r->line, &r->line_cap, h->nlines, sizeof *r->line, e)) return false;
+    for (size_t k = 0; k < h->nlines; k++) {
+        size_t n = h->line[k + 1] - h->line[k];
+        uint32_t met = r->lines.n;
+        uint64_t key = hash_xxh64(h->ids + h->line[k], n * sizeof *h->ids, n);
+        if (dense_of(&r->lines, key) == met)
+            r->line[met] = (struct rouge_line){h->ids + h->line[k], n};
     }
     return true;
 }
 
-/* Push one word of the prediction through: out = f(in), both of nw words; out may be in. */
-static void lcs_push(const struct rouge *r, uint32_t id, size_t nw, const uint64_t *in,
-                     uint64_t *out)
+/* Hits of one reference line: the union of its paths, each word taken once from both counts. */
+static bool line_hits(struct rouge *r, const uint32_t *ref, size_t n, uint64_t *hits, struct err *e)
 {
-    if (r->mask_of[id] != r->sentence) {
-        if (out != in) memcpy(out, in, nw * sizeof *out);
-        return;
+    size_t nlocal = r->words.nlocal, nw = (n + 63) / 64;
+    if (!rouge_lcs_set(&r->lcs, ref, n, nlocal, e)) return false;
+    if (!mem_grow((void **)&r->places, &r->places_cap, nw, sizeof *r->places, e)) return false;
+    memset(r->places, 0, nw * sizeof *r->places);
+    for (size_t h = 0; h < r->lines.n; h++) {
+        const struct rouge_line *x = &r->line[h];
+        if (rouge_lcs_meets(&r->lcs, x->ids, x->n) &&
+            !rouge_lcs_places(&r->lcs, x->ids, x->n, r->places, e))
+            return false;
     }
-    const uint64_t *m = r->mask + id * nw;
-    uint64_t carry = 0;
-    for (size_t k = 0; k < nw; k++) {
-        uint64_t v = in[k], u = v & m[k];
-        uint64_t sum = v + u, with = sum + carry;
-        carry = (sum < v) | (with < sum);
-        out[k] = with | (v & ~m[k]);
-    }
-}
-
-static bool lcs_length(struct rouge *r, uint64_t *length, struct err *e)
-{
-    size_t n = r->ref.n, nw = (n + 63) / 64;
-    *length = 0;
-    if (n == 0 || r->hyp.n == 0) return true;
-    if (!masks_set(r, r->ref.ids, n, nw, e)) return false;
-    if (!mem_grow((void **)&r->row, &r->row_cap, nw, sizeof *r->row, e)) return false;
-    memset(r->row, 0xff, nw * sizeof *r->row);
-    for (size_t j = 0; j < r->hyp.n; j++)
-        lcs_push(r, r->hyp.ids[j], nw, r->row, r->row);
-    for (size_t k = 0; k < nw; k++) {
-        uint64_t used = k + 1 < nw || n % 64 == 0 ? ~UINT64_C(0) : (UINT64_C(1) << (n % 64)) - 1;
-        *length += (uint64_t)__builtin_popcountll(~r->row[k] & used);
-    }
-    return true;
-}
-
-/* Or into `un` the reference positions of the one path that rouge-score's walk back takes through
- * the table of a reference and a predicted sentence. rows: [hn + 1][nw]. */
-static void lcs_path(const struct rouge *r, const uint32_t *ref, size_t rn, const uint32_t *hyp,
-                     size_t hn, uint64_t *rows, uint64_t *un)
-{
-    size_t nw = (rn + 63) / 64, i = rn, j = hn;
-    memset(rows, 0xff, nw * sizeof *rows);
-    for (size_t k = 0; k < hn; k++)
-        lcs_push(r, hyp[k], nw, rows + k * nw, rows + (k + 1) * nw);
-    while (i > 0 && j > 0) {
-        uint64_t bit = UINT64_C(1) << ((i - 1) % 64);
-        if (ref[i - 1] == hyp[j - 1]) {
-            un[(i - 1) / 64] |= bit;
-            i--;
-            j--;
-        } else if (!(rows[j * nw + (i - 1) / 64] & bit)) {
-            j--;
-        } else {
-            i--; /* also on a tie */
-        }
-    }
-}
-
-/* Hits of one reference sentence: the union of its paths, each word taken once from both counts. */
-static bool sentence_hits(struct rouge *r, size_t s, uint64_t *hits, struct err *e)
-{
-    const uint32_t *ref = r->ref.ids + r->ref.line[s];
-    size_t n = r->ref.line[s + 1] - r->ref.line[s], nw = (n + 63) / 64, longest = 0;
-    size_t nlocal = r->words.nlocal;
-
-    for (size_t h = 0; h < r->hyp.nlines; h++) {
-        size_t hn = r->hyp.line[h + 1] - r->hyp.line[h];
-        longest = hn > longest ? hn : longest;
-    }
-    if (!masks_set(r, ref, n, nw, e)) return false;
-    if (!mem_grow((void **)&r->row, &r->row_cap, (longest + 2) * nw, sizeof *r->row, e))
-        return false;
-    uint64_t *un = r->row, *rows = r->row + nw;
-    memset(un, 0, nw * sizeof *un);
-    for (size_t h = 0; h < r->hyp.nlines; h++)
-        lcs_path(r, ref, n, r->hyp.ids + r->hyp.line[h], r->hyp.line[h + 1] - r->hyp.line[h], rows,
-                 un);
     for (size_t i = 0; i < n; i++) {
-        if (!(un[i / 64] >> (i % 64) & 1)) continue;
+        if (!(r->places[i / 64] >> (i % 64) & 1)) continue;
         uint32_t *cr = &r->count[ref[i]], *ch = &r->count[nlocal + ref[i]];
         if (*cr == 0 || *ch == 0) continue;
         (*cr)--;
@@ -263,12 +211,15 @@ static bool sentence_hits(struct rouge *r, size_t s, uint64_t *hits, struct err 
 /* ROUGE-Lsum; with a line on each side at most it is ROUGE-L. Uses up the counts. */
 static bool lsum_hits(struct rouge *r, uint64_t lcs, uint64_t *hits, struct err *e)
 {
+    const struct rouge_side *ref = &r->ref;
     *hits = lcs;
-    if (r->ref.nlines <= 1 && r->hyp.nlines <= 1) return true;
+    if (ref->nlines <= 1 && r->hyp.nlines <= 1) return true;
     *hits = 0;
     if (r->hyp.nlines == 0) return true;
-    for (size_t s = 0; s < r->ref.nlines; s++)
-        if (!sentence_hits(r, s, hits, e)) return false;
+    if (!distinct_lines(r, e)) return false;
+    for (size_t s = 0; s < ref->nlines; s++)
+        if (!line_hits(r, ref->ids + ref->line[s], ref->line[s + 1] - ref->line[s], hits, e))
+            return false;
     return true;
 }
 
@@ -284,7 +235,7 @@ bool rouge_pair(struct rouge *r, struct str prediction, struct str reference,
     if (!count_words(r, e)) return false;
     uint64_t hn = r->hyp.n, rn = r->ref.n, unigrams = unigram_hits(r);
     if (!bigram_hits(r, &bigrams, e)) return false;
-    if (!lcs_length(r, &lcs, e)) return false;
+    if (!lcs_hits(r, &lcs, e)) return false;
     if (!lsum_hits(r, lcs, &lsum, e)) return false;
     out->v[ROUGE_1] = prf_of(unigrams, hn, rn);
     out->v[ROUGE_2] = prf_of(bigrams, hn ? hn - 1 : 0, rn ? rn - 1 : 0);

@@ -3,9 +3,8 @@
  * rouge-score computes them (Lin 2004, "ROUGE: A package for automatic evaluation of summaries").
  *
  * The main idea: words become small integers once, so n-gram counts are array look-ups and the
- * longest common subsequence is computed 64 cells at a time (Crochemore et al. 2001, "A fast and
- * practical bit-vector algorithm for the longest common subsequence problem"; H. Hyyro 2004).
- * ROUGE-Lsum walks back through the kept bit-vectors with rouge-score's tie rule.
+ * longest common subsequence is computed 64 cells at a time (evaluate/rouge_lcs). ROUGE-Lsum walks
+ * back through the bit-vectors with rouge-score's tie rule.
  *
  * Tokens: lower-case, maximal runs of a-z0-9; with `stem`, tokens of four and more characters go
  * through evaluate/porter. ROUGE-Lsum splits sentences at '\n' alone. Not offered: sentence
@@ -27,8 +26,10 @@ struct rouge_scores {
     struct rouge_prf v[ROUGE_KINDS];
 };
 
-/* More tokens than this on one side is ERR_LIMIT: it bounds the tables of the walk back. */
-#define ROUGE_MAX_TOKENS 16384u
+/* More tokens than this on one side is ERR_LIMIT. A text is scored in memory of some hundred bytes a
+ * word and 34 MB (evaluate/rouge_lcs); time grows with words x words / 64: 2 x 10,000 words take
+ * milliseconds, 2 x 1,000,000 minutes. */
+#define ROUGE_MAX_TOKENS (1u << 20)
 
 struct rouge;
 MUST_CHECK bool rouge_open(bool stem, struct rouge **out, struct err *e);

@@ -17,6 +17,7 @@
 #include "base/rng.h"
 #include "evaluate/bleu.h"
 #include "evaluate/bleu_tok.h"
+#include "evaluate/grams.h"
 #include "support/testdir.h"
 
 static struct bleu *scorer;
@@ -217,10 +218,36 @@ static void golden_corpora(void **state)
     json_decref(want);
 }
 
+/* N-grams counted by their places and by numbers: the same, for texts with many and few kinds. */
+static void two_ways_to_count(void **state)
+{
+    (void)state;
+    static uint32_t ref[400], hyp[400];
+    struct grams places = {0}, numbers = {.count = true};
+    struct rng_key key = rng_key(8, RNG_TEST, 0);
+    uint64_t draw = 0;
+    for (int round = 0; round < 2000; round++) {
+        uint64_t kinds = 1 + rng_below(key, draw++, round % 2 ? 4 : 60);
+        struct gram_texts t = {ref, hyp, (size_t)rng_below(key, draw++, round % 4 ? 40 : 400),
+                               (size_t)rng_below(key, draw++, 400), (uint32_t)kinds};
+        uint64_t want[GRAMS_MAX], got[GRAMS_MAX];
+        struct err e = {0};
+        for (size_t i = 0; i < t.nref; i++)
+            ref[i] = (uint32_t)rng_below(key, draw++, kinds);
+        for (size_t i = 0; i < t.nhyp; i++)
+            hyp[i] = (uint32_t)rng_below(key, draw++, kinds + kinds / 4 + 1);
+        assert_true(grams_match(&places, &t, GRAMS_MAX, want, &e));
+        assert_true(grams_match(&numbers, &t, GRAMS_MAX, got, &e));
+        assert_memory_equal(want, got, sizeof want);
+    }
+    grams_free(&places);
+    grams_free(&numbers);
+}
+
 static void limits_and_faults(void **state)
 {
     (void)state;
-    size_t n = 40000;
+    size_t n = 2 * (size_t)BLEU_MAX_TOKENS + 2;
     char *text = malloc(n);
     struct bleu_stats s;
     struct err e = {0};
@@ -253,7 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_shared),     cmocka_unit_test(golden_extra),
         cmocka_unit_test(plain_tokens),      cmocka_unit_test(golden_corpora),
-        cmocka_unit_test(limits_and_faults),
+        cmocka_unit_test(limits_and_faults), cmocka_unit_test(two_ways_to_count),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -353,18 +353,18 @@ static void limits(void **state)
 {
     (void)state;
     size_t n = 2 * (size_t)METEOR_MAX_TOKENS + 2;
-    char *text = malloc(n);
+    char *text = malloc(CHRF_MAX_BYTES + 1);
     struct chrf *c = NULL;
     struct meteor *m = NULL;
     struct chrf_stats s;
     double score;
     struct err e = {0}, f = {0};
     assert_non_null(text);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i <= CHRF_MAX_BYTES; i++)
         text[i] = i % 2 ? ' ' : 'a';
-    struct str endless = {text, n};
+    struct str endless = {text, n}, endless_bytes = {text, (size_t)CHRF_MAX_BYTES + 1};
     assert_true(chrf_open(&c, &e) && meteor_open(&m, &e));
-    assert_false(chrf_pair(c, endless, STR("a"), &s, &e));
+    assert_false(chrf_pair(c, endless_bytes, STR("a"), &s, &e));
     assert_false(meteor_pair(m, STR("a"), endless, &score, &f));
     assert_true(e.code == ERR_LIMIT && f.code == ERR_LIMIT);
     chrf_close(c);

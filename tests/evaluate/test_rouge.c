@@ -107,6 +107,64 @@ static void golden_long(void **state)
                      64);
 }
 
+/* Texts of tests/support/golden/rouge_long.py. */
+static char *long_text(uint64_t x, const json_t *size, uint64_t words, size_t *bytes)
+{
+    static const char *const ends[] = {"", "s", "ing", "ed"};
+    size_t n = (size_t)number(size, NULL, 0), every = (size_t)number(size, NULL, 1), at = 0;
+    char *out = malloc(n * 16 + 1);
+    assert_non_null(out);
+    for (size_t i = 0; i < n; i++) {
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        uint64_t v = (x >> 33) % words, k = v / 4;
+        do
+            out[at++] = (char)('a' + k % 26);
+        while (k /= 26);
+        at += (size_t)snprintf(out + at, 8, "t%s%c", ends[v % 4],
+                               every && (i + 1) % every == 0 ? '\n' : ' ');
+    }
+    *bytes = at;
+    return out;
+}
+
+/* Kinds that the reference implementation had no memory for are not in the golden row. */
+static void check_some(const struct rouge_scores *s, const json_t *want, size_t line)
+{
+    for (int k = 0; k < ROUGE_KINDS; k++) {
+        json_t *w = json_object_get(want, rouge_names[k]);
+        const double got[3] = {s->v[k].p, s->v[k].r, s->v[k].f};
+        for (size_t j = 0; w && j < 3; j++)
+            if (!(fabs(got[j] - number(w, NULL, j)) <= 1e-12))
+                fail_msg("line %zu %s[%zu]: %.12f, not %.12f", line, rouge_names[k], j, got[j],
+                         number(w, NULL, j));
+    }
+}
+
+static void golden_very_long(void **state)
+{
+    (void)state;
+    size_t size, line = 0;
+    char *text = testdir_read(RADMILL_SOURCE "/tests/support/golden/rouge_long.jsonl", &size);
+    struct str rest = {text, size}, s;
+    for (; str_split(&rest, '\n', &s) && s.n > 0; line++) {
+        struct err e = {0};
+        json_t *row;
+        struct str p, r;
+        if (!json_parse(s, "golden", &row, &e)) fail_msg("%s", e.text);
+        uint64_t words = (uint64_t)number(row, "words", 0);
+        p.p = long_text(2 * line + 1, json_object_get(row, "prediction"), words, &p.n);
+        r.p = long_text(2 * line + 2, json_object_get(row, "reference"), words, &r.n);
+        struct rouge_scores plain = score(false, p, r), stem = score(true, p, r);
+        check_some(&plain, json_object_get(row, "plain"), line);
+        check_some(&stem, json_object_get(row, "stem"), line);
+        free((char *)(uintptr_t)p.p);
+        free((char *)(uintptr_t)r.p);
+        json_decref(row);
+    }
+    assert_int_equal(line, 7);
+    free(text);
+}
+
 /* The plain mean over a corpus is what reports quote. */
 static void corpus_means(void **state)
 {
@@ -222,9 +280,10 @@ static void fault_sweep(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden_shared),        cmocka_unit_test(golden_long),
-        cmocka_unit_test(corpus_means),         cmocka_unit_test(no_memory),
-        cmocka_unit_test(refuses_endless_text), cmocka_unit_test(fault_sweep),
+        cmocka_unit_test(golden_shared),    cmocka_unit_test(golden_long),
+        cmocka_unit_test(golden_very_long), cmocka_unit_test(corpus_means),
+        cmocka_unit_test(no_memory),        cmocka_unit_test(refuses_endless_text),
+        cmocka_unit_test(fault_sweep),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
