@@ -6,9 +6,9 @@
  * that ends at the prediction's item at hand ends too: those of the (n-1)-gram before it, one
  * further, where this item stands. The same n-gram always has the same places, so taking an unused
  * one for each occurrence clips the count. No n-gram is ever built or hashed; the cost is
- * prediction x reference / 64 x orders. Texts for which that or the masks would be much (beyond some
- * ten thousand words) have their n-grams numbered instead, each from the number of the one before
- * and an item: exact, too, and linear in time and memory.
+ * prediction x reference / 64 x orders. Texts for which that or the masks would be much (beyond
+ * some ten thousand words) have their n-grams numbered instead, each from the number of the one
+ * before and an item: exact, too, and linear in time and memory.
  */
 #pragma once
 #include <stddef.h>

@@ -26,9 +26,9 @@ struct rouge_scores {
     struct rouge_prf v[ROUGE_KINDS];
 };
 
-/* More tokens than this on one side is ERR_LIMIT. A text is scored in memory of some hundred bytes a
- * word and 34 MB (evaluate/rouge_lcs); time grows with words x words / 64: 2 x 10,000 words take
- * milliseconds, 2 x 1,000,000 minutes. */
+/* More tokens than this on one side is ERR_LIMIT. A pair takes some hundred bytes a word and 34 MB
+ * (evaluate/rouge_lcs); time grows with words x words / 64: 2 x 10,000 words take milliseconds,
+ * 2 x 1,000,000 minutes. */
 #define ROUGE_MAX_TOKENS (1u << 20)
 
 struct rouge;
