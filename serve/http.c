@@ -20,6 +20,7 @@ enum {
     REPLY_BYTES = 64 << 20,
     HEADER_BYTES = 32 << 10,
     STACK_BYTES = 1 << 20,
+    SURPLUS_BYTES = 16 << 20, /* of too long a body, read so that the sender hears why */
     BUCKETS = 8,
 };
 static const double bucket_s[BUCKETS] = {0.01, 0.05, 0.25, 1, 5, 25, 100, 500};
@@ -60,7 +61,7 @@ struct exchange {
     struct sbuf body;
     struct http_reply reply;
     struct sbuf out; /* streamed bytes on their way */
-    size_t sent;
+    size_t sent, surplus;
     bool heavy, too_large, answered, ended;
 };
 
@@ -354,10 +355,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
     if (x->answered) return MHD_YES;
     if (*size) {
         struct err e = {0};
-        if (x->too_large || !sbuf_put(&x->body, (struct str){data, *size}, &e)) {
-            if (x->too_large) return MHD_NO; /* it goes on sending: enough */
-            x->too_large = true;
-        }
+        x->too_large = x->too_large || !sbuf_put(&x->body, (struct str){data, *size}, &e);
+        if (x->too_large) x->surplus += *size;
+        if (x->surplus > SURPLUS_BYTES) return MHD_NO; /* it goes on and on: enough */
         *size = 0;
         return MHD_YES;
     }

@@ -50,7 +50,7 @@ bool opt_path_resolve(struct arena *a, const char *file, struct str text, const 
         return err_sys(e, "cannot tell the working directory");
     int n = snprintf(full, sizeof full, "%s/%.*s/%.*s", cwd, (int)dir.n, dir.n ? dir.p : "",
                      (int)text.n, text.n ? text.p : "");
-    if (n >= PATH_MAX) return err_set(e, ERR_LIMIT, "a path of %d bytes is too long", n);
+    if (n >= PATH_MAX) return err_set(e, ERR_CONFIG, "a path of %d bytes is too long", n);
     if (!arena_str(a, (struct str){full, tidy(full)}, &copy, e)) return false;
     *out = copy.p;
     return true;
@@ -81,7 +81,8 @@ static bool load_text(struct opt_load *l, struct str text, const char *name, int
 static bool read_text(struct opt_load *l, const char *path, struct str *text, struct err *e)
 {
     if (fs_read_file(path, OPT_FILE_MAX, l->a, text, e)) return true;
-    if (e->code == ERR_IO) e->code = ERR_CONFIG; /* naming a file that is not there: exit 2 */
+    /* naming a file that is not there, or is no configuration by its size: exit 2 */
+    if (e->code == ERR_IO || e->code == ERR_LIMIT) e->code = ERR_CONFIG;
     return false;
 }
 
@@ -226,7 +227,7 @@ static bool set_at(struct opt_load *l, struct opt_node *root, struct str path,
     for (int depth = 0; path.p; depth++) {
         struct step s = {.slot = NULL};
         if (depth == OPT_DEPTH_MAX)
-            return err_set(e, ERR_LIMIT, "nested deeper than %d", OPT_DEPTH_MAX);
+            return err_set(e, ERR_CONFIG, "nested deeper than %d", OPT_DEPTH_MAX);
         if (!cut_step(path, &s)) return err_set(e, ERR_CONFIG, "an empty or unclosed key");
         if (opt_node_is_null(*slot) && !opt_node_new(l, OPT_MAPPING, OPT_SET_NAME, 0, slot, e))
             return false;

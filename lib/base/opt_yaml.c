@@ -23,7 +23,7 @@ bool opt_node_new(struct opt_load *l, enum opt_kind kind, const char *file, int 
                   struct opt_node **out, struct err *e)
 {
     if (l->nodes++ >= OPT_NODES_MAX)
-        return err_set(e, ERR_LIMIT, "%s:%d: more than %d values", file ? file : "options", line,
+        return err_set(e, ERR_CONFIG, "%s:%d: more than %d values", file ? file : "options", line,
                        OPT_NODES_MAX);
     struct opt_node *n = arena_alloc(l->a, sizeof *n, e);
     if (!n) return false;
@@ -185,7 +185,7 @@ static bool begin(struct parse *p, enum opt_kind kind, int line, struct err *e)
         return opt_fail(e, n, "a key must be a word");
     if (!attach(p, n, e)) return false;
     if (p->depth == OPT_DEPTH_MAX)
-        return err_set(e, ERR_LIMIT, "%s:%d: nested deeper than %d", p->name, line, OPT_DEPTH_MAX);
+        return err_set(e, ERR_CONFIG, "%s:%d: nested deeper than %d", p->name, line, OPT_DEPTH_MAX);
     p->stack[p->depth++] = (struct frame){n, NULL};
     return true;
 }
@@ -196,7 +196,7 @@ static bool scalar(struct parse *p, const yaml_event_t *v, int line, struct err 
     struct str s = {(const char *)v->data.scalar.value, v->data.scalar.length};
     if (!opt_node_new(p->l, OPT_SCALAR, p->name, line, &n, e)) return false;
     if (s.n > OPT_SCALAR_MAX)
-        return err_set(e, ERR_LIMIT, "%s:%d: a value of more than %zu bytes", p->name, line,
+        return err_set(e, ERR_CONFIG, "%s:%d: a value of more than %zu bytes", p->name, line,
                        OPT_SCALAR_MAX);
     if (memchr(s.p, 0, s.n)) return opt_fail(e, n, "a NUL character is not allowed");
     n->quoted = v->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
@@ -285,7 +285,7 @@ bool opt_yaml_parse(struct opt_load *l, struct str text, const char *name, struc
     bool ok = false, end = false, is_set = strcmp(name, OPT_SET_NAME) == 0;
     *out = NULL;
     if (text.n > OPT_FILE_MAX)
-        return err_set(e, ERR_LIMIT, "%s: longer than %zu bytes", name, OPT_FILE_MAX);
+        return err_set(e, ERR_CONFIG, "%s: longer than %zu bytes", name, OPT_FILE_MAX);
     if (!arena_str(l->a, str_of(name), &name_copy, e)) return false;
     struct parse p = {.l = l, .name = name_copy.p, .is_set = is_set};
     if (!yaml_parser_initialize(&y)) return err_set(e, ERR_NOMEM, "%s: out of memory", name);

@@ -58,7 +58,8 @@ static void come_back(const struct stage *in, struct arena *a)
         if (!opt_dump("s", table, &out, &again, &e)) abort();
         if (!str_eq(sbuf_str(&b), sbuf_str(&again))) abort();
         if (!opt_diff(sbuf_str(&b), sbuf_str(&again), a, &keys, &e) || keys.n) abort();
-    } else if (e.code != ERR_LIMIT) {
+    } else if (e.code != ERR_LIMIT && !strstr(e.text, "longer than") &&
+               !strstr(e.text, "more than")) {
         abort();
     }
     sbuf_free(&b);

@@ -275,7 +275,7 @@ static void limits(void **state)
     OK(sbuf_put(&b, STR("a: "), &e));
     for (int i = 0; i < 40; i++)
         OK(sbuf_putc(&b, '[', &e));
-    FAILS(load(b.p, NULL, 0, &e), ERR_LIMIT, "x.yaml:1: nested deeper than 32");
+    FAILS(load(b.p, NULL, 0, &e), ERR_CONFIG, "x.yaml:1: nested deeper than 32");
     sbuf_clear(&b);
     for (int i = 0; i < 5000; i++)
         OK(sbuf_printf(&b, &e, "k%d: 1\n", i));
@@ -287,12 +287,12 @@ static void limits(void **state)
             OK(sbuf_put(&b, STR("1,"), &e));
         OK(sbuf_put(&b, STR("]\n"), &e));
     }
-    FAILS(load(b.p, NULL, 0, &e), ERR_LIMIT, "more than 100000 values");
+    FAILS(load(b.p, NULL, 0, &e), ERR_CONFIG, "more than 100000 values");
     sbuf_clear(&b);
     OK(sbuf_put(&b, STR("a: "), &e));
     for (int i = 0; i < 70000; i++)
         OK(sbuf_putc(&b, 'x', &e));
-    FAILS(load(b.p, NULL, 0, &e), ERR_LIMIT, "a value of more than 65536 bytes");
+    FAILS(load(b.p, NULL, 0, &e), ERR_CONFIG, "a value of more than 65536 bytes");
     sbuf_clear(&b);
     for (int i = 0; i < 300; i++)
         OK(sbuf_putc(&b, 'k', &e));
@@ -300,7 +300,7 @@ static void limits(void **state)
     FAILS(load(b.p, NULL, 0, &e), ERR_CONFIG, "a key of more than 256 bytes");
     while (b.n < (5 << 20))
         OK(sbuf_put(&b, STR("# comment\n"), &e));
-    FAILS(load(b.p, NULL, 0, &e), ERR_LIMIT, "longer than 4194304 bytes");
+    FAILS(load(b.p, NULL, 0, &e), ERR_CONFIG, "longer than 4194304 bytes");
     sbuf_free(&b);
 }
 
@@ -424,7 +424,7 @@ static void bad_sets(void **state)
     FAILS(load_set(yaml, "s.words=[a", &e), ERR_CONFIG, "--set s.words: --set: did not find");
     FAILS(
         load_set(yaml, "s.a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r.s.t.u.v.w.x.y.z.1.2.3.4.5.6.7=1", &e),
-        ERR_LIMIT, "nested deeper than 32");
+        ERR_CONFIG, "nested deeper than 32");
 }
 
 static bool work(struct err *e)

@@ -109,10 +109,13 @@ def broken(s):
 def sizes(s):
     status, _, text = s.ask("POST", "/v1/completions", json.dumps({"prompt": "x" * (65 << 10)}))
     check(status == 413 and is_error(text), f"announced too long: {status}")
-    head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {s.token}\r\nTransfer-Encoding: chunked\r\n\r\n"
-    body = b"".join(b"1000\r\n" + b" " * 4096 + b"\r\n" for _ in range(64)) + b"0\r\n\r\n"
-    answer = s.raw(head.encode() + body)
-    check(b"200" not in answer[:20], f"chunks without end: {answer[:60]!r}")
+    head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {s.token}\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunk = b"1000\r\n" + b" " * 4096 + b"\r\n"
+    for n in (17, 64):
+        answer = s.raw(head.encode() + n * chunk + b"0\r\n\r\n")
+        check(answer.startswith(b"HTTP/1.1 413 ") and is_error(answer.split(b"\r\n\r\n", 1)[1]), f"{n} chunks, too many: {answer[:60]!r}")
+    answer = s.raw(head.encode() + 4200 * chunk)
+    check(answer == b"", f"chunks without end: {answer[:60]!r}")
     check(s.ask("POST", "/v1/completions", {"prompt": "word " * 200})[0] == 400, "no room for an answer")
 
 
