@@ -294,6 +294,26 @@ static void has(const char *text, const char *part)
     if (!strstr(text, part)) fail_msg("lacks \"%s\"", part);
 }
 
+/* Row below row from the first dot of each forest on, and none outside the picture. */
+static void forests_are_in_their_frames(const char *html)
+{
+    size_t rows = 0;
+
+    for (const char *p = html; (p = strstr(p, "<svg class=\"forest\" viewBox=\"0 0 ")); p++) {
+        const char *end = strstr(p, "</svg>"), *dot = p;
+        double height, y, above = 0;
+        assert_non_null(end);
+        assert_int_equal(sscanf(p, "<svg class=\"forest\" viewBox=\"0 0 %*d %lf", &height), 1);
+        while ((dot = strstr(dot + 1, " cy=\"")) && dot < end) {
+            assert_int_equal(sscanf(dot, " cy=\"%lf", &y), 1);
+            assert_true(y > above && y < height);
+            above = y;
+            rows++;
+        }
+    }
+    assert_true(rows > 0);
+}
+
 /* Two seeds are one row; the third lacks two pairs; a source is an external test. */
 static void test_runs(void **state)
 {
@@ -337,6 +357,7 @@ static void test_runs(void **state)
     has(html, "External test");
     has(html, "3 shown, drawn with the seed");
     has(html, "<td class=\"n\">33.0</td>");
+    forests_are_in_their_frames(html);
     has(tex, "alpha (2 seeds)");
     has(csv, "\"Reports of the training's sources\",A,\"alpha (2 seeds)\",system,rougeL.f,15,");
     assert_null(strstr(html, "secretword"));

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 
-SLOW = float(os.environ.get("RADMILL_TEST_SLOW", "1"))
+SLOW = float(os.environ.get("RADMILL_TEST_SLOW", "4"))
 CANARY = "Zyxwquark"
 
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-SLOW = float(os.environ.get("RADMILL_TEST_SLOW", "1"))  # sanitizers, busy machines: only ever a longest time to wait
+SLOW = float(os.environ.get("RADMILL_TEST_SLOW", "4"))  # sanitizers, busy machines: only ever a longest time to wait
 
 
 def skip(why):

@@ -316,6 +316,9 @@ static void contradictions_are_refused_before_any_work(void **state)
     x.t.eval_every = (struct opt_every){0, OPT_NEVER};
     trial_refused(&x, ERR_CONFIG, "train.export: best needs train.eval_every");
     trial_init(&x, "never");
+    x.t.eval_every = (struct opt_every){0.5, OPT_STEPS};
+    trial_refused(&x, ERR_CONFIG, "train.eval_every: 0.5 is not a distance");
+    trial_init(&x, "never");
     x.t.dir = NULL;
     trial_refused(&x, ERR_CONFIG, "train.dir");
     assert_false(fs_exists(testdir_path("never")));
@@ -328,6 +331,7 @@ static void a_dry_run_plans_and_writes_nothing(void **state)
     (void)state;
     trial_init(&x, "dry");
     x.job.dry_run = true;
+    x.t.eval_every = (struct opt_every){0.25, OPT_EPOCHS};
     trial_must(&x);
     assert_int_equal(x.s.total_steps, 6);
     assert_int_equal(x.s.steps, 0);
