@@ -29,7 +29,7 @@ killed=0
 for n in 1 2 3; do
   "$radmill" train "$work/c.yaml" "${kill[@]}" --set "train.dir=$work/kill$n" >/dev/null 2>&1 &
   pid=$!
-  for _ in $(seq 400); do [ -s "$work/kill$n/metrics.jsonl" ] && break; sleep 0.02; done
+  for _ in $(seq 3000); do [ -s "$work/kill$n/metrics.jsonl" ] && break; sleep 0.02; done
   kill -9 "$pid" 2>/dev/null && killed=$((killed + 1))
   wait "$pid" 2>/dev/null || true
   ranks "$n" train "$work/c.yaml" "${kill[@]}" --set "train.dir=$work/kill$n" >/dev/null

@@ -34,7 +34,7 @@ dir=$work/term
 status=0
 "$radmill" train "$work/c.yaml" "${long[@]}" --set "train.dir=$dir" >/dev/null 2>"$work/err" &
 pid=$!
-for _ in $(seq 100); do [ -s "$dir/metrics.jsonl" ] && break; sleep 0.05; done
+for _ in $(seq 1200); do [ -s "$dir/metrics.jsonl" ] && break; sleep 0.05; done
 kill -TERM "$pid"
 wait "$pid" || status=$?
 if [ "$status" = 0 ]; then echo "note: the run was over before the signal"; else [ "$status" = 75 ] || fail "SIGTERM gives exit $status"; fi

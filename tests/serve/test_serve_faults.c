@@ -141,8 +141,12 @@ static const struct {
 static void ask_all(void)
 {
     for (size_t i = 0; i < REQUESTS; i++) {
-        int status = ask(requests[i].method, requests[i].path, requests[i].body, NULL);
+        char *reply;
+        int status = ask(requests[i].method, requests[i].path, requests[i].body, &reply);
         assert_true(status == 0 || status == 200 || status >= 400);
+        if (status == 200 && strcmp(requests[i].path, "/radmill/check") == 0)
+            assert_non_null(strstr(reply, "\"bleu\"")); /* whole, or an error */
+        free(reply);
     }
 }
 

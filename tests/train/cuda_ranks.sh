@@ -13,24 +13,24 @@ export RADMILL_FAKE_GPUS=4
 
 fail() {
     echo "FAILED: $1"
-    tail -n 20 "$dir/out"
+    tail -n 20 "$out"
     exit 1
 }
 
-# train RANKS NAME [key=value ...]: $status, $dir/out
+# train RANKS NAME [key=value ...]: $status, $out
 train() {
-    n=$1 name=$2
+    n=$1 name=$2 out=$dir/$2.out
     shift 2
     timeout 120 "$mpirun" -n "$n" "$driver" "$dir/model" "$dir/shards" "$dir/$name" model.device=cuda model.dtype=bf16 \
         train.max_steps=2 train.bin_tokens=32 train.tokens_per_step=128 train.eval_every=never train.lr=0.01 "$@" \
-        >"$dir/out" 2>&1
+        >"$out" 2>&1
     status=$?
 }
 ends() {
     [ "$status" = "$1" ] || fail "$2: exit $status, not $1"
 }
 says() {
-    grep -q "$1" "$dir/out" || fail "the output does not say: $1"
+    grep -q "$1" "$out" || fail "the output does not say: $1"
 }
 same() {
     cmp -s "$dir/one/adapter/adapter_model.safetensors" "$dir/$1/adapter/adapter_model.safetensors" || fail "$1: another adapter"
@@ -59,7 +59,7 @@ cp "$dir/again/device_choices.bin" "$dir/choices"
 cp -r "$dir/again" "$dir/moved"
 train 3 again train.gradient_sum=staged; ends 0 "continued"; same again
 cmp -s "$dir/choices" "$dir/again/device_choices.bin" || fail "the choices were made again"
-if grep -q choices_dropped "$dir/out"; then fail "the choices were dropped"; fi
+if grep -q choices_dropped "$out"; then fail "the choices were dropped"; fi
 RADMILL_FAKE_NAME=other train 2 moved; ends 0 "continued on other hardware"
 says choices_dropped
 cmp -s "$dir/choices" "$dir/moved/device_choices.bin" && fail "the choices of other hardware were kept"
@@ -90,12 +90,17 @@ says "no sign of life .* after sum over GPUs 1"
 # ---- who it is: a GPU that never gets to the sum, a process that is stopped in it. Half a minute: within it every rank
 # gets through a bin, however slow the machine; what the error calls the others' state depends on that, who it is does not.
 small="train.bin_tokens=24 train.tokens_per_step=24 train.hang_minutes=0.5"
+# The two wait at the same time.
 # shellcheck disable=SC2086  # words
-RADMILL_FAKE_NCCL=stuck:1:2 train 3 stuck $small; ends 124 "a GPU that hangs before the sum"
-says "rank 1 on [^ ]* stands still after sum over GPUs 1 ("
+(RADMILL_FAKE_NCCL=stuck:1:2 train 3 stuck $small; echo "$status" >"$dir/stuck.status") &
 # shellcheck disable=SC2086
-RADMILL_FAKE_NCCL=stop:1:2 train 2 stop $small; ends 124 "a rank stopped in a sum"
+RADMILL_FAKE_NCCL=stop:1:2 train 2 stop $small
+wait
+ends 124 "a rank stopped in a sum"
 says "rank 1 on [^ ]* stands still .* (its process is stopped"
+status=$(cat "$dir/stuck.status") out=$dir/stuck.out
+ends 124 "a GPU that hangs before the sum"
+says "rank 1 on [^ ]* stands still after sum over GPUs 1 ("
 
 # ---- a GPU that fails in the middle
 RADMILL_FAKE_FAIL=900 RADMILL_FAKE_FAIL_RANK=1 train 2 broken; ends 1 "a failing GPU"; says "rank 1: .*the stand-in was told to fail"

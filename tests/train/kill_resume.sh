@@ -39,7 +39,7 @@ while [ $kills -lt 2 ] || [ $asked -lt 1 ]; do
         if [ $tries -le 8 ] && kill -0 $pid 2>/dev/null; then
             for mpi in $(pgrep -P $pid); do
                 # shellcheck disable=SC2046
-                if [ $(($(random) % 3)) -eq 0 ]; then
+                if [ $((asked * 2)) -lt $kills ]; then # in turn: chance might take twelve rounds and ask nobody
                     kill -TERM $(pgrep -P "$mpi") 2>/dev/null && asked=$((asked + 1))
                 else
                     kill -9 $(pgrep -P "$mpi") "$mpi" 2>/dev/null && kills=$((kills + 1))
