@@ -24,6 +24,18 @@ expect() {
   [ "$(grep -cE '^radmill: ' "$work/err")" = 1 ] || { cat "$work/err"; fail "more than one error line: $*"; }
 }
 
+# doc_lines FILE FROM TO: the commands of a Markdown file, which are its lines indented by four blanks, between two patterns.
+doc_lines() { sed -n "/$2/,/$3/p" "$1" | sed -n 's/^    //p'; }
+# The words radmill and mpirun as such lines use them: the program under test, and two ranks whatever is asked for.
+doc_tools() {
+  mkdir -p "$work/bin"
+  ln -s "$radmill" "$work/bin/radmill"
+  printf '#!/bin/sh\nshift 2; radmill=$1; shift\nPATH=%s exec %s -n 2 "%s/$radmill" "$@"\n' \
+    "'$PATH'" "'$here/../support/mpirun'" "$work/bin" >"$work/bin/mpirun"
+  chmod +x "$work/bin/mpirun"
+  PATH=$work/bin:$PATH
+}
+
 # Digest over names and bytes of a folder's files, without what a run may differ in.
 tree() {
   (cd "$1" && find . -type f ! -path './log/*' ! -name status.json ! -name '.lock' ! -name '*.yaml' ! -name 'audit.jsonl' \

@@ -3,17 +3,14 @@
 # synthetic archive for MIMIC-CXR's, a tiny model's GGUF file for SmolLM2's, two ranks for eight.
 . "$(dirname "$0")/lib.sh"
 root=$(cd "$here/../.." && pwd)
-lines() { sed -n '/^## MIMIC-CXR/,/^## Where/p' "$root/README.md" | grep -E '^    [a-z]' | sed 's/ *#.*//; s/^ *//'; }
+lines() { doc_lines "$root/README.md" '^## MIMIC-CXR' '^## Where' | sed 's/ *#.*//'; }
 run() {
-  local line=$1
-  line=${line/mpirun -n 8/"'$here/../support/mpirun' -n 2"}
-  echo "+ $line" >>"$work/log"
-  (cd "$work" && eval "timeout 300 $line") </dev/null >"$work/said" 2>>"$work/log" || fail "README: $1"
+  echo "+ $1" >>"$work/log"
+  (cd "$work" && eval "timeout 300 $1") </dev/null >"$work/said" 2>>"$work/log" || fail "README: $1"
 }
-mkdir "$work/bin" "$work/configs" "$work/run1" "$work/run2"
-ln -s "$radmill" "$work/bin/radmill"
+mkdir "$work/configs" "$work/run1" "$work/run2"
+doc_tools
 ln -s "$root/configs/mimic-cxr.yaml" "$work/configs/"
-PATH=$work/bin:$PATH
 one synth -o "$work/data" --reports 60 --dump-reports 1 >/dev/null
 mv "$work/data/mimic-cxr-reports.zip" "$work"
 awk -F, 'NR > 1 && !($2 in p) { p[$2] = n++ } { print NR == 1 ? $0 : $1 "," $2 "," (p[$2] < 6 ? "dev" : "train") }' \
