@@ -32,7 +32,7 @@ struct rig {
 
 static void rig_open(struct rig *r, const char *name, const struct shape *s)
 {
-    uint32_t qc = KV * GROUP * s->hd, kc = KV * s->hd;
+    uint32_t qc = KV * GROUP * s->hd, kc = KV * s->hd, ld = kc + (s->step == 5); /* odd, too */
     *r = (struct rig){.s = s};
     MUST(dev_open(name, s->threads, &r->d, e));
     r->a = (struct dev_attn){
@@ -42,8 +42,8 @@ static void rig_open(struct rig *r, const char *name, const struct shape *s)
                     help_values(32, (size_t)LEN * kc, 1, s->t),
                     help_values(33, (size_t)9 * KV * GROUP, 1, DEV_F32)};
     r->q = help_mat(r->d, s->t, LEN, qc, qc, x[0]);
-    r->k = help_mat(r->d, s->t, LEN, kc, kc, x[1]);
-    r->v = help_mat(r->d, s->t, LEN, kc, kc, x[2]);
+    r->k = help_mat(r->d, s->t, LEN, kc, ld, x[1]);
+    r->v = help_mat(r->d, s->t, LEN, kc, ld, x[2]);
     r->bias = help_mat(r->d, DEV_F32, 9, KV * GROUP, KV * GROUP, x[3]);
     r->out = help_mat(r->d, s->t, LEN, qc, qc, NULL);
     for (int i = 0; i < 4; i++)
@@ -125,6 +125,19 @@ static void same_bits(const char *name, const struct shape *s)
     rig_close(&r);
 }
 
+/* The last tokens of slots 2 and 0 once more, in one call as a step of decoding puts them; those of
+ * slot 2 are `shift` rows further on. */
+static void put_together(struct rig *r, uint32_t layer)
+{
+    enum { FIRST = 76, N = LEN - FIRST, OF_TWO = 3 };
+    uint32_t at[N];
+    for (uint32_t i = 0; i < N; i++)
+        at[i] = i < OF_TWO ? 2 * r->kv.len + FIRST - r->shift + i : FIRST + i;
+    MUST(dev_upload(r->d, r->at, 0, at, sizeof at, e));
+    MUST(dev_kv_put(r->d, &r->kv, layer, rows(&r->k, FIRST, N), rows(&r->v, FIRST, N),
+                    dev_mat_of(r->at, 0, DEV_I32, 1, N), e));
+}
+
 /* Single queries of several sequences in one call, as decoding asks them, among a longer run: each
  * with the bits it has alone. */
 static void same_in_company(const char *name, const struct shape *s)
@@ -143,6 +156,7 @@ static void same_in_company(const char *name, const struct shape *s)
         MUST(dev_attn_kv(r.d, &r.a, rows(&r.q, i, 1), &r.kv, 1, slot + i, pos + i,
                          rows(&r.out, i, 1), e));
     double *want = help_get(&r.out);
+    put_together(&r, 1);
     MUST(
         dev_attn_kv(r.d, &r.a, rows(&r.q, 0, ROWS), &r.kv, 1, slot, pos, rows(&r.out, 0, ROWS), e));
     double *got = help_get(&r.out);

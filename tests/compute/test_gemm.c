@@ -90,7 +90,8 @@ static void check_device(const char *name)
                                 .in = v & 4 ? DEV_BF16 : DEV_F32,
                                 .out = v & 8 ? DEV_BF16 : DEV_F32,
                                 .gap = (uint32_t)(i % 3)};
-            if (i % 2) p.g.alpha = 0.5f, p.g.beta = -1.5f;
+            if (i % 3 == 1) p.g.alpha = 0.5f, p.g.beta = -1.5f;
+            if (i % 3 == 2) p.g.beta = 1.0f;
             double dist = distance(d, &p, false), limit = p.out == DEV_BF16 ? 5e-3 : 2e-6;
             if (dist > limit)
                 fail_msg("%s: %u x %u x %u variant %d: distance %g", name, p.s.m, p.s.n, p.s.k, v,
@@ -178,6 +179,61 @@ static void test_rows_do_not_depend_on_the_batch(void **state)
     check_rows("cuda", DEV_BF16, 96, 1536);
 }
 
+static bool same(double a, double b)
+{
+    return isnan(a) ? isnan(b) : a == b && signbit(a) == signbit(b);
+}
+
+/* A product in bf16 is the one in f32, rounded as dev_cast does it; one that is added, the sum of
+ * what was there and it: bit for bit, also where a tile brings its sums there by itself. */
+static void check_ends(struct dev *d, const char *name, enum dev_dtype t, struct shape s)
+{
+    struct dev_gemm to = {false, true, 1.0f, 0.0f}, add = {false, true, 1.0f, 1.0f};
+    size_t n = (size_t)s.m * s.n;
+    double *a = help_values(6, (size_t)s.m * s.k, 1, t), *b = help_values(7, s.n * s.k, 1, t);
+    double *c = help_values(8, n, 1, DEV_F32);
+    a[0] = INFINITY;
+    a[(size_t)s.k * 2 + 1] = NAN;
+    for (uint32_t k = 0; k < s.k; k++)
+        a[(size_t)s.k * 3 + k] *= 0x1p-125; /* f32 tiles: sums that have no full precision */
+    struct hmat x = help_mat(d, t, s.m, s.k, s.k, a), w = help_mat(d, t, s.n, s.k, s.k, b);
+    struct hmat f32 = help_mat(d, DEV_F32, s.m, s.n, s.n + 3, NULL);
+    struct hmat bf16 = help_mat(d, DEV_BF16, s.m, s.n, s.n + 5, NULL);
+    struct hmat cast = help_mat(d, DEV_BF16, s.m, s.n, s.n, NULL);
+    struct hmat sum = help_mat(d, DEV_F32, s.m, s.n, s.n + 1, c);
+    MUST(dev_gemm(d, to, x.m, w.m, f32.m, e) && dev_gemm(d, to, x.m, w.m, bf16.m, e) &&
+         dev_gemm(d, add, x.m, w.m, sum.m, e) && dev_cast(d, f32.m, cast.m, e));
+    double *v[] = {help_get(&f32), help_get(&bf16), help_get(&cast), help_get(&sum), a, b, c};
+    assert_true(isinf(v[0][0]) && isnan(v[0][(size_t)s.n * 2]));
+    for (size_t i = 0; i < n; i++)
+        if (!same(v[1][i], v[2][i]) || !same(v[3][i], (double)((float)v[0][i] + (float)c[i])))
+            fail_msg("%s: %u x %u x %u, element %zu: %g in bf16, %g cast; %g added to %g: %g", name,
+                     s.m, s.n, s.k, i, v[1][i], v[2][i], v[0][i], c[i], v[3][i]);
+    struct hmat *m[] = {&x, &w, &f32, &bf16, &cast, &sum};
+    for (int i = 0; i < 6; i++)
+        help_drop(m[i]);
+    for (int i = 0; i < 7; i++)
+        free(v[i]);
+}
+
+static void test_ends(void **state)
+{
+    static const char *const names[] = {"cpu",        "strict",          "cpu:generic", "cpu:avx2",
+                                        "cpu:avx512", "cpu:avx512_bf16", "cpu:amx"};
+    static const struct shape some[] = {{30, 96, 70}, {230, 70, 33}, {17, 64, 1500}, {5, 200, 8}};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct dev *d;
+        struct err e = {0};
+        if (!dev_open(names[i], 1, &d, &e)) continue;
+        for (size_t k = 0; k < sizeof some / sizeof some[0]; k++) {
+            check_ends(d, names[i], DEV_F32, some[k]);
+            check_ends(d, names[i], DEV_BF16, some[k]);
+        }
+        dev_close(d);
+    }
+}
+
 /* dev_gemm2 is the product of the matrices laid side by side. */
 static void check_two_terms(const char *name, enum dev_dtype t, struct shape s, uint32_t k2, int v)
 {
@@ -256,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_products),
         cmocka_unit_test(test_wrong_operand),
         cmocka_unit_test(test_rows_do_not_depend_on_the_batch),
+        cmocka_unit_test(test_ends),
         cmocka_unit_test(test_two_terms),
         cmocka_unit_test(test_empty),
     };

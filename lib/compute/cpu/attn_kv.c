@@ -47,13 +47,24 @@ struct attn_kv attn_kv_of(const struct cpu *c, const struct dev_call *call, uint
 
 /* ---- rows go in */
 
-/* Token j of a block: its units side by side become a column of a panel. */
-static void put_key(const struct shape *s, const uint32_t *from, size_t j, unsigned char *head)
+/* Neighbouring tokens of a sequence inside one block: rows of k and v, and where they go. */
+struct stretch {
+    uint32_t row; /* the first */
+    size_t n, j;  /* how many; the first one's place in the block */
+};
+
+/* Units of a token side by side become a column of a panel. */
+static void put_keys(const struct cpu *c, const struct shape *s, struct dev_mat k, size_t col,
+                     const struct stretch *x, unsigned char *head)
 {
-    size_t nr = s->t->nr;
-    uint32_t *to = (uint32_t *)(void *)head + j / nr * nr * s->units + j % nr;
-    for (size_t u = 0; u < s->units; u++)
-        memcpy(to + u * nr, from + u, sizeof *to);
+    size_t nr = s->t->nr, bytes = dev_dtype_bytes(k.dtype), row = k.ld * bytes;
+    for (size_t i = 0, n; i < x->n; i += n) {
+        size_t j = x->j + i, left = x->n - i, panel = nr - j % nr;
+        n = row % 4 ? 1 : left < panel ? left : panel;
+        uint32_t *to = (uint32_t *)(void *)head + j / nr * nr * s->units + j % nr;
+        const unsigned char *from = dev_mat_row(k, x->row + i);
+        c->k->transpose(from + col * bytes, row / 4, n, s->units, to, nr);
+    }
 }
 
 static void put_value_f32(const struct shape *s, const float *from, size_t j, size_t hd,
@@ -80,7 +91,28 @@ static void put_value_bf16(const struct shape *s, const uint16_t *from, size_t j
     }
 }
 
+static void put_values(const struct cpu *c, const struct shape *s, struct dev_mat v, size_t col,
+                       size_t hd, const struct stretch *x, unsigned char *head)
+{
+    for (size_t i = 0; i < x->n; i++) {
+        size_t j = x->j + i, pairs = (x->n - i) / 2, nr = s->t->nr;
+        const unsigned char *from = dev_mat_row(v, x->row + (uint32_t)i);
+        from += col * dev_dtype_bytes(v.dtype);
+        if (v.dtype == DEV_F32) {
+            put_value_f32(s, (const void *)from, j, hd, head);
+        } else if (j % 2 || pairs == 0 || s->t->kpad > 1) {
+            put_value_bf16(s, (const void *)from, j, hd, head);
+        } else { /* whole pairs, which nothing stands behind */
+            for (size_t at = 0; at < hd; at += nr)
+                c->k->pair((const uint16_t *)(const void *)from + at, v.ld, 2 * pairs, nr,
+                           (uint32_t *)(void *)head + at * s->vunits + j / 2 * nr, nr);
+            i += 2 * pairs - 1;
+        }
+    }
+}
+
 struct put {
+    const struct cpu *c;
     const struct dev_call *call;
     struct shape s;
 };
@@ -92,26 +124,23 @@ static void put_head(const void *context, size_t g, void *scratch)
     const struct dev_mat *m = p->call->m;
     const struct dev_kv *v = &p->call->kv.v;
     const int32_t *at = dev_mat_ptr(m[2]);
-    size_t hd = v->head_dim, bytes = hd * dev_dtype_bytes(m[0].dtype), layer = p->call->kv.layer;
+    size_t hd = v->head_dim, layer = p->call->kv.layer;
     (void)scratch;
-    for (uint32_t r = 0; r < m[0].rows; r++) {
+    for (uint32_t r = 0, n; r < m[0].rows; r += n) {
         size_t slot = (uint32_t)at[r] / v->len, pos = (uint32_t)at[r] % v->len;
         size_t block = pos / DEV_KV_BLOCK, j = pos % DEV_KV_BLOCK;
-        const unsigned char *k = dev_mat_row(m[0], r), *x = dev_mat_row(m[1], r);
         CHECK(at[r] >= 0 && slot < v->slots);
-        put_key(&p->s, (const void *)(k + g * bytes), j,
-                head_at(v, &p->s, slot, block, layer, 0, g));
-        unsigned char *to = head_at(v, &p->s, slot, block, layer, 1, g);
-        if (m[0].dtype == DEV_BF16)
-            put_value_bf16(&p->s, (const void *)(x + g * bytes), j, hd, to);
-        else
-            put_value_f32(&p->s, (const void *)(x + g * bytes), j, hd, to);
+        for (n = 1; r + n < m[0].rows && j + n < DEV_KV_BLOCK && at[r + n] == at[r] + (int32_t)n;)
+            n++;
+        struct stretch x = {r, n, j};
+        put_keys(p->c, &p->s, m[0], g * hd, &x, head_at(v, &p->s, slot, block, layer, 0, g));
+        put_values(p->c, &p->s, m[1], g * hd, hd, &x, head_at(v, &p->s, slot, block, layer, 1, g));
     }
 }
 
 bool cpu_kv_put(struct cpu *c, const struct dev_call *call, struct err *e)
 {
-    struct put p = {call, shape_of(c, &call->kv.v)};
+    struct put p = {c, call, shape_of(c, &call->kv.v)};
     if (!cpu_scratch(c, 64, e)) return false;
     cpu_tasks(c, call->kv.v.kv_heads, put_head, &p);
     return true;

@@ -61,32 +61,45 @@ static struct cuts cuts_of(const struct tile *t, const struct gemm_packed *p, si
     return (struct cuts){tile_rows(t, rows, p->lda), depth_step(t, p->k)};
 }
 
-/* The sums of p, then those of p2 (one cut of k, or NULL), of rows by the panel at column n0. */
-static void sum_panel(const struct tile *t, const struct gemm_packed *p,
-                      const struct gemm_packed *p2, struct cuts cut, size_t m0, size_t rows,
-                      size_t n0, struct gemm_sums s)
+/* The sums of p, then those of p2 (one cut of k, or NULL). */
+struct sums_of {
+    const struct tile *t;
+    const struct gemm_packed *p, *p2;
+    struct cuts cut;
+    enum tile_end end; /* where finished sums go; to o, from its row 0 and column 0 on */
+    struct gemm_dst o;
+};
+
+/* Of rows [m0, m0 + rows) by the panel at column n0. */
+static void sum_panel(const struct sums_of *x, size_t m0, size_t rows, size_t n0,
+                      struct gemm_sums s)
 {
-    size_t width = gemm_panel_width(t, p, n0);
+    const struct gemm_packed *p = x->p, *p2 = x->p2;
+    size_t width = gemm_panel_width(x->t, p, n0), row = x->o.ld * dev_dtype_bytes(x->o.t);
     const unsigned char *b = panel_of(p, n0);
-    for (size_t k = 0; k < p->k; k += cut.kc) {
-        bool last = k + cut.kc >= p->k;
+    for (size_t k = 0; k < p->k; k += x->cut.kc) {
+        bool last = k + x->cut.kc >= p->k;
         struct tile_args a = {.cols = (uint32_t)width,
-                              .k = last ? p->k - k : cut.kc,
+                              .k = last ? p->k - k : x->cut.kc,
                               .lda = p->lda,
                               .b = b + k * width * 4,
                               .ld = s.ld,
-                              .add = s.add || k > 0};
+                              .add = s.add || k > 0,
+                              .end = last ? x->end : TILE_TO_ACC,
+                              .ld_to = x->o.ld};
         if (last && p2) {
             a.k2 = p2->k;
             a.lda2 = p2->lda;
             a.b2 = panel_of(p2, n0);
         }
-        for (size_t r = 0; r < rows; r += cut.rows) {
-            a.rows = (uint32_t)(rows - r < cut.rows ? rows - r : cut.rows);
+        for (size_t r = 0; r < rows; r += x->cut.rows) {
+            a.rows = (uint32_t)(rows - r < x->cut.rows ? rows - r : x->cut.rows);
             a.a = row_of(p, m0 + r) + k * 4;
             if (last && p2) a.a2 = row_of(p2, m0 + r);
             a.acc = s.p + r * s.ld;
-            t->run(&a);
+            if (a.end != TILE_TO_ACC)
+                a.to = (unsigned char *)x->o.p + (m0 + r) * row + n0 * dev_dtype_bytes(x->o.t);
+            x->t->run(&a);
         }
     }
 }
@@ -98,7 +111,8 @@ void gemm_sum(const struct tile *t, const struct gemm_packed *p, size_t m0, size
     if (p->k == 0 && !s.add)
         for (size_t r = 0; r < rows; r++)
             memset(s.p + r * s.ld, 0, width * sizeof *s.p);
-    sum_panel(t, p, NULL, cuts_of(t, p, rows), m0, rows, n0, s);
+    struct sums_of x = {.t = t, .p = p, .cut = cuts_of(t, p, rows)};
+    sum_panel(&x, m0, rows, n0, s);
 }
 
 void gemm_add(const struct tile *t, const struct gemm_packed *p, struct gemm_sums s)
@@ -144,10 +158,15 @@ size_t gemm_multiply_bytes(const struct tile *t)
     return 2 * gemm_put_bytes(t);
 }
 
-/* May the sums be formed where the result goes? */
-static bool in_place(struct gemm_dst o, size_t cols, size_t width)
+/* How the tile brings whole panels to o by itself, if it can. */
+static enum tile_end end_of(const struct tile *t, struct gemm_dst o)
 {
-    return o.t == DEV_F32 && !o.trans && o.alpha == 1.0f && o.beta == 0.0f && cols == width;
+    bool plain = !o.trans && o.alpha == 1.0f, adds = o.beta == 1.0f;
+    enum tile_end end = TILE_TO_ACC;
+    if (!plain || (o.beta != 0.0f && !adds)) return end;
+    if (o.t == DEV_F32) end = adds ? TILE_TO_F32_ADD : TILE_TO_F32;
+    if (o.t == DEV_BF16 && !adds) end = TILE_TO_BF16;
+    return t->ends[end] ? end : TILE_TO_ACC;
 }
 
 struct product {
@@ -157,16 +176,24 @@ struct product {
     size_t terms;
     bool joined; /* a tile takes both terms while its sums are in registers */
     struct gemm_dst o;
+    enum tile_end end; /* of whole panels */
     float *sums, *turned;
 };
+
+static struct sums_of sums_of(const struct product *x, struct cuts cut)
+{
+    return (struct sums_of){
+        .t = x->t, .p = x->p, .p2 = x->joined ? x->p + 1 : NULL, .cut = cut, .o = x->o};
+}
 
 /* Every term in turn: one chain of sums. cut: of the first. */
 static void sum_terms(const struct product *x, struct cuts cut, size_t m0, size_t rows, size_t n0,
                       struct gemm_sums s)
 {
     const struct gemm_packed *p = x->p;
+    struct sums_of first = sums_of(x, cut);
     if (p->k > 0)
-        sum_panel(x->t, p, x->joined ? p + 1 : NULL, cut, m0, rows, n0, s);
+        sum_panel(&first, m0, rows, n0, s);
     else
         gemm_sum(x->t, p, m0, rows, n0, s);
     if (x->terms < 2 || x->joined) return;
@@ -181,16 +208,17 @@ static void multiply_panel(const struct product *x, size_t m0, size_t rows, size
     const struct tile *t = x->t;
     size_t width = gemm_panel_width(t, p, n0), cols = p->n - n0 < width ? p->n - n0 : width;
     struct cuts cut = cuts_of(t, p, rows);
-    if (in_place(x->o, cols, width)) {
-        sum_terms(x, cut, m0, rows, n0,
-                  (struct gemm_sums){(float *)x->o.p + m0 * x->o.ld + n0, x->o.ld, false});
+    struct gemm_sums s = {x->sums, width, false};
+    if (x->end != TILE_TO_ACC && cols == width) {
+        struct sums_of whole = sums_of(x, cut);
+        whole.end = x->end;
+        sum_panel(&whole, m0, rows, n0, s);
         return;
     }
     /* when one pass over k does it, a tile's sums leave while they are in the first-level cache */
     size_t step = !x->o.trans && p->k <= t->kc ? cut.rows : rows;
     for (size_t r = 0; r < rows; r += step) {
         size_t n = rows - r < step ? rows - r : step;
-        struct gemm_sums s = {x->sums, width, false};
         sum_terms(x, cut, m0 + r, n, n0, s);
         gemm_put(x->c, t, s, n, cols, x->o, m0 + r, n0, x->turned);
     }
@@ -208,6 +236,7 @@ void gemm_multiply(const struct cpu *c, const struct tile *t, const struct gemm_
                         .sums = scratch,
                         .turned = (float *)scratch + max_rows(t) * t->nr};
     size_t step = gemm_row_block(t, p->k);
+    if (p->k > 0 && (terms < 2 || x.joined)) x.end = end_of(t, out);
     if (t->begin) t->begin();
     for (size_t m = 0; m < p->m; m += step)
         for (size_t n = 0; n < p->n; n += t->nr)

@@ -69,6 +69,14 @@ static void sum_top(uint32_t cols, const unsigned char *a, size_t lda, const uns
     }
 }
 
+/* Where sums go, and the bytes from row to row there. */
+static float *goal(const struct tile_args *t, size_t *ld)
+{
+    bool there = t->end == TILE_TO_F32;
+    *ld = (there ? t->ld_to : t->ld) * sizeof(float);
+    return there ? t->to : t->acc;
+}
+
 /* Up to 16 rows by one or two tiles of columns. */
 static void run_top(const struct tile_args *t)
 {
@@ -81,8 +89,9 @@ static void run_top(const struct tile_args *t)
     }
     sum_top(t->cols, t->a, t->lda, t->b, t->k);
     if (t->k2 > 0) sum_top(t->cols, t->a2, t->lda2, t->b2, t->k2);
-    _tile_stored(0, t->acc, ld);
-    if (t->cols > 16) _tile_stored(1, t->acc + 16, ld);
+    float *to = goal(t, &ld);
+    _tile_stored(0, to, ld);
+    if (t->cols > 16) _tile_stored(1, to + 16, ld);
 }
 
 static void load_sums(const struct tile_args *t, size_t ld)
@@ -95,13 +104,14 @@ static void load_sums(const struct tile_args *t, size_t ld)
     _tile_loadd(3, low + 16, ld);
 }
 
-static void store_sums(const struct tile_args *t, size_t ld)
+static void store_sums(const struct tile_args *t)
 {
-    float *low = t->acc + TILE_ROWS * t->ld;
-    _tile_stored(0, t->acc, ld);
+    size_t ld;
+    float *to = goal(t, &ld), *low = to + TILE_ROWS * ld / sizeof *to;
+    _tile_stored(0, to, ld);
     _tile_stored(2, low, ld);
     if (t->cols <= 16) return;
-    _tile_stored(1, t->acc + 16, ld);
+    _tile_stored(1, to + 16, ld);
     _tile_stored(3, low + 16, ld);
 }
 
@@ -134,7 +144,7 @@ static void run_both(const struct tile_args *t)
     if (t->add) load_sums(t, ld);
     sum_both(t->cols, t->a, t->lda, t->b, t->k);
     if (t->k2 > 0) sum_both(t->cols, t->a2, t->lda2, t->b2, t->k2);
-    store_sums(t, ld);
+    store_sums(t);
 }
 
 static void run(const struct tile_args *t)
@@ -154,6 +164,7 @@ const struct tile tile_amx = {
     .row_unit = TILE_ROWS,
     .kpad = UNITS,
     .kc = 512,
+    .ends = {[TILE_TO_ACC] = true, [TILE_TO_F32] = true},
     .run = run,
     .begin = begin,
     .end = end,

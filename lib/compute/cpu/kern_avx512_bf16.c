@@ -1,6 +1,17 @@
 /* Only the register tile: the other loops are those of kern_avx512.c. */
 #include <immintrin.h>
 
+/* vcvtneps2bf16 would make subnormal numbers 0. */
+static inline __m256i round_bf16(__m512 v)
+{
+    __m512i u = _mm512_castps_si512(v),
+            odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+    __m512i r = _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7FFF)), odd);
+    __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    r = _mm512_mask_or_epi32(r, nan, u, _mm512_set1_epi32(0x400000));
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(r, 16));
+}
+
 #define VEC                __m512
 #define VEC_LANES          16
 #define VEC_LOAD(p)        _mm512_loadu_ps((const void *)(p))
@@ -16,4 +27,5 @@
 #define TILE_MR            14
 #define TILE_KC            288
 #define TILE_WIDE
+#define VEC_STORE16(p, v) _mm256_storeu_si256((void *)(p), round_bf16(v))
 #include "compute/cpu/tile_body.h"

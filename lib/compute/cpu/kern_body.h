@@ -521,9 +521,12 @@ static inline void transpose_block(const unsigned char *src, size_t stride, uint
                                    size_t ld_dst)
 {
     ZIP_VEC v[ZIP_LANES], w[ZIP_LANES];
+    const unsigned char *next = src + ZIP_LANES * stride;
 #pragma GCC unroll 16
-    for (int i = 0; i < ZIP_LANES; i++)
+    for (int i = 0; i < ZIP_LANES; i++) {
         v[i] = ZIP_LOAD((const void *)(src + (size_t)i * stride));
+        __builtin_prefetch(next + (size_t)i * stride);
+    }
     zip_round(v, w);
     zip_round(w, v);
     zip_round(v, w);

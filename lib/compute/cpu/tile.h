@@ -10,7 +10,8 @@
  *
  * Each element is one chain of fused multiply-adds in increasing k, started from acc when add is
  * set: so its bits depend neither on rows nor on how k is cut into calls. The chain may go on with
- * a second A and B of the same shape but for k, while the sums are in registers.
+ * a second A and B of the same shape but for k, while the sums are in registers. From there they
+ * may also go straight to where the product is wanted (enum tile_end), instead of to acc.
  *
  * A few rows leave registers idle and wait for their own sums: run_wide takes two panels at once
  * (the same chains), and fetches memory that comes next between the multiplications.
@@ -19,6 +20,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+enum tile_end {
+    TILE_TO_ACC,     /* to acc */
+    TILE_TO_F32,     /* to `to` */
+    TILE_TO_F32_ADD, /* added to what is there */
+    TILE_TO_BF16,    /* rounded to nearest even, as kern.h's narrow does it */
+    TILE_TO_ALL
+};
 
 struct tile_args {
     uint32_t rows; /* 1..mr */
@@ -34,6 +43,9 @@ struct tile_args {
     float *acc;
     size_t ld; /* of acc, in elements */
     bool add;
+    enum tile_end end;
+    void *to;
+    size_t ld_to; /* in elements */
     /* run_wide alone; cols is nr, k2 0: */
     const void *beside; /* the panel of the next nr columns */
     ptrdiff_t ahead;    /* bytes from both panels to what is read next */
@@ -43,9 +55,10 @@ struct tile {
     const char *name;
     bool bf16; /* units are bf16 pairs; else f32 */
     uint32_t mr, nr;
-    uint32_t row_unit; /* a tile of fewer rows costs as much as the next multiple of this */
-    uint32_t kpad;     /* k is a multiple of this (units); operands are padded with zeros */
-    uint32_t kc;       /* best k of one call (units): keeps a panel in the first-level cache */
+    uint32_t row_unit;      /* a tile of fewer rows costs as much as the next multiple of this */
+    uint32_t kpad;          /* k is a multiple of this (units); operands are padded with zeros */
+    uint32_t kc;            /* best k of one call (units): keeps a panel in the first-level cache */
+    bool ends[TILE_TO_ALL]; /* which it knows; TILE_TO_ACC always */
     void (*run)(const struct tile_args *t);
     void (*run_wide)(const struct tile_args *t); /* NULL: there is none */
     uint32_t wide_rows;                          /* most rows of it */

@@ -3,7 +3,8 @@
  *
  * Included by kern_<isa>.c after it defined VEC (type), VEC_LOAD, VEC_STORE, VEC_ZERO, TILE_UNIT
  * (f32 or u32), VEC_SPREAD (unit to all lanes), VEC_FMA(acc, a, b), VEC_LANES, TILE_MR (6 or 14),
- * TILE (name); TILE_A when VEC_SPREAD gives another type. A tile is TILE_MR rows by two vectors;
+ * TILE (name); TILE_A when VEC_SPREAD gives another type; VEC_STORE16 (rounds to bf16) for the end
+ * TILE_TO_BF16. A tile is TILE_MR rows by two vectors;
  * all accumulators stay in registers. TILE_WIDE: TILE_WIDE_ROWS rows by four vectors do, too.
  */
 #include "compute/cpu/tile.h"
@@ -62,9 +63,65 @@ ALWAYS_INLINE void tile_sum(VEC acc[TILE_MR][2], const char *p, size_t s1, const
     }
 }
 
+/* What the sums are added to comes while they are formed: rows of the result lie far apart. */
+ALWAYS_INLINE void fetch_to(const struct tile_args *t, const int rows, const int vecs)
+{
+    const float *to = t->to;
+    for (int r = 0; r < rows; r++, to += t->ld_to)
+        for (int v = 0; v < vecs; v++)
+            __builtin_prefetch(to + v * VEC_LANES, 1);
+}
+
+ALWAYS_INLINE void store_f32(VEC acc[TILE_MR][2], float *to, size_t ld, bool add, const int rows,
+                             const int vecs)
+{
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vecs; v++) {
+            float *p = to + (size_t)r * ld + v * VEC_LANES;
+            if (add) acc[r][v] = acc[r][v] + VEC_LOAD(p);
+            VEC_STORE(p, acc[r][v]);
+        }
+}
+
+#ifdef VEC_STORE16
+ALWAYS_INLINE void store_bf16(VEC acc[TILE_MR][2], uint16_t *to, size_t ld, const int rows,
+                              const int vecs)
+{
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vecs; v++)
+            VEC_STORE16(to + (size_t)r * ld + v * VEC_LANES, acc[r][v]);
+}
+#endif
+
+ALWAYS_INLINE void tile_store(const struct tile_args *t, VEC acc[TILE_MR][2], const int rows,
+                              const int vecs)
+{
+    switch (t->end) {
+    case TILE_TO_F32:
+        store_f32(acc, t->to, t->ld_to, false, rows, vecs);
+        break;
+    case TILE_TO_F32_ADD:
+        store_f32(acc, t->to, t->ld_to, true, rows, vecs);
+        break;
+#ifdef VEC_STORE16
+    case TILE_TO_BF16:
+        store_bf16(acc, t->to, t->ld_to, rows, vecs);
+        break;
+#endif
+    default:
+        store_f32(acc, t->acc, t->ld, false, rows, vecs);
+        break;
+    }
+}
+
 ALWAYS_INLINE void tile_fixed(const struct tile_args *t, const int rows, const int vecs)
 {
     VEC acc[TILE_MR][2];
+    if (t->end == TILE_TO_F32_ADD) fetch_to(t, rows, vecs);
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
@@ -80,13 +137,7 @@ ALWAYS_INLINE void tile_fixed(const struct tile_args *t, const int rows, const i
         lda = t->lda2;
         k = t->k2;
     }
-    float *out = t->acc;
-    size_t ld = t->ld;
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-        for (int v = 0; v < vecs; v++)
-            VEC_STORE(out + (size_t)r * ld + v * VEC_LANES, acc[r][v]);
+    tile_store(t, acc, rows, vecs);
 }
 
 #define TILE_CASE(n)                                                                               \
@@ -199,6 +250,13 @@ const struct tile TILE = {
     .row_unit = 1,
     .kpad = 1,
     .kc = TILE_KC,
+    .ends = {[TILE_TO_ACC] = true,
+             [TILE_TO_F32] = true,
+             [TILE_TO_F32_ADD] = true,
+#ifdef VEC_STORE16
+             [TILE_TO_BF16] = true
+#endif
+    },
     .run = tile_run,
 #ifdef TILE_WIDE
     .run_wide = tile_run_wide,
