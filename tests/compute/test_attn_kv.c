@@ -156,6 +156,9 @@ static void same_in_company(const char *name, const struct shape *s)
         MUST(dev_attn_kv(r.d, &r.a, rows(&r.q, i, 1), &r.kv, 1, slot + i, pos + i,
                          rows(&r.out, i, 1), e));
     double *want = help_get(&r.out);
+    r.shift = 0U - 20; /* others, which must go again */
+    push(&r, 0, 79, LEN, 1);
+    r.shift = 9;
     put_together(&r, 1);
     MUST(
         dev_attn_kv(r.d, &r.a, rows(&r.q, 0, ROWS), &r.kv, 1, slot, pos, rows(&r.out, 0, ROWS), e));
