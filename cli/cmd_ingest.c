@@ -106,6 +106,21 @@ static bool print_phi(struct cmd_call *call, int policy, const struct ingest_sum
     return true;
 }
 
+static void print_empty(struct cmd_call *call, const struct ingest_summary *s)
+{
+    for (size_t i = 0; i < s->nempty && i < INGEST_EMPTY_MAX; i++) {
+        const struct ingest_empty *x = &s->empty[i];
+        cmd_print(
+            call,
+            "  source %s gave no report: %llu files, %llu entries, %llu ignored, %llu rejected; "
+            "look at its path, format, members and columns\n",
+            x->name, (unsigned long long)x->files, (unsigned long long)x->entries,
+            (unsigned long long)x->ignored, (unsigned long long)x->rejected);
+    }
+    if (s->nempty > INGEST_EMPTY_MAX)
+        cmd_print(call, "  and %zu more sources\n", s->nempty - INGEST_EMPTY_MAX);
+}
+
 bool cmd_ingest(struct cmd_call *call)
 {
     struct ingest_summary s = {0};
@@ -126,6 +141,7 @@ bool cmd_ingest(struct cmd_call *call)
     print_counts(call, "modality", record_modality_names, s.modality, MOD_COUNT);
     if (total(s.rejected, REJECT_COUNT))
         print_counts(call, "left out", record_reject_names, s.rejected, REJECT_COUNT);
+    print_empty(call, &s);
     if (!print_phi(call, c.corpus.phi, &s)) return false;
     return !c.corpus.limit || s.total <= s.reports || print_projection(call, &c, &s);
 }

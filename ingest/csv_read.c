@@ -355,6 +355,17 @@ static bool is_doubtful(const struct csv_reader *r)
     return lines && stray;
 }
 
+/* Is the row, as far as it was read, one line? */
+static bool is_one_line(const struct csv_reader *r)
+{
+    const char *row = r->raw + r->row;
+    size_t n = r->fed - r->row;
+
+    while (n > 0 && (row[n - 1] == '\n' || row[n - 1] == '\r'))
+        n--;
+    return !memchr(row, '\n', n) && !memchr(row, '\r', n);
+}
+
 static bool give_cells(struct csv_reader *r, struct csv_row *out, struct err *e)
 {
     size_t begin = 0;
@@ -408,9 +419,10 @@ bool csv_reader_next(struct csv_reader *r, struct csv_row *out, bool *more, stru
     if (!*more) return true;
     out->line = r->line;
     out->offset = r->offset;
-    quotes = quotes || r->fed - r->row > r->limits.max_row || is_doubtful(r);
+    bool over = r->fed - r->row > r->limits.max_row;
+    quotes = quotes || over || is_doubtful(r);
     if (!quotes && (r->nheader == 0 || r->ncells == r->nheader)) return give_cells(r, out, e);
-    out->fault = quotes ? CSV_ROW_QUOTES : CSV_ROW_CELLS;
+    out->fault = over && is_one_line(r) ? CSV_ROW_LONG : quotes ? CSV_ROW_QUOTES : CSV_ROW_CELLS;
     return resync(r, e);
 }
 
@@ -421,6 +433,9 @@ static bool read_header(struct csv_reader *r, struct err *e)
 
     if (!csv_reader_next(r, &row, &more, e)) return false;
     if (!more) return err_set(e, ERR_FORMAT, "no header row: the table is empty");
+    if (row.fault == CSV_ROW_LONG)
+        return err_set(e, ERR_LIMIT, "line %llu: the header row has more than %zu bytes",
+                       (unsigned long long)row.line, r->limits.max_row);
     if (row.fault != CSV_ROW_WHOLE)
         return err_set(e, ERR_FORMAT, "line %llu: the quotes of the header row never close",
                        (unsigned long long)row.line);

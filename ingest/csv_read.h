@@ -17,7 +17,12 @@
 #include "base/str.h"
 #include "ingest/charset.h"
 
-enum csv_fault { CSV_ROW_WHOLE, CSV_ROW_CELLS, CSV_ROW_QUOTES };
+enum csv_fault {
+    CSV_ROW_WHOLE,
+    CSV_ROW_CELLS,
+    CSV_ROW_QUOTES,
+    CSV_ROW_LONG, /* one line of more than max_row bytes */
+};
 struct csv_row {
     const struct str *cells; /* n of them; borrowed until the next row; none in a bad row */
     size_t n;
@@ -26,7 +31,7 @@ struct csv_row {
     enum csv_fault fault;
 };
 struct csv_limits {
-    size_t max_row;   /* bytes of a row: longer means that a quote never closed */
+    size_t max_row; /* bytes of a row: over several lines, longer means that a quote never closed */
     size_t max_cells; /* of the header */
 };
 struct csv_dialect {

@@ -91,7 +91,9 @@ static bool next(void *reader, struct format_item *out, bool *more, struct err *
     if (!*more) return true;
     if (row.fault != CSV_ROW_WHOLE) {
         out->kind = ITEM_REJECT;
-        out->reason = row.fault == CSV_ROW_CELLS ? REJECT_ROW_FIELDS : REJECT_ROW_QUOTES;
+        out->reason = row.fault == CSV_ROW_CELLS  ? REJECT_ROW_FIELDS
+                      : row.fault == CSV_ROW_LONG ? REJECT_TOO_LARGE
+                                                  : REJECT_ROW_QUOTES;
         return true;
     }
     return table_row(r->map, &row, &out->in, e);

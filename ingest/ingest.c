@@ -342,6 +342,31 @@ static void sum_up(const struct run *r, struct ingest_summary *s)
     }
 }
 
+/* A source that yields nothing at all: a pattern that meets other files, a format or columns that do
+ * not fit. No error, as an export may be empty, but said. */
+static void find_empty(const struct run *r, struct ingest_summary *s)
+{
+    for (size_t i = 0; r->o->limit == 0 && i < r->set.n; i++) {
+        struct ingest_empty x = {.name = r->set.v[i].o->name, .files = r->set.v[i].nfiles};
+        uint64_t records = 0;
+        for (size_t k = 0; k < r->order.n; k++) {
+            const struct block_fact *f = &r->order.facts[k];
+            if (f->source != i) continue;
+            records += f->records;
+            x.entries += f->entries;
+            x.ignored += f->ignored;
+            for (int j = 0; j < REJECT_COUNT; j++)
+                x.rejected += f->rejected[j];
+        }
+        if (records > 0) continue;
+        if (s->nempty < INGEST_EMPTY_MAX) s->empty[s->nempty] = x;
+        s->nempty++;
+        log_warn("no-report", "source=%s files=%llu entries=%llu ignored=%llu rejected=%llu",
+                 x.name, (unsigned long long)x.files, (unsigned long long)x.entries,
+                 (unsigned long long)x.ignored, (unsigned long long)x.rejected);
+    }
+}
+
 static bool see_corpus(struct run *r, struct late_corpus *out, struct err *e)
 {
     const char **names = arena_alloc(&r->set.arena, (2 * r->set.n + 1) * sizeof *names, e);
@@ -427,6 +452,7 @@ bool ingest_run(const struct ingest_opts *o, struct comm *c, struct ingest_summa
     ok = comm_agree(c, ok, e) && build(&r, e);
     if (ok) {
         sum_up(&r, out);
+        find_empty(&r, out);
         out->total = r.o->limit ? r.total : out->reports;
         out->seconds = clock_mono_s() - start;
         out->near_seconds = r.late.near_s;

@@ -129,6 +129,13 @@ struct ingest_opts {
 /* Section "corpus". */
 extern const struct opt ingest_table[];
 
+/* A source whose files hold no report. */
+struct ingest_empty {
+    const char *name; /* borrowed from the options */
+    uint64_t files, entries, ignored, rejected;
+};
+enum { INGEST_EMPTY_MAX = 16 };
+
 struct ingest_summary {
     uint64_t reports, entries, ignored;
     uint64_t total; /* with a limit: reports that the sources have; else as reports */
@@ -138,7 +145,9 @@ struct ingest_summary {
     uint64_t pairs;               /* with findings and impression, not duplicate, not superseded */
     uint64_t flags[RECORD_FLAGS]; /* by bit of enum record_flag */
     uint64_t text_bytes, source_bytes;
-    uint64_t blocks, blocks_made; /* made: not found whole from an earlier run */
+    struct ingest_empty empty[INGEST_EMPTY_MAX]; /* the first of them; not looked for in a trial */
+    size_t nempty;                               /* all of them */
+    uint64_t blocks, blocks_made;                /* made: not found whole from an earlier run */
     double seconds;
     double near_seconds; /* of them for near-duplicates */
     /* Of them on reading single reports and making records of them, on the rank that had most: this

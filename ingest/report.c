@@ -174,8 +174,8 @@ static bool has_cells(const struct report_input *in)
     return false;
 }
 
-/* "FINDINGS: ..." in the cell of the findings: the header is not its text. A clinical cell stays as
- * it came: "INDICATION:" within a history says what it is. */
+/* "FINDINGS: ..." in the cell of the findings: the header is not its text, and alone it is none. A
+ * clinical cell stays as it came: "INDICATION:" within a history says what it is. */
 static struct str without_header(const struct report_rules *rules, enum record_section s,
                                  struct str cell)
 {
@@ -186,7 +186,7 @@ static struct str without_header(const struct report_rules *rules, enum record_s
     if (rules->mode != MODE_OWN || (s != SEC_FINDINGS && s != SEC_IMPRESSION)) return cell;
     h = own_header_at_start(rules->headers, str_sub(cell, 0, lf ? (size_t)(lf - cell.p) : cell.n));
     if (h.kind != kind || h.text == 0 || cell.p[h.text - 1] != ':') return cell;
-    return clean_strip(str_sub(cell, h.text, cell.n)).n > 0 ? str_sub(cell, h.text, cell.n) : cell;
+    return str_sub(cell, h.text, cell.n);
 }
 
 /* Cells of sections stand behind the text, one a line, where the text has no such section. */

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""House rules that no compiler checks: who includes whom, banned functions, sizes, unique names.
+"""House rules that no compiler checks: who includes whom, banned functions, sizes, unique names, and that the documents
+name files which are there.
 
-Usage: check_house.py ROOT layers|banned|sizes|names|self
+Usage: check_house.py ROOT layers|banned|sizes|names|links|self
 `self` breaks each rule in a scratch copy and expects the checker to see it.
 """
 import os
@@ -153,7 +154,52 @@ def check_names(root):
     return bad
 
 
-CHECKS = {"layers": check_layers, "banned": check_banned, "sizes": check_sizes, "names": check_names}
+def documents(root):
+    for dirpath, dirs, files in os.walk(root):
+        dirs[:] = sorted(d for d in dirs if not d.startswith((".", "build")) and d != "node_modules")
+        for f in sorted(files):
+            if f.endswith(".md"):
+                yield os.path.relpath(os.path.join(dirpath, f), root)
+
+
+def anchors(text):
+    """Headings as hubs make anchors of them."""
+    return {re.sub(r"[^\w -]", "", h.lower()).strip().replace(" ", "-") for h in re.findall(r"^#+ (.*)", text, re.M)}
+
+
+def link_is_dead(root, path, target):
+    """A Markdown link: a file beside or above, perhaps with a heading of it."""
+    name, _, anchor = target.partition("#")
+    file = os.path.normpath(os.path.join(os.path.dirname(path), name)) if name else path
+    if not os.path.exists(os.path.join(root, file)):
+        return True
+    return bool(anchor) and file.endswith(".md") and anchor not in anchors(read(root, file))
+
+
+def check_links(root):
+    """Links, paths from the root or lib/, and names of sources in `quotes`, of every *.md."""
+    tops = "|".join(CODE[1:] + LIB + ("lib", "docs", "configs", "tests", "bench", "label", "judge", "stats"))
+    in_text = re.compile(r"(?<![\w./$}-])((?:" + tops + r")/[\w./{},*<>-]*\.(?:md|yaml|yml|c|h|cu|sh|py|csv|def|jsonl|tsv))\b")
+    known, bad = set(table(root, "owners.txt")), []  # others' headers have their owners there
+    for _, dirs, files in os.walk(root):
+        dirs[:] = [d for d in dirs if not d.startswith((".", "build"))]
+        known.update(files)
+    for path in documents(root):
+        for n, line in enumerate(read(root, path).split("\n"), 1):
+            for target in re.findall(r"\]\(([^)\s]+)\)", line):
+                if "://" not in target and link_is_dead(root, path, target):
+                    bad.append(f"{path}:{n}: the link {target} leads nowhere")
+            for name in in_text.findall(line):
+                places = (name, os.path.join("lib", name), os.path.join(os.path.dirname(path), name))
+                if not re.search(r"[{},*<>]", name) and not any(os.path.exists(os.path.join(root, p)) for p in places):
+                    bad.append(f"{path}:{n}: there is no {name}")
+            for name in re.findall(r"`([a-z]\w*\.[ch])`", line):
+                if name not in known:
+                    bad.append(f"{path}:{n}: no source is called {name}")
+    return bad
+
+
+CHECKS = {"layers": check_layers, "banned": check_banned, "sizes": check_sizes, "names": check_names, "links": check_links}
 
 
 def self_test(root):
@@ -163,6 +209,7 @@ def self_test(root):
         "banned": ("lib/base/broken_rule.c", "void f(char *p);\nvoid f(char *p)\n{\n    strcpy(p, \"\");\n}\n"),
         "sizes": ("lib/base/broken_rule.c", "int f(void)\n{\n" + "    ;\n" * 120 + "}\n"),
         "names": ("lib/base/broken_rule.h", "int x;\n"),
+        "links": ("lib/broken_rule.md", "Read docs/NOT_THERE.md first.\n"),
     }
     bad = []
     for name, (path, text) in breaks.items():

@@ -31,7 +31,8 @@ static bool fill(void *ctx, char *buf, size_t cap, size_t *got, struct err *err)
     return true;
 }
 
-/* "line:[cell|cell]..." for all rows, "line!cells" and "line!quotes" for broken ones. */
+/* "line:[cell|cell]..." for all rows, "line!cells", "line!quotes" and "line!long" for broken ones.
+ */
 static bool render(struct str text, size_t piece, char *out, size_t cap)
 {
     struct csv_limits limits = {200, 10};
@@ -52,7 +53,9 @@ static bool render(struct str text, size_t piece, char *out, size_t cap)
         snprintf(out + strlen(out), cap - strlen(out), " %llu", (unsigned long long)row.line);
         if (row.fault != CSV_ROW_WHOLE)
             snprintf(out + strlen(out), cap - strlen(out), "%s",
-                     row.fault == CSV_ROW_CELLS ? "!cells" : "!quotes");
+                     row.fault == CSV_ROW_CELLS  ? "!cells"
+                     : row.fault == CSV_ROW_LONG ? "!long"
+                                                 : "!quotes");
         for (size_t i = 0; i < row.n; i++)
             snprintf(out + strlen(out), cap - strlen(out), "%s%.*s", i ? "|" : ":",
                      STR_ARG(row.cells[i]));
@@ -133,8 +136,15 @@ static void test_broken_rows(void **state)
     expect("a,b\n1,2\n4,\"5", "[a|b] 2:1|2 3!quotes");
     /* It closes at the next row's quoted cell, with the right number of cells. */
     expect("a,b\n1,\"open\n4,\"x\"\n6,7\n", "[a|b] 2!quotes 3:4|x 4:6|7");
-    snprintf(text, sizeof text, "a,b\n1,\"%0300d\n4,5\n", 7); /* longer than max_row */
-    expect(text, "[a|b] 2!quotes 3:4|5");
+    /* Longer than max_row: over several lines a quote is open; else it is just long. */
+    snprintf(text, sizeof text, "a,b\n1,\"%0100d\n%0100d\n4,5\n", 7, 7);
+    expect(text, "[a|b] 2!quotes 3!cells 4:4|5");
+    snprintf(text, sizeof text, "a,b\n1,%0300d\n4,5\n", 7);
+    expect(text, "[a|b] 2!long 3:4|5");
+    snprintf(text, sizeof text, "a,b\n1,\"%0300d\"\n4,5\n", 7);
+    expect(text, "[a|b] 2!long 3:4|5");
+    snprintf(text, sizeof text, "a,b\n1,2\n4,%0300d", 7);
+    expect(text, "[a|b] 2:1|2 3!long");
 }
 
 static void test_refused(void **state)

@@ -502,7 +502,7 @@ static void test_line_break_marks(void **state)
 
 static void expect_no_header(const struct record *r, size_t i, void *ctx)
 {
-    static const char *const want[] = {"Clear.", "Clear.", "FINDINGS:", "Findings are few.",
+    static const char *const want[] = {"Clear.", "Clear.", "", "Findings are few.",
                                        "IMPRESSION: x"};
     (void)ctx;
     assert_true(str_eqz(
@@ -510,7 +510,7 @@ static void expect_no_header(const struct record *r, size_t i, void *ctx)
         want[i]));
 }
 
-/* A cell that begins with its own header: that is not its text. */
+/* A cell that begins with its own header: that is not its text; alone it is none. */
 static void test_header_in_cell(void **state)
 {
     (void)state;
@@ -520,6 +520,25 @@ static void test_header_in_cell(void **state)
                                              "4,Findings are few.,x\n5,IMPRESSION: x,y\n");
     ingestkit_run();
     ingestkit_each("one", expect_no_header, NULL);
+}
+
+/* A source that yields nothing is said, with what its files hold. */
+static void test_empty_source(void **state)
+{
+    (void)state;
+    kit.sources[0].format = FORMAT_CSV;
+    kit.sources[0].path = write_csv("a.csv", "id,findings,impression\n");
+    ingestkit_run();
+    assert_int_equal(kit.sum.reports, 0);
+    assert_int_equal(kit.sum.nempty, 1);
+    assert_string_equal(kit.sum.empty[0].name, kit.sources[0].name);
+    assert_int_equal(kit.sum.empty[0].files, 1);
+    assert_int_equal(kit.sum.empty[0].entries + kit.sum.empty[0].rejected, 0);
+    kit.sources[0].path = write_csv("a.csv", "id,findings,impression\n1,a\n1,a,b\n");
+    kit.opts.max_bad = 0.5;
+    ingestkit_run();
+    assert_int_equal(kit.sum.reports, 1);
+    assert_int_equal(kit.sum.nempty, 0);
 }
 
 static void test_bad_rows(void **state)
@@ -695,6 +714,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_windows_cells, ingestkit_setup, ingestkit_teardown),
         cmocka_unit_test_setup_teardown(test_line_break_marks, ingestkit_setup, ingestkit_teardown),
         cmocka_unit_test_setup_teardown(test_header_in_cell, ingestkit_setup, ingestkit_teardown),
+        cmocka_unit_test_setup_teardown(test_empty_source, ingestkit_setup, ingestkit_teardown),
         cmocka_unit_test_setup_teardown(test_bad_rows, ingestkit_setup, ingestkit_teardown),
         cmocka_unit_test_setup_teardown(test_tar_of_reports, ingestkit_setup, ingestkit_teardown),
         cmocka_unit_test_setup_teardown(test_site_a, ingestkit_setup, ingestkit_teardown),
