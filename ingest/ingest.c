@@ -342,8 +342,8 @@ static void sum_up(const struct run *r, struct ingest_summary *s)
     }
 }
 
-/* A source that yields nothing at all: a pattern that meets other files, a format or columns that do
- * not fit. No error, as an export may be empty, but said. */
+/* A source that yields nothing at all: a pattern that meets other files, a format or columns that
+ * do not fit. No error, as an export may be empty, but said. */
 static void find_empty(const struct run *r, struct ingest_summary *s)
 {
     for (size_t i = 0; r->o->limit == 0 && i < r->set.n; i++) {
