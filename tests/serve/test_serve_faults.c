@@ -270,6 +270,45 @@ static void answering(void **state)
     free(want);
 }
 
+/* A grade is acknowledged when it is on the disk. */
+static void a_grade_is_synced(void **state)
+{
+    struct run r;
+
+    (void)state;
+    clean();
+    assert_true(start(&r));
+    fault_arm(FAULT_FSYNC, 1, true);
+    int status = ask(
+        "POST", "/radmill/rating",
+        "{\"generated\":\"Effusion.\",\"findings\":\"x\",\"overall\":2,\"rater\":\"r1\"}", NULL);
+    assert_true(fault_fired());
+    fault_disarm_all();
+    assert_int_equal(status, 500);
+    finish(&r);
+}
+
+/* Spans are of the field they name, also where the two fields meet. */
+static void evidence_names_its_field(void **state)
+{
+    struct run r;
+    char *reply;
+
+    (void)state;
+    clean();
+    assert_true(start(&r));
+    assert_int_equal(
+        ask("POST", "/radmill/check",
+            "{\"generated\":\"No pneumonia. No effusion.\",\"findings\":\"Small effusion.\","
+            "\"clinical\":\"Pneumonia.\"}",
+            &reply),
+        200);
+    assert_non_null(strstr(reply, "\"generated\":[3,12],\"clinical\":[0,9]}"));
+    assert_non_null(strstr(reply, "\"generated\":[17,25],\"findings\":[6,14]}"));
+    free(reply);
+    finish(&r);
+}
+
 static int make(void **state)
 {
     (void)state;
@@ -315,6 +354,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(opening),
         cmocka_unit_test(answering),
+        cmocka_unit_test(a_grade_is_synced),
+        cmocka_unit_test(evidence_names_its_field),
     };
     return cmocka_run_group_tests(tests, make, drop);
 }
