@@ -2,7 +2,7 @@
 # evaluate --metrics memorization: spans of training reports in answers, whose they are, and exposure of canaries.
 source "$(dirname "$0")/lib.sh"
 
-p1="zebra one two three four five six seven eight nine ten eleven"
+p1="zebra azalea two three four five six seven eight nine ten eleven"
 phrase="there is no acute cardiopulmonary abnormality in this chest today"
 cat >"$work/train.jsonl" <<JSON
 {"patient": "p1", "findings": "$p1 twelve", "impression": "short"}
@@ -14,7 +14,7 @@ cat >"$work/pairs.jsonl" <<JSON
 {"id": "a:0:0", "prediction": "New: two three FOUR five, six seven eight nine ten!", "reference": "other", "findings": "none"}
 {"id": "a:0:1", "prediction": "$phrase", "reference": "other", "findings": "none"}
 {"id": "a:0:2", "prediction": "$p1", "reference": "other", "findings": "seen: $p1 twelve."}
-{"id": "a:0:3", "prediction": "one two three four five six seven nothing", "reference": "other"}
+{"id": "a:0:3", "prediction": "azalea two three four five six seven nothing", "reference": "other"}
 JSON
 cat >"$work/canaries.jsonl" <<JSON
 {"id": "canary:0:0", "source": "canary", "prediction": "", "reference": "c1", "nll": 1.0, "tokens": 2}

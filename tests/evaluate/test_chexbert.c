@@ -201,6 +201,18 @@ static void test_refused(void **state)
     err = (struct err){0};
 }
 
+/* A label that nobody gave and nobody should have given counts as 0, as in scikit-learn. */
+static void test_absent_label(void **state)
+{
+    static const double counts[] = {0, 0, 0, 2, 1, 1};
+    static const int labels[] = {0, 1};
+
+    (void)state;
+    assert_true(chexbert_macro(counts, labels, 2) == 4.0 / 6 / 2);
+    assert_true(chexbert_micro(counts, labels, 2) == 4.0 / 6);
+    assert_true(chexbert_micro(counts, labels, 1) == 0);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -223,6 +235,7 @@ int main(void)
         cmocka_unit_test(test_labels),
         cmocka_unit_test(test_metric),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_absent_label),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
