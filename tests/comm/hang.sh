@@ -8,7 +8,7 @@ mkdir "$dir/work"
 code=0
 args=("$how")
 [ "$how" = hang ] || args+=("$dir/work") # hang: without a folder
-timeout 100 "$here/../support/mpirun" -n 3 "$run" "${args[@]}" >"$dir/log" 2>&1 || code=$?
+timeout 250 "$here/../support/mpirun" -n 3 "$run" "${args[@]}" >"$dir/log" 2>&1 || code=$?
 case $how in
 stopped) words='rank 2 on .* stands still after turn 3 \(its process is stopped' ;;
 stuck) words='rank=2 what="no sign of life for [0-9]+ s in test: rank 2 on .* \(stuck in its own work' ;;

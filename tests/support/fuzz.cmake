@@ -5,7 +5,7 @@
 function(radmill_fuzz folder name)
   cmake_parse_arguments(A "" "TIMEOUT" "USES;LIBS;SOURCES" ${ARGN})
   if(NOT A_TIMEOUT)
-    set(A_TIMEOUT 60)
+    set(A_TIMEOUT 240)
   endif()
   set(uses ${A_USES})
   list(TRANSFORM uses PREPEND radmill_)
