@@ -270,6 +270,25 @@ static void answering(void **state)
     free(want);
 }
 
+/* The model has 256 positions; serve.max_len may say more. */
+static void no_position_beyond_the_models_last(void **state)
+{
+    const uint32_t before = opts.max_len;
+    struct run r;
+    char *reply;
+
+    (void)state;
+    clean();
+    opts.max_len = 400;
+    assert_true(start(&r));
+    assert_int_equal(
+        ask("POST", "/v1/completions", "{\"prompt\":\"x\",\"max_tokens\":300}", &reply), 200);
+    assert_non_null(strstr(reply, "\"completion_tokens\":255"));
+    free(reply);
+    finish(&r);
+    opts.max_len = before;
+}
+
 /* A grade is acknowledged when it is on the disk. */
 static void a_grade_is_synced(void **state)
 {
@@ -354,6 +373,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(opening),
         cmocka_unit_test(answering),
+        cmocka_unit_test(no_position_beyond_the_models_last),
         cmocka_unit_test(a_grade_is_synced),
         cmocka_unit_test(evidence_names_its_field),
     };
