@@ -235,6 +235,7 @@ static void fields_are_found_again(void **state)
     struct shard_set *set = NULL;
     struct sbuf text;
     struct err e = {0};
+    char command[1100];
     size_t checked = 0;
 
     (void)state;
@@ -266,6 +267,13 @@ static void fields_are_found_again(void **state)
     assert_false(source_text_get(texts, &x, PROMPT_FINDINGS, &text, &e));
     assert_int_equal(e.code, ERR_CONFIG);
     assert_non_null(strstr(e.text, "not the corpus the shards were made from"));
+    source_text_close(texts);
+    assert_true(source_text_open(corpus, &texts, &e));
+    snprintf(command, sizeof command, "find '%s' -name 'b*.h5' -delete", corpus);
+    assert_int_equal(system(command), 0);
+    e = (struct err){0};
+    assert_false(source_text_get(texts, &x, PROMPT_FINDINGS, &text, &e)); /* a block is gone */
+    assert_int_not_equal(e.code, ERR_CONFIG);
     source_text_close(texts);
     shard_set_close(set);
     sbuf_free(&text);
