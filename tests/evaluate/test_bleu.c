@@ -228,8 +228,9 @@ static void two_ways_to_count(void **state)
     uint64_t draw = 0;
     for (int round = 0; round < 2000; round++) {
         uint64_t kinds = 1 + rng_below(key, draw++, round % 2 ? 4 : 60);
-        struct gram_texts t = {ref, hyp, (size_t)rng_below(key, draw++, round % 4 ? 40 : 400),
-                               (size_t)rng_below(key, draw++, 400), (uint32_t)kinds};
+        size_t nref = (size_t)rng_below(key, draw++, round % 4 ? 40 : 400);
+        size_t nhyp = (size_t)rng_below(key, draw++, 400);
+        struct gram_texts t = {ref, hyp, nref, nhyp, (uint32_t)kinds};
         uint64_t want[GRAMS_MAX], got[GRAMS_MAX];
         struct err e = {0};
         for (size_t i = 0; i < t.nref; i++)
