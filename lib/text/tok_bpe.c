@@ -87,14 +87,6 @@ static size_t char_symbols(const struct tokenizer *t, const char *p, size_t n, u
     return k;
 }
 
-/* rank << 32 | product; all ones where they do not merge. */
-static uint64_t pair_of(const struct tokenizer *t, uint32_t a, uint32_t b)
-{
-    const struct tok_pair *p = tok_find_pair(t, a, b);
-
-    return p ? (uint64_t)p->rank << 32 | p->product : UINT64_MAX;
-}
-
 /* Pairs of the word's symbols. Those of ASCII bytes, a third of all that are looked for, have a
  * small table. */
 static void first_pairs(const struct tokenizer *t, const char *p, size_t nbytes, const uint32_t *id,
@@ -105,7 +97,7 @@ static void first_pairs(const struct tokenizer *t, const char *p, size_t nbytes,
     for (size_t i = 0; i + 1 < n; i++) {
         bool bytes = n == nbytes && b[i] < 128 && b[i + 1] < 128 && id[i] == t->byte_id[b[i]] &&
                      id[i + 1] == t->byte_id[b[i + 1]];
-        pair[i] = bytes ? t->ascii_pair[b[i] * 128 + b[i + 1]] : pair_of(t, id[i], id[i + 1]);
+        pair[i] = bytes ? t->ascii_pair[b[i] * 128 + b[i + 1]] : tok_find_pair(t, id[i], id[i + 1]);
     }
 }
 
@@ -123,8 +115,8 @@ static size_t merge_short(const struct tokenizer *t, uint32_t *id, uint64_t *pai
             id[i] = id[i + 1];
         for (size_t i = at; i + 1 < n; i++)
             pair[i] = pair[i + 1];
-        if (at > 0) pair[at - 1] = pair_of(t, id[at - 1], id[at]);
-        if (at + 1 < n) pair[at] = pair_of(t, id[at], id[at + 1]);
+        if (at > 0) pair[at - 1] = tok_find_pair(t, id[at - 1], id[at]);
+        if (at + 1 < n) pair[at] = tok_find_pair(t, id[at], id[at + 1]);
     }
     return n;
 }
@@ -166,7 +158,7 @@ static void push_pair(const struct tokenizer *t, const struct links *l, uint32_t
                       size_t *nheap)
 {
     if (l->next[at] == l->n) return;
-    uint64_t rank = pair_of(t, l->id[at], l->id[l->next[at]]) >> 32;
+    uint64_t rank = tok_find_pair(t, l->id[at], l->id[l->next[at]]) >> 32;
     if (rank != UINT32_MAX) heap_push(heap, nheap, rank << 32 | at);
 }
 
@@ -186,7 +178,7 @@ static size_t merge_long(const struct tokenizer *t, const struct links *l, uint6
         uint32_t at = (uint32_t)top, right;
         if (l->id[at] == TOK_NO_ID || (right = l->next[at]) == l->n) continue;
         /* A neighbour may have merged meanwhile: the pair must still have the rank it had. */
-        uint64_t pair = pair_of(t, l->id[at], l->id[right]);
+        uint64_t pair = tok_find_pair(t, l->id[at], l->id[right]);
         if (pair >> 32 != top >> 32) continue;
         l->id[at] = (uint32_t)pair;
         l->id[right] = TOK_NO_ID;

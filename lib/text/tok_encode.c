@@ -26,10 +26,16 @@
 #define SPILL_IDS   15         /* most of one word */
 #define LONG_SETS   (1u << 12)
 #define LONG_WAYS   4
-#define LONG_BLOCK  (1u << 21)
-#define BATCH       128
+#define LONG_BLOCK  (3u << 19)
+#define BATCH       256
+#define LEARN       128
 #define FETCH_FROM  2 /* misses of a batch that make it worth to look ahead in the next one */
 #define KEEP_BYTES  (1u << 20) /* scratch larger than this is given back after each text */
+
+struct probe {
+    struct tok_key key;
+    uint32_t line;
+};
 
 struct short_slot {
     struct tok_key key;
@@ -45,8 +51,17 @@ struct long_slot {
     uint16_t nkey, nids;
 };
 
+/* In huge pages, together. */
+struct cache_tables {
+    struct short_line lines[SHORT_LINES];
+    uint32_t spill[SPILL];
+    struct long_slot longs[LONG_SETS * LONG_WAYS];
+    uint8_t block[LONG_BLOCK];
+};
+
 struct tok_cache {
     const struct tokenizer *t;
+    struct cache_tables *tables; /* owned; the four below lie in it */
     uint64_t pushed[SHORT_LINES / 64]; /* a bit a line: a word of it may lie in another one */
     struct short_line *lines;
     struct long_slot *longs;
@@ -67,10 +82,7 @@ struct tok_cache {
 void tok_cache_close(struct tok_cache *c)
 {
     if (!c) return;
-    mem_free(c->lines);
-    mem_free(c->longs);
-    mem_free(c->block);
-    mem_free(c->spill);
+    mem_free(c->tables);
     tok_bpe_free(&c->bpe);
     sbuf_free(&c->repaired);
     sbuf_free(&c->normalised);
@@ -85,18 +97,20 @@ bool tok_cache_open(const struct tokenizer *t, struct tok_cache **out, struct er
     *out = NULL;
     if (!c) return false;
     c->t = t;
+    c->fetch = true;
     tok_bpe_init(&c->bpe);
     sbuf_init(&c->repaired, 3 * (size_t)TOK_MAX_TEXT);
     sbuf_init(&c->normalised, 32 * (size_t)TOK_MAX_TEXT); /* NFC of one character: up to 4 */
     sbuf_init(&c->prefixed, 32 * (size_t)TOK_MAX_TEXT);
-    c->lines = tok_pages(SHORT_LINES * sizeof(*c->lines), e);
-    if (c->lines) c->longs = mem_calloc(LONG_SETS * LONG_WAYS, sizeof(*c->longs), e);
-    if (c->longs) c->block = mem_alloc(LONG_BLOCK, e);
-    if (c->block) c->spill = mem_alloc(SPILL * sizeof(*c->spill), e);
-    if (!c->lines || !c->longs || !c->block || !c->spill) {
+    c->tables = tok_pages(sizeof(*c->tables), e);
+    if (!c->tables) {
         tok_cache_close(c);
         return false;
     }
+    c->lines = c->tables->lines;
+    c->longs = c->tables->longs;
+    c->block = c->tables->block;
+    c->spill = c->tables->spill;
     *out = c;
     return true;
 }
@@ -179,6 +193,15 @@ static inline struct tok_key key_of(const char *p, size_t n, size_t room)
     return (struct tok_key){w[0] & keep[0], (w[1] & keep[1]) | (uint64_t)n << TOK_LAST_BYTE};
 }
 
+/* The key of a word's first n bytes. */
+static inline struct tok_key shorter(struct tok_key k, size_t n)
+{
+    uint64_t keep[2];
+
+    memcpy(keep, keep_bytes + 16 - n, 16);
+    return (struct tok_key){k.lo & keep[0], (k.hi & keep[1]) | (uint64_t)n << TOK_LAST_BYTE};
+}
+
 static inline uint32_t key_line(struct tok_key k)
 {
     return (uint32_t)((k.lo ^ k.hi * 0x9E3779B97F4A7C15u) * 0xD6E8FEB86659FD93u >> 49);
@@ -224,8 +247,29 @@ static void push_slot(struct tok_cache *c, struct short_line *line, struct short
     *word |= bit;
 }
 
-static bool short_word(struct tok_cache *c, const char *p, size_t n, struct tok_ids *out,
-                       struct err *e);
+static void keep_word(struct tok_cache *c, struct tok_key key, struct short_line *line,
+                      const uint32_t *ids, uint32_t n)
+{
+    struct short_slot s = {.key = key, .n = n};
+
+    if (n > SPILL_IDS) return; /* byte tokens: not worth it */
+    if (n > SHORT_IDS) {
+        if (c->spill_used + n > SPILL) {
+            memset(c->lines, 0, SHORT_LINES * sizeof(*c->lines));
+            memset(c->pushed, 0, sizeof(c->pushed));
+            c->spill_used = 0;
+        }
+        s.ids[0] = c->spill_used;
+        memcpy(c->spill + c->spill_used, ids, n * sizeof(*ids));
+        c->spill_used += n;
+    } else if (n > 0) {
+        memcpy(s.ids, ids, n * sizeof(*ids));
+    }
+    push_slot(c, line, s);
+}
+
+static inline bool put_word(struct tok_cache *c, const struct probe *pr, const char *p, size_t n,
+                            struct tok_ids *out, struct err *e);
 
 /* The ids of a short word that is not in the cache. A report's words come with and without a full
  * stop behind them: Unigram finds the best path once. */
@@ -233,11 +277,17 @@ static bool new_word(struct tok_cache *c, const char *p, size_t n, struct tok_ke
                      struct tok_ids *out, struct err *e)
 {
     struct str word = {p, n};
-    bool unigram = c->t->engine == TOK_UNIGRAM && c->plain;
-    uint32_t id = unigram ? tok_unigram_last(c->t, word) : tok_find_whole(c->t, key);
+    uint32_t id = TOK_NO_ID;
 
-    if (id == TOK_NO_ID) return tok_word(c->t, &c->bpe, word, c->plain, out, e);
-    return (!unigram || short_word(c, p, n - 1, out, e)) && tok_ids_put(out, id, e);
+    if (c->t->engine == TOK_UNIGRAM && c->plain) id = tok_unigram_last(c->t, word);
+    if (id != TOK_NO_ID) {
+        struct tok_key k = shorter(key, n - 1);
+        struct probe pr = {k, key_line(k)};
+        return put_word(c, &pr, p, n - 1, out, e) && tok_ids_put(out, id, e);
+    }
+    id = tok_find_whole(c->t, key);
+    return id == TOK_NO_ID ? tok_word(c->t, &c->bpe, word, c->plain, out, e)
+                           : tok_ids_put(out, id, e);
 }
 
 /* A short word that is not in its line: from another one, else a piece, else from the engine; and
@@ -250,30 +300,15 @@ static __attribute__((noinline)) bool short_miss(struct tok_cache *c, const char
     size_t first = out->n;
     uint64_t bit, *pushed = pushed_word(c, (size_t)(line - c->lines), &bit);
 
-    c->missed++;
     if (!tok_ids_reserve(out, 16, e)) return false;
     for (int w = 0; w < 2 && (*pushed & bit); w++) {
         if (!same_key(other->way[w].key, key)) continue;
         put_slot(c, &other->way[w], out);
         return true;
     }
+    c->missed++;
     if (!new_word(c, p, n, key, out, e)) return false;
-    uint32_t nids = (uint32_t)(out->n - first);
-    struct short_slot s = {.key = key, .n = nids};
-    if (nids > SPILL_IDS) return true; /* byte tokens: not worth it */
-    if (nids > SHORT_IDS) {
-        if (c->spill_used + nids > SPILL) {
-            memset(c->lines, 0, SHORT_LINES * sizeof(*c->lines));
-            memset(c->pushed, 0, sizeof(c->pushed));
-            c->spill_used = 0;
-        }
-        s.ids[0] = c->spill_used;
-        memcpy(c->spill + c->spill_used, out->ids + first, nids * sizeof(*out->ids));
-        c->spill_used += nids;
-    } else if (nids > 0) {
-        memcpy(s.ids, out->ids + first, nids * sizeof(*out->ids));
-    }
-    push_slot(c, line, s);
+    keep_word(c, key, line, out->ids + first, (uint32_t)(out->n - first));
     return true;
 }
 
@@ -284,29 +319,74 @@ static __attribute__((noinline)) bool other_word(struct tok_cache *c, const char
     return long_word(c, p, n, out, e);
 }
 
-struct probe {
-    struct tok_key key;
-    uint32_t line;
-};
-
 static inline bool in_line(const struct short_line *l, struct tok_key k)
 {
     return same_key(l->way[0].key, k) || same_key(l->way[1].key, k);
 }
 
-/* Where words are met for the first time, what their misses will look at is fetched beforehand. */
-static __attribute__((noinline)) void fetch_missing(const struct tok_cache *c, struct str text,
-                                                    size_t from, const uint32_t *ends,
-                                                    const struct probe *probe, size_t k)
+/* The ids of words that are not in the cache, into it. */
+static void learn_some(struct tok_cache *c, struct tok_new_word *word, size_t n)
 {
-    for (size_t i = 0; i < k; from = ends[i++]) {
-        size_t n = ends[i] - from;
-        if (n > SHORT_KEY || in_line(&c->lines[probe[i].line], probe[i].key)) continue;
-        if (c->t->engine != TOK_UNIGRAM)
-            tok_fetch_whole(c->t, probe[i].key);
-        else /* the word without its last byte: new_word */
-            __builtin_prefetch(&c->lines[key_line(key_of(text.p + from, n - 1, text.n - from))]);
+    size_t left = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct tok_new_word *w = &word[i];
+        struct short_line *line = &c->lines[w->line];
+        uint32_t id = tok_find_whole(c->t, w->key);
+        if (in_line(line, w->key)) continue;
+        if (id == TOK_NO_ID)
+            word[left++] = *w;
+        else
+            keep_word(c, w->key, line, &id, 1);
     }
+    if (c->t->engine == TOK_UNIGRAM)
+        tok_unigram_many(c->t, word, left);
+    else
+        tok_lanes_bpe(c->t, word, left);
+    for (size_t i = 0; i < left; i++) {
+        struct tok_new_word *w = &word[i];
+        if (w->nids > 0 && !in_line(&c->lines[w->line], w->key))
+            keep_word(c, w->key, &c->lines[w->line], w->ids, w->nids);
+    }
+}
+
+/* A word of Unigram whose last byte stands alone: the one without it is learned (new_word). */
+static void cut_last(struct tok_cache *c, struct tok_new_word *w)
+{
+    if (tok_unigram_last(c->t, (struct str){w->p, w->n}) == TOK_NO_ID) return;
+    w->key = shorter(w->key, --w->n);
+    w->line = key_line(w->key);
+    __builtin_prefetch(&c->lines[w->line]);
+}
+
+/* Where words are met for the first time, those of a batch are found together, before they are
+ * asked for one by one: what they wait for in memory is fetched side by side. */
+static __attribute__((noinline)) void learn(struct tok_cache *c, struct str text, size_t from,
+                                            const uint32_t *ends, const struct probe *probe,
+                                            size_t k)
+{
+    struct tok_new_word word[LEARN];
+    uint64_t bit;
+    size_t n = 0;
+
+    for (size_t i = 0; i < k; from = ends[i++]) {
+        size_t len = ends[i] - from;
+        if (len > SHORT_KEY || in_line(&c->lines[probe[i].line], probe[i].key)) continue;
+        if (*pushed_word(c, probe[i].line, &bit) & bit) continue;
+        struct tok_new_word *w = &word[n];
+        w->p = text.p + from;
+        w->n = (uint32_t)len;
+        w->key = probe[i].key;
+        w->line = probe[i].line;
+        w->nids = 0;
+        if (c->t->engine == TOK_UNIGRAM) cut_last(c, w);
+        tok_fetch_whole(c->t, w->key);
+        c->missed++;
+        if (++n < LEARN) continue;
+        learn_some(c, word, n);
+        n = 0;
+    }
+    learn_some(c, word, n);
 }
 
 static inline bool put_word(struct tok_cache *c, const struct probe *pr, const char *p, size_t n,
@@ -322,15 +402,6 @@ static inline bool put_word(struct tok_cache *c, const struct probe *pr, const c
     if (__builtin_expect(out->cap - out->n < 16, 0) && !tok_ids_reserve(out, 16, e)) return false;
     put_slot(c, s, out);
     return true;
-}
-
-static bool short_word(struct tok_cache *c, const char *p, size_t n, struct tok_ids *out,
-                       struct err *e)
-{
-    struct tok_key key = key_of(p, n, n);
-    struct probe pr = {key, key_line(key)};
-
-    return put_word(c, &pr, p, n, out, e);
 }
 
 /* A stretch of text without added tokens, well-formed. Words come in batches, so that their cache
@@ -353,10 +424,10 @@ static bool encode_words(struct tok_cache *c, struct str text, struct tok_ids *o
             probe[i].line = key_line(probe[i].key);
             __builtin_prefetch(&c->lines[probe[i].line]);
         }
-        if (c->fetch) fetch_missing(c, text, at, ends, probe, k);
+        if (c->fetch && c->t->whole && !c->tag) learn(c, text, at, ends, probe, k);
         for (size_t i = 0; i < k; at = ends[i++])
             if (!put_word(c, &probe[i], text.p + at, ends[i] - at, out, e)) return false;
-        c->fetch = c->missed - missed > FETCH_FROM;
+        c->fetch = c->missed - missed > k / 64;
     }
     CHECK(at == text.n);
     return true;

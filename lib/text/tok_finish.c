@@ -6,27 +6,36 @@
 #include "text/uniclass.h"
 #include "text/utf8.h"
 
+static void put_pair(struct tokenizer *t, const struct tok_merge *m)
+{
+    uint64_t key = tok_pair_key(m->left, m->right), line = tok_pair_line(t, key);
+
+    for (;; line = (line + 1) & t->pair_mask) {
+        struct tok_pairs *l = &t->pairs[line];
+        uint32_t i = 0;
+        while (i < l->n && l->entry[i] >> TOK_RANK_BITS != key)
+            i++;
+        if (i == TOK_PAIRS) continue;
+        l->entry[i] = key << TOK_RANK_BITS | m->rank; /* the last of equals counts */
+        l->product[i] = m->product;
+        l->n += i == l->n;
+        return;
+    }
+}
+
 static bool build_pairs(struct tokenizer *t, struct err *e)
 {
-    uint64_t size = 64;
+    uint64_t lines = 16;
 
-    while (size < 3 * (uint64_t)t->nmerges / 2 + 1)
-        size *= 2;
-    t->pairs = tok_table(t, size * sizeof(*t->pairs), e);
+    while (lines < t->nmerges / 3 + 1)
+        lines *= 2;
+    t->pairs = tok_table(t, lines * sizeof(*t->pairs), e);
     if (!t->pairs) return false;
-    t->pair_seen = tok_table(t, size / 8, e);
-    if (!t->pair_seen) return false;
-    memset(t->pairs, 0xFF, size * sizeof(*t->pairs));
-    t->pair_mask = size - 1;
-    for (uint32_t r = 0; r < t->nmerges; r++) {
-        uint64_t key = (uint64_t)t->merge[r].left << 32 | t->merge[r].right;
-        uint64_t i = tok_pair_hash(key) & t->pair_mask;
-        t->pair_seen[i / 64] |= (uint64_t)1 << i % 64;
-        while (t->pairs[i].key != key && t->pairs[i].key != UINT64_MAX)
-            i = (i + 1) & t->pair_mask;
-        t->pairs[i] = (struct tok_pair){key, t->merge[r].rank, t->merge[r].product};
-        /* the last of equals counts */
-    }
+    t->pair_mask = lines - 1;
+    for (uint64_t i = 0; i < lines; i++)
+        memset(t->pairs[i].entry, 0xFF, sizeof(t->pairs[i].entry));
+    for (uint32_t r = 0; r < t->nmerges; r++)
+        put_pair(t, &t->merge[r]);
     return true;
 }
 
@@ -37,8 +46,8 @@ static bool build_ascii_pairs(struct tokenizer *t, struct err *e)
     if (!t->ascii_pair) return false;
     for (uint32_t i = 0; i < 128 * 128; i++) {
         uint32_t a = t->byte_id[i / 128], b = t->byte_id[i % 128];
-        const struct tok_pair *p = a == TOK_NO_ID || b == TOK_NO_ID ? NULL : tok_find_pair(t, a, b);
-        t->ascii_pair[i] = p ? (uint64_t)p->rank << 32 | p->product : UINT64_MAX;
+        bool none = a == TOK_NO_ID || b == TOK_NO_ID;
+        t->ascii_pair[i] = none ? UINT64_MAX : tok_find_pair(t, a, b);
     }
     return true;
 }

@@ -20,7 +20,7 @@
 #include "base/str.h"
 #include "text/tokenizer.h"
 
-#define TOK_MAX_IDS    (1u << 21)
+#define TOK_MAX_IDS    ((1u << 21) - 1)
 #define TOK_MAX_MERGES (1u << 22)
 #define TOK_MAX_ADDED  (1u << 16)
 #define TOK_MAX_PIECE  4096u        /* bytes of one piece */
@@ -101,10 +101,14 @@ struct tok_set {
     uint32_t nbegin;              /* 0: too many for it, or a token of one byte */
     bool any_plain;               /* holds tokens that plain mode recognises too */
 };
-/* Pair of ids -> merge. key = left << 32 | right; UINT64_MAX: free. */
-struct tok_pair {
-    uint64_t key;
-    uint32_t rank, product;
+/* Pairs of ids and what they merge to: one cache line. Full lines go on in the next one. */
+#define TOK_PAIRS     5
+#define TOK_ID_BITS   21
+#define TOK_RANK_BITS 22
+#define TOK_RANK_MASK (((uint64_t)1 << TOK_RANK_BITS) - 1)
+struct tok_pairs {
+    uint64_t entry[TOK_PAIRS]; /* left << 43 | right << 22 | rank; all ones: free */
+    uint32_t product[TOK_PAIRS], n;
 };
 /* Pieces as a tree of bytes, for Unigram and WordPiece (tok_trie.c); unit 0 is the root. */
 #define TOK_TRIE_USED    0x100u
@@ -112,7 +116,6 @@ struct tok_pair {
 #define TOK_TRIE_ULP     9  /* bits 9 and 10 of a link */
 #define TOK_TRIE_BASE    11 /* the others */
 #define TOK_TRIE_SPECIAL 0x80000000u
-#define TOK_TRIE_WHOLE   0x40000000u
 struct tok_unit {
     uint32_t link; /* base << 11 | ulp + 1 << 9 | TOK_TRIE_USED | the code of the byte that leads
                       here */
@@ -124,8 +127,7 @@ struct tok_unit {
 };
 struct tok_trie {
     const struct tok_unit *unit;
-    uint32_t *id;      /* Unigram: the ids, which only the best path needs, by unit; with
-                          TOK_TRIE_WHOLE where the piece, as a word, is itself */
+    uint32_t *id;      /* Unigram: the ids, which only the best path needs, by unit */
     bool near;         /* Unigram: the units hold all scores */
     uint8_t code[256]; /* of each byte: the frequent ones come first */
 };
@@ -176,10 +178,10 @@ struct tokenizer {
     uint32_t byte_id[256];   /* TOK_NO_ID: no piece */
     void *table[TOK_TABLES]; /* owned; see tok_table */
     size_t ntables;
-    struct tok_pair *pairs;
+    char *table_rest; /* what the last one's huge page has left over */
+    size_t table_left;
+    struct tok_pairs *pairs;
     uint64_t pair_mask;
-    uint64_t *pair_seen;  /* a bit a place: a pair begins its search there. Most that are looked for
-                             do not exist, and this is small enough to be near */
     uint64_t *ascii_pair; /* [a * 128 + b]: rank << 32 | product of two bytes; all ones: none */
     struct tok_whole *whole; /* NULL: not kept for this engine */
     uint64_t whole_mask;
@@ -269,23 +271,30 @@ size_t tok_blanks(struct str s, char *out);
 /* ---- lookups */
 /* Id of a piece of the vocabulary that stands for these bytes, or TOK_NO_ID. */
 uint32_t tok_find_bytes(const struct tokenizer *t, const char *p, size_t n);
-static inline uint64_t tok_pair_hash(uint64_t key)
+static inline uint64_t tok_pair_key(uint32_t left, uint32_t right)
 {
-    key *= 0x9E3779B97F4A7C15u;
-    return key ^ key >> 32;
+    return (uint64_t)left << TOK_ID_BITS | right;
 }
-static inline const struct tok_pair *tok_find_pair(const struct tokenizer *t, uint32_t left,
-                                                   uint32_t right)
+static inline uint32_t tok_pair_line(const struct tokenizer *t, uint64_t key)
 {
-    uint64_t key = (uint64_t)left << 32 | right;
-    uint64_t i = tok_pair_hash(key) & t->pair_mask;
-
-    if (!(t->pair_seen[i / 64] >> i % 64 & 1)) return NULL;
-    while (t->pairs[i].key != key) {
-        if (t->pairs[i].key == UINT64_MAX) return NULL;
-        i = (i + 1) & t->pair_mask;
+    return (uint32_t)(key * 0x9E3779B97F4A7C15u >> 32 & t->pair_mask);
+}
+/* rank << 32 | product, looked for from a line on; all ones where the pair does not merge. */
+static inline uint64_t tok_pair_in(const struct tokenizer *t, uint64_t line, uint64_t key)
+{
+    for (;; line = (line + 1) & t->pair_mask) {
+        const struct tok_pairs *l = &t->pairs[line];
+        for (int i = 0; i < TOK_PAIRS; i++)
+            if (l->entry[i] >> TOK_RANK_BITS == key)
+                return (l->entry[i] & TOK_RANK_MASK) << 32 | l->product[i];
+        if (l->n < TOK_PAIRS) return UINT64_MAX;
     }
-    return &t->pairs[i];
+}
+static inline uint64_t tok_find_pair(const struct tokenizer *t, uint32_t left, uint32_t right)
+{
+    uint64_t key = tok_pair_key(left, right);
+
+    return tok_pair_in(t, tok_pair_line(t, key), key);
 }
 
 /* ---- tok_split.c: where words end */
@@ -294,6 +303,8 @@ extern const char tok_llama3_regex[];
 /* Ends of up to max words of text[from, n), valid UTF-8; the last one is where to go on. */
 size_t tok_split_words(const struct tokenizer *t, const char *text, size_t n, size_t from,
                        uint32_t *ends, size_t max);
+/* The processor has what TOK_AVX512 asks for, and no test has turned it off. */
+bool tok_has_avx512(void);
 /* Tests: do without AVX-512; both ways must agree. */
 void tok_split_plain(bool on);
 
@@ -323,11 +334,20 @@ MUST_CHECK bool tok_unigram_word(const struct tokenizer *t, struct tok_bpe *b, s
 /* Unigram, plain mode: the id that a word's last byte has whatever stands before it, or TOK_NO_ID.
  * The ids of the word are then those of the word without it, and that. */
 uint32_t tok_unigram_last(const struct tokenizer *t, struct str word);
-void tok_unigram_fetch(const struct tokenizer *t, const char *p, size_t n, int step);
-/* Mark the pieces that, as a word, are themselves: nearly a third of the words of a text. */
-MUST_CHECK bool tok_unigram_whole(struct tokenizer *t, struct tok_bpe *b, struct err *e);
 MUST_CHECK bool tok_wordpiece_word(const struct tokenizer *t, struct tok_bpe *b, struct str word,
                                    struct tok_ids *out, struct err *e);
+/* A short word that is met for the first time. */
+struct tok_new_word {
+    const char *p;
+    uint32_t n, line; /* 1 to TOK_SHORT bytes; line: the caller's, as the key */
+    struct tok_key key;
+    uint32_t nids; /* 0: it is left to tok_word */
+    uint32_t ids[TOK_SHORT];
+};
+/* nids of all is 0, and tok_find_whole does not know them. BPE: many at once (tok_lanes.c). */
+void tok_lanes_bpe(const struct tokenizer *t, struct tok_new_word *w, size_t n);
+/* Unigram, plain mode. */
+void tok_unigram_many(const struct tokenizer *t, struct tok_new_word *w, size_t n);
 /* Tree of all pieces' bytes. */
 MUST_CHECK bool tok_trie_build(struct tokenizer *t, struct err *e);
 static inline uint32_t tok_trie_step(const struct tok_trie *r, uint32_t node, uint8_t byte)

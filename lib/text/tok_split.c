@@ -356,7 +356,7 @@ void tok_split_plain(bool on)
     plain_blocks = on;
 }
 
-static bool has_avx512(void)
+bool tok_has_avx512(void)
 {
     return !plain_blocks && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi2") &&
@@ -367,6 +367,11 @@ void tok_split_plain(bool on)
 {
     (void)on;
 }
+
+bool tok_has_avx512(void)
+{
+    return false;
+}
 #endif
 
 size_t tok_split_words(const struct tokenizer *t, const char *text, size_t n, size_t from,
@@ -376,7 +381,7 @@ size_t tok_split_words(const struct tokenizer *t, const char *text, size_t n, si
 
     CHECK(n < UINT32_MAX);
 #ifdef TOK_HAVE_BLOCKS
-    if (has_avx512()) return split_avx512(t, &s, from, ends, max);
+    if (tok_has_avx512()) return split_avx512(t, &s, from, ends, max);
     return split_sse2(t, &s, from, ends, max);
 #else
     return single_words(t, &s, &from, SIZE_MAX, ends, max);

@@ -10,23 +10,42 @@
 #include "text/tok_impl.h"
 
 #define HUGE_PAGE ((size_t)2 << 20)
+#define HUGE_FROM (HUGE_PAGE / 8)
 
+/* Memory that malloc has had before lies in small pages, whatever is asked for later: so all of it is
+ * given back before it is touched. It holds nothing but zeros then. */
 void *tok_pages(size_t bytes, struct err *e)
 {
-    bool huge = bytes >= HUGE_PAGE / 2;
+    bool huge = bytes >= HUGE_FROM;
     size_t n = huge ? (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE : bytes;
     void *p = mem_aligned(huge ? HUGE_PAGE : 64, n, e);
 
     if (!p) return NULL;
-    if (huge) (void)madvise(p, n, MADV_HUGEPAGE);
+    if (huge) {
+        (void)madvise(p, n, MADV_DONTNEED);
+        (void)madvise(p, n, MADV_HUGEPAGE);
+    }
     return memset(p, 0, n);
 }
 
 void *tok_table(struct tokenizer *t, size_t bytes, struct err *e)
 {
-    CHECK(t->ntables < TOK_TABLES);
-    void *p = tok_pages(bytes, e);
-    if (p) t->table[t->ntables++] = p;
+    size_t room = (bytes + 63) / 64 * 64;
+
+    if (room > t->table_left) {
+        CHECK(t->ntables < TOK_TABLES);
+        void *p = tok_pages(room, e);
+        if (!p) return NULL;
+        t->table[t->ntables++] = p;
+        size_t left = room < HUGE_FROM ? 0 : (HUGE_PAGE - room % HUGE_PAGE) % HUGE_PAGE;
+        if (left < t->table_left) return p;
+        t->table_rest = (char *)p + room;
+        t->table_left = left;
+        return p;
+    }
+    void *p = t->table_rest;
+    t->table_rest += room;
+    t->table_left -= room;
     return p;
 }
 
@@ -81,10 +100,6 @@ bool tok_whole_build(struct tokenizer *t, struct err *e)
     if (t->engine == TOK_WORDPIECE)
         return true; /* a word begins with its blank, a piece does not */
     tok_bpe_init(&bpe);
-    if (t->engine == TOK_UNIGRAM) {
-        ok = tok_unigram_whole(t, &bpe, e);
-        goto out;
-    }
     for (uint32_t i = 0; i < t->n; i++)
         n += is_short(&t->piece[i]);
     while (lines * 2 < n)

@@ -52,7 +52,7 @@ static void find_path(const struct tokenizer *t, struct tok_node *node, struct s
             to = unit[to].link >> TOK_TRIE_BASE ^ code;
             if ((unit[to].link & TOK_TRIE_LABEL) != (TOK_TRIE_USED | code)) break;
             if (t->trie.id[to] == 0 || (t->trie.id[to] & hidden)) continue;
-            uint32_t id = (t->trie.id[to] & ~(TOK_TRIE_SPECIAL | TOK_TRIE_WHOLE)) - 1;
+            uint32_t id = (t->trie.id[to] & ~TOK_TRIE_SPECIAL) - 1;
             offer(node, (uint32_t)at, (uint32_t)i + 1, id, t->score[id] + till);
             if (i + 1 - at == len) single = true;
         }
@@ -63,14 +63,25 @@ static void find_path(const struct tokenizer *t, struct tok_node *node, struct s
 }
 
 /* ---- words of reports: short, of ASCII, in plain mode */
-#define FEW 32
+#define FEW   32  /* bytes of one */
+#define GROUP 8   /* shorter ones that are looked up together */
+#define HALF  16  /* bytes of each of these */
+#define ROOM  128 /* places of all */
 
-/* Places in a short word. A path is known by its last unit: ids are looked up for the best one. */
-struct short_path {
-    double score[FEW + 1];
-    uint32_t last[FEW + 1]; /* unit << 8 | where its piece begins; unit 0: unknown */
-    uint8_t code[FEW];
+/* What the tree holds of short words has nothing to do with the sums, so it is looked up first, from
+ * all places of all words at once: no step waits for another place's way to memory. */
+struct short_words {
+    size_t stride;               /* places of a word; each has as many steps */
+    uint8_t code[ROOM + 1];
+    uint8_t depth[ROOM];         /* how many steps lead on from a place */
+    double piece[ROOM * HALF];   /* [place * stride + steps - 1]: the score of what ends there, or
+                                    -INFINITY */
+    uint32_t unit[ROOM * HALF];
+    size_t n;                    /* places from which the search goes on */
+    uint8_t place[ROOM], room[ROOM];
+    uint32_t link[ROOM];
 };
+_Static_assert(GROUP * HALF <= ROOM && FEW * FEW <= ROOM * HALF, "words have room");
 
 static inline double score_of(struct tok_unit u)
 {
@@ -83,65 +94,100 @@ static inline double score_of(struct tok_unit u)
     return d;
 }
 
-/* The pieces that begin at `at`. Returns the unit of the last one, if they reach the word's end. */
-static inline uint32_t offer_short(const struct tok_unit *unit, struct short_path *w, size_t at,
-                                   size_t n, double unk_score)
+static inline void put_short(const struct tokenizer *t, struct short_words *w, size_t at,
+                             struct str s)
 {
-    uint32_t to = 0;
-    double till = w->score[at];
-    bool single = false;
-
-    for (size_t i = at; i < n; i++) {
-        to = unit[to].link >> TOK_TRIE_BASE ^ w->code[i];
-        struct tok_unit u = unit[to];
-        if ((u.link & TOK_TRIE_LABEL) != (TOK_TRIE_USED | w->code[i])) {
-            to = 0;
-            break;
-        }
-        single |= (i == at) & (u.score > -INFINITY);
-        double sum = score_of(u) + till;
-        if (!(sum > w->score[i + 1])) continue;
-        w->score[i + 1] = sum;
-        w->last[i + 1] = to << 8 | (uint32_t)at;
+    for (size_t i = 0; i < s.n; i++, at++) {
+        w->code[at] = t->trie.code[(uint8_t)s.p[i]];
+        w->place[w->n] = (uint8_t)at;
+        w->room[w->n] = (uint8_t)(s.n - i);
+        w->link[w->n++] = t->trie.unit[0].link;
     }
-    if (!single && unk_score + till > w->score[at + 1]) {
-        w->score[at + 1] = unk_score + till;
-        w->last[at + 1] = (uint32_t)at;
-    }
-    return to;
 }
 
-/* As find_path and put_path. False with *found false: there is something unknown in the word. */
-static bool put_short(const struct tokenizer *t, struct str s, bool *found, struct tok_ids *out,
-                      struct err *e)
+static inline void find_pieces(const struct tok_unit *unit, struct short_words *w)
 {
-    struct short_path w;
-    uint32_t ids[FEW], unit;
-    size_t n = 0;
+    for (uint32_t step = 0; w->n > 0; step++) {
+        size_t left = 0;
+        for (size_t k = 0; k < w->n; k++) {
+            uint8_t at = w->place[k], room = w->room[k], code = w->code[at + step];
+            uint32_t to = w->link[k] >> TOK_TRIE_BASE ^ code;
+            struct tok_unit u = unit[to];
+            bool on = ((u.link & TOK_TRIE_LABEL) == (TOK_TRIE_USED | code)) & (step < room);
+            __builtin_prefetch(&unit[u.link >> TOK_TRIE_BASE ^ w->code[at + step + 1]]);
+            w->piece[at * w->stride + step] = score_of(u);
+            w->unit[at * w->stride + step] = to;
+            w->depth[at] = (uint8_t)(step + on);
+            w->place[left] = at;
+            w->room[left] = room;
+            w->link[left] = u.link;
+            left += on;
+        }
+        w->n = left;
+    }
+}
 
-    *found = true;
-    for (size_t i = 0; i < s.n; i++) {
-        w.code[i] = t->trie.code[(uint8_t)s.p[i]];
-        w.score[i + 1] = -INFINITY;
-        w.last[i + 1] = 0;
+/* As find_path: the units of the best pieces of the n bytes from place `from`, the last one first;
+ * unit 0: unknown. Returns how many. */
+static size_t best_units(const struct tokenizer *t, const struct short_words *w, size_t from,
+                         size_t n, uint32_t *units)
+{
+    double score[FEW + 1];  /* of the best path to a place */
+    uint32_t last[FEW + 1]; /* its last unit << 8 | where its piece begins */
+    size_t count = 0;
+
+    for (size_t i = 1; i <= n; i++) {
+        score[i] = -INFINITY;
+        last[i] = 0;
     }
-    w.score[0] = 0;
-    for (size_t at = 0; at < s.n; at++) {
-        unit = offer_short(t->trie.unit, &w, at, s.n, t->unk_score);
-        if (at == 0 && (t->trie.id[unit] & TOK_TRIE_WHOLE))
-            return tok_ids_put(out, (t->trie.id[unit] & ~TOK_TRIE_WHOLE) - 1, e);
+    score[0] = 0;
+    for (size_t at = 0; at < n; at++) {
+        const double *piece = &w->piece[(from + at) * w->stride];
+        const uint32_t *unit = &w->unit[(from + at) * w->stride];
+        double till = score[at];
+        size_t depth = w->depth[from + at];
+        for (size_t i = 0; i < depth; i++) { /* without a branch: no one can foresee it */
+            double sum = piece[i] + till, old = score[at + i + 1];
+            uint32_t better = 0 - (uint32_t)(sum > old);
+            last[at + i + 1] ^= (last[at + i + 1] ^ (unit[i] << 8 | (uint32_t)at)) & better;
+            score[at + i + 1] = sum > old ? sum : old;
+        }
+        bool single = depth > 0 && piece[0] > -INFINITY;
+        if (__builtin_expect(!single, 0) && t->unk_score + till > score[at + 1]) {
+            score[at + 1] = t->unk_score + till;
+            last[at + 1] = (uint32_t)at;
+        }
     }
-    for (size_t at = s.n; at > 0; at = w.last[at] & 0xFF) {
-        unit = w.last[at] >> 8;
-        ids[n] = (t->trie.id[unit] & ~TOK_TRIE_WHOLE) - 1;
-        *found &= unit > 0 && (int32_t)ids[n] != t->model_unk;
-        n++;
+    for (size_t at = n; at > 0; at = last[at] & 0xFF) {
+        units[count++] = last[at] >> 8;
+        __builtin_prefetch(&t->trie.id[last[at] >> 8]);
     }
-    if (!*found) return false;
-    if (!tok_ids_reserve(out, n, e)) return false;
-    while (n > 0)
-        out->ids[out->n++] = ids[--n];
-    return true;
+    return count;
+}
+
+/* The ids of such units, in order; 0: there is something unknown among them. */
+static size_t ids_of_units(const struct tokenizer *t, const uint32_t *units, size_t n,
+                           uint32_t *ids)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t unit = units[n - 1 - i];
+        ids[i] = t->trie.id[unit] - 1;
+        if (unit == 0 || (int32_t)ids[i] == t->model_unk) return 0;
+    }
+    return n;
+}
+
+/* 0: as above. */
+static size_t short_ids(const struct tokenizer *t, struct str s, uint32_t *ids)
+{
+    struct short_words w;
+    uint32_t units[FEW];
+
+    w.stride = FEW;
+    w.n = 0;
+    put_short(t, &w, 0, s);
+    find_pieces(t->trie.unit, &w);
+    return ids_of_units(t, units, best_units(t, &w, 0, s.n, units), ids);
 }
 
 /* Unknown text: its bytes, or one id. */
@@ -180,11 +226,11 @@ static bool put_path(const struct tokenizer *t, struct tok_node *node, struct st
 static bool put_part(const struct tokenizer *t, struct tok_bpe *b, struct str s, bool plain,
                      struct tok_ids *out, struct err *e)
 {
-    bool found = false;
-
     if (plain && t->trie.near && s.n <= FEW && utf8_ascii(s)) {
-        bool ok = put_short(t, s, &found, out, e);
-        if (found) return ok;
+        if (!tok_ids_reserve(out, FEW, e)) return false;
+        size_t n = short_ids(t, s, out->ids + out->n);
+        out->n += n;
+        if (n > 0) return true;
     }
     if (!mem_grow((void **)&b->node, &b->node_cap, s.n + 1, sizeof(*b->node), e)) return false;
     find_path(t, b->node, s, plain);
@@ -230,14 +276,42 @@ static bool is_word_byte(uint8_t b)
  * is one piece to go on with: sums and choices before it are those of the shorter word. */
 uint32_t tok_unigram_last(const struct tokenizer *t, struct str word)
 {
-    if (word.n < 2 || plain_from(t, word) == SIZE_MAX) return TOK_NO_ID;
+    if (word.n < 2) return TOK_NO_ID;
     uint8_t a = (uint8_t)word.p[word.n - 2], b = (uint8_t)word.p[word.n - 1];
     if (!is_word_byte(a) || is_word_byte(b)) return TOK_NO_ID;
     if (t->closed[a * 32 + b / 8] >> b % 8 & 1) return TOK_NO_ID;
+    if (plain_from(t, word) == SIZE_MAX) return TOK_NO_ID;
     uint32_t node = tok_trie_step(&t->trie, 0, b), id = 0;
-    if (node != TOK_NO_ID) id = t->trie.id[node] & ~TOK_TRIE_WHOLE;
+    if (node != TOK_NO_ID) id = t->trie.id[node];
     return id == 0 || (id & TOK_TRIE_SPECIAL) || (int32_t)id - 1 == t->model_unk ? TOK_NO_ID
                                                                                  : id - 1;
+}
+
+static void find_group(const struct tokenizer *t, struct tok_new_word *word, size_t n)
+{
+    struct short_words w;
+    size_t len[GROUP];
+    uint32_t units[GROUP][HALF];
+
+    w.stride = HALF;
+    w.n = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t from = plain_from(t, (struct str){word[i].p, word[i].n});
+        bool good = from != SIZE_MAX && from > 0 && from < word[i].n;
+        len[i] = good ? word[i].n - from + 1 : 0;
+        if (good) put_short(t, &w, i * HALF, (struct str){word[i].p + from - 1, len[i]});
+    }
+    find_pieces(t->trie.unit, &w);
+    for (size_t i = 0; i < n; i++)
+        len[i] = best_units(t, &w, i * HALF, len[i], units[i]);
+    for (size_t i = 0; i < n; i++)
+        word[i].nids = (uint32_t)ids_of_units(t, units[i], len[i], word[i].ids);
+}
+
+void tok_unigram_many(const struct tokenizer *t, struct tok_new_word *w, size_t n)
+{
+    for (size_t i = 0; t->trie.near && i < n; i += GROUP)
+        find_group(t, w + i, n - i < GROUP ? n - i : GROUP);
 }
 
 bool tok_unigram_word(const struct tokenizer *t, struct tok_bpe *b, struct str word, bool plain,
@@ -265,26 +339,4 @@ bool tok_unigram_word(const struct tokenizer *t, struct tok_bpe *b, struct str w
         from = i + len;
     }
     return true;
-}
-
-bool tok_unigram_whole(struct tokenizer *t, struct tok_bpe *b, struct err *e)
-{
-    struct tok_ids ids = {0};
-    bool ok = true;
-
-    for (uint32_t i = 0; ok && i < t->n; i++) {
-        struct str s = t->piece[i].bytes;
-        uint32_t node = 0;
-        if (!(t->piece[i].flags & TOK_P_VOCAB) || (t->piece[i].flags & TOK_P_SPECIAL)) continue;
-        if (s.n < 2 || s.n > FEW || plain_from(t, s) != 1) continue;
-        ids.n = 0;
-        ok = put_part(t, b, s, true, &ids, e);
-        if (!ok || ids.n != 1 || (int32_t)ids.ids[0] == t->model_unk) continue;
-        for (size_t k = 0; k < s.n; k++)
-            node = tok_trie_step(&t->trie, node, (uint8_t)s.p[k]);
-        CHECK((t->trie.id[node] & ~TOK_TRIE_WHOLE) == ids.ids[0] + 1);
-        t->trie.id[node] |= TOK_TRIE_WHOLE;
-    }
-    tok_ids_free(&ids);
-    return ok;
 }

@@ -85,14 +85,14 @@ static size_t naive(const struct tokenizer *t, const char *p, size_t n, uint32_t
     for (size_t i = 0; i < n; i++)
         id[i] = (uint8_t)p[i];
     for (;;) {
-        const struct tok_pair *best = NULL;
+        uint64_t best = UINT64_MAX; /* rank << 32 | product */
         size_t at = 0;
         for (size_t i = 0; i + 1 < n; i++) {
-            const struct tok_pair *m = tok_find_pair(t, id[i], id[i + 1]);
-            if (m && (!best || m->rank < best->rank)) best = m, at = i;
+            uint64_t m = tok_find_pair(t, id[i], id[i + 1]);
+            if (m >> 32 < best >> 32) best = m, at = i;
         }
-        if (!best) return n;
-        id[at] = best->product;
+        if (best == UINT64_MAX) return n;
+        id[at] = (uint32_t)best;
         memmove(id + at + 1, id + at + 2, (--n - at - 1) * sizeof(*id));
     }
 }
