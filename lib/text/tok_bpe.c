@@ -1,11 +1,11 @@
 /*
  * Byte-pair merging inside one word, of bytes or (SentencePiece) of characters: always the pair
  * of lowest rank, the leftmost of equals (huggingface/tokenizers src/models/bpe/word.rs). Short
- * words scan their pairs; long ones keep a heap of (rank, place), so that a megabyte without a
- * boundary costs n log n.
+ * words scan their pairs; long ones keep them in a queue (tok_queue.h).
  */
 #include "base/mem.h"
 #include "text/tok_impl.h"
+#include "text/tok_queue.h"
 #include "text/utf8.h"
 
 #define SHORT_WORD 32
@@ -21,6 +21,7 @@ void tok_bpe_free(struct tok_bpe *b)
 {
     mem_free(b->sym);
     mem_free(b->heap);
+    mem_free(b->wait);
     mem_free(b->node);
     sbuf_free(&b->norm);
     sbuf_free(&b->word);
@@ -29,7 +30,7 @@ void tok_bpe_free(struct tok_bpe *b)
 
 size_t tok_bpe_bytes(const struct tok_bpe *b)
 {
-    return b->sym_cap * sizeof(*b->sym) + b->norm.cap + b->word.cap;
+    return b->sym_cap * sizeof(*b->sym) + b->wait_cap * sizeof(*b->wait) + b->norm.cap + b->word.cap;
 }
 
 /* Ids of the single bytes. A byte without a piece is the unknown token, or nothing. */
@@ -127,54 +128,27 @@ struct links {
     uint32_t n;
 };
 
-/* Four children a node: half the levels of a binary heap, and the four lie in one cache line. */
-static void heap_push(uint64_t *h, size_t *n, uint64_t v)
-{
-    size_t i = (*n)++;
-
-    for (; i > 0 && h[(i - 1) / 4] > v; i = (i - 1) / 4)
-        h[i] = h[(i - 1) / 4];
-    h[i] = v;
-}
-
-static uint64_t heap_pop(uint64_t *h, size_t *n)
-{
-    uint64_t top = h[0], v = h[--*n];
-    size_t i = 0;
-
-    for (size_t c; (c = 4 * i + 1) < *n;) {
-        size_t end = c + 4 < *n ? c + 4 : *n, least = c;
-        for (size_t k = c + 1; k < end; k++)
-            if (h[k] < h[least]) least = k;
-        if (h[least] >= v) break;
-        h[i] = h[least];
-        i = least;
-    }
-    h[i] = v;
-    return top;
-}
-
-static void push_pair(const struct tokenizer *t, const struct links *l, uint32_t at, uint64_t *heap,
-                      size_t *nheap)
+static inline void push_pair(const struct tokenizer *t, const struct links *l, uint32_t at,
+                             struct tok_queue *q)
 {
     if (l->next[at] == l->n) return;
     uint64_t rank = tok_find_pair(t, l->id[at], l->id[l->next[at]]) >> 32;
-    if (rank != UINT32_MAX) heap_push(heap, nheap, rank << 32 | at);
+    if (rank != UINT32_MAX) tok_queue_push(q, (uint32_t)rank, at);
 }
 
 /* Ids of the merged word stay in place; returns how many. */
-static size_t merge_long(const struct tokenizer *t, const struct links *l, uint64_t *heap)
+static size_t merge_long(const struct tokenizer *t, const struct links *l, struct tok_queue *q)
 {
-    size_t nheap = 0, k = 0;
+    uint64_t top;
+    size_t k = 0;
 
     for (uint32_t i = 0; i < l->n; i++) {
         l->prev[i] = i - 1; /* of the first: never looked at */
         l->next[i] = i + 1;
     }
     for (uint32_t i = 0; i < l->n; i++)
-        push_pair(t, l, i, heap, &nheap);
-    while (nheap > 0) {
-        uint64_t top = heap_pop(heap, &nheap);
+        push_pair(t, l, i, q);
+    while (tok_queue_pop(q, &top)) {
         uint32_t at = (uint32_t)top, right;
         if (l->id[at] == TOK_NO_ID || (right = l->next[at]) == l->n) continue;
         /* A neighbour may have merged meanwhile: the pair must still have the rank it had. */
@@ -184,19 +158,29 @@ static size_t merge_long(const struct tokenizer *t, const struct links *l, uint6
         l->id[right] = TOK_NO_ID;
         l->next[at] = l->next[right];
         if (l->next[at] != l->n) l->prev[l->next[at]] = at;
-        if (at > 0) push_pair(t, l, l->prev[at], heap, &nheap);
-        push_pair(t, l, at, heap, &nheap);
+        if (at > 0) push_pair(t, l, l->prev[at], q);
+        push_pair(t, l, at, q);
     }
     for (uint32_t i = 0; i < l->n; i++)
         if (l->id[i] != TOK_NO_ID) l->id[k++] = l->id[i];
     return k;
 }
 
-/* Room for n symbols; a heap never holds more than first pairs and one more a merge. */
+static size_t merge_many(const struct tokenizer *t, struct tok_bpe *b, size_t max, size_t n)
+{
+    struct links l = {b->sym, b->sym + max, b->sym + 2 * max, (uint32_t)n};
+    struct tok_queue q;
+
+    tok_queue_init(&q, b->heap, b->wait, n >= TOK_QUEUE_LISTS_FROM);
+    return merge_long(t, &l, &q);
+}
+
+/* Room for n symbols; never more pairs wait than the first ones and one more a merge. */
 static bool reserve(struct tok_bpe *b, size_t n, struct err *e)
 {
     return mem_grow((void **)&b->sym, &b->sym_cap, 3 * n, sizeof(*b->sym), e) &&
-           mem_grow((void **)&b->heap, &b->heap_cap, 2 * n, sizeof(*b->heap), e);
+           mem_grow((void **)&b->heap, &b->heap_cap, 2 * n, sizeof(*b->heap), e) &&
+           mem_grow((void **)&b->wait, &b->wait_cap, 2 * n, sizeof(*b->wait), e);
 }
 
 bool tok_bpe_word(const struct tokenizer *t, struct tok_bpe *b, const char *p, size_t n,
@@ -222,8 +206,7 @@ bool tok_bpe_word(const struct tokenizer *t, struct tok_bpe *b, const char *p, s
         first_pairs(t, p, n, id, k, pair);
         k = merge_short(t, id, pair, k);
     } else {
-        struct links l = {id, id + max, id + 2 * max, (uint32_t)k};
-        k = merge_long(t, &l, b->heap);
+        k = merge_many(t, b, max, k);
     }
     if (!tok_ids_reserve(out, k, e)) return false;
     if (k > 0) memcpy(out->ids + out->n, id, k * sizeof(*id));

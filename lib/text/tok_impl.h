@@ -317,6 +317,8 @@ struct tok_bpe {   /* scratch of the engines */
     size_t sym_cap;
     uint64_t *heap;
     size_t heap_cap;
+    struct tok_waiting *wait; /* see tok_queue.h */
+    size_t wait_cap;
     struct tok_node *node; /* Viterbi */
     size_t node_cap;
     struct sbuf norm, word; /* the word normalised, one part of it */

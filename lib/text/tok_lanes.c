@@ -1,8 +1,8 @@
 /*
- * Byte-pair merging of many short words at once. A merge needs the pairs with both neighbours, which
- * lie anywhere in a table of megabytes: one word alone waits for memory most of its time. So sixteen
- * words take turns, a merge a turn, and what a word looks up is on its way while the others work.
- * Each word is merged as tok_bpe.c does it: the pair of lowest rank, the leftmost of equals.
+ * Byte-pair merging of many short words at once. A merge needs the pairs with both neighbours,
+ * which lie anywhere in a table of megabytes: one word alone waits for memory most of its time. So
+ * sixteen words take turns, a merge a turn, and what a word looks up is on its way while the others
+ * work. Each word is merged as tok_bpe.c does it: the pair of lowest rank, the leftmost of equals.
  *
  * A turn has hardly a branch that cannot be foreseen: what there is nothing of is done to place 15,
  * where no word has a symbol.
@@ -10,9 +10,9 @@
 #include "text/tok_block.h"
 #include "text/tok_impl.h"
 
-#define LANES  16u
-#define NONE   UINT32_MAX
-#define NO_KEY UINT64_MAX
+#define LANES   16u
+#define NONE    UINT32_MAX
+#define NO_KEY  UINT64_MAX
 #define NOWHERE 15u
 
 /* A word: its symbols stay where their first byte is. */

@@ -12,8 +12,8 @@
 #define HUGE_PAGE ((size_t)2 << 20)
 #define HUGE_FROM (HUGE_PAGE / 8)
 
-/* Memory that malloc has had before lies in small pages, whatever is asked for later: so all of it is
- * given back before it is touched. It holds nothing but zeros then. */
+/* Memory that malloc has had before lies in small pages, whatever is asked for later: so all of it
+ * is given back before it is touched. */
 void *tok_pages(size_t bytes, struct err *e)
 {
     bool huge = bytes >= HUGE_FROM;

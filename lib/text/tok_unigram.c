@@ -68,8 +68,8 @@ static void find_path(const struct tokenizer *t, struct tok_node *node, struct s
 #define HALF  16  /* bytes of each of these */
 #define ROOM  128 /* places of all */
 
-/* What the tree holds of short words has nothing to do with the sums, so it is looked up first, from
- * all places of all words at once: no step waits for another place's way to memory. */
+/* What the tree holds of short words has nothing to do with the sums, so it is looked up first,
+ * from all places of all words at once: no step waits for another place's way to memory. */
 struct short_words {
     size_t stride;               /* places of a word; each has as many steps */
     uint8_t code[ROOM + 1];
