@@ -29,7 +29,6 @@
 #define LONG_BLOCK  (3u << 19)
 #define BATCH       256
 #define LEARN       128
-#define FETCH_FROM  2 /* misses of a batch that make it worth to look ahead in the next one */
 #define KEEP_BYTES  (1u << 20) /* scratch larger than this is given back after each text */
 
 struct probe {
@@ -75,7 +74,8 @@ struct tok_cache {
     const char *begin;       /* of the text being encoded */
     bool plain, next, ascii; /* the mode; no byte of the text is 0x80 or above */
     uint64_t missed;         /* words that were not in the cache, ever */
-    bool fetch;              /* many of the last batch's were not */
+    bool many;               /* among those of the last text */
+    bool learn, ahead;       /* look for them first, in the whole text */
     uint64_t tag;            /* part of every key: 1 where the mode matters */
 };
 
@@ -97,7 +97,7 @@ bool tok_cache_open(const struct tokenizer *t, struct tok_cache **out, struct er
     *out = NULL;
     if (!c) return false;
     c->t = t;
-    c->fetch = true;
+    c->many = true;
     tok_bpe_init(&c->bpe);
     sbuf_init(&c->repaired, 3 * (size_t)TOK_MAX_TEXT);
     sbuf_init(&c->normalised, 32 * (size_t)TOK_MAX_TEXT); /* NFC of one character: up to 4 */
@@ -324,39 +324,58 @@ static inline bool in_line(const struct short_line *l, struct tok_key k)
     return same_key(l->way[0].key, k) || same_key(l->way[1].key, k);
 }
 
-/* The ids of words that are not in the cache, into it. */
-static void learn_some(struct tok_cache *c, struct tok_new_word *word, size_t n)
+/* A word that is not in the cache. */
+struct unknown {
+    struct probe probe; /* Unigram: of the word without its last byte, if that stands alone, */
+    struct probe all;   /* and of all of it */
+    const char *p;
+    uint32_t n, last; /* the last byte's id, or TOK_NO_ID */
+};
+
+/* The ids of words into the cache. */
+static void learn_ids(struct tok_cache *c, const struct unknown *u, uint32_t *ids, uint32_t n)
 {
+    struct short_line *line = &c->lines[u->probe.line];
+
+    if (n == 0) return;
+    if (!in_line(line, u->probe.key)) keep_word(c, u->probe.key, line, ids, n);
+    line = &c->lines[u->all.line];
+    if (u->last == TOK_NO_ID || in_line(line, u->all.key)) return;
+    ids[n] = u->last;
+    keep_word(c, u->all.key, line, ids, n + 1);
+}
+
+static void learn_some(struct tok_cache *c, const struct unknown *u, size_t n)
+{
+    struct tok_new_word word[LEARN];
     size_t left = 0;
 
     for (size_t i = 0; i < n; i++) {
-        struct tok_new_word *w = &word[i];
-        struct short_line *line = &c->lines[w->line];
-        uint32_t id = tok_find_whole(c->t, w->key);
-        if (in_line(line, w->key)) continue;
-        if (id == TOK_NO_ID)
-            word[left++] = *w;
-        else
-            keep_word(c, w->key, line, &id, 1);
+        uint32_t ids[2] = {tok_find_whole(c->t, u[i].probe.key)};
+        if (ids[0] != TOK_NO_ID) {
+            learn_ids(c, &u[i], ids, 1);
+        } else if (!in_line(&c->lines[u[i].probe.line], u[i].probe.key)) {
+            word[left].p = u[i].p;
+            word[left].n = u[i].n;
+            word[left].nids = 0;
+            word[left++].i = (uint32_t)i;
+        }
     }
     if (c->t->engine == TOK_UNIGRAM)
         tok_unigram_many(c->t, word, left);
     else
         tok_lanes_bpe(c->t, word, left);
-    for (size_t i = 0; i < left; i++) {
-        struct tok_new_word *w = &word[i];
-        if (w->nids > 0 && !in_line(&c->lines[w->line], w->key))
-            keep_word(c, w->key, &c->lines[w->line], w->ids, w->nids);
-    }
+    for (size_t i = 0; i < left; i++)
+        learn_ids(c, &u[word[i].i], word[i].ids, word[i].nids);
 }
 
-/* A word of Unigram whose last byte stands alone: the one without it is learned (new_word). */
-static void cut_last(struct tok_cache *c, struct tok_new_word *w)
+static inline void cut_last(struct tok_cache *c, struct unknown *u)
 {
-    if (tok_unigram_last(c->t, (struct str){w->p, w->n}) == TOK_NO_ID) return;
-    w->key = shorter(w->key, --w->n);
-    w->line = key_line(w->key);
-    __builtin_prefetch(&c->lines[w->line]);
+    u->last = tok_unigram_last(c->t, (struct str){u->p, u->n});
+    if (u->last == TOK_NO_ID) return;
+    u->probe.key = shorter(u->probe.key, --u->n);
+    u->probe.line = key_line(u->probe.key);
+    __builtin_prefetch(&c->lines[u->probe.line]);
 }
 
 /* Where words are met for the first time, those of a batch are found together, before they are
@@ -365,7 +384,7 @@ static __attribute__((noinline)) void learn(struct tok_cache *c, struct str text
                                             const uint32_t *ends, const struct probe *probe,
                                             size_t k)
 {
-    struct tok_new_word word[LEARN];
+    struct unknown unknown[LEARN];
     uint64_t bit;
     size_t n = 0;
 
@@ -373,20 +392,16 @@ static __attribute__((noinline)) void learn(struct tok_cache *c, struct str text
         size_t len = ends[i] - from;
         if (len > SHORT_KEY || in_line(&c->lines[probe[i].line], probe[i].key)) continue;
         if (*pushed_word(c, probe[i].line, &bit) & bit) continue;
-        struct tok_new_word *w = &word[n];
-        w->p = text.p + from;
-        w->n = (uint32_t)len;
-        w->key = probe[i].key;
-        w->line = probe[i].line;
-        w->nids = 0;
-        if (c->t->engine == TOK_UNIGRAM) cut_last(c, w);
-        tok_fetch_whole(c->t, w->key);
+        struct unknown *u = &unknown[n];
+        *u = (struct unknown){probe[i], probe[i], text.p + from, (uint32_t)len, TOK_NO_ID};
+        if (c->t->engine == TOK_UNIGRAM) cut_last(c, u);
+        tok_fetch_whole(c->t, u->probe.key);
         c->missed++;
         if (++n < LEARN) continue;
-        learn_some(c, word, n);
+        learn_some(c, unknown, n);
         n = 0;
     }
-    learn_some(c, word, n);
+    learn_some(c, unknown, n);
 }
 
 static inline bool put_word(struct tok_cache *c, const struct probe *pr, const char *p, size_t n,
@@ -404,6 +419,21 @@ static inline bool put_word(struct tok_cache *c, const struct probe *pr, const c
     return true;
 }
 
+/* The keys of a batch of words, and their cache lines on the way. */
+static inline void make_probes(struct tok_cache *c, struct str text, size_t from,
+                               const uint32_t *ends, struct probe *probe, size_t k)
+{
+    for (size_t i = 0; i < k; from = ends[i++]) {
+        size_t n = ends[i] - from;
+        probe[i] = (struct probe){0};
+        if (n > SHORT_KEY) continue;
+        probe[i].key = key_of(text.p + from, n, text.n - from);
+        probe[i].key.hi ^= c->tag << (TOK_LAST_BYTE + 7);
+        probe[i].line = key_line(probe[i].key);
+        __builtin_prefetch(&c->lines[probe[i].line]);
+    }
+}
+
 /* A stretch of text without added tokens, well-formed. Words come in batches, so that their cache
  * lines are on the way before they are looked at. */
 static bool encode_words(struct tok_cache *c, struct str text, struct tok_ids *out, struct err *e)
@@ -413,24 +443,30 @@ static bool encode_words(struct tok_cache *c, struct str text, struct tok_ids *o
     size_t at = 0, k;
 
     while ((k = tok_split_words(c->t, text.p, text.n, at, ends, BATCH)) > 0) {
-        size_t from = at;
-        uint64_t missed = c->missed;
-        for (size_t i = 0; i < k; from = ends[i++]) {
-            size_t n = ends[i] - from;
-            probe[i] = (struct probe){0};
-            if (n > SHORT_KEY) continue;
-            probe[i].key = key_of(text.p + from, n, text.n - from);
-            probe[i].key.hi ^= c->tag << (TOK_LAST_BYTE + 7);
-            probe[i].line = key_line(probe[i].key);
-            __builtin_prefetch(&c->lines[probe[i].line]);
-        }
-        if (c->fetch && c->t->whole && !c->tag) learn(c, text, at, ends, probe, k);
+        make_probes(c, text, at, ends, probe, k);
+        if (c->learn && !c->ahead) learn(c, text, at, ends, probe, k);
         for (size_t i = 0; i < k; at = ends[i++])
             if (!put_word(c, &probe[i], text.p + at, ends[i] - at, out, e)) return false;
-        c->fetch = c->missed - missed > k / 64;
     }
     CHECK(at == text.n);
     return true;
+}
+
+/* The words of a text as if it held no added tokens but runs of blanks: most of them are right, and
+ * where these tokens are many (ModernBERT) the stretches between them hold too few words to be
+ * learned together. A word that is none does no harm. */
+static void learn_ahead(struct tok_cache *c, struct str text)
+{
+    uint32_t ends[BATCH];
+    struct probe probe[BATCH];
+    size_t at = 0, k;
+
+    for (; (k = tok_split_words(c->t, text.p, text.n, at, ends, BATCH)) > 0; at = ends[k - 1]) {
+        for (size_t i = 0; i < k; i++) /* the token takes the blank */
+            ends[i] += ends[i] < text.n && text.p[ends[i]] == ' ' && text.p[ends[i] - 1] == ' ';
+        make_probes(c, text, at, ends, probe, k);
+        learn(c, text, at, ends, probe, k);
+    }
 }
 
 /* A stretch of the text as it came, or as a normaliser with added tokens left it (`done`). */
@@ -506,7 +542,7 @@ bool tokenizer_encode(struct tok_cache *c, struct str text, enum tok_mode mode, 
 {
     const struct tokenizer *t = c->t;
     size_t first = out->n;
-    uint64_t bad = 0;
+    uint64_t bad = 0, missed = c->missed;
     bool ok = false;
 
     if (text.n > TOK_MAX_TEXT)
@@ -522,9 +558,13 @@ bool tokenizer_encode(struct tok_cache *c, struct str text, enum tok_mode mode, 
     c->plain = mode == TOK_PLAIN || mode == TOK_NEXT;
     c->next = mode == TOK_NEXT;
     c->tag = t->engine == TOK_UNIGRAM && !c->plain;
+    c->learn = c->many && t->whole && !c->tag;
+    c->ahead = t->set[0].any_plain || t->set[1].any_plain;
+    if (c->learn && c->ahead) learn_ahead(c, text);
     if (mode == TOK_FULL && !put_all(out, t->prefix, t->nprefix, e)) goto out;
     if (!encode_raw(c, text, out, e)) goto out;
     if (mode == TOK_FULL && !put_all(out, t->suffix, t->nsuffix, e)) goto out;
+    c->many = c->missed - missed > text.n / 512;
     ok = true;
 out:
     if (!ok) out->n = first;

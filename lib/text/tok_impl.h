@@ -341,8 +341,8 @@ MUST_CHECK bool tok_wordpiece_word(const struct tokenizer *t, struct tok_bpe *b,
 /* A short word that is met for the first time. */
 struct tok_new_word {
     const char *p;
-    uint32_t n, line; /* 1 to TOK_SHORT bytes; line: the caller's, as the key */
-    struct tok_key key;
+    uint32_t n; /* 1 to TOK_SHORT bytes */
+    uint32_t i; /* the caller's */
     uint32_t nids; /* 0: it is left to tok_word */
     uint32_t ids[TOK_SHORT];
 };
