@@ -30,7 +30,8 @@ void tok_bpe_free(struct tok_bpe *b)
 
 size_t tok_bpe_bytes(const struct tok_bpe *b)
 {
-    return b->sym_cap * sizeof(*b->sym) + b->wait_cap * sizeof(*b->wait) + b->norm.cap + b->word.cap;
+    return b->sym_cap * sizeof(*b->sym) + b->wait_cap * sizeof(*b->wait) + b->norm.cap +
+           b->word.cap;
 }
 
 /* Ids of the single bytes. A byte without a piece is the unknown token, or nothing. */

@@ -60,7 +60,7 @@ struct cache_tables {
 
 struct tok_cache {
     const struct tokenizer *t;
-    struct cache_tables *tables; /* owned; the four below lie in it */
+    struct cache_tables *tables;       /* owned; the four below lie in it */
     uint64_t pushed[SHORT_LINES / 64]; /* a bit a line: a word of it may lie in another one */
     struct short_line *lines;
     struct long_slot *longs;

@@ -182,7 +182,7 @@ struct tokenizer {
     size_t table_left;
     struct tok_pairs *pairs;
     uint64_t pair_mask;
-    uint64_t *ascii_pair; /* [a * 128 + b]: rank << 32 | product of two bytes; all ones: none */
+    uint64_t *ascii_pair;    /* [a * 128 + b]: rank << 32 | product of two bytes; all ones: none */
     struct tok_whole *whole; /* NULL: not kept for this engine */
     uint64_t whole_mask;
     bool same[256];       /* Unigram: printable ASCII that the charsmap leaves alone */
@@ -341,8 +341,8 @@ MUST_CHECK bool tok_wordpiece_word(const struct tokenizer *t, struct tok_bpe *b,
 /* A short word that is met for the first time. */
 struct tok_new_word {
     const char *p;
-    uint32_t n; /* 1 to TOK_SHORT bytes */
-    uint32_t i; /* the caller's */
+    uint32_t n;    /* 1 to TOK_SHORT bytes */
+    uint32_t i;    /* the caller's */
     uint32_t nids; /* 0: it is left to tok_word */
     uint32_t ids[TOK_SHORT];
 };

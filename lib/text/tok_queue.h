@@ -2,10 +2,10 @@
  * text/tok_queue - the pairs of a long word, the lowest rank first, of equals the leftmost. Private
  * to lib/text.
  *
- * A word is merged from left to right, so the pairs of one rank nearly always come in order: each
- * rank has a list, in which they wait without being compared, and a heap holds the ranks whose lists
- * are not empty. What comes out of order, or finds its rank's list taken by another one, goes to a
- * second heap; the front is the lesser of the two. So no text costs more than n log n, and a
+ * A word is merged from left to right, so the pairs of one rank nearly always come in order: a
+ * rank has a list, in which they wait without being compared, and a heap holds the ranks whose
+ * lists are not empty. What comes out of order, or finds its rank's list taken by another one, goes
+ * to a second heap; the front is the lesser of the two. So no text costs more than n log n, and a
  * megabyte of one letter costs hardly more than n.
  */
 #pragma once
@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TOK_QUEUE_LISTS 1024u
+#define TOK_QUEUE_LISTS      1024u
 #define TOK_QUEUE_LISTS_FROM 256u /* symbols of a word for which the lists are worth their set-up */
 
 struct tok_waiting {
@@ -23,7 +23,7 @@ struct tok_queue {
     uint64_t *heap;           /* rank << 32 | place */
     struct tok_waiting *node; /* of the lists */
     size_t nheap, nranks;
-    uint32_t nnodes, unused;  /* nodes taken; those given back, linked; UINT32_MAX: none */
+    uint32_t nnodes, unused; /* nodes taken; those given back, linked; UINT32_MAX: none */
     bool lists;
     uint64_t ranks[TOK_QUEUE_LISTS]; /* a heap: rank << 32 | list */
     struct {

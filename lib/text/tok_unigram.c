@@ -71,17 +71,17 @@ static void find_path(const struct tokenizer *t, struct tok_node *node, struct s
 /* What the tree holds of short words has nothing to do with the sums, so it is looked up first,
  * from all places of all words at once: no step waits for another place's way to memory. */
 struct short_words {
-    size_t stride;               /* places of a word; each has as many steps */
+    size_t stride; /* places of a word; each has as many steps */
     uint8_t code[ROOM + 1];
-    uint8_t depth[ROOM];         /* how many steps lead on from a place */
-    double piece[ROOM * HALF];   /* [place * stride + steps - 1]: the score of what ends there, or
+    uint8_t depth[ROOM];       /* how many steps lead on from a place */
+    double piece[ROOM * HALF]; /* [place * stride + steps - 1]: the score of what ends there, or
                                     -INFINITY */
     uint32_t unit[ROOM * HALF];
-    size_t n;                    /* places from which the search goes on */
+    size_t n; /* places from which the search goes on */
     uint8_t place[ROOM], room[ROOM];
     uint32_t link[ROOM];
 };
-_Static_assert(GROUP * HALF <= ROOM && FEW * FEW <= ROOM * HALF, "words have room");
+_Static_assert(GROUP *HALF <= ROOM && FEW * FEW <= ROOM * HALF, "words have room");
 
 static inline double score_of(struct tok_unit u)
 {

@@ -79,50 +79,6 @@ static void test_merges_as_pairs_and_last_of_equals(void **state)
     tokenizer_close(t);
 }
 
-/* Lowest rank, leftmost, one at a time: the definition, in n squared. */
-static size_t naive(const struct tokenizer *t, const char *p, size_t n, uint32_t *id)
-{
-    for (size_t i = 0; i < n; i++)
-        id[i] = (uint8_t)p[i];
-    for (;;) {
-        uint64_t best = UINT64_MAX; /* rank << 32 | product */
-        size_t at = 0;
-        for (size_t i = 0; i + 1 < n; i++) {
-            uint64_t m = tok_find_pair(t, id[i], id[i + 1]);
-            if (m >> 32 < best >> 32) best = m, at = i;
-        }
-        if (best == UINT64_MAX) return n;
-        id[at] = (uint32_t)best;
-        memmove(id + at + 1, id + at + 2, (--n - at - 1) * sizeof(*id));
-    }
-}
-
-/* A vocabulary of random merges over a, b, c. */
-static struct tokenizer *random_merges(struct rng_key k)
-{
-    static char piece[64][8], line[60][20];
-    const char *list[61] = {NULL};
-    size_t n = 3;
-    uint64_t turn = 0;
-
-    for (size_t i = 0; i < 3; i++)
-        snprintf(piece[i], sizeof(piece[i]), "%c", 'a' + (int)i);
-    while (n < 63) {
-        const char *left = piece[rng_below(k, turn++, n)], *right = piece[rng_below(k, turn++, n)];
-        bool old = strlen(left) + strlen(right) > 7;
-        char both[16];
-        snprintf(both, sizeof(both), "%.7s%.7s", left, right);
-        for (size_t i = 0; i < n; i++)
-            old |= strcmp(piece[i], both) == 0;
-        if (old) continue;
-        snprintf(piece[n], sizeof(piece[n]), "%.7s", both);
-        snprintf(line[n - 3], sizeof(line[0]), "%s %s", left, right);
-        list[n - 3] = line[n - 3];
-        n++;
-    }
-    return tiny_open(tiny_json(list));
-}
-
 /* Is s the beginning of a piece, and which piece is it? */
 static bool begins(const struct tokenizer *t, struct str s, uint32_t *id)
 {
@@ -179,40 +135,6 @@ static void test_trie(void **state)
         }
         mem_free(t.table[0]);
     }
-}
-
-static void test_long_words_against_the_definition(void **state)
-{
-    (void)state;
-    struct tok_bpe b = {0};
-    struct err e = {0};
-
-    for (uint64_t v = 0; v < 12; v++) {
-        struct rng_key k = rng_key(1, RNG_TEST, v);
-        struct tokenizer *t = random_merges(k);
-        struct tok_cache *c;
-        uint64_t turn = 1000000;
-        assert_true(tok_cache_open(t, &c, &e));
-        for (size_t n = 1; n < 300; n = n < 70 ? n + 1 : n + 23) {
-            char text[300];
-            uint32_t want[300];
-            struct tok_ids got = {0};
-            for (size_t i = 0; i < n; i++)
-                text[i] = (char)('a' + rng_below(k, turn++, n % 3 + 1));
-            size_t m = naive(t, text, n, want);
-            assert_true(tok_bpe_word(t, &b, text, n, &got, &e));
-            assert_int_equal(got.n, m);
-            assert_memory_equal(got.ids, want, m * sizeof(*want));
-            got.n = 0; /* the whole way: short words may be in the table of whole pieces */
-            assert_true(tokenizer_encode(c, (struct str){text, n}, TOK_PLAIN, &got, &e));
-            assert_int_equal(got.n, m);
-            assert_memory_equal(got.ids, want, m * sizeof(*want));
-            tok_ids_free(&got);
-        }
-        tok_cache_close(c);
-        tokenizer_close(t);
-    }
-    tok_bpe_free(&b);
 }
 
 static void test_ignore_merges(void **state)
@@ -639,7 +561,6 @@ int main(void)
         cmocka_unit_test(test_merges),
         cmocka_unit_test(test_merges_as_pairs_and_last_of_equals),
         cmocka_unit_test(test_trie),
-        cmocka_unit_test(test_long_words_against_the_definition),
         cmocka_unit_test(test_ignore_merges),
         cmocka_unit_test(test_unknown_bytes),
         cmocka_unit_test(test_unknown_neighbours_are_one),

@@ -1,0 +1,264 @@
+/* Words that are met for the first time: the engines that take many at once or one without end,
+ * against the definition of merging and against golden ids of made-up words (tokenizers 0.23.3,
+ * golden/first_words.jsonl, made by tests/support/golden/tok_first_words.py). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "text/tok_queue.h"
+#include "tiny.h"
+#include "tok_golden.h"
+
+/* Lowest rank, leftmost, one at a time: the definition, in n squared. */
+static size_t naive(const struct tokenizer *t, const char *p, size_t n, uint32_t *id)
+{
+    for (size_t i = 0; i < n; i++)
+        id[i] = (uint8_t)p[i];
+    for (;;) {
+        uint64_t best = UINT64_MAX; /* rank << 32 | product */
+        size_t at = 0;
+        for (size_t i = 0; i + 1 < n; i++) {
+            uint64_t m = tok_find_pair(t, id[i], id[i + 1]);
+            if (m >> 32 < best >> 32) best = m, at = i;
+        }
+        if (best == UINT64_MAX) return n;
+        id[at] = (uint32_t)best;
+        memmove(id + at + 1, id + at + 2, (--n - at - 1) * sizeof(*id));
+    }
+}
+
+/* Every three ranks become one. No tokenizer.json says so, SentencePiece scores may. */
+static void make_ties(struct tokenizer *t)
+{
+    for (uint64_t i = 0; i <= t->pair_mask; i++)
+        for (uint32_t k = 0; k < t->pairs[i].n; k++) {
+            uint64_t rank = t->pairs[i].entry[k] & TOK_RANK_MASK;
+            t->pairs[i].entry[k] -= rank - rank / 3;
+        }
+    for (uint32_t i = 0; i < 128 * 128; i++)
+        t->ascii_pair[i] = tok_find_pair(t, t->byte_id[i / 128], t->byte_id[i % 128]);
+    t->whole = NULL; /* it was made with the other ranks */
+}
+
+/* A vocabulary of random merges over a, b, c. */
+static struct tokenizer *random_merges(struct rng_key k, bool ties)
+{
+    static char piece[64][8], line[60][20];
+    const char *list[61] = {NULL};
+    size_t n = 3;
+    uint64_t turn = 0;
+
+    for (size_t i = 0; i < 3; i++)
+        snprintf(piece[i], sizeof(piece[i]), "%c", 'a' + (int)i);
+    while (n < 63) {
+        const char *left = piece[rng_below(k, turn++, n)], *right = piece[rng_below(k, turn++, n)];
+        bool old = strlen(left) + strlen(right) > 7;
+        char both[16];
+        snprintf(both, sizeof(both), "%.7s%.7s", left, right);
+        for (size_t i = 0; i < n; i++)
+            old |= strcmp(piece[i], both) == 0;
+        if (old) continue;
+        snprintf(piece[n], sizeof(piece[n]), "%.7s", both);
+        snprintf(line[n - 3], sizeof(line[0]), "%s %s", left, right);
+        list[n - 3] = line[n - 3];
+        n++;
+    }
+    struct tokenizer *t = tiny_open(tiny_json(list));
+    if (ties) make_ties(t);
+    return t;
+}
+
+static void random_word(struct rng_key k, uint64_t *turn, char *text, size_t n)
+{
+    uint64_t letters = 1 + rng_below(k, (*turn)++, 3);
+
+    for (size_t i = 0; i < n; i++)
+        text[i] = (char)('a' + rng_below(k, (*turn)++, letters));
+}
+
+static void test_one_word_of_any_length(void **state)
+{
+    (void)state;
+    static char text[800];
+    static uint32_t want[800];
+    struct tok_bpe b = {0};
+    struct err e = {0};
+
+    for (uint64_t v = 0; v < 16; v++) {
+        struct rng_key k = rng_key(1, RNG_TEST, v);
+        struct tokenizer *t = random_merges(k, v % 2);
+        struct tok_cache *c;
+        uint64_t turn = 1000000;
+        assert_true(tok_cache_open(t, &c, &e));
+        for (size_t n = 1; n < 800; n = n < 70 ? n + 1 : n + 71) {
+            struct tok_ids got = {0};
+            random_word(k, &turn, text, n);
+            size_t m = naive(t, text, n, want);
+            assert_true(tok_bpe_word(t, &b, text, n, &got, &e));
+            assert_int_equal(got.n, m);
+            assert_memory_equal(got.ids, want, m * sizeof(*want));
+            got.n = 0; /* the whole way: short words may be in the table of whole pieces */
+            assert_true(tokenizer_encode(c, (struct str){text, n}, TOK_PLAIN, &got, &e));
+            assert_int_equal(got.n, m);
+            assert_memory_equal(got.ids, want, m * sizeof(*want));
+            tok_ids_free(&got);
+        }
+        tok_cache_close(c);
+        tokenizer_close(t);
+    }
+    tok_bpe_free(&b);
+}
+
+/* Many short words at once: more than there are lanes, and some that a lane does not take. */
+static void check_lanes(struct rng_key k, bool ties)
+{
+    enum { WORDS = 100 };
+    static char text[WORDS][TOK_SHORT];
+    static struct tok_new_word w[WORDS];
+    uint32_t want[TOK_SHORT];
+    uint64_t turn = 2000000;
+    struct tokenizer *t = random_merges(k, ties);
+
+    for (size_t i = 0; i < WORDS; i++) {
+        w[i] = (struct tok_new_word){.p = text[i]};
+        w[i].n = 1 + (uint32_t)rng_below(k, turn++, TOK_SHORT);
+        random_word(k, &turn, text[i], w[i].n);
+        if (i % 9 == 5) text[i][w[i].n / 2] = (char)0xC3;
+    }
+    for (size_t n = 0; n <= WORDS; n += n < 20 ? 1 : 40) {
+        for (size_t i = 0; i < WORDS; i++)
+            w[i].nids = 0;
+        tok_lanes_bpe(t, w, n);
+        for (size_t i = 0; i < WORDS; i++) {
+            size_t m = i >= n || i % 9 == 5 ? 0 : naive(t, text[i], w[i].n, want);
+            assert_int_equal(w[i].nids, m);
+            assert_memory_equal(w[i].ids, want, m * sizeof(*want));
+        }
+    }
+    tokenizer_close(t);
+}
+
+static void test_many_words_at_once(void **state)
+{
+    (void)state;
+    for (uint64_t v = 0; v < 16; v++) {
+        tok_split_plain(v & 1); /* without AVX-512 */
+        check_lanes(rng_key(3, RNG_TEST, v / 2), v & 2);
+    }
+    tok_split_plain(false);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* Pushed and popped in turn; few ranks, many ranks, in order and not: always the least. */
+static void check_queue(struct rng_key k, uint64_t ranks, bool order, bool lists)
+{
+    enum { MOST = 1500 };
+    static struct tok_queue q;
+    static struct tok_waiting node[MOST];
+    static uint64_t heap[MOST], all[MOST];
+    uint64_t turn = 0, got;
+    size_t n = 0;
+
+    tok_queue_init(&q, heap, node, lists);
+    for (uint32_t i = 0; i < MOST || n > 0; i++) {
+        bool push = i < MOST && (n == 0 || rng_below(k, turn++, 3) > 0);
+        if (push) {
+            uint64_t rank = rng_below(k, turn++, ranks), at = order ? i : rng_below(k, turn++, 50);
+            tok_queue_push(&q, (uint32_t)rank, (uint32_t)at);
+            all[n++] = rank << 32 | at;
+            continue;
+        }
+        assert_true(tok_queue_pop(&q, &got));
+        qsort(all, n, sizeof(*all), by_value);
+        assert_true(got == all[0]);
+        memmove(all, all + 1, --n * sizeof(*all));
+    }
+    assert_false(tok_queue_pop(&q, &got));
+}
+
+static void test_queue(void **state)
+{
+    (void)state;
+    static const uint64_t ranks[] = {1, 7, 900, 3000, 4000000};
+
+    for (uint64_t v = 0; v < 20; v++)
+        check_queue(rng_key(4, RNG_TEST, v), ranks[v % 5], v / 5 % 2, v / 10 % 2);
+}
+
+/* Plain mode, each text in a cache of its own. */
+static void check_row(const struct tokenizer *t, const json_t *row, const char *name, size_t line)
+{
+    struct tok_cache *c;
+    struct err e = {0};
+
+    assert_true(tok_cache_open(t, &c, &e));
+    golden_ids(c, str_of(json_string_value(json_object_get(row, "text"))), TOK_PLAIN,
+               json_object_get(json_object_get(row, "plain"), name), name, line);
+    tok_cache_close(c);
+}
+
+static void check_family(const char *name, const char *rows)
+{
+    char path[200];
+    size_t n, line = 1;
+    struct tokenizer *t;
+    struct err e = {0};
+    struct str all = str_of(rows), one;
+
+    snprintf(path, sizeof(path), "data/tokenizers/%s/tokenizer.json.gz", name);
+    const char *full = testdir_shared(path);
+    if (!full) skip();
+    char *text = testdir_gunzip(full, &n);
+    golden_no_err(tok_json_parse((struct str){text, n}, &t, &e), &e);
+    free(text);
+    assert_true(str_split(&all, '\n', &one)); /* what made the file */
+    for (; str_split(&all, '\n', &one) && one.n > 0; line++) {
+        json_t *row;
+        golden_no_err(json_parse(one, "first_words.jsonl", &row, &e), &e);
+        check_row(t, row, name, line);
+        json_decref(row);
+    }
+    assert_int_equal(line, 11);
+    tokenizer_close(t);
+}
+
+static void test_first_words(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "gpt2",         "roberta-base", "llama3.1", "modernbert-base",   "llama2",
+        "mistral-v0.1", "mistral-v0.3", "t5-small", "bert-base-uncased", "bert-base-cased"};
+    size_t n;
+    char *rows = testdir_read(RADMILL_SOURCE "/tests/text/golden/first_words.jsonl", &n);
+
+    assert_non_null(rows);
+    for (size_t i = 0; i < 10; i++) {
+        tok_split_plain(i == 4); /* one of them without AVX-512 */
+        check_family(names[i], rows);
+    }
+    tok_split_plain(false);
+    free(rows);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_word_of_any_length),
+        cmocka_unit_test(test_many_words_at_once),
+        cmocka_unit_test(test_queue),
+        cmocka_unit_test(test_first_words),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
