@@ -154,6 +154,119 @@ static void test_many_words_at_once(void **state)
     tok_split_plain(false);
 }
 
+/* ---- Unigram with scores so coarse that many paths are equal */
+enum { LETTERS = 5, PIECES = 90, WORD = 20 };
+
+/* Pieces over "▁abc." and no "d"; scores -1 to -4 in halves. */
+static struct tokenizer *coarse_unigram(struct rng_key k)
+{
+    static const char *const one[LETTERS] = {TOK_METASPACE, "a", "b", "c", "."};
+    json_t *vocab = json_pack("[[s, f]]", "<unk>", 0.0), *root;
+    uint64_t turn = 0;
+
+    for (int i = 0; i < PIECES; i++) {
+        char piece[40] = "";
+        size_t n = i < LETTERS ? 1 : 1 + rng_below(k, turn++, i % 4 == 0 ? 11 : 4);
+        for (size_t b = 0; b < n; b++) {
+            bool blank = i >= LETTERS && b == 0 && rng_below(k, turn++, 3) == 0;
+            size_t c = i < LETTERS ? (size_t)i : blank ? 0 : 1 + rng_below(k, turn++, LETTERS - 1);
+            snprintf(piece + strlen(piece), 5, "%s", one[c]);
+        }
+        bool old = false;
+        for (size_t j = 0; j < json_array_size(vocab); j++)
+            old |=
+                strcmp(json_string_value(json_array_get(json_array_get(vocab, j), 0)), piece) == 0;
+        double score = -1.0 - (double)rng_below(k, turn++, 7) / 2;
+        if (!old) json_array_append_new(vocab, json_pack("[s, f]", piece, score));
+    }
+    root = json_pack("{s:s, s:[], s:n, s:{s:s, s:[{s:s}, {s:s, s:s, s:s, s:b}]}, s:n,"
+                     " s:{s:s, s:s, s:s, s:b}, s:{s:s, s:i, s:o, s:b}}",
+                     "version", "1.0", "added_tokens", "normalizer", "pre_tokenizer", "type",
+                     "Sequence", "pretokenizers", "type", "WhitespaceSplit", "type", "Metaspace",
+                     "replacement", TOK_METASPACE, "prepend_scheme", "always", "split", 1,
+                     "post_processor", "decoder", "type", "Metaspace", "replacement", TOK_METASPACE,
+                     "prepend_scheme", "always", "split", 1, "model", "type", "Unigram", "unk_id",
+                     0, "vocab", vocab, "byte_fallback", 0);
+    assert_non_null(root);
+    return tiny_open(root);
+}
+
+/* The definition: of equal sums the one that came first, from places in order, short pieces first.
+ * s begins with its blank. Appends to ids. */
+static size_t naive_unigram(const struct tokenizer *t, struct str s, uint32_t *ids)
+{
+    double best[WORD + 2] = {0};
+    size_t from[WORD + 2], n = 0;
+    uint32_t by[WORD + 2], back[WORD + 2];
+
+    for (size_t i = 1; i <= s.n; i++)
+        best[i] = -1e30;
+    for (size_t at = 0; at < s.n; at++) {
+        bool single = false;
+        for (size_t to = at + 1; to <= s.n; to++) {
+            uint32_t id = tok_find_bytes(t, s.p + at, to - at);
+            if (id == TOK_NO_ID || id == 0) continue;
+            single |= to == at + 1;
+            if (best[at] + t->score[id] > best[to])
+                best[to] = best[at] + t->score[id], from[to] = at, by[to] = id;
+        }
+        if (!single && best[at] + t->unk_score > best[at + 1])
+            best[at + 1] = best[at] + t->unk_score, from[at + 1] = at, by[at + 1] = 0;
+    }
+    for (size_t at = s.n; at > 0; at = from[at])
+        back[n++] = by[at];
+    size_t k = 0;
+    for (size_t i = n; i-- > 0;)
+        if (back[i] != 0 || i == n - 1 || back[i + 1] != 0) ids[k++] = back[i];
+    return k;
+}
+
+static void check_unigram(struct rng_key k)
+{
+    enum { WORDS = 300 };
+    static char text[WORDS * (WORD + 1)];
+    static uint32_t want[WORDS * (WORD + 1)];
+    struct tokenizer *t = coarse_unigram(k);
+    struct tok_cache *c;
+    struct tok_ids got = {0};
+    struct err e = {0};
+    uint64_t turn = 1000000;
+    size_t n = 0, m = 0;
+
+    for (size_t i = 0; i < WORDS; i++) {
+        size_t begin = n, most = i % 10 == 0 ? WORD : 2 + rng_below(k, turn++, 13);
+        text[n++] = ' ';
+        while (n - begin < most) { /* a letter, or a piece without its blank */
+            char letter = "abcabcabc.d"[rng_below(k, turn++, 9 + i % 3)];
+            struct str s = {&letter, 1};
+            if (rng_below(k, turn++, 2)) s = t->piece[1 + rng_below(k, turn++, t->n - 1)].bytes;
+            for (size_t b = s.p[0] == ' '; b < s.n && n - begin < most; b++)
+                text[n++] = s.p[b];
+        }
+        m += naive_unigram(t, (struct str){text + begin, n - begin}, want + m);
+    }
+    assert_true(tok_cache_open(t, &c, &e));
+    for (int i = 0; i < 2; i++) {
+        got.n = 0;
+        assert_true(tokenizer_encode(c, (struct str){text, n}, TOK_PLAIN, &got, &e));
+        assert_int_equal(got.n, m);
+        assert_memory_equal(got.ids, want, m * sizeof(*want));
+    }
+    tok_ids_free(&got);
+    tok_cache_close(c);
+    tokenizer_close(t);
+}
+
+static void test_equal_paths(void **state)
+{
+    (void)state;
+    for (uint64_t v = 0; v < 16; v++) {
+        tok_split_plain(v & 1);
+        check_unigram(rng_key(5, RNG_TEST, v / 2));
+    }
+    tok_split_plain(false);
+}
+
 static int by_value(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -258,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_one_word_of_any_length),
         cmocka_unit_test(test_many_words_at_once),
         cmocka_unit_test(test_queue),
+        cmocka_unit_test(test_equal_paths),
         cmocka_unit_test(test_first_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
