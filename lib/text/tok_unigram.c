@@ -95,6 +95,13 @@ static inline double score_of(struct tok_unit u)
     return d;
 }
 
+static inline void begin_short(struct short_words *w, size_t stride)
+{
+    w->stride = stride;
+    w->n = 0;
+    memset(w->code, 0, sizeof(w->code)); /* a step looks at the byte behind its own */
+}
+
 static inline void put_short(const struct tokenizer *t, struct short_words *w, size_t at,
                              struct str s)
 {
@@ -137,7 +144,7 @@ static size_t best_units(const struct tokenizer *t, const struct short_words *w,
     uint32_t last[FEW + 1]; /* its last unit << 8 | where its piece begins */
     size_t count = 0;
 
-    for (size_t i = 1; i <= n; i++) {
+    for (size_t i = 1; i <= FEW; i++) {
         score[i] = -INFINITY;
         last[i] = 0;
     }
@@ -184,8 +191,7 @@ static size_t short_ids(const struct tokenizer *t, struct str s, uint32_t *ids)
     struct short_words w;
     uint32_t units[FEW];
 
-    w.stride = FEW;
-    w.n = 0;
+    begin_short(&w, FEW);
     put_short(t, &w, 0, s);
     find_pieces(t->trie.unit, &w);
     return ids_of_units(t, units, best_units(t, &w, 0, s.n, units), ids);
@@ -351,8 +357,7 @@ static void find_group(const struct tokenizer *t, struct tok_new_word *word, siz
     size_t len[GROUP];
     uint32_t units[GROUP][HALF];
 
-    w.stride = HALF;
-    w.n = 0;
+    begin_short(&w, HALF);
     for (size_t i = 0; i < n; i++) {
         size_t from = plain_from(t, (struct str){word[i].p, word[i].n});
         bool good = from != SIZE_MAX && from > 0 && from < word[i].n;
