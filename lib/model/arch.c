@@ -180,10 +180,10 @@ static bool take_tensor(const struct model_spec *s, const struct model_tensor *t
                         void *ctx)
 {
     struct wanted *w = ctx;
-    const struct model_arch *a = arch_of(s);
     struct model_tensor *out = w->out;
 
     if (i != w->i) return false;
+    const struct model_arch *a = arch_of(s);
     *out = *t;
     if (t->place == AT_ROW) {
         snprintf(out->name, sizeof out->name, "%s.%u.%s.weight", a->stack[t->stack].blocks,

@@ -339,7 +339,7 @@ uint64_t model_spec_params(const struct model_spec *s)
 {
     struct model_tensor t;
     uint64_t n = 0;
-    for (uint32_t i = 0; i < model_ntensors(s); i++) {
+    for (uint32_t i = 0, end = model_ntensors(s); i < end; i++) {
         model_tensor_at(s, i, &t);
         n += (uint64_t)t.rows * t.cols;
     }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# docs/REPRODUCE.md and the exports of docs/MODELS.md, their lines as they stand there, beside files named as it names them: a small synthetic export and archive,
-# tiny models under the names of the real ones, three reports in Open-i's form. What is less than there: a model and two
-# modalities a loop, two steps a training, four answers of a few tokens, two trials a sweep.
+# docs/REPRODUCE.md, the exports of docs/MODELS.md and the calls of docs/FACTS.md, their lines as they stand there, beside files
+# named as they name them: a small synthetic export and archive, tiny models under the names of the real ones, three reports in
+# Open-i's form. What is less than there: a model and two modalities a loop, two steps a training, four answers of a few tokens,
+# two trials a sweep.
 . "$(dirname "$0")/lib.sh"
 root=$(cd "$here/../.." && pwd)
 doc_tools
@@ -64,6 +65,12 @@ while read -r line; do
   exports=$((exports + 1))
 done < <(doc_lines "$root/docs/MODELS.md" '^## Out again' '^Every one')
 [ "$exports" = 4 ] && [ -s "$work/exported/model.safetensors" ] && [ -s "$work/exported-bundle/SHA256SUMS" ] || fail "exports"
+# docs/FACTS.md, over the pairs of such a run
+cp "$RADMILL_WORK/llama-3.2-1b/pairs/pairs.jsonl" "$work"
+doc_lines "$root/docs/FACTS.md" '^#' '^## ' >"$work/facts.sh"
+[ "$(grep -c '^radmill' "$work/facts.sh")" = 3 ] || fail "the lines of docs/FACTS.md were not found"
+(cd "$work" && bash -e facts.sh) >/dev/null 2>>"$work/log" || fail "docs/FACTS.md"
+[ -s "$work/flags.txt" ] && [ -s "$work/out.jsonl" ] || fail "no flags"
 # a plan that does not fit: exit 1, and what to change
 cd "$root"
 expect 1 'training needs .* train.memory_gib allows .*; lower train.bin_tokens or lora.rank, .*model.quant nf4' \
