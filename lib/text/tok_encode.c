@@ -6,6 +6,11 @@
  * is not in the cache (T5, BERT), where a cut of the raw text commutes with it; otherwise (NFC, the
  * blank in front) it is done to the whole stretch first.
  *
+ * Where a text has many words that the cache has not, they are learned first: those of a batch
+ * together (tok_lanes.c, tok_unigram.c), so that they wait for memory side by side. Encoding then
+ * finds them in the cache, or goes its usual way; so what is learned need not be what the text
+ * holds (learn_ahead), only right.
+ *
  * The cache never changes a result; it is per thread and bounded:
  *   short words (up to 15 bytes): one 32-byte slot, two slots a cache line; a newcomer pushes the
  *     first one to the second place, and the second one to another line of its own, where it is
