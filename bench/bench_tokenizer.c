@@ -3,8 +3,8 @@
  *
  * TEXT: a file with one report a line; without it (or "-") 16 MB of made-up reports, which are
  * written to WRITE-TO so that a peer can be timed on the same bytes (bench/peers/tok_speed.py).
- * One call a report, ids kept, one thread, CPU time; best of five rounds after a warm-up, then the first round
- * alone with a cold cache, then a word without end.
+ * One call a report, ids kept, one thread, CPU time: the first round, with a cold cache, then the
+ * best of five after it, then a word without end.
  */
 #include <stdio.h>
 #include <stdlib.h>
