@@ -64,7 +64,7 @@ static void find_path(const struct tokenizer *t, struct tok_node *node, struct s
 }
 
 /* ---- words of reports: short, of ASCII, in plain mode */
-#define FEW   32  /* bytes of one */
+#define FEW   32  /* bytes of one, at most one less: its place for a step more is another's */
 #define GROUP 8   /* shorter ones that are looked up together */
 #define HALF  16  /* bytes of each of these */
 #define ROOM  128 /* places of all */
@@ -82,7 +82,8 @@ struct short_words {
     uint8_t place[ROOM], room[ROOM];
     uint32_t link[ROOM];
 };
-_Static_assert(GROUP *HALF <= ROOM && FEW * FEW <= ROOM * HALF, "words have room");
+_Static_assert(GROUP *HALF <= ROOM && FEW * FEW <= ROOM * HALF && TOK_SHORT < HALF,
+               "words have room");
 
 static inline double score_of(struct tok_unit u)
 {
@@ -233,7 +234,7 @@ static bool put_path(const struct tokenizer *t, struct tok_node *node, struct st
 static bool put_part(const struct tokenizer *t, struct tok_bpe *b, struct str s, bool plain,
                      struct tok_ids *out, struct err *e)
 {
-    if (plain && t->trie.near && s.n <= FEW && utf8_ascii(s)) {
+    if (plain && t->trie.near && s.n < FEW && utf8_ascii(s)) {
         if (!tok_ids_reserve(out, FEW, e)) return false;
         size_t n = short_ids(t, s, out->ids + out->n);
         out->n += n;

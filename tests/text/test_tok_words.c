@@ -157,11 +157,26 @@ static void test_many_words_at_once(void **state)
 /* ---- Unigram with scores so coarse that many paths are equal */
 enum { LETTERS = 5, PIECES = 90, WORD = 20 };
 
+/* vocab is taken over. */
+static struct tokenizer *open_unigram(json_t *vocab)
+{
+    json_t *root = json_pack(
+        "{s:s, s:[], s:n, s:{s:s, s:[{s:s}, {s:s, s:s, s:s, s:b}]}, s:n,"
+        " s:{s:s, s:s, s:s, s:b}, s:{s:s, s:i, s:o, s:b}}",
+        "version", "1.0", "added_tokens", "normalizer", "pre_tokenizer", "type", "Sequence",
+        "pretokenizers", "type", "WhitespaceSplit", "type", "Metaspace", "replacement",
+        TOK_METASPACE, "prepend_scheme", "always", "split", 1, "post_processor", "decoder", "type",
+        "Metaspace", "replacement", TOK_METASPACE, "prepend_scheme", "always", "split", 1, "model",
+        "type", "Unigram", "unk_id", 0, "vocab", vocab, "byte_fallback", 0);
+    assert_non_null(root);
+    return tiny_open(root);
+}
+
 /* Pieces over "▁abc." and no "d"; scores -1 to -4 in halves. */
 static struct tokenizer *coarse_unigram(struct rng_key k)
 {
     static const char *const one[LETTERS] = {TOK_METASPACE, "a", "b", "c", "."};
-    json_t *vocab = json_pack("[[s, f]]", "<unk>", 0.0), *root;
+    json_t *vocab = json_pack("[[s, f]]", "<unk>", 0.0);
     uint64_t turn = 0;
 
     for (int i = 0; i < PIECES; i++) {
@@ -179,16 +194,7 @@ static struct tokenizer *coarse_unigram(struct rng_key k)
         double score = -1.0 - (double)rng_below(k, turn++, 7) / 2;
         if (!old) json_array_append_new(vocab, json_pack("[s, f]", piece, score));
     }
-    root = json_pack("{s:s, s:[], s:n, s:{s:s, s:[{s:s}, {s:s, s:s, s:s, s:b}]}, s:n,"
-                     " s:{s:s, s:s, s:s, s:b}, s:{s:s, s:i, s:o, s:b}}",
-                     "version", "1.0", "added_tokens", "normalizer", "pre_tokenizer", "type",
-                     "Sequence", "pretokenizers", "type", "WhitespaceSplit", "type", "Metaspace",
-                     "replacement", TOK_METASPACE, "prepend_scheme", "always", "split", 1,
-                     "post_processor", "decoder", "type", "Metaspace", "replacement", TOK_METASPACE,
-                     "prepend_scheme", "always", "split", 1, "model", "type", "Unigram", "unk_id",
-                     0, "vocab", vocab, "byte_fallback", 0);
-    assert_non_null(root);
-    return tiny_open(root);
+    return open_unigram(vocab);
 }
 
 /* The definition: of equal sums the one that came first, from places in order, short pieces first.
@@ -265,6 +271,39 @@ static void test_equal_paths(void **state)
         check_unigram(rng_key(5, RNG_TEST, v / 2));
     }
     tok_split_plain(false);
+}
+
+/* Words that are the beginning of longer pieces: the tree leads on behind each (by the letter that
+ * is the most frequent one), but nothing there belongs to the word. */
+static void test_beginnings_of_long_pieces(void **state)
+{
+    enum { FROM = 12, LONG = 41 };
+    (void)state;
+    for (size_t shortest = FROM; shortest < LONG; shortest++) {
+        json_t *vocab = json_pack("[[s, f], [s, f]]", "<unk>", 0.0, TOK_METASPACE, -2.0);
+        char piece[LONG + 3] = TOK_METASPACE, text[LONG + 1] = " ";
+        for (int i = 0; i < 26; i++)
+            json_array_append_new(vocab, json_pack("[s#, f]", &(char){(char)('a' + i)}, 1, -3.0));
+        for (size_t i = 1; i < LONG; i++)
+            piece[2 + i] = text[i] = (char)(i < shortest ? 'b' + i * 7 % 25 : 'a');
+        for (size_t n = shortest + 1; n <= LONG; n++)
+            json_array_append_new(vocab, json_pack("[s#, f]", piece, n + 2, 9.0));
+        struct tokenizer *t = open_unigram(vocab);
+        struct tok_cache *c;
+        struct tok_ids got = {0};
+        struct err e = {0};
+        assert_true(tok_cache_open(t, &c, &e));
+        assert_true(tokenizer_encode(c, (struct str){text, shortest}, TOK_PLAIN, &got, &e));
+        assert_int_equal(got.n, shortest);
+        for (size_t i = 0; i < shortest; i++)
+            assert_int_equal(got.ids[i], i ? 2 + text[i] - 'a' : 1);
+        got.n = 0;
+        assert_true(tokenizer_encode(c, (struct str){text, LONG}, TOK_PLAIN, &got, &e));
+        assert_int_equal(got.n, 1);
+        tok_ids_free(&got);
+        tok_cache_close(c);
+        tokenizer_close(t);
+    }
 }
 
 static int by_value(const void *a, const void *b)
@@ -372,6 +411,7 @@ int main(void)
         cmocka_unit_test(test_many_words_at_once),
         cmocka_unit_test(test_queue),
         cmocka_unit_test(test_equal_paths),
+        cmocka_unit_test(test_beginnings_of_long_pieces),
         cmocka_unit_test(test_first_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
