@@ -19,7 +19,7 @@ static size_t max_rows(const struct tile *t)
 static size_t tile_rows(const struct tile *t, size_t rows, size_t lda)
 {
     size_t most = t->row_unit == 1 && lda % 4096 == 0 && t->mr > 8 ? 8 : t->mr;
-    size_t tiles = (rows + most - 1) / most, even = (rows + tiles - 1) / tiles;
+    size_t tiles = rows ? (rows + most - 1) / most : 1, even = (rows + tiles - 1) / tiles;
     return (even + t->row_unit - 1) / t->row_unit * t->row_unit;
 }
 
