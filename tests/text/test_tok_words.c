@@ -15,6 +15,18 @@
 #include "tiny.h"
 #include "tok_golden.h"
 
+/* In plain mode, all the way. */
+static void encodes_to(struct tok_cache *c, struct str text, const uint32_t *want, size_t n)
+{
+    struct tok_ids got = {0};
+    struct err e = {0};
+
+    assert_true(tokenizer_encode(c, text, TOK_PLAIN, &got, &e));
+    assert_int_equal(got.n, n);
+    assert_memory_equal(got.ids, want, n * sizeof(*want));
+    tok_ids_free(&got);
+}
+
 /* Lowest rank, leftmost, one at a time: the definition, in n squared. */
 static size_t naive(const struct tokenizer *t, const char *p, size_t n, uint32_t *id)
 {
@@ -103,11 +115,8 @@ static void test_one_word_of_any_length(void **state)
             assert_true(tok_bpe_word(t, &b, text, n, &got, &e));
             assert_int_equal(got.n, m);
             assert_memory_equal(got.ids, want, m * sizeof(*want));
-            got.n = 0; /* the whole way: short words may be in the table of whole pieces */
-            assert_true(tokenizer_encode(c, (struct str){text, n}, TOK_PLAIN, &got, &e));
-            assert_int_equal(got.n, m);
-            assert_memory_equal(got.ids, want, m * sizeof(*want));
             tok_ids_free(&got);
+            encodes_to(c, (struct str){text, n}, want, m); /* or from the table of whole pieces */
         }
         tok_cache_close(c);
         tokenizer_close(t);
@@ -234,7 +243,6 @@ static void check_unigram(struct rng_key k)
     static uint32_t want[WORDS * (WORD + 1)];
     struct tokenizer *t = coarse_unigram(k);
     struct tok_cache *c;
-    struct tok_ids got = {0};
     struct err e = {0};
     uint64_t turn = 1000000;
     size_t n = 0, m = 0;
@@ -252,13 +260,8 @@ static void check_unigram(struct rng_key k)
         m += naive_unigram(t, (struct str){text + begin, n - begin}, want + m);
     }
     assert_true(tok_cache_open(t, &c, &e));
-    for (int i = 0; i < 2; i++) {
-        got.n = 0;
-        assert_true(tokenizer_encode(c, (struct str){text, n}, TOK_PLAIN, &got, &e));
-        assert_int_equal(got.n, m);
-        assert_memory_equal(got.ids, want, m * sizeof(*want));
-    }
-    tok_ids_free(&got);
+    for (int i = 0; i < 2; i++)
+        encodes_to(c, (struct str){text, n}, want, m);
     tok_cache_close(c);
     tokenizer_close(t);
 }
