@@ -36,24 +36,27 @@ static bool print_numbers(struct cmd_call *call, const json_t *j, const char *na
     struct str state, unit, detail;
     double rate = 0, seconds = 0, eta = -1;
     uint64_t done = 0, total = 0;
-    char took[32], left[48] = "";
+    char took[32], left[48] = "", pace[32] = "";
 
     if (!json_get_str(j, "state", &state, &call->err) ||
         !json_get_str(j, "unit", &unit, &call->err) ||
         !json_get_u64(j, "done", &done, &call->err) ||
         !json_get_u64(j, "total", &total, &call->err) ||
-        !json_get_f64(j, "rate", &rate, &call->err) ||
         !json_get_f64(j, "elapsed_s", &seconds, &call->err) ||
         !json_get_str(j, "detail", &detail, &call->err))
         return false;
+    if (!json_is_null(json_object_get(j, "rate"))) { /* null: nothing to say yet */
+        if (!json_get_f64(j, "rate", &rate, &call->err)) return false;
+        snprintf(pace, sizeof pace, ", %.4g/s", rate);
+    }
     if (str_eqz(state, "running") && json_is_number(json_object_get(j, "eta_s"))) {
         eta = json_number_value(json_object_get(j, "eta_s"));
         put_time(eta, took, sizeof took);
         snprintf(left, sizeof left, ", eta %s", took);
     }
     put_time(seconds, took, sizeof took);
-    cmd_print(call, "  %-10s %.*s, %llu of %llu %.*s in %s, %.4g/s%s %.*s\n", name, STR_ARG(state),
-              (unsigned long long)done, (unsigned long long)total, STR_ARG(unit), took, rate, left,
+    cmd_print(call, "  %-10s %.*s, %llu of %llu %.*s in %s%s%s %.*s\n", name, STR_ARG(state),
+              (unsigned long long)done, (unsigned long long)total, STR_ARG(unit), took, pace, left,
               STR_ARG(detail));
     return true;
 }

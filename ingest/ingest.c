@@ -177,6 +177,7 @@ static bool make_blocks(struct run *r, struct err *e)
     bool ok = true;
 
     progress_start(&p, comm_rank(r->c), "ingest", "blocks", r->tasks.n, r->o->dir);
+    progress_update(&p, 0, NULL);
     for (uint64_t i = share.begin; ok && i < share.end; i++) {
         uint64_t done = i + 1 - share.begin, mine = share.end - share.begin;
         ok = do_task(r, &r->tasks.v[i], e);

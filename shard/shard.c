@@ -308,6 +308,7 @@ static bool do_tasks(struct run *r, struct err *e)
     for (size_t i = 0; i < r->ntasks; i++)
         if (r->tasks[i].rank == comm_rank(r->c)) total += r->tasks[i].to - r->tasks[i].from;
     progress_start(&r->progress, comm_rank(r->c), "shard", "reports", total, r->o->dir);
+    progress_update(&r->progress, 0, NULL);
     for (size_t i = 0; ok && i < r->ntasks; i++)
         if (r->tasks[i].rank == comm_rank(r->c)) ok = do_task(r, &r->tasks[i], &r->facts[i], e);
     progress_end(&r->progress, ok ? "done" : e->code == ERR_STOPPED ? "stopped" : "failed");

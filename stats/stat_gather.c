@@ -117,13 +117,14 @@ static bool read_share(struct gather *g, struct err *e)
     for (uint64_t b = mine.begin; b < mine.end; b++)
         total += g->r->corpus.blocks[b].records;
     progress_start(&g->progress, comm_rank(g->c), "stats", "reports", total, NULL);
+    progress_update(&g->progress, 0, NULL);
     for (uint64_t b = mine.begin; ok && b < mine.end; b++) {
         ok = stop_requested() ? err_set(e, ERR_STOPPED, "stopped; nothing was written")
                               : read_block(g, (size_t)b, e);
         done += g->r->corpus.blocks[b].records;
         progress_update(&g->progress, done, NULL);
     }
-    progress_end(&g->progress, ok ? "done" : "failed");
+    progress_end(&g->progress, ok ? "done" : e->code == ERR_STOPPED ? "stopped" : "failed");
     return ok;
 }
 

@@ -31,12 +31,17 @@ void progress_start(struct progress *p, int rank, const char *stage, const char 
     log_warn("progress.status", "error=\"path of the run folder too long for status.json\"");
 }
 
-/* Units a second over the last one to two minutes; 0 when nothing can be said yet. */
+/* Units a second since then; negative: nothing can be said. */
+static double rate_since(const struct progress *p, double then, uint64_t count, double now)
+{
+    bool known = p->begun && p->done > p->first && p->done >= count && now > then;
+    return known ? (double)(p->done - count) / (now - then) : -1.0;
+}
+
+/* Over the last one to two minutes. */
 static double rate_of(const struct progress *p, double now)
 {
-    double s = now - p->window[0].s;
-    if (!p->begun || s <= 0.0 || p->done < p->window[0].done) return 0.0;
-    return (double)(p->done - p->window[0].done) / s;
+    return rate_since(p, p->window[0].s, p->window[0].done, now);
 }
 
 /* Seconds to go; negative: unknown. */
@@ -55,7 +60,10 @@ static bool put_status(struct sbuf *b, const struct progress *p, const char *sta
     if (!sbuf_put(b, STR("{\"stage\": "), e) || !json_put_str(b, str_of(p->stage), false, e) ||
         !sbuf_printf(b, e, ", \"state\": \"%s\", \"done\": %llu, \"total\": %llu, \"unit\": ",
                      state, (unsigned long long)p->done, (unsigned long long)p->total) ||
-        !json_put_str(b, str_of(p->unit), false, e) || !sbuf_printf(b, e, ", \"rate\": %.6g", rate))
+        !json_put_str(b, str_of(p->unit), false, e))
+        return false;
+    if (rate >= 0.0 ? !sbuf_printf(b, e, ", \"rate\": %.6g", rate)
+                    : !sbuf_put(b, STR(", \"rate\": null"), e))
         return false;
     if (eta >= 0.0 ? !sbuf_printf(b, e, ", \"eta_s\": %.0f", eta)
                    : !sbuf_put(b, STR(", \"eta_s\": null"), e))
@@ -92,24 +100,34 @@ static void put_duration(double s, char *out, size_t size)
 
 static void show_live(const struct progress *p, double now)
 {
-    char line[256], eta[32] = "?", total[48] = "";
+    char line[256], eta[32] = "?", total[48] = "", pace[32] = "";
     double rate = rate_of(p, now), left = eta_of(p, rate);
     if (left >= 0.0) put_duration(left, eta, sizeof eta);
+    if (rate >= 0.0) snprintf(pace, sizeof pace, " %.4g/s,", rate);
     if (p->total)
         snprintf(total, sizeof total, "/%llu (%.1f%%)", (unsigned long long)p->total,
                  100.0 * (double)p->done / (double)p->total);
-    snprintf(line, sizeof line, "%s %llu%s %s, %.4g/s, eta %s %.100s", p->stage,
-             (unsigned long long)p->done, total, p->unit, rate, eta, p->detail);
+    snprintf(line, sizeof line, "%s %llu%s %s,%s eta %s %.100s", p->stage,
+             (unsigned long long)p->done, total, p->unit, pace, eta, p->detail);
     log_live(line);
+}
+
+/* "rate=12.5", or nothing. */
+static const char *put_rate(double rate, char *out, size_t size)
+{
+    out[0] = 0;
+    if (rate >= 0.0) snprintf(out, size, "rate=%.4g", rate);
+    return out;
 }
 
 static void show_log(const struct progress *p, double now)
 {
-    char event[96];
+    char event[96], pace[32], left[32] = "";
     double rate = rate_of(p, now), eta = eta_of(p, rate);
+    if (eta >= 0.0) snprintf(left, sizeof left, "eta_s=%.0f", eta);
     snprintf(event, sizeof event, "%s.progress", p->stage);
-    log_info(event, "done=%llu total=%llu unit=%s rate=%.4g eta_s=%.0f %s",
-             (unsigned long long)p->done, (unsigned long long)p->total, p->unit, rate, eta,
+    log_info(event, "done=%llu total=%llu unit=%s %s %s %s", (unsigned long long)p->done,
+             (unsigned long long)p->total, p->unit, put_rate(rate, pace, sizeof pace), left,
              p->detail);
 }
 
@@ -159,13 +177,12 @@ void progress_saved(struct progress *p, uint64_t saved)
 void progress_end(struct progress *p, const char *state)
 {
     if (!p->active) return;
-    char event[96];
-    double now = clock_mono_s(), s = now - p->first_s;
-    uint64_t work = p->done - p->first;
+    char event[96], pace[32];
+    double now = clock_mono_s(), rate = rate_since(p, p->first_s, p->first, now);
     if (p->tty) log_live(NULL);
     snprintf(event, sizeof event, "%s.%s", p->stage, state);
-    log_info(event, "done=%llu unit=%s s=%.1f rate=%.4g %s", (unsigned long long)p->done, p->unit,
-             now - p->start_s, p->begun && s > 0.0 ? (double)work / s : 0.0, p->detail);
+    log_info(event, "done=%llu unit=%s s=%.1f %s %s", (unsigned long long)p->done, p->unit,
+             now - p->start_s, put_rate(rate, pace, sizeof pace), p->detail);
     write_status(p, state, now);
     p->active = false;
 }

@@ -2,6 +2,9 @@
  * base/progress - how far a long stage is: a live line on a terminal, a log line every 30 s
  * otherwise, and status.json in the run folder for `radmill status`.
  *
+ * A rate is shown once something was counted after the first count, and time has passed since: else
+ * there is none, in line, log and status.json (null), rather than a 0 that would be untrue.
+ *
  * Only rank 0 shows anything; on other ranks every call is cheap and silent. Nothing here can fail:
  * a status.json that cannot be written is a warning in the log. Not thread-safe.
  */

@@ -178,7 +178,8 @@ static void status_says_how_far(void **state)
     assert_word(j, "state", "running");
     assert_word(j, "unit", "tokens");
     assert_word(j, "updated", "1970-01-01T00:16:40Z");
-    assert_true(number(j, "done") == 4000 && number(j, "total") == 10000 && number(j, "rate") == 0);
+    assert_true(number(j, "done") == 4000 && number(j, "total") == 10000);
+    assert_true(json_is_null(json_object_get(j, "rate")));
     assert_true(json_is_null(json_object_get(j, "eta_s")));
     assert_true(number(j, "pid") == getpid());
     json_decref(j);
@@ -257,6 +258,59 @@ static void logs_every_30_s(void **state)
         "loss=1.5 lr=2\n");
     free(got);
     assert_false(fs_exists(testdir_path("status.json")));
+}
+
+/* No rate, rather than a false one: no time has passed, nothing has moved yet, or all there was
+ * came with the first count. A rate that has fallen to nothing is one. */
+static void no_rate_without_grounds(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct progress p;
+    OK(log_open_file(testdir_path("log"), &e));
+    clock_freeze(100);
+    progress_start(&p, 0, "stats", "reports", 7, NULL);
+    progress_update(&p, 0, NULL);
+    progress_update(&p, 7, NULL); /* at once */
+    progress_end(&p, "done");
+    progress_start(&p, 0, "stats", "reports", 7, NULL);
+    clock_freeze(101);
+    progress_update(&p, 7, NULL);
+    clock_freeze(102);
+    progress_end(&p, "done");
+    progress_start(&p, 0, "stats", "reports", 7, NULL); /* failed before it could count */
+    clock_freeze(103);
+    progress_end(&p, "failed");
+    progress_start(&p, 0, "train", "steps", 0, NULL);
+    progress_update(&p, 4, NULL);
+    clock_freeze(133);
+    progress_update(&p, 4, "loss=1");
+    clock_freeze(163);
+    progress_update(&p, 10, NULL); /* the last figure: six in sixty seconds */
+    for (int s = 193; s <= 343; s += 30) {
+        clock_freeze(s);
+        progress_update(&p, 10, NULL);
+    }
+    progress_end(&p, "stopped");
+    log_close();
+    char *got = testdir_read(testdir_path("log"), NULL);
+    static const char *const want[] = {
+        "stats.done done=7 unit=reports s=0.0\n",
+        "stats.done done=7 unit=reports s=2.0\n",
+        "stats.failed done=0 unit=reports s=1.0\n",
+        "train.progress done=4 total=0 unit=steps loss=1\n",
+        "train.progress done=10 total=0 unit=steps rate=0.1\n",
+        "train.progress done=10 total=0 unit=steps rate=0.06667\n",
+        "train.progress done=10 total=0 unit=steps rate=0\n",
+        "train.stopped done=10 unit=steps s=240.0 rate=0.025\n",
+    };
+    const char *at = got;
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        const char *next = strstr(at, want[i]);
+        if (!next) fail_msg("no \"%s\" in\n%s", want[i], at);
+        at = next + 1;
+    }
+    free(got);
 }
 
 static void other_ranks_are_silent(void **state)
@@ -381,6 +435,7 @@ int main(void)
         QUIET_TEST(status_says_how_far),
         QUIET_TEST(rate_is_recent),
         QUIET_TEST(logs_every_30_s),
+        QUIET_TEST(no_rate_without_grounds),
         QUIET_TEST(other_ranks_are_silent),
         QUIET_TEST(a_full_disk_does_not_stop_the_work),
         QUIET_TEST(audit_lines),

@@ -41,6 +41,13 @@ expect 2 'no such folder or configuration' "$radmill" audit runn # "nothing has 
 "$radmill" --version | grep -Eq '^radmill [0-9]+\.[0-9]+' || fail "no --version"
 "$radmill" status run | grep -Eq 'train +done, [0-9]+ of [0-9]+ steps' || fail "status does not know a run's folder"
 expect 2 'neither status.json nor a submission' "$radmill" status data
+# a rate that nothing is known of is none, and no 0
+mkdir early
+sed 's/"rate": [0-9.e+]*/"rate": null/; t; s/$/no rate/' run/status.json >early/status.json
+"$radmill" status early | grep -Eq 'train +done, ([0-9]+) of \1 steps in [0-9hms]+ ' || fail "a stage without a rate"
+"$radmill" status early | grep -q '/s' && fail "a rate that is not in status.json"
+"$radmill" stats c.yaml 2>&1 >/dev/null | grep -E 'stats\.done done=[1-9]' | grep -Eqv 'rate=0( |$)' ||
+  fail "stats counted at a rate of 0"
 
 # ---- where results go
 expect 2 '\-o writes files whole' "$radmill" export c.yaml --format csv -o -
