@@ -40,7 +40,7 @@ bool facts_open(const char *dir, struct facts **out, struct err *e)
         facts_close(f);
         return false;
     }
-    static const char prefix[] = "facts|lexicon:", suffix[] = "|v:1";
+    static const char prefix[] = "facts|lexicon:", suffix[] = "|v:2";
     memcpy(f->signature, prefix, sizeof prefix - 1);
     memcpy(f->signature + sizeof prefix - 1, f->l->digest, 12);
     memcpy(f->signature + sizeof prefix - 1 + 12, suffix, sizeof suffix);

@@ -154,7 +154,8 @@ static bool elaborates(const struct lex *l, const struct facts_text *x, uint32_t
 }
 
 /* A leftover is covered by a statement of the same finding that is not elsewhere, or one of the
- * family when its own sentence already speaks of that ("opacity ... consistent with pneumonia"). */
+ * family when its own sentence already speaks of that ("opacity ... consistent with pneumonia").
+ * L3-L4 does not cover L4-L5: that they share a vertebra makes them no one place. */
 static uint32_t covered(const struct lex *l, const struct facts_text *x, uint32_t i,
                         const struct facts_text *y)
 {
@@ -165,7 +166,7 @@ static uint32_t covered(const struct lex *l, const struct facts_text *x, uint32_
         const struct mention *q = &y->m.v[j];
         if (q->negated != m->negated || !same_family(l, m->concept, q->concept)) continue;
         if (m->sides && !(m->sides & q->sides)) continue;
-        if (apart_zones(m->zones, q->zones) || (m->levels && !(m->levels & q->levels))) continue;
+        if (apart_zones(m->zones, q->zones) || (m->levels & ~q->levels)) continue;
         if (m->concept == q->concept) return j + 1;
         if (more) found = j + 1;
     }

@@ -133,6 +133,80 @@ static void zones_and_levels(void **state)
            {"number", "The gradient is 33.", "The gradient is 34."});
 }
 
+/* How many findings a text states: what says again what was said is none, whichever comes first;
+ * another side, zone, level or part is another finding. Each weighs its own, missing and added. */
+static void findings_are_counted_once(void **state)
+{
+    static const struct {
+        unsigned n;
+        double weight; /* of them all: urgent 1, actionable 1/2 */
+        const char *text;
+    } rows[] = {
+        {1, 1, "Fracture of L1."},
+        {1, 1, "Fracture of L1. Fracture of L1."},
+        {1, 1, "Fracture of L1. The fracture is seen."},
+        {1, 1, "There is a fracture. Fracture of L1."},
+        {2, 2, "Fracture of L1. Fracture of L3."},
+        {2, 2, "Fracture of L1. Fracture of L3. Fracture of L1."},
+        {3, 3, "Fracture of L1. Fracture of L3. Fracture of L5."},
+        {2, 1, "Disc herniation at L3-L4. Disc herniation at L4-L5."}, /* they share a vertebra */
+        {1, 0.5, "Right effusion. Right effusion."},
+        {2, 1, "Right effusion. Left effusion."},
+        {1, 0.5, "Bilateral effusions. Left effusion."},
+        {2, 2, "Right upper lobe mass. Right lower lobe mass."},
+        {1, 1, "Right upper lobe mass. Right lung mass."},
+        {2, 2, "Hematoma in the liver. Hematoma in the spleen."},
+        {1, 1, "Hematoma in the liver. Hepatic hematoma."},
+        {1, 0.5, "No effusion. Effusion."},
+        {2, 1, "Nodule. Effusion."},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct facts_result miss = check("Stable.", rows[i].text, "");
+        struct facts_result more = check(rows[i].text, "Stable.", "");
+        if (miss.by_kind[FACTS_MISSING] != rows[i].n || more.by_kind[FACTS_ADDED] != rows[i].n)
+            fail_msg("%u missing, %u added: %s", miss.by_kind[FACTS_MISSING],
+                     more.by_kind[FACTS_ADDED], rows[i].text);
+        if (miss.missing != rows[i].weight || more.wrong != rows[i].weight)
+            fail_msg("weights %g and %g: %s", miss.missing, more.wrong, rows[i].text);
+    }
+}
+
+/* One of two findings is stated: it earns its weight once, the other one is missing, or added, and
+ * its place is shown. What is only said again neither earns nor costs. */
+static void one_of_two_levels(void **state)
+{
+    static const struct {
+        double weight;
+        unsigned n;
+        const char *one, *two;
+    } rows[] = {
+        {1, 1, "Fracture of L1.", "Fracture of L1. Fracture of L3."},
+        {0.5, 1, "Disc herniation at L3-L4.",
+         "Disc herniation at L3-L4. Disc herniation at L4-L5."},
+        {1, 0, "Fracture of L1.", "Fracture of L1. Fracture of L1."},
+        {1, 0, "Fracture of L1.", "Fracture of L1. The fracture is seen."},
+        {1, 0, "Fracture of L1 and L3.", "Fracture of L1. Fracture of L3."},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        unsigned n = rows[i].n;
+        double all = rows[i].weight * (i == 4 ? 2 : 1);
+        struct facts_result less = check(rows[i].one, rows[i].two, "");
+        struct facts_result more = check(rows[i].two, rows[i].one, "");
+        if (less.by_kind[FACTS_MISSING] != n || less.missing != n * rows[i].weight ||
+            less.correct != all)
+            fail_msg("row %zu: %u missing of weight %g, %g correct", i, less.by_kind[FACTS_MISSING],
+                     less.missing, less.correct);
+        if (more.by_kind[FACTS_ADDED] != n || more.wrong != n * rows[i].weight ||
+            more.correct != rows[i].weight)
+            fail_msg("row %zu: %u added of weight %g, %g correct", i, more.by_kind[FACTS_ADDED],
+                     more.wrong, more.correct);
+        for (size_t k = 0; k < less.nflags; k++)
+            assert_true(less.flags[k].reference.from >= strlen(rows[i].one));
+    }
+}
+
 static void sizes(void **state)
 {
     (void)state;
@@ -460,6 +534,8 @@ int main(void)
         cmocka_unit_test(normal_statements),
         cmocka_unit_test(sides),
         cmocka_unit_test(zones_and_levels),
+        cmocka_unit_test(findings_are_counted_once),
+        cmocka_unit_test(one_of_two_levels),
         cmocka_unit_test(sizes),
         cmocka_unit_test(severity_and_time),
         cmocka_unit_test(numbers_that_are_none),
