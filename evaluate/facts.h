@@ -103,8 +103,8 @@ MUST_CHECK bool facts_open(const char *dir, struct facts **out, struct err *e);
 void facts_close(struct facts *f);
 /* SHA-256 of the lexicon's files, 64 hexadecimal digits: part of the signature of a result. */
 const char *facts_digest(const struct facts *f);
-/* "facts|lexicon:0123456789ab|v:2", printed beside every number. v: of the rules; since 2 L3-L4 does
- * not stand for L4-L5. */
+/* "facts|lexicon:0123456789ab|v:2", printed beside every number. v: of the rules; since 2 what is
+ * said of L3-L4 does not stand for L4-L5. */
 const char *facts_signature(const struct facts *f);
 
 /* reference and source (findings and clinical information, one after the other) may be empty.
