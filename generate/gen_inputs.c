@@ -92,13 +92,14 @@ static bool find_max_len(const struct generate_job *j, struct gen_inputs *in, st
     const uint32_t *prompt = shard_set_targets(in->set);
     const struct model_spec *spec = model_get_spec(in->model);
     const uint32_t *length = shard_set_lengths(in->set);
-    uint32_t longest = 0, most = spec->max_positions;
+    uint32_t longest = 0, most = model_spec_longest(spec);
     for (size_t i = 0; i < in->n; i++) {
         uint32_t follow = length[i] - (spec->enc_layers ? prompt[i] : 0);
         if (follow > in->max_follow) in->max_follow = follow;
         if (prompt[i] == 0) return err_set(e, ERR_FORMAT, "sample %zu has an empty prompt", i);
         if (prompt[i] > longest) longest = prompt[i];
     }
+    if (!model_spec_check_length(spec, longest + 1, e)) return false;
     if (longest >= most)
         return err_set(
             e, ERR_CONFIG,

@@ -52,10 +52,11 @@ static bool open_all(struct judge_read *r, const struct model_opts *m, const cha
         return err_set(e, ERR_CONFIG, "%s is an encoder-decoder: a judge is a decoder", m->base);
     if (tokenizer_info(judge_prompt_tokenizer(r->prompt)).vocab_size > spec->vocab)
         return err_set(e, ERR_CONFIG, "%s: its tokenizer has more ids than the model", m->base);
-    if (r->max_tokens + LIST_TOKENS > spec->max_positions)
+    if (!model_spec_check_length(spec, r->max_tokens + LIST_TOKENS, e)) return false;
+    if (r->max_tokens + LIST_TOKENS > model_spec_longest(spec))
         return err_set(e, ERR_CONFIG,
                        "%s takes %u tokens, judge.max_tokens %u leaves no room for an answer",
-                       m->base, spec->max_positions, r->max_tokens);
+                       m->base, model_spec_longest(spec), r->max_tokens);
     r->logits = mem_calloc(spec->vocab, sizeof *r->logits, e);
     return r->logits && (!adapter || lora_load(r->model, adapter, &r->lora, e)) &&
            decoder_work_open(r->model, r->lora, r->max_tokens, 1, false, &r->work, e) &&

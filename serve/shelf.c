@@ -181,9 +181,9 @@ static bool open_decode(struct shelf *s, const struct serve_opts *o, struct err 
         .prefill_rows = o->prefill_rows,
     };
     const struct model_spec *spec = model_get_spec(s->model);
+    uint32_t most = model_spec_longest(spec);
 
-    if (spec->enc_layers == 0 && spec->max_positions && d.max_len > spec->max_positions)
-        d.max_len = d.max_new_tokens = spec->max_positions;
+    if (spec->enc_layers == 0 && most && d.max_len > most) d.max_len = d.max_new_tokens = most;
     s->max_len = d.max_len;
     s->reads_apart = spec->enc_layers > 0;
     return decode_open(s->model, s->lora, s->nlora, &d, &s->decode, e);

@@ -201,6 +201,15 @@ static bool check_layout(const struct train_run *r, struct err *e)
                    shard_layout_names[want]);
 }
 
+static bool check_lengths(const struct train_run *r, const struct shard_set *set, struct err *e)
+{
+    uint32_t longest = 0;
+
+    for (size_t i = 0; set && i < shard_set_count(set); i++)
+        if (shard_set_lengths(set)[i] > longest) longest = shard_set_lengths(set)[i];
+    return model_spec_check_length(model_get_spec(r->model), longest, e);
+}
+
 static bool open_model(struct train_run *r, struct err *e)
 {
     const struct model_opts *o = r->j->model;
@@ -214,7 +223,8 @@ static bool open_model(struct train_run *r, struct err *e)
     if (vocab > model_get_spec(r->model)->vocab)
         return err_set(e, ERR_CONFIG, "%s has %u token ids, the model %s only %u", r->j->shards_dir,
                        vocab, o->base, model_get_spec(r->model)->vocab);
-    if (!check_layout(r, e)) return false;
+    if (!check_layout(r, e) || !check_lengths(r, r->set, e) || !check_lengths(r, r->dev_set, e))
+        return false;
     r->memory.bytes[MEMORY_WEIGHTS] = dev_bytes_live(r->dev);
     if (!lora_open(r->model, r->j->lora, r->o->seed, &r->lora, e)) return false;
     r->memory.bytes[MEMORY_ADAPTER] = dev_bytes_live(r->dev) - r->memory.bytes[MEMORY_WEIGHTS];

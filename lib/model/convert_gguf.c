@@ -6,8 +6,32 @@
 #include "base/mem.h"
 #include "model/gguf_spec.h"
 #include "model/gguf_vocab.h"
+#include "model/rope.h"
 
 /* ---- metadata */
+
+static bool put_scaling(struct gguf_writer *w, const struct model_spec *s, struct err *e)
+{
+    bool yarn = s->rope == ROPE_YARN, longrope = s->rope == ROPE_LONGROPE;
+    double attention = yarn ? s->rope_attention / rope_attention_default(s) : s->rope_attention;
+
+    if ((s->rope == ROPE_LLAMA3 || yarn || longrope) &&
+        !gguf_put_u32(w, "llama.rope.scaling.original_context_length", (uint32_t)s->rope_original,
+                      e))
+        return false;
+    if (s->rope == ROPE_LINEAR || yarn || longrope) {
+        struct str type = yarn ? STR("yarn") : longrope ? STR("longrope") : STR("linear");
+        if (!gguf_put_str(w, "llama.rope.scaling.type", type, e)) return false;
+    }
+    if ((s->rope == ROPE_LINEAR || yarn) &&
+        !gguf_put_f32(w, "llama.rope.scaling.factor", (float)s->rope_factor, e))
+        return false;
+    if ((yarn || longrope) &&
+        !gguf_put_f32(w, "llama.rope.scaling.attn_factor", (float)attention, e))
+        return false;
+    return !yarn || (gguf_put_f32(w, "llama.rope.scaling.yarn_beta_fast", (float)s->rope_high, e) &&
+                     gguf_put_f32(w, "llama.rope.scaling.yarn_beta_slow", (float)s->rope_low, e));
+}
 
 static bool put_sizes(struct gguf_writer *w, const struct model_spec *s, struct err *e)
 {
@@ -30,14 +54,8 @@ static bool put_sizes(struct gguf_writer *w, const struct model_spec *s, struct 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (all[i].v && !gguf_put_u32(w, all[i].key, all[i].v, e)) return false;
     }
-    if (s->rope == ROPE_LLAMA3 && !gguf_put_u32(w, "llama.rope.scaling.original_context_length",
-                                                (uint32_t)s->rope_original, e))
-        return false;
-    if (s->rope == ROPE_LINEAR &&
-        (!gguf_put_str(w, "llama.rope.scaling.type", STR("linear"), e) ||
-         !gguf_put_f32(w, "llama.rope.scaling.factor", (float)s->rope_factor, e)))
-        return false;
-    return gguf_put_f32(w, "llama.rope.freq_base", (float)s->rope_theta, e) &&
+    return put_scaling(w, s, e) &&
+           gguf_put_f32(w, "llama.rope.freq_base", (float)s->rope_theta, e) &&
            gguf_put_f32(w, "llama.attention.layer_norm_rms_epsilon", s->rms_eps, e);
 }
 
@@ -71,6 +89,9 @@ static bool put_meta(struct gguf_writer *w, const struct model_spec *s, const st
 static bool check_arch(const struct weights *w, struct err *e)
 {
     const struct model_spec *s = weights_spec(w);
+    if (s->rope == ROPE_YARN && s->rope_exact)
+        return err_set(e, ERR_CONFIG,
+                       "GGUF has no place for yarn's truncate false; serve the merged HF folder");
     if (!s->enc_layers) return true;
     return err_set(e, ERR_CONFIG,
                    "GGUF export knows Llama and Mistral, this is %s: servers of GGUF files answer "
@@ -92,9 +113,11 @@ static uint32_t type_of(const struct model_tensor *t, uint32_t type)
 static size_t list_tensors(const struct model_spec *s, uint32_t type, struct gguf_entry *list)
 {
     size_t n = 0;
-    if (s->rope == ROPE_LLAMA3)
-        list[n++] = (struct gguf_entry){
-            .name = "rope_freqs.weight", .type = GGML_F32, .ndims = 1, .dims = {s->head_dim / 2}};
+    struct gguf_entry div = {.type = GGML_F32, .ndims = 1, .dims = {s->head_dim / 2}};
+    for (uint32_t i = 0; i < gguf_spec_ndivisors(s); i++) {
+        snprintf(div.name, sizeof div.name, "%s", gguf_spec_divisors_name(s, i));
+        list[n++] = div;
+    }
     for (uint32_t i = 0; i < model_ntensors(s); i++) {
         struct model_tensor t;
         char name[TENSOR_NAME];
@@ -111,10 +134,12 @@ static size_t list_tensors(const struct model_spec *s, uint32_t type, struct ggu
 
 static bool put_divisors(struct gguf_writer *w, const struct model_spec *s, struct err *e)
 {
-    float div[512];
-    if (s->rope != ROPE_LLAMA3) return true;
-    gguf_spec_divisors(s, div);
-    return gguf_writer_put(w, div, s->head_dim / 2 * sizeof *div, e);
+    float div[ROPE_PAIRS];
+    for (uint32_t i = 0; i < gguf_spec_ndivisors(s); i++) {
+        gguf_spec_divisors(s, i, div);
+        if (!gguf_writer_put(w, div, s->head_dim / 2 * sizeof *div, e)) return false;
+    }
+    return true;
 }
 
 static bool put_tensor(struct weights *from, struct gguf_writer *w, uint32_t type, float *row,
@@ -170,7 +195,7 @@ bool convert_gguf_model(const struct gguf_export *x, const char *path, struct we
     if (!weights_open(x->base, x->adapter, &from, e) || !check_arch(from, e) ||
         !weights_check(from, e))
         goto out;
-    list = mem_calloc(model_ntensors(weights_spec(from)) + 1, sizeof *list, e);
+    list = mem_calloc(model_ntensors(weights_spec(from)) + GGUF_DIVISORS, sizeof *list, e);
     if (!list || !gguf_writer_open(&w, e)) goto out;
     if (!put_meta(w, weights_spec(from), x, e)) goto out;
     n = list_tensors(weights_spec(from), x->type, list);

@@ -37,11 +37,12 @@ bool work_norm(const struct decoder_work *w, uint32_t layer, uint32_t which, str
 
 struct dev_attn attn_of(const struct model_spec *s)
 {
-    return (struct dev_attn){.heads = s->heads,
-                             .kv_heads = s->kv_heads,
-                             .head_dim = s->head_dim,
-                             .scale = s->enc_layers ? 1.0F : 1.0F / sqrtf((float)s->head_dim),
-                             .window = s->window};
+    return (struct dev_attn){
+        .heads = s->heads,
+        .kv_heads = s->kv_heads,
+        .head_dim = s->head_dim,
+        .scale = s->enc_layers ? 1.0F : model_spec_score_factor(s) / sqrtf((float)s->head_dim),
+        .window = s->window};
 }
 
 static bool forward_attention(struct decoder_work *w, const struct side *v, uint32_t layer,

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "model/rope.h"
+
 /* ---- GGUF metadata to a spec */
 
 static bool llama_u32(const struct gguf *g, const char *name, uint32_t *out, struct err *e)
@@ -105,10 +107,89 @@ static bool rope_of_divisors(const struct gguf *g, const struct gguf_tensor *t,
     return true;
 }
 
+static bool rope_f64(const struct gguf *g, const char *name, double *out, struct err *e)
+{
+    char key[96];
+    snprintf(key, sizeof key, "llama.rope.scaling.%s", name);
+    if (!maybe_f64(g, key, out, e)) return false;
+    if (*out > 0 && *out <= 1e6) return true;
+    return err_set(e, ERR_FORMAT, "metadata key %s is out of range", key);
+}
+
+/* What llama.cpp multiplies into yarn's angles beyond its own default, in keys that its converter
+ * writes for other architectures. */
+static bool check_yarn_keys(const struct gguf *g, struct err *e)
+{
+    static const struct {
+        const char *key;
+        double none;
+    } others[] = {{"llama.rope.scaling.yarn_log_multiplier", 0},
+                  {"llama.rope.scaling.yarn_ext_factor", 1},
+                  {"llama.rope.scaling.yarn_attn_factor", 1}};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        double v = others[i].none;
+        if (!maybe_f64(g, others[i].key, &v, e)) return false;
+        if (v < others[i].none || v > others[i].none)
+            return err_set(e, ERR_FORMAT, "metadata key %s is not supported", others[i].key);
+    }
+    return true;
+}
+
+static bool rope_of_yarn(const struct gguf *g, struct model_spec *s, struct err *e)
+{
+    double attention = 1;
+    s->rope = ROPE_YARN;
+    s->rope_low = 1;
+    s->rope_high = 32;
+    if (!check_yarn_keys(g, e) || !gguf_f64(g, "llama.rope.scaling.factor", &s->rope_factor, e))
+        return false;
+    if (!(s->rope_factor >= 1 && s->rope_factor <= 1e6))
+        return err_set(e, ERR_FORMAT, "metadata key llama.rope.scaling.factor is out of range");
+    if (!rope_f64(g, "attn_factor", &attention, e) ||
+        !rope_f64(g, "yarn_beta_fast", &s->rope_high, e) ||
+        !rope_f64(g, "yarn_beta_slow", &s->rope_low, e))
+        return false;
+    s->rope_attention = rope_attention_default(s) * attention;
+    return rope_check(s, e);
+}
+
+static bool divisors_of(const struct gguf *g, const char *name, const struct model_spec *s,
+                        float *out, struct err *e)
+{
+    const struct gguf_tensor *t = gguf_tensor(g, name);
+    uint32_t half = s->head_dim / 2;
+    if (!t || t->type != 0 || t->dims[0] != half || t->rows != 1)
+        return err_set(e, ERR_FORMAT, "tensor %s has not %u values of type F32", name, half);
+    gguf_row(t, 0, out);
+    for (uint32_t i = 0; i < half; i++) {
+        if (!(out[i] >= 1e-3F && out[i] <= 1e6F))
+            return err_set(e, ERR_FORMAT, "tensor %s: value %u is out of range", name, i);
+    }
+    return true;
+}
+
+/* A factor beside the divisors would scale once more: our spec has no place for it. */
+static bool rope_of_longrope(const struct gguf *g, struct model_spec *s, struct err *e)
+{
+    double factor = 1;
+    s->rope = ROPE_LONGROPE;
+    s->rope_attention = 1;
+    if (!maybe_f64(g, "llama.rope.scaling.factor", &factor, e)) return false;
+    if (factor < 1 || factor > 1)
+        return err_set(e, ERR_FORMAT,
+                       "metadata key llama.rope.scaling.factor beside longrope's divisors is not "
+                       "supported");
+    s->rope_factor = s->max_positions / s->rope_original;
+    return rope_f64(g, "attn_factor", &s->rope_attention, e) && rope_check(s, e) &&
+           divisors_of(g, "rope_factors_short.weight", s, s->rope_short, e) &&
+           divisors_of(g, "rope_factors_long.weight", s, s->rope_long, e);
+}
+
 static bool rope_of(const struct gguf *g, struct model_spec *s, struct err *e)
 {
     const struct gguf_tensor *t = gguf_tensor(g, "rope_freqs.weight");
     struct str type = STR("none");
+    uint32_t original = s->max_positions;
     s->rope_theta = 10000;
     s->rope_factor = 1;
     if (!maybe_f64(g, "llama.rope.freq_base", &s->rope_theta, e)) return false;
@@ -118,10 +199,17 @@ static bool rope_of(const struct gguf *g, struct model_spec *s, struct err *e)
         !gguf_str(g, "llama.rope.scaling.type", &type, e))
         return false;
     if (str_eqz(type, "none")) return true;
-    if (!str_eqz(type, "linear"))
-        return err_set(e, ERR_FORMAT, "rope scaling other than none and linear is not supported");
-    s->rope = ROPE_LINEAR;
-    return gguf_f64(g, "llama.rope.scaling.factor", &s->rope_factor, e);
+    if (str_eqz(type, "linear")) {
+        s->rope = ROPE_LINEAR;
+        return gguf_f64(g, "llama.rope.scaling.factor", &s->rope_factor, e);
+    }
+    if (!maybe_u32(g, "rope.scaling.original_context_length", &original, e)) return false;
+    s->rope_original = original;
+    if (str_eqz(type, "yarn")) return rope_of_yarn(g, s, e);
+    if (str_eqz(type, "longrope")) return rope_of_longrope(g, s, e);
+    return err_set(e, ERR_FORMAT,
+                   "llama.rope.scaling.type is not supported, expected none, linear, yarn or "
+                   "longrope");
 }
 
 bool gguf_spec_read(const struct gguf *g, struct model_spec *s, struct err *e)
@@ -196,11 +284,27 @@ uint32_t gguf_spec_row_back(const struct model_spec *s, const struct model_tenso
     return r - in + in % 2 * (hd / 2) + in / 2;
 }
 
-void gguf_spec_divisors(const struct model_spec *s, float *out)
+uint32_t gguf_spec_ndivisors(const struct model_spec *s)
 {
-    float inv[512];
-    CHECK(s->head_dim <= 1024);
+    return s->rope == ROPE_LLAMA3 ? 1 : s->rope == ROPE_LONGROPE ? 2 : 0;
+}
+
+const char *gguf_spec_divisors_name(const struct model_spec *s, uint32_t i)
+{
+    if (s->rope == ROPE_LLAMA3) return "rope_freqs.weight";
+    return i == 0 ? "rope_factors_long.weight" : "rope_factors_short.weight";
+}
+
+void gguf_spec_divisors(const struct model_spec *s, uint32_t i, float *out)
+{
+    float inv[ROPE_PAIRS];
+    uint32_t half = s->head_dim / 2;
+    CHECK(half <= ROPE_PAIRS && i < gguf_spec_ndivisors(s));
+    if (s->rope == ROPE_LONGROPE) {
+        memcpy(out, i == 0 ? s->rope_long : s->rope_short, half * sizeof *out);
+        return;
+    }
     model_spec_inv_freq(s, inv);
-    for (uint32_t i = 0; i < s->head_dim / 2; i++)
-        out[i] = (float)(pow(s->rope_theta, -2.0 * i / s->head_dim) / (double)inv[i]);
+    for (uint32_t k = 0; k < half; k++)
+        out[k] = (float)(pow(s->rope_theta, -2.0 * k / s->head_dim) / (double)inv[k]);
 }

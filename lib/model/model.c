@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/parts.h"
+#include "model/rope.h"
 
 #include <stdio.h>
 
@@ -262,6 +263,17 @@ static bool load_inv_freq(struct model *m, struct err *e)
     return ok;
 }
 
+bool model_set_context(struct model *m, uint32_t tokens, struct err *e)
+{
+    struct model_spec *s = &m->spec;
+    if (tokens == 0 || !rope_stretches(s)) return true;
+    if (s->rope == ROPE_LONGROPE && tokens > s->max_positions)
+        return err_set(e, ERR_CONFIG, "model.context %u is beyond max_position_embeddings %u",
+                       tokens, s->max_positions);
+    s->context = tokens;
+    return load_inv_freq(m, e);
+}
+
 static bool same_bytes(const struct safetensor *a, const struct safetensor *b)
 {
     return a && b && a->dtype == b->dtype && a->bytes == b->bytes &&
@@ -404,4 +416,5 @@ enum dev_dtype model_dtype(const struct model *m)
 void model_digest(const struct model *m, uint8_t out[32])
 {
     memcpy(out, m->digest, sizeof m->digest);
+    rope_digest(&m->spec, out);
 }

@@ -25,6 +25,10 @@ struct lora_opts;
 MUST_CHECK bool model_open_for(struct dev *d, const char *dir, enum dev_dtype dtype,
                                enum dev_quant_kind quant, const struct lora_opts *o,
                                struct model **out, struct err *e);
+/* Fix the rotary frequencies for sequences of at most so many tokens, before any work with the
+ * model: longrope and dynamic (model/rope.h); 0, or another kind: nothing. Beyond longrope's
+ * max_position_embeddings: ERR_CONFIG. */
+MUST_CHECK bool model_set_context(struct model *m, uint32_t tokens, struct err *e);
 /* Can this model be used as one that was opened for o? */
 MUST_CHECK bool model_has_room(const struct model *m, const struct lora_opts *o, bool *has,
                                struct err *e);
@@ -36,7 +40,8 @@ const struct model_spec *model_get_spec(const struct model *m);
 struct dev *model_dev(const struct model *m);
 enum dev_dtype model_dtype(const struct model *m);
 /* SHA-256 over names, dtypes, shapes and the XXH3-128 of the bytes of all tensors as stored on
- * disk: names the base weights in every run and adapter made from them. */
+ * disk: names the base weights in every run and adapter made from them. Where rotary positions are
+ * scaled by yarn, longrope or a dynamic beyond its border, over that scaling, too. */
 void model_digest(const struct model *m, uint8_t out[32]);
 /* Write a fresh HF folder (config.json, model.safetensors in f32): weights normal(0, 0.02) from
  * counters (seed, RNG_MODEL_INIT, tensor), norms one. For tiny models trained from scratch, and

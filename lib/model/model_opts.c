@@ -16,6 +16,9 @@ const struct opt model_table[] = {
              "of weights and activations; auto: bf16 where the device is faster with it"),
     OPT_ENUM(struct model_opts, quant, "none", quant_names,
              "frozen linear layers in few bits (QLoRA): int8 halves, nf4 quarters bf16's memory"),
+    OPT_U32(struct model_opts, context, 0, 0, 1 << 24,
+            "longest sequence in tokens, where rotary positions depend on it (rope_type longrope, "
+            "dynamic); 0: as many as the model was made for"),
     OPT_U32(struct model_opts, threads, 1, 1, 1024, "threads of one rank's operations"),
     OPT_BOOL(struct model_opts, share_gpu, false,
              "let several ranks compute on one GPU; slower than one rank on it"),
@@ -32,8 +35,13 @@ enum dev_dtype model_opts_dtype(const struct model_opts *o, const struct dev *d)
 static bool open_for(const struct model_opts *o, struct dev *d, const struct lora_opts *l,
                      struct model **out, struct err *e)
 {
-    return model_open_for(d, o->base, model_opts_dtype(o, d), (enum dev_quant_kind)o->quant, l, out,
-                          e);
+    if (!model_open_for(d, o->base, model_opts_dtype(o, d), (enum dev_quant_kind)o->quant, l, out,
+                        e))
+        return false;
+    if (model_set_context(*out, o->context, e)) return true;
+    model_close(*out);
+    *out = NULL;
+    return false;
 }
 
 bool model_opts_open(const struct model_opts *o, struct dev *d, struct model **out, struct err *e)

@@ -13,6 +13,7 @@ struct model_opts {
     const char *device; /* auto, cpu, strict, cuda:N */
     int dtype;          /* enum model_dtype_choice */
     int quant;          /* enum dev_quant_kind */
+    uint32_t context;   /* tokens: model_set_context */
     uint32_t threads;   /* of one rank's operations */
     bool share_gpu;     /* two ranks on one GPU are meant */
 };

@@ -1,10 +1,10 @@
 #include "model/spec.h"
 
-#include <math.h>
 #include <stdio.h>
 
 #include "model/arch.h"
 #include "model/config_json.h"
+#include "model/rope.h"
 
 #define MAX_CONFIG_BYTES (1u << 20)
 
@@ -55,55 +55,6 @@ static bool read_sizes(const json_t *j, struct model_spec *s, struct err *e)
     return true;
 }
 
-static bool read_rope_scaling(const json_t *r, struct model_spec *s, struct err *e)
-{
-    const json_t *t = json_object_get(r, "rope_type");
-    const char *type;
-    double part = 1;
-    if (!config_f64(r, "partial_rotary_factor", &part, e)) return false;
-    if (part != 1) return err_set(e, ERR_FORMAT, "partial_rotary_factor %g is not supported", part);
-    if (!t) t = json_object_get(r, "type");
-    type = t ? json_string_value(t) : "default";
-    if (!type) return err_set(e, ERR_FORMAT, "rope_type is not text");
-    s->rope_factor = 1;
-    if (strcmp(type, "default") == 0) return true;
-    if (strcmp(type, "linear") == 0)
-        s->rope = ROPE_LINEAR;
-    else if (strcmp(type, "llama3") == 0)
-        s->rope = ROPE_LLAMA3;
-    else
-        return err_set(e, ERR_FORMAT,
-                       "rope_type %.60s is not supported, expected default, linear "
-                       "or llama3",
-                       type);
-    s->rope_low = 1;
-    s->rope_high = 4;
-    s->rope_original = s->max_positions;
-    if (!config_f64(r, "factor", &s->rope_factor, e) ||
-        !config_f64(r, "low_freq_factor", &s->rope_low, e) ||
-        !config_f64(r, "high_freq_factor", &s->rope_high, e) ||
-        !config_f64(r, "original_max_position_embeddings", &s->rope_original, e))
-        return false;
-    if (s->rope == ROPE_LLAMA3 && !(s->rope_high > s->rope_low))
-        return err_set(e, ERR_FORMAT, "high_freq_factor is not above low_freq_factor");
-    return true;
-}
-
-/* transformers 4: rope_theta and rope_scaling (or null); 5: both inside rope_parameters. */
-static bool read_rope(const json_t *j, struct model_spec *s, struct err *e)
-{
-    const json_t *p = json_object_get(j, "rope_parameters");
-    s->rope_theta = 10000;
-    s->rope_factor = 1;
-    if (!config_f64(j, "rope_theta", &s->rope_theta, e)) return false;
-    if (!p || json_is_null(p)) p = json_object_get(j, "rope_scaling");
-    if (!p || json_is_null(p)) return true;
-    if (!json_is_object(p))
-        return err_set(e, ERR_FORMAT, "rope_parameters or rope_scaling is not an object");
-    if (!config_f64(p, "rope_theta", &s->rope_theta, e)) return false;
-    return read_rope_scaling(p, s, e);
-}
-
 static bool read_token(const json_t *v, const char *key, uint32_t vocab, int32_t *out,
                        struct err *e)
 {
@@ -138,7 +89,7 @@ static bool read_tokens(const json_t *j, struct model_spec *s, struct err *e)
 static bool read_llama(const json_t *j, struct model_spec *s, struct err *e)
 {
     double eps = 1e-6;
-    if (!read_arch(j, e) || !read_sizes(j, s, e) || !read_rope(j, s, e)) return false;
+    if (!read_arch(j, e) || !read_sizes(j, s, e) || !rope_read(j, s, e)) return false;
     if (!config_f64(j, "rms_norm_eps", &eps, e)) return false;
     s->rms_eps = (float)eps;
     if (strcmp(s->arch, "mistral") == 0) {
@@ -227,18 +178,6 @@ static json_t *eos_json(const struct model_spec *s)
     return list;
 }
 
-static json_t *rope_json(const struct model_spec *s)
-{
-    if (s->rope == ROPE_LINEAR)
-        return json_pack("{s:s, s:f}", "rope_type", "linear", "factor", s->rope_factor);
-    if (s->rope == ROPE_LLAMA3)
-        return json_pack("{s:s, s:f, s:f, s:f, s:I}", "rope_type", "llama3", "factor",
-                         s->rope_factor, "low_freq_factor", s->rope_low, "high_freq_factor",
-                         s->rope_high, "original_max_position_embeddings",
-                         (json_int_t)s->rope_original);
-    return json_null();
-}
-
 static bool write_llama(const struct model_spec *s, json_t *j)
 {
     bool mistral = strcmp(s->arch, "mistral") == 0;
@@ -308,22 +247,6 @@ const struct model_arch arch_llama = LLAMA("llama", "LlamaForCausalLM");
 const struct model_arch arch_mistral = LLAMA("mistral", "MistralForCausalLM");
 
 /* ---- what follows from it */
-
-void model_spec_inv_freq(const struct model_spec *s, float *out)
-{
-    const double two_pi = 6.283185307179586;
-    for (uint32_t i = 0; i < s->head_dim / 2; i++) {
-        double inv = pow(s->rope_theta, -2.0 * i / s->head_dim);
-        if (s->rope == ROPE_LINEAR) inv /= s->rope_factor;
-        if (s->rope == ROPE_LLAMA3) {
-            double wave = two_pi / inv;
-            double t = (s->rope_original / wave - s->rope_low) / (s->rope_high - s->rope_low);
-            t = t < 0 ? 0 : t > 1 ? 1 : t; /* 0: only scaled, 1: only kept, between: mixed */
-            inv = (1 - t) * inv / s->rope_factor + t * inv;
-        }
-        out[i] = (float)inv;
-    }
-}
 
 uint64_t model_spec_linear_params(const struct model_spec *s)
 {

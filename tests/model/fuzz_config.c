@@ -17,6 +17,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (model_spec_parse((struct str){(const char *)data, size}, "input", &s, &e)) {
         float *inv = malloc((s.head_dim / 2 + 1) * sizeof *inv);
         if (inv) model_spec_inv_freq(&s, inv);
+        for (uint32_t i = 0; inv && i < s.head_dim / 2; i++) {
+            if (!(inv[i] >= 0)) abort(); /* NaN */
+        }
+        if (!(model_spec_score_factor(&s) > 0)) abort();
         free(inv);
         if (model_spec_params(&s) == 0) abort();
     }
