@@ -319,6 +319,43 @@ static void refusals(void **state)
     refused(&k, ERR_IO, "/nowhere");
 }
 
+/* dynamic's angles are those of model.context, whoever shares a batch; a prompt beyond what they are
+ * made for is refused before any work. */
+static void stretched(void **state)
+{
+    (void)state;
+    struct kit_job k;
+    struct generate_summary s;
+    struct err e = {0};
+    struct model_spec spec;
+    char base[600], cmd[1400], path[700], *alone, *together;
+    snprintf(base, sizeof base, "%s/stretched", dir);
+    snprintf(cmd, sizeof cmd, "cp -r '%s/model' '%s'", dir, base);
+    assert_int_equal(system(cmd), 0);
+    snprintf(path, sizeof path, "%s/config.json", base);
+    if (!model_spec_read(path, &spec, &e)) fail_msg("%s", e.text);
+    spec.rope = ROPE_DYNAMIC;
+    spec.rope_factor = 4;
+    spec.max_positions = 8;
+    if (!model_spec_write(&spec, "float32", path, &e)) fail_msg("%s", e.text);
+    for (uint32_t slots = 1; slots <= 64; slots += 63) {
+        kit_job(&k, dir, testdir_path(slots == 1 ? "alone" : "together"));
+        k.model.base = base;
+        k.opts.slots = slots;
+        refused(&k, ERR_CONFIG, "is beyond the 8 that the model's rope_type dynamic is set for");
+        k.model.context = 200;
+        if (!run(&k, &s, &e)) fail_msg("%s", e.text);
+    }
+    alone = pairs_of(testdir_path("alone"));
+    together = pairs_of(testdir_path("together"));
+    assert_string_equal(alone, together);
+    assert_string_not_equal(alone, want);
+    k.model.context = 100; /* other angles: not the same run */
+    refused(&k, ERR_CONFIG, "model.context");
+    free(alone);
+    free(together);
+}
+
 /* A run that stopped before its first block binds nobody; one with a block does, and what is there
  * is not mixed with what other inputs make. */
 static void begun_or_not(void **state)
@@ -472,11 +509,17 @@ static void fault_sweep(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_pairs),       cmocka_unit_test(fields_of_the_reports),
-        cmocka_unit_test(any_batching),    cmocka_unit_test(again_limit_adapter),
-        cmocka_unit_test(ways_to_decode),  cmocka_unit_test(same_text_otherwise),
-        cmocka_unit_test(refusals),        cmocka_unit_test(begun_or_not),
-        cmocka_unit_test(killed_anywhere), cmocka_unit_test(killed_twenty_times),
+        cmocka_unit_test(the_pairs),
+        cmocka_unit_test(fields_of_the_reports),
+        cmocka_unit_test(any_batching),
+        cmocka_unit_test(again_limit_adapter),
+        cmocka_unit_test(ways_to_decode),
+        cmocka_unit_test(same_text_otherwise),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(begun_or_not),
+        cmocka_unit_test(stretched),
+        cmocka_unit_test(killed_anywhere),
+        cmocka_unit_test(killed_twenty_times),
         cmocka_unit_test(fault_sweep),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -406,6 +406,39 @@ static void another_configuration_or_base_is_refused(void **state)
     trial_same(&x, &whole);
 }
 
+/* longrope with its short factors ends at the border; with the long ones it is another base. */
+static void samples_beyond_a_border_are_refused(void **state)
+{
+    struct trial x;
+    struct model_spec s;
+    char base[700], path[800], cmd[1600];
+
+    (void)state;
+    trial_init(&x, "border");
+    snprintf(base, sizeof base, "%s-longrope", trial_model);
+    snprintf(cmd, sizeof cmd, "cp -r '%s' '%s'", trial_model, base);
+    assert_int_equal(system(cmd), 0);
+    snprintf(path, sizeof path, "%s/config.json", base);
+    assert_true(model_spec_read(path, &s, &x.e));
+    s.rope = ROPE_LONGROPE;
+    s.rope_original = 16; /* the longest sample has 18 tokens */
+    s.rope_factor = s.max_positions / s.rope_original;
+    s.rope_attention = 1.25;
+    for (uint32_t i = 0; i < s.head_dim / 2; i++) {
+        s.rope_short[i] = 1;
+        s.rope_long[i] = 1 + (float)i;
+    }
+    assert_true(model_spec_write(&s, "float32", path, &x.e));
+    x.m.base = base;
+    trial_refused(&x, ERR_CONFIG, "a sequence of 18 tokens is beyond the 16 that");
+    x.m.context = 32;
+    trial_stop_after(&x, 2);
+    for (uint32_t i = 0; i < s.head_dim / 2; i++)
+        s.rope_long[i] = 2 + (float)i;
+    assert_true(model_spec_write(&s, "float32", path, &x.e));
+    trial_refused(&x, ERR_CONFIG, "another base model");
+}
+
 static void another_dataset_is_refused(void **state)
 {
     struct trial x;
@@ -492,6 +525,7 @@ int main(void)
         cmocka_unit_test(what_is_made_again_changes_nothing),
         cmocka_unit_test(another_configuration_or_base_is_refused),
         cmocka_unit_test(another_dataset_is_refused),
+        cmocka_unit_test(samples_beyond_a_border_are_refused),
         cmocka_unit_test(another_tokenizer_is_refused),
         cmocka_unit_test(a_second_job_is_refused),
         cmocka_unit_test(divergence_leaves_the_checkpoints),
