@@ -1,7 +1,7 @@
 /*
  * generate/gen_blocks - the folder of finished blocks, and their joining into one pairs file.
  *
- *     dir/parts/inputs.json        what the blocks were made from
+ *     dir/parts/inputs.json          what the blocks were made from
  *     dir/parts/block-0000012.jsonl  samples 12 * 32 .. 12 * 32 + 31, one pair a line
  *
  * A block's file is there whole or not at all, so its name alone says that it is done.

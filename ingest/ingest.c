@@ -156,34 +156,43 @@ static bool do_task(struct run *r, const struct task *t, struct err *e)
 }
 
 /* Each by another decoder: their maps are spread. Collective. */
-static bool feed_streams(struct run *r, struct err *e)
+static bool feed_streams(struct run *r, struct progress *p, struct err *e)
 {
     for (size_t i = 0; i < r->fed.n; i++) {
         const struct task *t = &r->fed.v[i];
         int decoder = (int)(i % (size_t)comm_size(r->c));
         if (!feed_stream(r->c, &r->set, &r->set.v[t->source], t->file, decoder, &r->work, e))
             return false;
+        progress_update(p, i + 1, NULL);
     }
     return true;
 }
 
-/* Progress is rank 0's, shown as a share of the whole: the ranks' shares cost about the same.
- * Collective. */
-static bool make_blocks(struct run *r, struct err *e)
+static bool do_share(struct run *r, struct progress *p, struct err *e)
 {
     struct comm_range share = comm_share_cost_of(comm_rank(r->c), comm_size(r->c), r->tasks.cost,
                                                  r->tasks.n, r->set.done);
-    struct progress p;
-    bool ok = true;
+    uint64_t mine = share.end - share.begin;
 
-    progress_start(&p, comm_rank(r->c), "ingest", "blocks", r->tasks.n, r->o->dir);
-    progress_update(&p, 0, NULL);
-    for (uint64_t i = share.begin; ok && i < share.end; i++) {
-        uint64_t done = i + 1 - share.begin, mine = share.end - share.begin;
-        ok = do_task(r, &r->tasks.v[i], e);
-        progress_update(&p, done < mine ? done * r->tasks.n / mine : r->tasks.n, NULL);
+    for (uint64_t i = 0; i < mine; i++) {
+        if (!do_task(r, &r->tasks.v[share.begin + i], e)) return false;
+        progress_update(p, r->fed.n + (i + 1) * r->tasks.n / mine, NULL);
     }
-    ok = comm_agree(r->c, ok, e);
+    return true;
+}
+
+/* Progress is rank 0's, shown as a share of the whole: the ranks' shares cost about the same. One
+ * that has none of few blocks still ends with all of them done. Collective. */
+static bool make_blocks(struct run *r, struct err *e)
+{
+    uint64_t total = r->fed.n + r->tasks.n;
+    struct progress p;
+    bool ok;
+
+    progress_start(&p, comm_rank(r->c), "ingest", "blocks", total, r->o->dir);
+    progress_update(&p, 0, NULL);
+    ok = feed_streams(r, &p, e) && comm_agree(r->c, do_share(r, &p, e), e);
+    if (ok) progress_update(&p, total, NULL);
     progress_end(&p, ok ? "done" : e->code == ERR_STOPPED ? "stopped" : "failed");
     return ok;
 }
@@ -400,7 +409,7 @@ static bool build(struct run *r, struct err *e)
     ok = see_corpus(r, &corpus, e) && (!first || make_folders(r, e)) && plan_tasks(r, e) &&
          choose_fed(r, e);
     if (!comm_agree(r->c, ok, e)) return false;
-    if (!feed_streams(r, e) || !make_blocks(r, e) || !audit_splits(r, e)) return false;
+    if (!make_blocks(r, e) || !audit_splits(r, e)) return false;
     if (!order_open(r->c, &r->work.list, &r->order, e)) return false;
     if (!late_find(r->c, &corpus, &r->order, &r->work.list, &r->late, e)) return false;
     if (!list_rejects(r, e)) return false;

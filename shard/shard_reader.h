@@ -1,8 +1,8 @@
 /*
  * shard/shard_reader - read token shards: the contract between shard and train, generate.
  *
- *     shards.dir/manifest.json                     dataset digest, files, counts; renamed into
- * place last shards.dir/<modality>/s<nnnnn>-<key12>.h5    layout `shards/v2` (docs/FORMATS.md)
+ *     shards.dir/manifest.json                     dataset digest, files, counts; in place last
+ *     shards.dir/<modality>/s<source>-<nnnnn>-<key12>.h5    layout `shards/v2` (docs/FORMATS.md)
  *
  * A shard never changes once committed. Token arrays are contiguous in the file and memory-mapped,
  * so a random sample costs no copy of the file. Not thread-safe. No MPI inside: each rank opens its

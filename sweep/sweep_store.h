@@ -40,8 +40,8 @@ struct sweep_jobs {
 };
 
 struct sweep_store;
-/* Make the folder; the first of all callers writes sweep.json. *text is what stands there, in the
- * arena. */
+/* Make the folder; the first of all callers writes `text` into sweep.json. *stands is what is there
+ * then, whoever wrote it, in the arena. */
 MUST_CHECK bool sweep_store_make(const char *dir, struct str text, struct arena *a,
                                  struct str *stands, struct err *e);
 /* To read: status, report, and as the first half of joining. */

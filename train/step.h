@@ -28,8 +28,7 @@ struct step_opts {
     double beta1, beta2, eps, weight_decay, clip; /* clip 0: none */
     uint64_t seed;                                /* dropout */
     uint64_t bins_per_step;                       /* at most, over all ranks */
-    bool
-        decay_vectors; /* weight decay on one-row tensors too: LoRA yes, norms of a full model no */
+    bool decay_vectors; /* decay one-row tensors too: LoRA yes, a full model's norms no */
 };
 struct step {
     struct step_opts o;
@@ -68,7 +67,7 @@ void step_free(struct step *s);
 uint64_t step_bytes(uint64_t count);
 
 /* The gradient of a step into s->grad, unless abandoned. A loss or gradient that is not finite is
- * ERR_LIB naming the step, on all ranks. Collective. */
+ * ERR_DIVERGED naming the step, on all ranks. Collective. */
 MUST_CHECK bool step_gradient(struct step *s, const struct step_source *src,
                               const struct step_job *j, struct step_flags *flags,
                               struct step_result *out, struct err *e);

@@ -1,7 +1,7 @@
 /*
  * train/train - shards + base model -> adapter: LoRA fine-tuning, data-parallel over ranks.
  *
- *     train.dir/train.yaml, log/, status.json, .lock   base/rundir: one job, one configuration
+ *     train.dir/run.yaml, log/, status.json, .lock     base/rundir: one job, one configuration
  *     train.dir/checkpoints/step-00000120/             checkpoint/ckpt: everything to go on from
  *     train.dir/metrics.jsonl                          one line a step and an evaluation
  *     train.dir/tensorboard/events.out.tfevents...     the same, remade from metrics.jsonl
