@@ -1,5 +1,7 @@
 /* radmill evaluate: predictions to scores; a table on the terminal, the report on disk. */
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/audit.h"
 #include "base/fs.h"
@@ -11,7 +13,8 @@
 #include "evaluate/facts_list.h"
 #include "generate/pairs.h"
 
-/* The headline values, four to a table so that a terminal holds it. */
+/* The headline values, four to a table so that a terminal holds it. WIDTH: of a column whose label
+ * is no longer. */
 enum { COLUMNS = 4, NAME_WIDTH = 18, WIDTH = 24 };
 
 struct table {
@@ -25,15 +28,20 @@ static void pick(const struct evaluate_summary *s, struct table *t)
         if (s->set.value[v]->flags & METRIC_HEADLINE) t->v[t->n++] = v;
 }
 
-static void print_ci(const struct cmd_call *call, const struct boot_ci *c, double scale)
+static int width_of(const struct metric_value *v)
+{
+    size_t n = strlen(v->label);
+    return n > WIDTH ? (int)n : WIDTH;
+}
+
+static void print_ci(const struct cmd_call *call, const struct boot_ci *c,
+                     const struct metric_value *v)
 {
     char cell[64];
-    struct err e = {0};
-    struct sbuf b;
-    sbuf_init(&b, sizeof cell);
-    if (sbuf_printf(&b, &e, "%.2f [%.2f, %.2f]", scale * c->mean, scale * c->lo, scale * c->hi))
-        cmd_print(call, "  %-*s", WIDTH, b.p);
-    sbuf_free(&b);
+
+    (void)snprintf(cell, sizeof cell, "%.2f [%.2f, %.2f]", v->scale * c->mean, v->scale * c->lo,
+                   v->scale * c->hi);
+    cmd_print(call, "  %-*s", width_of(v), cell);
 }
 
 static void print_loss(const struct cmd_call *call, const struct evaluate_loss *loss)
@@ -48,7 +56,7 @@ static void print_row(const struct cmd_call *call, const struct evaluate_summary
                       const struct table *t, size_t first, const struct boot_ci *values)
 {
     for (size_t i = first; i < t->n && i < first + COLUMNS; i++)
-        print_ci(call, &values[t->v[i]], s->set.value[t->v[i]]->scale);
+        print_ci(call, &values[t->v[i]], s->set.value[t->v[i]]);
     cmd_print(call, "\n");
 }
 
@@ -57,7 +65,7 @@ static void print_part(const struct cmd_call *call, const struct evaluate_summar
 {
     cmd_print(call, "  %-*s  %6s", NAME_WIDTH, "", "loss");
     for (size_t i = first; i < t->n && i < first + COLUMNS; i++)
-        cmd_print(call, "  %-*.*s", WIDTH, WIDTH, s->set.value[t->v[i]]->label);
+        cmd_print(call, "  %-*s", width_of(s->set.value[t->v[i]]), s->set.value[t->v[i]]->label);
     cmd_print(call, "\n  %-*.*s", NAME_WIDTH, NAME_WIDTH, "this system");
     print_loss(call, &s->loss);
     print_row(call, s, t, first, s->value);
@@ -243,6 +251,15 @@ static bool check_apart(struct cmd_call *call, const struct config *c, const cha
     return true;
 }
 
+/* A pairs file that the configuration names is what generate leaves. */
+static bool check_there(struct cmd_call *call, const char *pairs)
+{
+    return cmd_value(call, "--pairs") || fs_exists(pairs) ||
+           err_set(&call->err, ERR_CONFIG,
+                   "%s is not there: run radmill generate first, or name a pairs file by --pairs",
+                   pairs);
+}
+
 /* Where the text that is shown comes from, for the audit log. */
 static bool audit_home(struct cmd_call *call, const struct config *c, const char *pairs,
                        const char **out)
@@ -261,7 +278,9 @@ static bool run(struct cmd_call *call, struct config *c, struct evaluate_summary
 
     if (!cmd_number(call, "--samples", UINT32_MAX, &samples) || !set_paths(call, c, &pairs) ||
         !set_other(call, &other, &nothers) ||
-        !comm_agree(call->comm, check_apart(call, c, pairs, &other, nothers), &call->err) ||
+        !comm_agree(call->comm,
+                    check_there(call, pairs) && check_apart(call, c, pairs, &other, nothers),
+                    &call->err) ||
         !audit_home(call, c, pairs, &home) || !grade_first(call, c, pairs))
         return false;
     bool ok = !train_split_wanted(c) ||

@@ -171,7 +171,7 @@ bool cmd_forget(struct cmd_call *call)
         return err_wrap(&call->err, "forget %s", file);
     if (!note(&j)) return false;
     j.trained = j.sum.split[SPLIT_TRAIN] || j.sum.split[SPLIT_DEV];
-    cmd_print(call, "%s: %llu patients, of %llu there are or were reports; %llu records purged\n",
+    cmd_print(call, "%s: patients given %llu, with reports here %llu; records purged %llu\n",
               j.c.corpus.dir, (unsigned long long)j.sum.patients, (unsigned long long)j.sum.known,
               (unsigned long long)j.sum.records);
     if (j.sum.known > 0 && (!remove_shards(&j) || !remove_results(&j))) return false;

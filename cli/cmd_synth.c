@@ -60,11 +60,13 @@ static bool corpus(struct cmd_call *call, const char *dir)
     if (cmd_value(call, "--reports")) o.institution = o.reports;
     if (!cmd_number(call, "--dump-reports", UINT64_MAX, &o.institution)) return false;
     if (!synth_run(&o, &s, e)) return false;
-    cmd_print(call,
-              "%s: %llu reports of %llu patients in mimic-cxr-reports.zip (%.1f MB), "
-              "%llu rows in institution.tar.gz (%.1f MB)\n",
-              dir, (unsigned long long)s.reports, (unsigned long long)s.patients,
-              (double)s.zip_bytes / 1e6, (unsigned long long)s.rows, (double)s.tar_bytes / 1e6);
+    cmd_print(call, "%s: %llu reports of %llu patients in mimic-cxr-reports.zip (%.1f MB)", dir,
+              (unsigned long long)s.reports, (unsigned long long)s.patients,
+              (double)s.zip_bytes / 1e6);
+    if (s.rows)
+        cmd_print(call, ", %llu rows in institution.tar.gz (%.1f MB)", (unsigned long long)s.rows,
+                  (double)s.tar_bytes / 1e6);
+    cmd_print(call, "\n");
     return true;
 }
 

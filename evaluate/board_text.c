@@ -335,6 +335,43 @@ bool board_latex(const struct board *b, struct sbuf *out, struct err *e)
 }
 
 /* ---- terminal */
+enum { HEAD_WIDTH = 13 };
+
+/* The next whole words of *rest that fit HEAD_WIDTH; what is cut off goes. */
+static struct str head_piece(struct str *rest)
+{
+    struct str word, piece = {rest->p ? rest->p : "", 0}, next = *rest;
+
+    while (str_split(&next, ' ', &word)) {
+        size_t n = (size_t)(word.p + word.n - piece.p);
+        if (n > HEAD_WIDTH && piece.n > 0) break;
+        piece.n = n;
+        *rest = next;
+    }
+    return piece;
+}
+
+/* The labels of the headline values, over as many lines as the longest takes. */
+static bool terminal_heads(const struct metric_set *set, struct sbuf *out, struct err *e)
+{
+    struct str rest[METRIC_VALUES_MAX];
+    bool ok = true, more = true;
+
+    for (size_t v = 0; v < set->nvalues; v++)
+        rest[v] = str_of(set->value[v]->label);
+    for (int line = 0; more; line++) {
+        more = false;
+        PUT("  %-2s %-24s %8s %8s", "", "", line ? "" : "train", line ? "" : "generate");
+        for (size_t v = 0; v < set->nvalues; v++) {
+            if (!(set->value[v]->flags & METRIC_HEADLINE)) continue;
+            struct str piece = head_piece(&rest[v]);
+            PUT("  %*.*s", HEAD_WIDTH, STR_ARG(piece));
+            more = more || rest[v].n > 0;
+        }
+        PUT("\n");
+    }
+    return ok;
+}
 
 bool board_terminal(const struct board *b, struct sbuf *out, struct err *e)
 {
@@ -344,10 +381,7 @@ bool board_terminal(const struct board *b, struct sbuf *out, struct err *e)
 
     PUT("%zu rows, %zu pairs in all files (up to %zu of a file left out)\n", b->nrows, b->run.n,
         b->left_out);
-    PUT("  %-2s %-24s %8s %8s", "", "", "train", "generate");
-    for (size_t v = 0; v < set->nvalues; v++)
-        if (set->value[v]->flags & METRIC_HEADLINE) PUT("  %12.12s", set->value[v]->label);
-    PUT("\n");
+    ok = ok && terminal_heads(set, out, e);
     for (size_t i = 0; i < b->nrows; i++) {
         const struct board_row *r = &b->row[i];
         char train[24], generate[24];
@@ -359,9 +393,9 @@ bool board_terminal(const struct board *b, struct sbuf *out, struct err *e)
                            ? r->quoted[v]
                            : set->value[v]->scale * p->ci[board_at(b, i, v)].mean;
             if (isfinite(x))
-                PUT("  %11.2f%c", x, "- +"[board_mark(b, p, i, v) + 1]);
+                PUT("  %12.2f%c", x, "- +"[board_mark(b, p, i, v) + 1]);
             else
-                PUT("  %11s ", "-");
+                PUT("  %12s ", "-");
         }
         PUT("\n");
     }

@@ -66,8 +66,7 @@ MUST_CHECK bool judge_train(const struct judge_job *j, struct comm *c, struct ju
                             struct err *e);
 /* Grade a pairs file: out gets a line a pair, in its order:
  * {"id": ..., "key": (evaluate/metric_judge), "judge": {"score", "lo", "hi", "abstains", "raw",
- * "spread", "errors": [...]}}, behind
- * a first line {"signature": judge_card_line}. Collective. */
+ * "spread", "errors": [...]}}, behind a first line {"signature": judge_card_line}. Collective. */
 MUST_CHECK bool judge_score(const struct judge_job *j, const char *pairs, const char *out,
                             struct comm *c, struct judge_summary *s, struct err *e);
 /* How the judge does on labels it was not trained on (the caller's word): a card of those, with

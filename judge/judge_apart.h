@@ -1,6 +1,6 @@
 /*
- * judge/judge_apart - answers that a judge was not trained on: which part each belongs to, how it was
- * read, and the card that comes of it.
+ * judge/judge_apart - answers that a judge was not trained on: which part each belongs to, how it
+ * was read, and the card that comes of it.
  */
 #pragma once
 #include "judge/judge_run.h"
@@ -13,8 +13,8 @@ struct judge_apart {
 /* Whole patients into k parts; *out [n] in the run's arena. salt tells apart divisions. */
 MUST_CHECK bool judge_apart_parts(struct judge_run *r, const struct judge_set *s, uint32_t k,
                                   uint64_t salt, uint32_t **out, struct err *e);
-/* split[i] for training: JUDGE_APART where held[i]; of the other patients one in ten is SHARD_DEV (at
- * least one), the rest SHARD_TRAIN. */
+/* split[i] for training: JUDGE_APART where held[i]; of the other patients one in ten is SHARD_DEV
+ * (at least one), the rest SHARD_TRAIN. */
 MUST_CHECK bool judge_apart_split(struct judge_run *r, const struct judge_set *s, const bool *held,
                                   uint8_t *split, struct err *e);
 /* Parts settled, nothing read yet. Everything is in the run's arena. */

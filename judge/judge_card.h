@@ -11,9 +11,10 @@
  *                90 %; every residual is of a map fitted to the other parts. Cut to 1..5. An
  *                interval wider than JUDGE_ABSTAIN rubric steps is an abstention
  *   coverage     how often the interval covered the truth, each part by the residuals of the others
- *   validity     Kendall's tau of the value (weights from the other parts) with the truth, beside the rule check's on the same
- *                answers, intervals by resampling patients. Validated: the judge's interval lies
- *                wholly above the rule check's tau. Else "not validated", whatever the numbers say
+ *   validity     Kendall's tau of the value (weights from the other parts) with the truth, beside
+ *                the rule check's on the same answers, intervals by resampling patients. Validated:
+ *                the judge's interval lies wholly above the rule check's tau. Else "not validated",
+ *                whatever the numbers say
  *
  * What it does not promise: anything about reports of another kind than those it was made from.
  */

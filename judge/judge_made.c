@@ -100,7 +100,8 @@ static bool put_error(struct maker *m, struct factlabel *l, uint32_t *had, struc
     return true;
 }
 
-/* Half of the judgements are free of errors or have one; as they come, the grades fill up evenly. */
+/* Half of the judgements are free of errors or have one; as they come, the grades fill up evenly.
+ */
 static bool make_one(struct maker *m, const struct pair *p, struct factlabel *l, struct err *e)
 {
     uint64_t plan = below(m, 8);

@@ -1,10 +1,10 @@
 /*
  * judge/judge_made - labels whose truth is known: errors made on purpose in real impressions.
  *
- * From each report in turn one judgement, then a second from each, and so on until there are enough:
- * the impression as it is, reworded without harm, or with one to three errors of evaluate/perturb.
- * Kinds and numbers are drawn from (seed, judgement); a kind that a report has no room for gives
- * way to another. The grade follows from what was done, by the rubric's anchors:
+ * From each report in turn one judgement, then a second from each, and so on until there are
+ * enough: the impression as it is, reworded without harm, or with one to three errors of
+ * evaluate/perturb. Kinds and numbers are drawn from (seed, judgement); a kind that a report has no
+ * room for gives way to another. The grade follows from what was done, by the rubric's anchors:
  *
  *     5  unchanged             3  minor errors only
  *     4  reworded              2  one actionable error

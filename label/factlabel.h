@@ -14,7 +14,8 @@
  * edit; 2 wrong or missing actionable; 1 dangerous). Spans are byte offsets [from, to) into
  * generated, reference and findings (src). `system` is in the file, never on the page. Rater "adj"
  * is the adjudication that settles a disagreement; rater "made" a label known by construction
- * (judge/judge_made). Where one rater judged a pair twice, the later line counts (factlabel_latest).
+ * (judge/judge_made). Where one rater judged a pair twice, the later line counts
+ * (factlabel_latest).
  *
  * The file holds report text: 0600, as the pairs it came from. What is read is checked whole:
  * words of the lists below, spans inside their text and on character boundaries, overall 1 to 5,

@@ -2,8 +2,8 @@
  * label/label_server - a rating behind serve's door: one page for readers, on loopback or a 0600
  * Unix socket, with a one-time link.
  *
- *     label.dir/connect.txt  0600: the link and the ssh -L line, anew after each use; gone at the end
- *     label.dir/token        0600: what opens the page again; gone at the end
+ *     label.dir/connect.txt  0600: the link and the ssh -L line, anew after each use
+ *     label.dir/token        0600: what opens the page again; both are gone at the end
  *     label.dir/audit.jsonl  each start, and who was shown how many answers
  *
  *     GET  /                 the page (label/rate.html): no other file, no other origin

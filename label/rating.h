@@ -56,6 +56,7 @@ size_t rating_next(struct rating *r, size_t rater);
 MUST_CHECK bool rating_task_json(struct rating *r, size_t rater, size_t place, struct sbuf *out,
                                  struct err *e);
 /* Keep a judgement: body has errors, overall, scales, seconds as in the label file. What is wrong
- * with it is *refused with *e set: nothing was kept. Otherwise it is on disk before this returns. */
+ * with it is *refused with *e set: nothing was kept. Otherwise it is on disk before this returns.
+ */
 MUST_CHECK bool rating_put(struct rating *r, size_t rater, size_t place, const json_t *body,
                            bool *refused, struct err *e);

@@ -10,6 +10,7 @@ printf 'name,note,rougeL.f\nsomeone,a paper,12.5\n' >"$work/q.csv"
 args=("first=$work/a.jsonl" "$work/run" --published "$work/q.csv" --external s1 --where 'A.rougeL > B.rougeL' --sample 7)
 one evaluate "${args[@]}" -o "$work/one" >"$work/table"
 grep -q '40 pairs in all files (up to 1 ' "$work/table" || fail "common pairs are not counted"
+grep -q ' sentence mean' "$work/table" || fail "a label is cut on the terminal"
 grep -q '40 pairs fulfil' "$work/table" || fail "--where chooses other pairs"
 grep -q 'External test' "$work/one/comparison.html" || fail "the external source has no part of its own"
 grep -q 'someone (quoted)' "$work/one/comparison.md" || fail "the quoted row is not marked"

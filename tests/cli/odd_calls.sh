@@ -34,6 +34,7 @@ done
 # ---- words
 expect 2 'no command trian; the nearest is train' "$radmill" trian
 expect 2 'no command xyzzy; radmill help lists them' "$radmill" help xyzzy
+expect 2 'is not there: run radmill generate first' "$radmill" evaluate c.yaml --set generate.dir=none
 expect 2 '\-\-against is given twice' "$radmill" evaluate c.yaml --against a=pairs/pairs.jsonl --against b=pairs/pairs.jsonl
 expect 2 'would drop all that is set below it' "$radmill" train c.yaml --set train=
 expect 2 'no such file or folder' "$radmill" inspect nothing.h5
