@@ -5,8 +5,10 @@
  *     bench_generate MODEL_DIR bf16|f32 PROMPTS ANSWERS [slots 32] [max_new 64] [threads 1]
  *                    [share 1] [quant none|int8|nf4] [prefill_rows 1024]
  *
- * PROMPTS: token ids, one prompt a line; ANSWERS gets the same for the answers. Prints reports/s by
- * wall and by CPU time, and where the time went.
+ * PROMPTS: token ids, one prompt a line; ANSWERS gets the same for the answers. All prompts are
+ * answered twice and the second time counts, at the peer as here: memory that the machine's host has
+ * not backed yet is paid for once a process. Prints reports/s by wall and by CPU time, and where
+ * the time went.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +57,7 @@ static bool keep(void *ctx, size_t i, const struct decode_answer *a, struct err 
     size_t at = 0, room = (size_t)a->n * 12 + 2;
     (void)ctx;
     (void)e;
+    free(answers[i]);
     answers[i] = calloc(room, 1);
     for (uint32_t k = 0; k < a->n; k++)
         at += (size_t)snprintf(answers[i] + at, room - at, "%s%u", k ? " " : "", a->ids[k]);
@@ -117,8 +120,13 @@ int main(int argc, char **argv)
     const struct model_spec *s = model_get_spec(m);
     for (; o.neos < s->neos && o.neos < DECODE_EOS; o.neos++)
         o.eos[o.neos] = s->eos[o.neos];
-    double t0 = clock_mono_s(), c0 = clock_cpu_s();
-    if (!decode_run(m, NULL, &o, prompts, n, keep, NULL, &stats, &e)) die(&e);
+    double t0 = 0.0, c0 = 0.0;
+    for (int pass = 0; pass < 2; pass++) {
+        t0 = clock_mono_s();
+        c0 = clock_cpu_s();
+        stats = (struct decode_stats){0};
+        if (!decode_run(m, NULL, &o, prompts, n, keep, NULL, &stats, &e)) die(&e);
+    }
     report(&stats, clock_mono_s() - t0, clock_cpu_s() - c0);
     write_answers(argv[4]);
     model_close(m);
