@@ -179,6 +179,50 @@ static void test_rows_do_not_depend_on_the_batch(void **state)
     check_rows("cuda", DEV_BF16, 96, 1536);
 }
 
+/* However many threads share a product by rows, columns or both: every element once (what is added
+ * twice shows), with the same bits. */
+static void check_shares(const char *name, enum dev_dtype t, struct shape s)
+{
+    static const int threads[] = {1, 2, 3, 4, 6};
+    struct dev_gemm add = {false, true, 1.0f, 1.0f};
+    size_t n = (size_t)s.m * s.n;
+    double *a = help_values(6, (size_t)s.m * s.k, 1, t), *b = help_values(7, s.n * s.k, 1, t);
+    double *c = help_values(8, n, 1, DEV_F32), *one = NULL;
+    for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
+        struct dev *d;
+        MUST(dev_open(name, threads[i], &d, e));
+        struct hmat x = help_mat(d, t, s.m, s.k, s.k, a), w = help_mat(d, t, s.n, s.k, s.k, b);
+        struct hmat y = help_mat(d, DEV_F32, s.m, s.n, s.n, c);
+        MUST(dev_gemm(d, add, x.m, w.m, y.m, e));
+        double *sum = help_get(&y);
+        if (!one)
+            one = sum;
+        else
+            assert_memory_equal(sum, one, n * sizeof *sum);
+        if (sum != one) free(sum);
+        help_drop(&x);
+        help_drop(&w);
+        help_drop(&y);
+        dev_close(d);
+    }
+    assert_memory_not_equal(one, c, n * sizeof *one);
+    free(a);
+    free(b);
+    free(c);
+    free(one);
+}
+
+static void test_shares(void **state)
+{
+    (void)state;
+    check_shares("cpu", DEV_BF16, (struct shape){300, 290, 70});
+    check_shares("cpu", DEV_F32, (struct shape){300, 290, 70});
+    check_shares("cpu", DEV_BF16, (struct shape){600, 64, 33});
+    check_shares("cpu", DEV_BF16, (struct shape){5, 900, 64});
+    check_shares("cpu", DEV_F32, (struct shape){64, 130, 2100}); /* k in several packings */
+    check_shares("cpu:generic", DEV_BF16, (struct shape){90, 80, 9});
+}
+
 static bool same(double a, double b)
 {
     return isnan(a) ? isnan(b) : a == b && signbit(a) == signbit(b);
@@ -312,6 +356,7 @@ int main(void)
         cmocka_unit_test(test_products),
         cmocka_unit_test(test_wrong_operand),
         cmocka_unit_test(test_rows_do_not_depend_on_the_batch),
+        cmocka_unit_test(test_shares),
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_two_terms),
         cmocka_unit_test(test_empty),

@@ -132,19 +132,27 @@ static bool must_pack_a(const struct job *j, size_t i)
            term_units(j, i) * (j->t->bf16 ? 2 : 1) != t->k;
 }
 
-/* Time of moving elements, in hundredths of a nanosecond where bench_ops was run: rows side by
- * side, transposed, both; a result stored transposed. It depends on the shape alone. */
+/* Time of moving elements and of multiplying them, in hundredths of a nanosecond where bench_ops was
+ * run: rows side by side, transposed, both; a result stored transposed; a thousand multiply-adds of
+ * bf16. Products are cut by it, by their shape alone. */
+enum { PAIR = 1, TURN = 3, PAIR_AND_TURN = 4, PUT_TURNED = 8, THOUSAND_MULTIPLIED = 440 };
+
+/* B of all terms, n columns of it. */
+static uint64_t packing_b_cost(const struct job *j, uint64_t n)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < j->terms; i++)
+        sum += (j->term[i].b.trans ? PAIR : TURN) * n * j->term[i].k;
+    return sum;
+}
+
 static uint64_t packing_cost(const struct job *j)
 {
-    enum { PAIR = 1, TURN = 3, PAIR_AND_TURN = 4, PUT_TURNED = 8 };
     uint64_t sum = j->out.trans ? PUT_TURNED * (uint64_t)j->m * j->n : 0;
-    for (size_t i = 0; i < j->terms; i++) {
-        const struct term *t = &j->term[i];
-        uint64_t a = (uint64_t)j->m * t->k, b = (uint64_t)j->n * t->k;
-        if (must_pack_a(j, i)) sum += (t->a.trans ? PAIR_AND_TURN : PAIR) * a;
-        sum += (t->b.trans ? PAIR : TURN) * b;
-    }
-    return sum;
+    for (size_t i = 0; i < j->terms; i++)
+        if (must_pack_a(j, i))
+            sum += (j->term[i].a.trans ? PAIR_AND_TURN : PAIR) * (uint64_t)j->m * j->term[i].k;
+    return sum + packing_b_cost(j, j->n);
 }
 
 static bool is_deep(const struct job *j)
@@ -182,23 +190,45 @@ static size_t job_layout(const struct job *j, void *base, struct job_scratch *s)
     return v.used;
 }
 
-/* Share i of n: whole register tiles of rows or of columns, whichever there are more of. */
-static void share(const struct job *j, size_t i, size_t n, size_t range[4])
+/* Shares side by side and one below the other, as many as there are threads: whole register tiles.
+ * Who shares columns packs them again, so many rows are not always better than many columns. */
+struct grid {
+    size_t rows, cols;
+};
+
+static uint64_t share_cost(const struct job *j, struct grid g)
 {
-    bool rows = j->m > j->n;
-    size_t unit = rows ? j->t->mr : j->t->nr, len = rows ? j->m : j->n;
-    size_t units = (len + unit - 1) / unit;
-    size_t from = units * i / n * unit;
-    size_t to = units * (i + 1) / n * unit;
-    range[0] = rows ? from : 0;
-    range[1] = rows ? (to < len ? to : len) : j->m;
-    range[2] = rows ? 0 : from;
-    range[3] = rows ? j->n : (to < len ? to : len);
+    const struct tile *t = j->t;
+    uint64_t high = (j->m + t->mr - 1) / t->mr, wide = (j->n + t->nr - 1) / t->nr, k = 0;
+    high = (high + g.rows - 1) / g.rows * t->mr;
+    wide = (wide + g.cols - 1) / g.cols * t->nr;
+    for (size_t i = 0; i < j->terms; i++)
+        k += j->term[i].k;
+    return high * wide * k * THOUSAND_MULTIPLIED / 1000 + packing_b_cost(j, wide);
+}
+
+static struct grid grid_of(const struct job *j, size_t threads)
+{
+    struct grid best = {1, threads};
+    for (size_t r = 2; r <= threads; r++) {
+        struct grid g = {r, threads / r};
+        if (threads % r == 0 && share_cost(j, g) < share_cost(j, best)) best = g;
+    }
+    return best;
+}
+
+/* Units i of n of a length, in elements. */
+static void cut(size_t len, size_t unit, size_t i, size_t n, size_t range[2])
+{
+    size_t units = (len + unit - 1) / unit, to = units * (i + 1) / n * unit;
+    range[0] = units * i / n * unit;
+    range[1] = to < len ? to : len;
 }
 
 struct job_work {
     const struct cpu *c;
     const struct job *j;
+    struct grid grid;
 };
 
 /* A from row m0 and unit u0 of term i on; columns [n, n + p->n) of its B, packed to `to`; p->k
@@ -267,7 +297,9 @@ static void job_part(const void *context, size_t task, void *scratch)
     struct job_scratch s;
     size_t range[4], step = block_cols(w->j);
     (void)job_layout(w->j, scratch, &s);
-    share(w->j, task, (size_t)w->c->threads, range);
+    cut(w->j->m, w->j->t->mr, task / w->grid.cols, w->grid.rows, range);
+    cut(w->j->n, w->j->t->nr, task % w->grid.cols, w->grid.cols, range + 2);
+    if (range[0] >= range[1]) return;
     for (size_t n = range[2]; n < range[3]; n += step) {
         size_t cols = range[3] - n < step ? range[3] - n : step;
         if (!is_deep(w->j)) {
@@ -322,6 +354,7 @@ bool cpu_gemm(struct cpu *c, const struct dev_call *call, struct err *e)
     if (packing_cost(&other) < packing_cost(&j)) j = other;
     if (!cpu_scratch(c, job_layout(&j, NULL, &s), e)) return false;
     if (!pack_all_a(c, c->gemm, &j, e)) return false;
-    cpu_tasks(c, (size_t)c->threads, job_part, &(struct job_work){c, &j});
+    size_t threads = (size_t)c->threads;
+    cpu_tasks(c, threads, job_part, &(struct job_work){c, &j, grid_of(&j, threads)});
     return true;
 }
