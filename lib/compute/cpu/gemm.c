@@ -132,9 +132,9 @@ static bool must_pack_a(const struct job *j, size_t i)
            term_units(j, i) * (j->t->bf16 ? 2 : 1) != t->k;
 }
 
-/* Time of moving elements and of multiplying them, in hundredths of a nanosecond where bench_ops was
- * run: rows side by side, transposed, both; a result stored transposed; a thousand multiply-adds of
- * bf16. Products are cut by it, by their shape alone. */
+/* Time of moving elements and of multiplying them, in hundredths of a nanosecond where bench_ops
+ * was run: rows side by side, transposed, both; a result stored transposed; a thousand
+ * multiply-adds of bf16. Products are cut by it, by their shape alone. */
 enum { PAIR = 1, TURN = 3, PAIR_AND_TURN = 4, PUT_TURNED = 8, THOUSAND_MULTIPLIED = 440 };
 
 /* B of all terms, n columns of it. */
