@@ -97,6 +97,32 @@ static void posts(void)
     free(in);
 }
 
+/* A post is done when its bytes may change, and not before: whoever is told so writes over them, and
+ * the other rank reads later. Told it is, in the end. */
+static void posts_are_done(size_t n)
+{
+    unsigned char *out = malloc(n), *in = malloc(n);
+    int to = (rank + 1) % size, from = (rank + size - 1) % size;
+
+    memset(out, rank + 1, n);
+    struct comm_post *post = comm_post_open(c, out, n, to);
+    bool done = comm_post_done(c, post);
+    if (done) memset(out, 0xee, n);
+    comm_barrier(c);
+    MPI_CHECK(c, comm_await(c, from) == n);
+    comm_receive(c, in, n, from);
+    for (size_t i = 0; i < n; i++)
+        MPI_CHECK(c, in[i] == from + 1);
+    comm_barrier(c); /* all have theirs */
+    for (double since = clock_mono_s(); !done; done = comm_post_done(c, post))
+        MPI_CHECK(c, clock_mono_s() - since < 60);
+    MPI_CHECK(c, comm_post_done(c, post)); /* and it stays so */
+    comm_post_close(c, post);
+    comm_barrier(c);
+    free(out);
+    free(in);
+}
+
 static void broadcasts(void)
 {
     enum { N = 1000 };
@@ -328,6 +354,8 @@ int main(int argc, char **argv)
         gather_fails_on_one_rank();
     }
     comm_chunk = chunks[0];
+    for (size_t n = 1; size > 1 && n <= 1 << 20; n <<= 10)
+        posts_are_done(n);
     shares();
     units();
     agreement_is_cheap();

@@ -21,6 +21,8 @@
 #include "text/tokenizer.h"
 
 uint8_t kit_dataset[32] = {1}, kit_tokenizer[32];
+size_t kit_train = KIT_TRAIN;
+enum err_code kit_train_fails;
 static const uint32_t eos_id = 256;
 
 void kit_die(const char *what, const struct err *e)
@@ -73,10 +75,12 @@ bool shard_set_open(const char *dir, enum shard_split split, const char *const *
     *out = NULL;
     if (split == SHARD_DEV)
         return err_set(e, ERR_CONFIG, "%s: the split dev is empty; there are train, test", dir);
+    if (split == SHARD_TRAIN && kit_train_fails)
+        return err_set(e, kit_train_fails, "%s: not this train split", dir);
     struct shard_set *s = mem_calloc(1, sizeof *s, e);
     if (!s) return false;
     s->split = split;
-    s->n = split == SHARD_TEST ? KIT_TEST : KIT_TRAIN;
+    s->n = split == SHARD_TEST ? KIT_TEST : kit_train;
     s->info = (struct shard_info){.vocab_size = 257, .max_tokens = 128, .eos = 256, .bos = -1};
     memcpy(s->info.dataset_digest, kit_dataset, 32);
     memcpy(s->info.tokenizer_digest, kit_tokenizer, 32);

@@ -11,6 +11,10 @@ enum { KIT_TEST = 100, KIT_TRAIN = 40 }; /* samples; no dev split */
 
 /* The shards' dataset digest and the tokenizer's; tests change them. */
 extern uint8_t kit_dataset[32], kit_tokenizer[32];
+/* Samples of the train split, KIT_TRAIN at first, KIT_TEST at most; and what is said instead when it
+ * is opened, ERR_NONE at first. */
+extern size_t kit_train;
+extern enum err_code kit_train_fails;
 
 /* Make DIR/model (config, weights, tokenizer.json) and DIR/adapter, and note the tokenizer's digest.
  * Other ranks then call kit_load. */

@@ -384,6 +384,52 @@ static void begun_or_not(void **state)
 #endif
 }
 
+/* Which references stand in the pairs of a run as seen in training: 1, 0, -1. */
+static void expect_seen(const char *name, size_t trained_on, bool known)
+{
+    struct kit_job k;
+    struct generate_summary s;
+    struct arena a;
+    struct pair *p;
+    struct err e;
+    size_t n;
+    kit_job(&k, dir, testdir_path(name));
+    k.opts.max_new_tokens = 1;
+    if (!run(&k, &s, &e)) fail_msg("%s", e.text);
+    assert_int_equal(e.code, ERR_NONE); /* none is left of a split that is not there */
+    char *got = pairs_of(k.opts.dir);
+    arena_init(&a, 16 << 20);
+    assert_true(pairs_parse(str_of(got), name, &a, &p, &n, &e));
+    assert_int_equal(n, KIT_TEST);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(p[i].seen, known ? i % 5 == 0 && i / 5 < trained_on : -1);
+    arena_free(&a);
+    free(got);
+}
+
+/* However many training targets there are, each is known and no other; where there is no train
+ * split nothing is known; one that cannot be read is an error. */
+static void references_seen_in_training(void **state)
+{
+    (void)state;
+    static const size_t counts[] = {1, 7, 8, 16, 17, 64, KIT_TEST};
+    struct kit_job k;
+    char name[32];
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        kit_train = counts[i];
+        snprintf(name, sizeof name, "seen%zu", kit_train);
+        expect_seen(name, kit_train, true);
+    }
+    kit_train = KIT_TRAIN;
+    kit_train_fails = ERR_CONFIG;
+    expect_seen("unknown", 0, false);
+    kit_job(&k, dir, testdir_path("broken"));
+    kit_train_fails = ERR_FORMAT;
+    refused(&k, ERR_FORMAT, "not this train split");
+    kit_train_fails = ERR_NONE;
+    assert_false(fs_exists(testdir_path("broken/pairs.jsonl")));
+}
+
 /* ---- kill -9 at every point where a file may be half there: before and after each rename, before
  * each fsync. These take the place of libc's in this program. */
 
@@ -509,17 +555,12 @@ static void fault_sweep(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_pairs),
-        cmocka_unit_test(fields_of_the_reports),
-        cmocka_unit_test(any_batching),
-        cmocka_unit_test(again_limit_adapter),
-        cmocka_unit_test(ways_to_decode),
-        cmocka_unit_test(same_text_otherwise),
-        cmocka_unit_test(refusals),
-        cmocka_unit_test(begun_or_not),
-        cmocka_unit_test(stretched),
-        cmocka_unit_test(killed_anywhere),
-        cmocka_unit_test(killed_twenty_times),
+        cmocka_unit_test(the_pairs),       cmocka_unit_test(fields_of_the_reports),
+        cmocka_unit_test(any_batching),    cmocka_unit_test(again_limit_adapter),
+        cmocka_unit_test(ways_to_decode),  cmocka_unit_test(same_text_otherwise),
+        cmocka_unit_test(refusals),        cmocka_unit_test(begun_or_not),
+        cmocka_unit_test(stretched),       cmocka_unit_test(references_seen_in_training),
+        cmocka_unit_test(killed_anywhere), cmocka_unit_test(killed_twenty_times),
         cmocka_unit_test(fault_sweep),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
