@@ -17,6 +17,9 @@ base = {}
 import glob
 for f in glob.glob(d + "/model*.safetensors"):
     base.update(load_file(f))
+if not base:
+    import torch
+    base = {k: v.numpy() for k, v in torch.load(d + "/pytorch_model.bin").items()}
 NAMES = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
          "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm",
          "post_attention_layernorm": "ffn_norm"}
@@ -64,9 +67,26 @@ for name, w in base.items():
     t = merged.pop(gguf_name(name))
     check(name, gguf.quants.dequantize(t.data, t.tensor_type), permute(name, w), 1e-6)
 rope = merged.pop("rope_freqs.weight", None)
+divisors = {k: merged.pop(f"rope_factors_{k}.weight", None) for k in ("short", "long")}
 assert not merged, list(merged)
-assert (rope is not None) == (config["rope_parameters"]["rope_type"] == "llama3")
+given = config.get("rope_parameters") or config.get("rope_scaling") or {}
+kind = given.get("rope_type", given.get("type", "default"))
+assert (rope is not None) == (kind == "llama3")
 field = lambda k: r.get_field(k).contents()
+scaling = lambda k: field("llama.rope.scaling." + k)
+near = lambda a, b: abs(a - b) < 1e-6 * abs(b)
+if kind in ("yarn", "longrope"):
+    assert scaling("type") == gguf.RopeScalingType[kind.upper()].value
+    assert scaling("original_context_length") == given["original_max_position_embeddings"]
+if kind == "yarn":  # llama.cpp multiplies by 0.1 ln(factor) + 1 itself
+    assert near(scaling("factor"), given["factor"]) and near(scaling("yarn_beta_fast"), given["beta_fast"])
+    assert near(scaling("yarn_beta_slow"), given["beta_slow"])
+    assert near(scaling("attn_factor") * (0.1 * math.log(given["factor"]) + 1), given["attention_factor"])
+if kind == "longrope":
+    want = math.sqrt(1 + math.log(256 / given["original_max_position_embeddings"]) / math.log(given["original_max_position_embeddings"]))
+    assert near(scaling("attn_factor"), want) and r.get_field("llama.rope.scaling.factor") is None
+    for k, t in divisors.items():
+        assert np.array_equal(t.data, np.array(given[k + "_factor"], dtype=np.float32)), k
 assert field("general.architecture") == "llama" and field("llama.attention.head_count_kv") == kv
 assert field("llama.attention.key_length") == hd and field("tokenizer.ggml.pre") == "llama-bpe"
 tokens, types = field("tokenizer.ggml.tokens"), field("tokenizer.ggml.token_type")

@@ -56,6 +56,14 @@ CASES = {
                      alpha_pattern={r"layers\.[02]\.self_attn\.q_proj": 3})),
     "llama_linear": (llama(rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}), "f16",
                      dict(R, target_modules=["q_proj", "up_proj"], layers_to_transform=[1, 2], layers_pattern="layers")),
+    # stretched contexts: yarn in transformers 4's form, samples beyond the original length; longrope below its border
+    "llama_yarn": (llama(num_key_value_heads=2, rope_parameters={
+        "rope_type": "yarn", "rope_theta": 500.0, "factor": 8.0, "original_max_position_embeddings": 32, "beta_fast": 2.0,
+        "beta_slow": 0.2, "attention_factor": 1.3}), "bin", dict(R, target_modules="all-linear")),
+    "llama_longrope": (llama(num_key_value_heads=2, rope_parameters={
+        "rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 128,
+        "short_factor": [1 + 0.1 * i for i in range(8)], "long_factor": [1.5 + 2.7 * i for i in range(8)]}), "one",
+        dict(R, target_modules=["q_proj", "k_proj", "down_proj"])),
     "dora": (llama(num_key_value_heads=2, num_hidden_layers=2), "one",
              dict(R, target_modules=["q_proj", "v_proj", "o_proj", "up_proj", "down_proj"], use_dora=True)),
     # Mistral 7B v0.1: a sliding window shorter than the samples
@@ -106,7 +114,9 @@ def save(model, how, d):
         os.makedirs(d, exist_ok=True)
         c = model.config.to_dict()
         rope = c.pop("rope_parameters")
-        c.update(rope_theta=rope["rope_theta"], rope_scaling=None, torch_dtype="float32", model_type="llama")
+        theta, kind = rope.pop("rope_theta"), rope.pop("rope_type")
+        c.update(rope_theta=theta, rope_scaling=dict(rope, type=kind) if kind != "default" else None,
+                 torch_dtype="float32", model_type="llama")
         c.pop("dtype", None)
         json.dump(c, open(d + "/config.json", "w"))
         torch.save(model.state_dict(), d + "/pytorch_model.bin", _use_new_zipfile_serialization=how == "bin")

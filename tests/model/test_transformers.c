@@ -193,7 +193,8 @@ static void test_families(void **state)
     (void)state;
     static const char *const cases[] = {"llama2",       "llama2_legacy", "llama31",   "llama32",
                                         "llama_linear", "mistral7",      "mistral22", "dora",
-                                        "t5_v11",       "t5_v10",        "t5_parts",  "t5_dora"};
+                                        "t5_v11",       "t5_v10",        "t5_parts",  "t5_dora",
+                                        "llama_yarn",   "llama_longrope"};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_case(cases[i], NULL);
 }
@@ -351,6 +352,8 @@ static void test_exports(void **state)
     (void)state;
     check_exports("llama31", true);
     check_exports("mistral22", true);
+    check_exports("llama_yarn", true);
+    check_exports("llama_longrope", true);
     check_exports("dora", false);
 }
 
