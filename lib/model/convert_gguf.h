@@ -9,7 +9,9 @@
  * refused: merge it.
  *
  * GGUF's llama architecture has no sliding window that llama.cpp obeys: the key is written, and
- * read back by us; llama.cpp attends to what lies beyond the window, too.
+ * read back by us; llama.cpp attends to what lies beyond the window, too. The same goes for yarn's
+ * beta_fast and beta_slow: llama.cpp takes 32 and 1 there unless told by --yarn-beta-fast and
+ * --yarn-beta-slow.
  */
 #pragma once
 #include "model/gguf_write.h"

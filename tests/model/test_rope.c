@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "model/convert.h"
 #include "model/convert_gguf.h"
+#include "model/gguf_spec.h"
 #include "model/model_opts.h"
 #include "support/testdir.h"
 
@@ -506,6 +507,113 @@ static void test_exports(void **state)
     exported("dynamic", 0, true); /* GGUF: plain, up to its context length */
 }
 
+/* ---- GGUF as the package gguf writes it, and what is refused of it */
+
+#define CORPUS RADMILL_SOURCE "/tests/model/corpus_gguf/"
+
+static bool gguf_read(const char *path, struct model_spec *s, struct err *e)
+{
+    struct gguf *g = NULL;
+    bool ok = gguf_open(path, &g, e) && gguf_spec_read(g, s, e);
+    gguf_close(g);
+    return ok;
+}
+
+static void test_gguf_package(void **state)
+{
+    (void)state;
+    struct model_spec s;
+    OK(gguf_read(CORPUS "yarn", &s, e));
+    assert_true(s.rope == ROPE_YARN && s.rope_factor == 4 && s.rope_original == 16 &&
+                !s.rope_exact);
+    assert_true(s.rope_high == 2 && s.rope_low == 0.5);
+    assert_true(fabs(s.rope_attention - 1.25 * (0.1 * log(4) + 1)) < 1e-9);
+    OK(gguf_read(CORPUS "longrope", &s, e));
+    assert_true(s.rope == ROPE_LONGROPE && s.rope_original == 16 && s.rope_attention == 1.25);
+    assert_true(s.rope_short[3] == 2.5F && s.rope_long[0] == 2);
+    assert_int_equal(model_spec_longest(&s), 16);
+}
+
+struct gguf_case {
+    const char *type; /* of the scaling */
+    float factor;     /* 0: none */
+    const char *key;  /* one more, NULL: none */
+    float value;
+    uint32_t pairs; /* values of the tensors of divisors, 0: none */
+    float divisor;
+    const char *error; /* NULL: read */
+};
+
+static void gguf_write(const struct gguf_case *c, const char *path)
+{
+    static const struct {
+        const char *key;
+        uint32_t v;
+    } sizes[] = {{"llama.context_length", 64},
+                 {"llama.embedding_length", 16},
+                 {"llama.block_count", 1},
+                 {"llama.feed_forward_length", 16},
+                 {"llama.attention.head_count", 2}};
+    struct gguf_entry list[3] = {
+        {.name = "token_embd.weight", .type = GGML_F32, .ndims = 2, .dims = {16, 3}},
+        {.name = "rope_factors_long.weight", .type = GGML_F32, .ndims = 1, .dims = {c->pairs}},
+        {.name = "rope_factors_short.weight", .type = GGML_F32, .ndims = 1, .dims = {c->pairs}}};
+    struct gguf_writer *w = NULL;
+    float f[48] = {0}, div[8];
+    size_t n = c->pairs ? 3 : 1;
+    OK(gguf_writer_open(&w, e));
+    OK(gguf_put_str(w, "general.architecture", STR("llama"), e));
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        OK(gguf_put_u32(w, sizes[i].key, sizes[i].v, e));
+    OK(gguf_put_f32(w, "llama.attention.layer_norm_rms_epsilon", 1e-5F, e));
+    OK(gguf_put_u32(w, "llama.rope.scaling.original_context_length", 16, e));
+    OK(gguf_put_str(w, "llama.rope.scaling.type", str_of(c->type), e));
+    if (c->factor != 0) OK(gguf_put_f32(w, "llama.rope.scaling.factor", c->factor, e));
+    if (c->key) OK(gguf_put_f32(w, c->key, c->value, e));
+    OK(gguf_writer_start(w, path, list, n, e));
+    OK(gguf_writer_put(w, f, sizeof f, e));
+    for (size_t i = 0; i < 8; i++)
+        div[i] = c->divisor;
+    for (size_t i = 1; i < n; i++)
+        OK(gguf_writer_put(w, div, c->pairs * sizeof *div, e));
+    OK(gguf_writer_commit(w, e));
+    gguf_writer_close(w);
+}
+
+static void test_gguf_refusals(void **state)
+{
+    (void)state;
+#define KEY(name) "llama.rope.scaling." name
+    static const struct gguf_case cases[] = {
+        {"yarn", 4, NULL, 0, 0, 0, NULL},
+        {"yarn", 4, KEY("yarn_ext_factor"), 1, 0, 0, NULL},
+        {"longrope", 0, NULL, 0, 4, 2, NULL},
+        {"longrope", 1, NULL, 0, 4, 2, NULL},
+        {"alibi", 4, NULL, 0, 0, 0, "expected none, linear, yarn or longrope"},
+        {"yarn", 0, NULL, 0, 0, 0, "llama.rope.scaling.factor is missing"},
+        {"yarn", 0.5F, NULL, 0, 0, 0, "llama.rope.scaling.factor is out of range"},
+        {"yarn", 4, KEY("attn_factor"), -1, 0, 0, "llama.rope.scaling.attn_factor is out of range"},
+        {"yarn", 4, KEY("yarn_beta_fast"), 0.5F, 0, 0, "beta_fast and beta_slow are not"},
+        {"yarn", 4, KEY("yarn_log_multiplier"), 0.1F, 0, 0, "yarn_log_multiplier is not supported"},
+        {"yarn", 4, KEY("yarn_ext_factor"), 0, 0, 0, "yarn_ext_factor is not supported"},
+        {"longrope", 0, NULL, 0, 0, 0, "rope_factors_short.weight has not 4 values of type F32"},
+        {"longrope", 0, NULL, 0, 5, 2, "rope_factors_short.weight has not 4 values of type F32"},
+        {"longrope", 0, NULL, 0, 4, 0, "rope_factors_short.weight: value 0 is out of range"},
+        {"longrope", 2, NULL, 0, 4, 2, "beside longrope's divisors is not supported"},
+        {"longrope", 0, KEY("attn_factor"), 1e7F, 4, 2, "attn_factor is out of range"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct model_spec s;
+        char path[700];
+        snprintf(path, sizeof path, "%s", testdir_path("case.gguf"));
+        gguf_write(&cases[i], path);
+        if (cases[i].error)
+            FAILS(gguf_read(path, &s, e), ERR_FORMAT, cases[i].error);
+        else
+            OK(gguf_read(path, &s, e));
+    }
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -524,11 +632,12 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_frequencies), cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_golden),      cmocka_unit_test(test_strict),
-        cmocka_unit_test(test_bf16),        cmocka_unit_test(test_greedy),
-        cmocka_unit_test(test_company),     cmocka_unit_test(test_digest),
-        cmocka_unit_test(test_refusals),    cmocka_unit_test(test_exports)};
+        cmocka_unit_test(test_frequencies),  cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_golden),       cmocka_unit_test(test_strict),
+        cmocka_unit_test(test_bf16),         cmocka_unit_test(test_greedy),
+        cmocka_unit_test(test_company),      cmocka_unit_test(test_digest),
+        cmocka_unit_test(test_refusals),     cmocka_unit_test(test_exports),
+        cmocka_unit_test(test_gguf_package), cmocka_unit_test(test_gguf_refusals)};
     log_setup(LOG_WARN, 0);
     return cmocka_run_group_tests(tests, setup, teardown);
 }

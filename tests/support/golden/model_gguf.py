@@ -2,7 +2,8 @@
 """GGUF files for tests/model/test_gguf.c, written by the PyPI package gguf.
 
 types.gguf: metadata of every kind; each supported tensor type T beside T.f32, the package's own dequantize
-of it. tiny.gguf: a one-block llama (untied head, Llama 3 frequencies) whose weights are the counter hash
+of it. ../corpus_gguf/yarn and longrope: no model, but all that its rotary angles follow from (test_rope.c, and seeds of the
+fuzz target). tiny.gguf: a one-block llama (untied head, Llama 3 frequencies) whose weights are the counter hash
 in Hugging Face row order, q and k permuted here as llama.cpp's converter does.
     python tests/support/golden/model_gguf.py tests/model/golden
 """
@@ -66,3 +67,18 @@ smooth = (orig / wave - lo) / (hi - lo)
 div = np.where(wave < orig / hi, 1.0, np.where(wave > orig / lo, factor, 1 / ((1 - smooth) / factor + smooth)))
 w.add_tensor("rope_freqs.weight", div.astype(np.float32))
 w.write_header_to_file(); w.write_kv_data_to_file(); w.write_tensors_to_file(); w.close()
+
+for kind in ("yarn", "longrope"):
+    w = gguf.GGUFWriter(f"{out}/../corpus_gguf/{kind}", "llama")
+    w.add_context_length(64); w.add_embedding_length(16); w.add_block_count(1); w.add_feed_forward_length(16)
+    w.add_head_count(2); w.add_layer_norm_rms_eps(1e-5); w.add_rope_freq_base(500.0)
+    w.add_rope_scaling_type(gguf.RopeScalingType[kind.upper()]); w.add_rope_scaling_orig_ctx_len(16)
+    w.add_rope_scaling_attn_factors(1.25)
+    w.add_tensor("token_embd.weight", np.zeros((3, 16), dtype=np.float32))
+    if kind == "yarn":
+        w.add_rope_scaling_factor(4.0)
+        w.add_rope_scaling_yarn_beta_fast(2.0); w.add_rope_scaling_yarn_beta_slow(0.5)
+    else:
+        w.add_tensor(gguf.TENSOR_NAMES[gguf.MODEL_TENSOR.ROPE_FACTORS_LONG] + ".weight", np.array([2, 4, 6, 8], dtype=np.float32))
+        w.add_tensor(gguf.TENSOR_NAMES[gguf.MODEL_TENSOR.ROPE_FACTORS_SHORT] + ".weight", np.array([1, 1.5, 2, 2.5], dtype=np.float32))
+    w.write_header_to_file(); w.write_kv_data_to_file(); w.write_tensors_to_file(); w.close()
