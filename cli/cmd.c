@@ -6,17 +6,18 @@
 
 #include "base/log.h"
 
-static const char *const in_corpus[] = {"corpus", NULL};
-static const char *const in_shards[] = {"corpus", "shards", "model", NULL};
-static const char *const in_stats[] = {"corpus", "shards", "model", "stats", NULL};
-static const char *const in_train[] = {"shards", "model", "lora", "train", NULL};
-static const char *const in_generate[] = {"shards", "model", "train", "generate", NULL};
-static const char *const in_sweep[] = {"sweep", "shards", "model", "lora", "train", NULL};
-static const char *const in_evaluate[] = {"generate", "evaluate", NULL};
+/* "files" is not for serve and label: what they write is secrets and text, and stays 0600. */
+static const char *const in_corpus[] = {"corpus", "files", NULL};
+static const char *const in_shards[] = {"corpus", "shards", "model", "files", NULL};
+static const char *const in_stats[] = {"corpus", "shards", "model", "stats", "files", NULL};
+static const char *const in_train[] = {"shards", "model", "lora", "train", "files", NULL};
+static const char *const in_generate[] = {"shards", "model", "train", "generate", "files", NULL};
+static const char *const in_sweep[] = {"sweep", "shards", "model", "lora", "train", "files", NULL};
+static const char *const in_evaluate[] = {"generate", "evaluate", "files", NULL};
 static const char *const in_serve[] = {"serve", "shards", "model", NULL};
 static const char *const in_label[] = {"label", "generate", NULL};
-static const char *const in_judge[] = {"judge", "model", "lora", "train", NULL};
-static const char *const in_slurm[] = {"slurm", NULL};
+static const char *const in_judge[] = {"judge", "model", "lora", "train", "files", NULL};
+static const char *const in_slurm[] = {"slurm", "files", NULL};
 
 static const struct cmd_arg export_args[] = {
     {"--format", NULL, "NAME", NULL,

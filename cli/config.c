@@ -12,6 +12,14 @@
 
 enum { CONFIG_MAX_BYTES = 1 << 20, MANIFEST_MAX_BYTES = 256 << 20 };
 
+static const char *const access_names[] = {"private", "group", NULL}; /* as enum fs_access */
+static const struct opt files_table[] = {
+    OPT_ENUM(struct files_opts, access, "private", access_names,
+             "who may read what is written: private, the user alone (0600, folders 0700); group, "
+             "the user's group too (0640, 0750). serve and label always write private files"),
+    OPT_END,
+};
+
 const struct config_section config_section_list[] = {
     {"corpus", ingest_table, offsetof(struct config, corpus)},
     {"shards", shard_table, offsetof(struct config, shards)},
@@ -26,6 +34,7 @@ const struct config_section config_section_list[] = {
     {"sweep", sweep_table, offsetof(struct config, sweep)},
     {"serve", serve_table, offsetof(struct config, serve)},
     {"slurm", slurm_table, offsetof(struct config, slurm)},
+    {"files", files_table, offsetof(struct config, files)},
     {NULL, NULL, 0},
 };
 
@@ -82,6 +91,12 @@ static bool bind_sections(const struct opt_doc *doc, struct config *out, struct 
     return true;
 }
 
+static void set_access(const struct cmd_call *call, const struct config *c)
+{
+    for (const char *const *s = call->cmd->sections; s && *s; s++)
+        if (str_eqz(str_of(*s), "files")) fs_set_access((enum fs_access)c->files.access);
+}
+
 /* Both keep a manifest.json: in one folder, shards would take the corpus's place. */
 static bool check_apart(struct cmd_call *call, const struct config *c)
 {
@@ -97,10 +112,12 @@ bool config_load(struct cmd_call *call, struct config *out)
 {
     struct opt_doc doc;
 
-    return opt_doc_load(call->pos[0], call->sets, call->nsets, environment, &call->arena, &doc,
-                        &call->err) &&
-           bind_sections(&doc, out, &call->err) && check_apart(call, out) &&
-           (!call->cmd->ranks || config_watch(call, out));
+    if (!opt_doc_load(call->pos[0], call->sets, call->nsets, environment, &call->arena, &doc,
+                      &call->err) ||
+        !bind_sections(&doc, out, &call->err) || !check_apart(call, out))
+        return false;
+    set_access(call, out);
+    return !call->cmd->ranks || config_watch(call, out);
 }
 
 static const char *no_environment(const char *name)
@@ -120,9 +137,12 @@ bool config_parse(struct str dump, const char *const *sets, size_t n, struct are
 bool config_defaults(struct cmd_call *call, struct config *out)
 {
     struct opt_doc doc;
-    return opt_doc_parse(STR("{}"), "the command line", call->sets, call->nsets, environment,
-                         &call->arena, &doc, &call->err) &&
-           bind_sections(&doc, out, &call->err);
+    if (!opt_doc_parse(STR("{}"), "the command line", call->sets, call->nsets, environment,
+                       &call->arena, &doc, &call->err) ||
+        !bind_sections(&doc, out, &call->err))
+        return false;
+    set_access(call, out);
+    return true;
 }
 
 bool config_dump(const struct config *c, struct sbuf *b, struct err *e)

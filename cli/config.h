@@ -5,6 +5,7 @@
  * that joins section names to tables; parser, help and dump walk it.
  */
 #pragma once
+#include "base/fs.h"
 #include "base/opt.h"
 #include "cli/cmd.h"
 #include "evaluate/evaluate.h"
@@ -21,7 +22,11 @@
 #include "sweep/sweep.h"
 #include "train/train.h"
 
+struct files_opts {
+    int access; /* enum fs_access */
+};
 struct config {
+    struct files_opts files;
     struct ingest_opts corpus;
     struct shard_opts shards;
     struct stats_opts stats;
@@ -44,8 +49,9 @@ struct config_section {
 };
 extern const struct config_section config_section_list[]; /* ends with name NULL */
 
-/* Read call->pos[0] with call->sets on top. Strings live in the call's arena. Where the call uses
- * ranks, config_watch too: then it is collective. */
+/* Read call->pos[0] with call->sets on top. Strings live in the call's arena. From here on files
+ * have the modes of files.access, where the command has that section. Where the call uses ranks,
+ * config_watch too: then it is collective. */
 MUST_CHECK bool config_load(struct cmd_call *call, struct config *out);
 /* Without a file: every option at its default, with call->sets on top. */
 MUST_CHECK bool config_defaults(struct cmd_call *call, struct config *out);

@@ -119,11 +119,6 @@ struct encoder_info embed_info(const struct embed *m)
     return encoder_info(m->encoder);
 }
 
-struct dev *embed_dev(const struct embed *m)
-{
-    return m->dev;
-}
-
 uint64_t embed_cut(const struct embed *m)
 {
     return m->cut;

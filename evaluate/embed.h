@@ -33,8 +33,7 @@ void embed_close(struct embed *m);
 /* What can be known without reading weights: folder, config.json and tokenizer are there. */
 MUST_CHECK bool embed_check(const char *dir, const char *key, struct err *e);
 struct encoder_info embed_info(const struct embed *m);
-struct dev *embed_dev(const struct embed *m);
-/* Texts cut so far. */
+/* Texts cut so far: a text counts each time that it is read. */
 uint64_t embed_cut(const struct embed *m);
 /* "auto", "1" or "0", as asked for: for signatures. */
 const char *embed_case_name(const struct embed *m);

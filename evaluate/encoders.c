@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "evaluate/evaluate.h"
 
@@ -41,6 +42,14 @@ bool encoders_open(const struct metric_env *env, const char *dir, struct embed *
                                  .threads = env->threads,
                                  .lower = env->opts->lower_case};
     return embed_open(&o, out, e);
+}
+
+void encoders_close(struct embed *m, const char *key)
+{
+    if (m && embed_cut(m))
+        log_warn("encoder_cut", "encoder=%s texts=%llu note=\"longer than it reads: cut\"", key,
+                 (unsigned long long)embed_cut(m));
+    embed_close(m);
 }
 
 bool encoders_texts(const struct metric_text *t, size_t n, struct str **out, struct err *e)

@@ -30,6 +30,9 @@ MUST_CHECK bool encoders_check(const char *dir, const char *key, struct err *e);
 /* Open the folder with the device, threads and case of the options. */
 MUST_CHECK bool encoders_open(const struct metric_env *env, const char *dir, struct embed **out,
                               struct err *e);
+/* Close it. Texts that were longer than it reads, so that their ends were not compared, are a
+ * warning of the log (of this rank's share); key: as in evaluate.encoders. m may be NULL. */
+void encoders_close(struct embed *m, const char *key);
 /* Predictions and references of n pairs by turns, texts[2 n]; mem_free it. */
 MUST_CHECK bool encoders_texts(const struct metric_text *t, size_t n, struct str **out,
                                struct err *e);

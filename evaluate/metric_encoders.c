@@ -33,7 +33,7 @@ static void bert_close(void *scorer)
     struct bert_scorer *s = scorer;
     if (!s) return;
     bertscore_close(s->bert);
-    embed_close(s->embed);
+    encoders_close(s->embed, "bertscore");
     mem_free(s);
 }
 
@@ -129,7 +129,7 @@ static void cosine_close(void *scorer)
 {
     struct cosine_scorer *s = scorer;
     if (!s) return;
-    embed_close(s->embed);
+    encoders_close(s->embed, s->key);
     mem_free(s);
 }
 

@@ -25,8 +25,8 @@ struct pair {
     uint64_t tokens;               /* that nll is a sum over; 0: unknown */
 };
 
-/* Read all pairs (rest unknown keys); texts live in the arena. Errors name the line, never the
- * text. */
+/* Read all pairs, passing over unknown keys; texts live in the arena. Errors name the line, never
+ * the text. */
 MUST_CHECK bool pairs_read(const char *path, struct arena *a, struct pair **out, size_t *n,
                            struct err *e);
 /* The same from text; `name` stands for the file in errors. */

@@ -10,10 +10,19 @@
 enum { ARENA_BYTES = 256 << 20, CONFIG_BYTES = 4 << 20 };
 
 /* What may change on a sweep that was begun: how much is done, and by how many. */
-static const char *const free_keys[] = {"sweep.trials",    "sweep.steps",        "sweep.gpu_hours",
-                                        "sweep.retries",   "sweep.workers",      "sweep.dir",
-                                        "sweep.lease_min", "sweep.tokens_per_s", "slurm",
-                                        "serve",           "model.threads",      NULL};
+static const char *const free_keys[] = {"sweep.trials",
+                                        "sweep.steps",
+                                        "sweep.gpu_hours",
+                                        "sweep.retries",
+                                        "sweep.workers",
+                                        "sweep.dir",
+                                        "sweep.lease_min",
+                                        "sweep.tokens_per_s",
+                                        "slurm",
+                                        "serve",
+                                        "model.threads",
+                                        "files",
+                                        NULL};
 
 double sweep_loss(const struct sweep_opts *o, const struct sweep_result *r)
 {

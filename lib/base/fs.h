@@ -4,8 +4,8 @@
  * Writing goes to a temporary name in the same folder, is flushed and fsynced, then renamed, then
  * the folder is fsynced (fs_writer_commit). What was not committed is removed by fs_writer_close; a
  * crash leaves only "*.tmp.*" names, which no reader looks at and fs_gc_tmp removes. Files are
- * created 0600, folders 0700 (fs_set_access widens them for the group). Every system call that can
- * fail has a fault point.
+ * created 0600, folders 0700, whatever the umask (fs_set_access widens them for the group:
+ * files.access). Every system call that can fail has a fault point.
  *
  * Nothing here reads or writes through a member path of an archive: such names are data.
  */

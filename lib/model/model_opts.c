@@ -44,11 +44,6 @@ static bool open_for(const struct model_opts *o, struct dev *d, const struct lor
     return false;
 }
 
-bool model_opts_open(const struct model_opts *o, struct dev *d, struct model **out, struct err *e)
-{
-    return open_for(o, d, NULL, out, e);
-}
-
 static bool key_of(const struct model_opts *o, uint8_t key[32], struct err *e)
 {
     struct sbuf b;

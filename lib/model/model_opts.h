@@ -40,6 +40,3 @@ void model_slot_free(struct model_slot *slot);
 
 /* The dtype to load: auto is bf16 where the device multiplies it faster than f32. */
 enum dev_dtype model_opts_dtype(const struct model_opts *o, const struct dev *d);
-/* The model of these options on a device: base, dtype and quant. */
-MUST_CHECK bool model_opts_open(const struct model_opts *o, struct dev *d, struct model **out,
-                                struct err *e);

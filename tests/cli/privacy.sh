@@ -27,4 +27,12 @@ names=$(find "$work"/corpus "$work"/shards "$work"/run "$work"/pairs "$work"/rep
 loose=$(find "$work"/corpus "$work"/shards "$work"/run "$work"/pairs "$work"/report -type f -perm /077 || true)
 [ -z "$loose" ] || fail "files open to others: $loose"
 grep -rq zyxcanary "$work/corpus/records" || fail "the canary is not even in the records: the test is blind"
+# files.access: group: what the stages write is the group's to read, whatever the umask, and nobody else's
+(umask 077; for stage in ingest shard; do
+  one "$stage" "$work/c.yaml" --set files.access=group --set corpus.dir="$work/g/corpus" --set shards.dir="$work/g/shards" >/dev/null
+done)
+[ -s "$work/g/shards/manifest.json" ] || fail "no shards with files.access=group"
+wrong=$(find "$work/g" \( -type d ! -perm 750 \) -o \( -type f ! -name '*.lock' ! -perm 640 \))
+[ -z "$wrong" ] || fail "files.access=group gives other modes: $wrong"
+for c in serve label; do "$radmill" help "$c" | grep -q '^files' && fail "$c takes files.access"; done
 echo "privacy: ok"

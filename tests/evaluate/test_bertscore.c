@@ -14,8 +14,10 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "evaluate/bertscore.h"
+#include "evaluate/encoders.h"
 #include "evaluate/similarity.h"
 #include "support/testdir.h"
 
@@ -226,7 +228,14 @@ static void test_edges(void **state)
     assert_true(out[0].p == 0 && out[0].f == 0);
     bertscore_close(b);
     free(long_text);
-    embed_close(m);
+    /* and said when the metric is done */
+    size_t n;
+    OK(log_open_file(testdir_path("log"), e));
+    encoders_close(m, "bertscore");
+    log_close();
+    char *log = testdir_read(testdir_path("log"), &n);
+    assert_non_null(strstr(log, "encoder_cut encoder=bertscore texts=1 "));
+    free(log);
     testdir_remove();
 }
 
