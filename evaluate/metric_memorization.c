@@ -287,7 +287,7 @@ static void count_spans(const struct scorer *s, double *v)
         const struct run *r = foreign_run(s, i);
         if (!r) continue;
         size_t from = i > end ? i : end;
-        length = i > end || end == 0 ? RUN : length + i + RUN - from;
+        length = i >= end ? RUN : length + i + RUN - end; /* spans that only touch are two */
         v[COL_SPAN] += (double)(i + RUN - from);
         v[COL_LONGEST] = fmax(v[COL_LONGEST], (double)length);
         end = i + RUN;
@@ -356,7 +356,7 @@ static bool signature(void *scorer, struct sbuf *b, struct err *e)
 {
     const struct scorer *s = scorer;
 
-    if (!sbuf_printf(b, e, "memorization|run:%d|training reports:%llu|v:1", RUN,
+    if (!sbuf_printf(b, e, "memorization|run:%d|training reports:%llu|v:2", RUN,
                      (unsigned long long)s->reports))
         return false;
     return s->canaries == 0 ||

@@ -14,6 +14,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/rng.h"
 #include "evaluate/board_impl.h"
 #include "evaluate/word_diff.h"
 #include "support/testdir.h"
@@ -67,6 +68,53 @@ static void test_words(void **state)
     assert_true(l.v[WORD_DIFF_MAX - 1].common && !l.v[WORD_DIFF_MAX].common);
     free(many);
     arena_free(&a);
+}
+
+/* Any two texts: what is marked common reads the same on both sides, and nothing longer would. */
+static void test_words_in_common(void **state)
+{
+    enum { WORDS = 12 };
+    struct rng_key key = rng_key(8, RNG_TEST, 0);
+    uint64_t at = 0;
+    (void)state;
+    for (int turn = 0; turn < 500; turn++) {
+        struct arena a;
+        struct diff_side l, r;
+        char text[2][2 * WORDS + 1] = {""};
+        size_t n[2], best[WORDS + 1][WORDS + 1] = {{0}}, common = 0;
+        for (int side = 0; side < 2; side++) {
+            n[side] = rng_below(key, at++, WORDS + 1);
+            for (size_t i = 0; i < n[side]; i++) {
+                text[side][2 * i] = (char)('a' + rng_below(key, at++, 4));
+                text[side][2 * i + 1] = ' ';
+            }
+            text[side][2 * n[side]] = 0;
+        }
+        for (size_t i = 1; i <= n[0]; i++)
+            for (size_t j = 1; j <= n[1]; j++) {
+                size_t up = best[i - 1][j], left = best[i][j - 1];
+                best[i][j] = up > left ? up : left;
+                if (text[0][2 * i - 2] == text[1][2 * j - 2]) best[i][j] = best[i - 1][j - 1] + 1;
+            }
+        arena_init(&a, 1 << 20);
+        OK(word_diff(str_of(text[0]), str_of(text[1]), &a, &l, &r, e));
+        assert_true(l.n == n[0] && r.n == n[1]);
+        for (size_t i = 0, j = 0; i < l.n; i++) {
+            if (!l.v[i].common) continue;
+            while (j < r.n && !r.v[j].common)
+                j++;
+            assert_true(j < r.n && str_eq(l.v[i].text, r.v[j].text));
+            j++;
+            common++;
+        }
+        for (size_t j = 0; j < r.n; j++)
+            common -= r.v[j].common; /* neither side has more */
+        assert_int_equal(common, 0);
+        for (size_t i = 0; i < l.n; i++)
+            common += l.v[i].common;
+        assert_int_equal(common, best[n[0]][n[1]]);
+        arena_free(&a);
+    }
 }
 
 /* ---- a board with two systems on three pairs, by hand */
@@ -314,6 +362,26 @@ static void forests_are_in_their_frames(const char *html)
     assert_true(rows > 0);
 }
 
+/* Every table of differences has each system and baseline but the yardstick, and no quoted row. */
+static void differences_of_all(const char *html)
+{
+    size_t tables = 0;
+    for (const char *p = html; (p = strstr(p, "<caption>This row minus ")); p++, tables++) {
+        static const char *const names[] = {"alpha (2 seeds)", "be_ta", "constant", "lead2"};
+        const char *of = p + strlen("<caption>This row minus "), *end = strstr(p, "</table>");
+        const char *body = strstr(p, "<tbody>");
+        assert_true(body && end && body < end);
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+            bool yardstick = strncmp(of, names[i], strlen(names[i])) == 0;
+            const char *row = strstr(body, names[i]);
+            if ((row && row < end) == yardstick) fail_msg("%s: %d", names[i], yardstick);
+        }
+        const char *quoted = strstr(body, "quoted one");
+        assert_true(!quoted || quoted > end);
+    }
+    assert_true(tables > 1);
+}
+
 /* Two seeds are one row; the third lacks two pairs; a source is an external test. */
 static void test_runs(void **state)
 {
@@ -358,6 +426,7 @@ static void test_runs(void **state)
     has(html, "3 shown, drawn with the seed");
     has(html, "<td class=\"n\">33.0</td>");
     forests_are_in_their_frames(html);
+    differences_of_all(html);
     has(tex, "alpha (2 seeds)");
     has(csv, "\"Reports of the training's sources\",A,\"alpha (2 seeds)\",system,rougeL.f,15,");
     assert_null(strstr(html, "secretword"));
@@ -372,11 +441,14 @@ static void test_runs(void **state)
     free(tex);
     /* text where asked for: escaped, marked, noted first */
     b.show_text = true;
+    b.yardstick = "be_ta"; /* and against another row than the first */
     OK(board_run(&o, &b, in, 3, comm, &s, e));
     sbuf_free(&s.table);
     free(html);
     html = read_out("comparison.html");
     has(html, "<ins>secretword</ins>");
+    has(html, "<caption>This row minus be_ta");
+    differences_of_all(html);
     has(html, "&amp;amp; &lt;b&gt;mass&lt;/b&gt;.");
     char *audit = read_out("audit.jsonl");
     has(audit, "with the text of reports");
@@ -468,10 +540,10 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words),   cmocka_unit_test(test_where),
-        cmocka_unit_test(test_sample),  cmocka_unit_test(test_published),
-        cmocka_unit_test(test_runs),    cmocka_unit_test(test_seeds),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_words),     cmocka_unit_test(test_words_in_common),
+        cmocka_unit_test(test_where),     cmocka_unit_test(test_sample),
+        cmocka_unit_test(test_published), cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_seeds),     cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "evaluate/eval_report.h"
 #include "evaluate/evaluate.h"
+#include "evaluate/meteor.h"
 #include "evaluate/metric.h"
 #include "evaluate/strata.h"
 #include "support/testdir.h"
@@ -378,6 +379,26 @@ static void refusals(void **state)
     o.cluster = EVALUATE_CLUSTER_PATIENT;
     expect_refusal(&o, put("nogroup.jsonl", "{\"prediction\": \"\", \"reference\": \"\"}\n"), NULL,
                    ERR_CONFIG, "1 of 1 pairs have no \"group\"");
+    o = opts(testdir_path("refused"));
+    o.train_pairs = testdir_path("no-training.jsonl");
+    static const char *const knn[] = {"knn"};
+    o.baselines = (struct opt_strs){knn, 1};
+    expect_refusal(&o, pairs, NULL, ERR_IO, "no-training.jsonl");
+    /* an answer that a metric cannot take */
+    static const char *const meteor[] = {"meteor"};
+    size_t n = 2 * ((size_t)METEOR_MAX_TOKENS + 1);
+    char *long_pairs = malloc(n + 200);
+    assert_non_null(long_pairs);
+    size_t at = (size_t)snprintf(long_pairs, 200,
+                                 "{\"prediction\": \"a\", \"reference\": \"a\"}\n"
+                                 "{\"reference\": \"a\", \"prediction\": \"");
+    for (size_t i = 0; i < n; i++)
+        long_pairs[at++] = i % 2 ? ' ' : 'a';
+    snprintf(long_pairs + at, 100, "\"}\n");
+    o = opts(testdir_path("refused"));
+    o.metrics = (struct opt_strs){meteor, 1};
+    expect_refusal(&o, put("long.jsonl", long_pairs), NULL, ERR_LIMIT, "pair 2, metric meteor");
+    free(long_pairs);
     assert_false(fs_exists(testdir_path("refused/report.json")));
 }
 

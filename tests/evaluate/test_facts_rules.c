@@ -62,7 +62,15 @@ static void negation_scope(void **state)
            {"negation", "Fracture.", "Without fracture."},
            {"negation", "The fracture is seen.", "The fracture is not seen."},
            {"", "The heart is not enlarged.", "No cardiomegaly."},
-           {"", "Neither effusion nor pneumothorax.", "No pneumothorax. No effusion."});
+           {"", "Neither effusion nor pneumothorax.", "No pneumothorax. No effusion."},
+           /* a comma before a degree ends the scope, unless "or" says that the list goes on */
+           {"", "No consolidation, small effusion, or pneumothorax.",
+            "No consolidation. No effusion. No pneumothorax."},
+           {"", "No consolidation, small effusion OR pneumothorax.",
+            "No consolidation. No effusion. No pneumothorax."},
+           {"negation", "No consolidation, small effusion.", "No consolidation. No effusion."},
+           {"negation", "No consolidation, small effusion of the right lung.",
+            "No consolidation. No effusion."});
 }
 
 static void no_negation(void **state)
@@ -129,6 +137,11 @@ static void zones_and_levels(void **state)
            {"number", "Three renal stones.", "Two renal stones."},
            {"", "T2 hyperintense lesion.", "T2-weighted hyperintense lesion."},
            {"number", "Metastasis in C5.", "Metastasis in C6."},
+           /* neighbours whose codes lie beside each other */
+           {"number", "Fracture of C7.", "Fracture of T1."},
+           {"number", "Fracture of T12.", "Fracture of L1."},
+           {"number", "Fracture of L5.", "Fracture of S1."},
+           {"number", "Fracture of S5.", "Fracture of the first rib."},
            {"level", "The tip is in the upper SVC.", "The tip is in the lower SVC."},
            {"number", "The gradient is 33.", "The gradient is 34."});
 }

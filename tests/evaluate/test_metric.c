@@ -349,6 +349,54 @@ static void faults(void **state)
 #endif
 }
 
+/* Every metric that scores a pair at a time, opened and asked once. */
+static bool ask(const struct metric *m, double *row, struct err *e)
+{
+    static const struct evaluate_opts o = {.metrics = {0}};
+    static const struct metric_text t = {.prediction = STR_INIT("Small effusion. No mass. A b."),
+                                         .reference = STR_INIT("Small left effusion. No mass."),
+                                         .findings = STR_INIT("There is a small effusion.")};
+    const struct metric_env env = {.opts = &o, .texts = &t, .n = 1, .threads = 1};
+    void *s = NULL;
+    memset(row, 0, m->ncolumns * sizeof *row);
+    bool ok = m->open(&env, &s, e) && m->score(s, &t, 1, row, m->ncolumns, e);
+    m->close(s);
+    return ok;
+}
+
+/* An allocation that fails is an error, never a number. */
+static void faults_of_each(void **state)
+{
+    (void)state;
+#ifdef RADMILL_FAULTS
+    static double want[METRIC_COLUMNS_MAX], got[METRIC_COLUMNS_MAX];
+    size_t tried = 0;
+    for (const struct metric *const *m = metric_table; *m; m++) {
+        struct err e = {0};
+        if ((*m)->whole) continue;
+        if (!ask(*m, want, &e)) fail_msg("%s: %s", (*m)->name, e.text);
+        size_t live = mem_live_blocks();
+        bool done = false;
+        for (uint64_t n = 1; !done; n++) {
+            struct err f = {0};
+            fault_arm(FAULT_MEM, n, false);
+            bool ok = ask(*m, got, &f);
+            done = !fault_fired();
+            fault_disarm_all();
+            if (ok != done || (!ok && f.code != ERR_NOMEM))
+                fail_msg("%s, allocation %d: %d %s", (*m)->name, (int)n, ok, f.text);
+            assert_int_equal(mem_live_blocks(), live);
+            assert_true(n < 2000);
+        }
+        assert_memory_equal(want, got, (*m)->ncolumns * sizeof *want);
+        tried++;
+    }
+    assert_true(tried >= 5);
+#else
+    skip();
+#endif
+}
+
 static void limits(void **state)
 {
     (void)state;
@@ -378,7 +426,7 @@ int main(void)
         cmocka_unit_test(golden_rows),   cmocka_unit_test(published_rows),
         cmocka_unit_test(golden_corpus), cmocka_unit_test(table_is_sound),
         cmocka_unit_test(fact_rows),     cmocka_unit_test(faults),
-        cmocka_unit_test(limits),
+        cmocka_unit_test(limits),        cmocka_unit_test(faults_of_each),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

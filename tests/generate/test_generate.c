@@ -150,6 +150,17 @@ static void fields_of_the_reports(void **state)
     k.opts.fields = (struct opt_strs){wrong, 1};
     assert_false(run(&k, &s, &e));
     assert_non_null(strstr(e.text, "'impression' is not findings or clinical"));
+    /* reports are opened for fields alone, and where there are any: the pairs are the same */
+    static const char *const corpora[] = {NULL, "another-corpus"};
+    for (int i = 0; i < 2; i++) {
+        kit_job(&k, dir, testdir_path(i ? "no-fields" : "no-corpus"));
+        k.job.corpus_dir = corpora[i];
+        if (i == 0) k.opts.fields = (struct opt_strs){both, 2};
+        if (!run(&k, &s, &e)) fail_msg("%s", e.text);
+        text = pairs_of(k.opts.dir);
+        assert_string_equal(text, want);
+        free(text);
+    }
 }
 
 static void any_batching(void **state)
