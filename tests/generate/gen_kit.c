@@ -23,6 +23,7 @@
 uint8_t kit_dataset[32] = {1}, kit_tokenizer[32];
 size_t kit_train = KIT_TRAIN;
 enum err_code kit_train_fails;
+size_t kit_unreadable = SIZE_MAX;
 static const uint32_t eos_id = 256;
 
 void kit_die(const char *what, const struct err *e)
@@ -143,7 +144,8 @@ const uint32_t *shard_set_targets(const struct shard_set *s)
 
 bool shard_set_get(struct shard_set *s, size_t i, struct sample *out, struct err *e)
 {
-    (void)e;
+    if (i == kit_unreadable)
+        return err_set(e, ERR_FORMAT, "sample %zu of %s", i, shard_split_names[s->split]);
     const char *text = reference_of(s->split, i);
     uint32_t n = s->targets[i];
     memset(s->tokens, 0xff, sizeof s->tokens); /* what was borrowed before is gone */

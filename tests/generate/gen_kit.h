@@ -15,6 +15,7 @@ extern uint8_t kit_dataset[32], kit_tokenizer[32];
  * is opened, ERR_NONE at first. */
 extern size_t kit_train;
 extern enum err_code kit_train_fails;
+extern size_t kit_unreadable; /* a sample of any split that cannot be read; SIZE_MAX at first */
 
 /* Make DIR/model (config, weights, tokenizer.json) and DIR/adapter, and note the tokenizer's digest.
  * Other ranks then call kit_load. */

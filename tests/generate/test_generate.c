@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -408,6 +409,9 @@ static void expect_seen(const char *name, size_t trained_on, bool known)
     k.opts.max_new_tokens = 1;
     if (!run(&k, &s, &e)) fail_msg("%s", e.text);
     assert_int_equal(e.code, ERR_NONE); /* none is left of a split that is not there */
+    /* a run that is over at once has its rates, too */
+    assert_true(s.wall_s > 0 && fabs(s.reports_per_s * s.wall_s - KIT_TEST) < 1e-6);
+    assert_true(fabs(s.new_tokens_per_s * s.wall_s - (double)s.new_tokens) < 1e-6);
     char *got = pairs_of(k.opts.dir);
     arena_init(&a, 16 << 20);
     assert_true(pairs_parse(str_of(got), name, &a, &p, &n, &e));
@@ -439,6 +443,27 @@ static void references_seen_in_training(void **state)
     refused(&k, ERR_FORMAT, "not this train split");
     kit_train_fails = ERR_NONE;
     assert_false(fs_exists(testdir_path("broken/pairs.jsonl")));
+}
+
+/* A sample that cannot be read ends the run: of the training targets, before anything is answered;
+ * of the prompts, with the blocks before it kept, and the next run makes the rest. */
+static void samples_that_cannot_be_read(void **state)
+{
+    (void)state;
+    struct kit_job k;
+    struct generate_summary s;
+    struct err e;
+    kit_job(&k, dir, testdir_path("unread"));
+    kit_unreadable = 3;
+    refused(&k, ERR_FORMAT, "sample 3 of train");
+    kit_unreadable = KIT_TEST - 1; /* there is none of train */
+    refused(&k, ERR_FORMAT, "sample 99 of test");
+    assert_false(fs_exists(testdir_path("unread/pairs.jsonl")));
+    kit_unreadable = SIZE_MAX;
+    if (!run(&k, &s, &e)) fail_msg("%s", e.text);
+    char *got = pairs_of(k.opts.dir);
+    assert_string_equal(got, want);
+    free(got);
 }
 
 /* ---- kill -9 at every point where a file may be half there: before and after each rename, before
@@ -566,12 +591,19 @@ static void fault_sweep(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_pairs),       cmocka_unit_test(fields_of_the_reports),
-        cmocka_unit_test(any_batching),    cmocka_unit_test(again_limit_adapter),
-        cmocka_unit_test(ways_to_decode),  cmocka_unit_test(same_text_otherwise),
-        cmocka_unit_test(refusals),        cmocka_unit_test(begun_or_not),
-        cmocka_unit_test(stretched),       cmocka_unit_test(references_seen_in_training),
-        cmocka_unit_test(killed_anywhere), cmocka_unit_test(killed_twenty_times),
+        cmocka_unit_test(the_pairs),
+        cmocka_unit_test(fields_of_the_reports),
+        cmocka_unit_test(any_batching),
+        cmocka_unit_test(again_limit_adapter),
+        cmocka_unit_test(ways_to_decode),
+        cmocka_unit_test(same_text_otherwise),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(begun_or_not),
+        cmocka_unit_test(stretched),
+        cmocka_unit_test(references_seen_in_training),
+        cmocka_unit_test(samples_that_cannot_be_read),
+        cmocka_unit_test(killed_anywhere),
+        cmocka_unit_test(killed_twenty_times),
         cmocka_unit_test(fault_sweep),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

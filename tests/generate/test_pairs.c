@@ -118,6 +118,11 @@ static void refusals(void **state)
         if (!strstr(e.text, t[i].message)) fail_msg("%zu: %s", i, e.text);
         assert_null(strstr(e.text, "secret"));
     }
+    struct pair *q;
+    struct err none = {0};
+    size_t n;
+    assert_false(pairs_read(testdir_path("nowhere.jsonl"), &arena, &q, &n, &none));
+    assert_true(none.code == ERR_IO && strstr(none.text, "nowhere.jsonl"));
 }
 
 static void limits(void **state)
