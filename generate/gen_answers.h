@@ -22,9 +22,9 @@ struct gen_work {
 };
 /* The decoding engine of a run: its memory is planned with it. */
 struct decode_opts gen_decode_opts(const struct generate_opts *o, const struct gen_inputs *in);
-/* Device bytes of a run at its peak: the base, the adapter and the engine. Exact for a base alone and
- * for a merged adapter. One that is applied takes more, which is not in it: rows of padding of a
- * step's activations, its narrow products, DoRA's, and those of an encoder. */
+/* Device bytes of a run at its peak: the base, the adapter and the engine. Exact for a base alone
+ * and for a merged adapter. One that is applied takes more, which is not in it: rows of padding of
+ * a step's activations, its narrow products, DoRA's, and those of an encoder. */
 uint64_t gen_planned_bytes(const struct generate_opts *o, const struct gen_inputs *in);
 /* Answer and write all blocks. When it fails or is stopped, the blocks finished so far stay. */
 MUST_CHECK bool gen_answers(struct gen_work *w, struct err *e);
