@@ -49,7 +49,8 @@ size_t rating_rater_of(const struct rating *r, struct str name);
 bool rating_scales(const struct rating *r);
 /* How many tasks the reader has, and how many of them are judged. */
 void rating_count(struct rating *r, size_t rater, size_t *done, size_t *all);
-/* Place of the first task that is not judged, in the reader's order; *all when none is left. */
+/* Place of the first task that is not judged, in the reader's order; the number of all tasks when
+ * none is left. */
 size_t rating_next(struct rating *r, size_t rater);
 /* Task at `place` as JSON: place, modality, texts, what the reader said before ("label", or null).
  * Nothing about the system. place < all. */

@@ -664,7 +664,7 @@ bool shard_run(const char *corpus_dir, const struct shard_opts *o, const char *t
     arena_init(&r.arena, RUN_ARENA_BYTES);
     ok = run_all(&r, corpus_dir, tokenizer_path, out, e);
     if (ok)
-        log_info("shard_done", "files=%llu made=%llu samples=%llu/%llu/%llu bytes=%llu",
+        log_info("sharded", "files=%llu made=%llu samples=%llu/%llu/%llu bytes=%llu",
                  (unsigned long long)out->files, (unsigned long long)out->files_made,
                  (unsigned long long)out->samples[SHARD_TRAIN],
                  (unsigned long long)out->samples[SHARD_DEV],
