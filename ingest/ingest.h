@@ -92,16 +92,16 @@ struct ingest_headers {
     struct opt_strs name[HEADER_COUNT];
 };
 struct ingest_source_opts {
-    const char *name; /* letters, digits, _ and -: it names files */
-    int format;
+    const char *name;    /* letters, digits, _ and -: it names files */
+    int format;          /* enum ingest_format */
     const char *path;    /* a file or a pattern */
     const char *members; /* pattern of the members of archives to take; NULL: all */
     const char *names;   /* text: ids in a name, "{patient}/{study}.txt" */
     int encoding;        /* enum charset_as */
-    int split;
+    int split;           /* enum ingest_split */
     const char *split_list;
-    int unlisted;
-    int no_patient, no_study;
+    int unlisted;             /* enum ingest_unlisted */
+    int no_patient, no_study; /* enum ingest_no_patient, ingest_no_study */
     int versions;             /* enum record_versions */
     int sections;             /* enum record_mode */
     const char *custom_rules; /* mitlcp: the per-study overrides */
@@ -115,14 +115,16 @@ struct ingest_opts {
     const char *dir;
     int ids; /* enum ingest_ids */
     const char *id_key_file;
-    uint64_t limit;
-    const char *modality_map; /* CSV: code, modality; wins over the rules */
-    int phi;                  /* enum ingest_phi */
-    double near_duplicates;   /* least similarity; 0: not looked for */
-    double max_bad;
-    uint64_t max_entry, max_total, max_entries;
-    uint32_t max_ratio;
-    double split_dev, split_test;
+    uint64_t limit;               /* a trial on about so many reports; 0: all */
+    const char *modality_map;     /* CSV: code, modality; wins over the rules */
+    int phi;                      /* enum ingest_phi */
+    double near_duplicates;       /* least similarity; 0: not looked for */
+    double max_bad;               /* share of a source's reports that may be unreadable */
+    uint64_t max_entry;           /* bytes of one report */
+    uint64_t max_total;           /* bytes that one file may unpack to */
+    uint64_t max_entries;         /* of one file */
+    uint32_t max_ratio;           /* unpacked to packed bytes of an entry or stream */
+    double split_dev, split_test; /* shares of the patients that are hashed */
     const char *split_salt;
     struct opt_list sources; /* of struct ingest_source_opts */
 };

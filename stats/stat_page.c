@@ -7,7 +7,7 @@
 enum { PAGE_MAX_BYTES = 64 << 20 };
 
 /* ---- parts */
-static void put_head(struct page *p)
+static void put_head(struct stat_sheet *p)
 {
     char digest[65];
 
@@ -20,12 +20,12 @@ static void put_head(struct page *p)
         p->r->nsources == 1 ? "" : "s", digest, p->j->version ? p->j->version : "");
 }
 
-static void put_tile(struct page *p, const char *number, const char *label)
+static void put_tile(struct stat_sheet *p, const char *number, const char *label)
 {
     PUT(p, "<li><b>%s</b><span>%s</span></li>", number, label);
 }
 
-static void put_tiles(struct page *p)
+static void put_tiles(struct stat_sheet *p)
 {
     const struct stat_result *r = p->r;
     const struct stat_counts *c = r->counts;
@@ -53,7 +53,7 @@ static void put_tiles(struct page *p)
            "</ul></nav></header>\n<main id=\"main\">\n");
 }
 
-static void put_origins(struct page *p, int m)
+static void put_origins(struct stat_sheet *p, int m)
 {
     const uint64_t *o = p->r->counts->origin[m];
     bool any = false;
@@ -66,7 +66,7 @@ static void put_origins(struct page *p, int m)
     }
 }
 
-static void put_modalities(struct page *p)
+static void put_modalities(struct stat_sheet *p)
 {
     const struct stat_counts *c = p->r->counts;
     uint64_t most = p->nmods ? c->modality[p->order[0]] : 0;
@@ -91,7 +91,7 @@ static void put_modalities(struct page *p)
     PUT(p, "</tbody></table></div></section>\n");
 }
 
-static void put_sources(struct page *p)
+static void put_sources(struct stat_sheet *p)
 {
     const struct stat_result *r = p->r;
 
@@ -121,7 +121,7 @@ static void put_sources(struct page *p)
     PUT(p, "</tbody></table></div></section>\n");
 }
 
-static void put_heat(struct page *p, uint64_t n, uint64_t of)
+static void put_heat(struct stat_sheet *p, uint64_t n, uint64_t of)
 {
     double share = of ? (double)n / (double)of : 0;
 
@@ -131,14 +131,14 @@ static void put_heat(struct page *p, uint64_t n, uint64_t of)
         100 * sqrt(share), html_share(&p->h, n, of));
 }
 
-static void put_policy(struct page *p, const char *what, uint64_t n, const char *policy)
+static void put_policy(struct stat_sheet *p, const char *what, uint64_t n, const char *policy)
 {
     PUT(p, "<tr><th scope=\"row\">%s</th>", what);
     html_cell(&p->h, n);
     PUT(p, "<td>%s</td></tr>", policy);
 }
 
-static void put_policies(struct page *p, const uint64_t all[SEC_COUNT])
+static void put_policies(struct stat_sheet *p, const uint64_t all[SEC_COUNT])
 {
     const struct stat_counts *c = p->r->counts;
 
@@ -155,7 +155,7 @@ static void put_policies(struct page *p, const uint64_t all[SEC_COUNT])
     PUT(p, "</tbody></table></div></section>\n");
 }
 
-static void put_missing(struct page *p)
+static void put_missing(struct stat_sheet *p)
 {
     const struct stat_counts *c = p->r->counts;
     uint64_t all[SEC_COUNT] = {0};
@@ -180,7 +180,7 @@ static void put_missing(struct page *p)
     put_policies(p, all);
 }
 
-static void put_method(struct page *p)
+static void put_method(struct stat_sheet *p)
 {
     PUT(p,
         "<section id=\"method\"><h2>How it was counted</h2><p>Words are what stands between "
@@ -207,7 +207,7 @@ static void put_method(struct page *p)
            "</html>\n");
 }
 
-static void sort_modalities(struct page *p)
+static void sort_modalities(struct stat_sheet *p)
 {
     const uint64_t *n = p->r->counts->modality;
 
@@ -223,7 +223,7 @@ static void sort_modalities(struct page *p)
 bool stat_page(const struct stats_job *j, const struct stat_result *r, struct sbuf *out,
                struct err *e)
 {
-    struct page p = {.j = j, .r = r};
+    struct stat_sheet p = {.j = j, .r = r};
 
     html_init(&p.h, PAGE_MAX_BYTES, e);
     sort_modalities(&p);
@@ -232,12 +232,12 @@ bool stat_page(const struct stats_job *j, const struct stat_result *r, struct sb
     put_modalities(&p);
     put_sources(&p);
     put_missing(&p);
-    page_part_lengths(&p);
-    page_part_duplicates(&p);
-    page_part_phrases(&p);
-    page_part_checks(&p);
-    page_part_splits(&p);
-    page_part_left_out(&p);
+    stat_page_part_lengths(&p);
+    stat_page_part_duplicates(&p);
+    stat_page_part_phrases(&p);
+    stat_page_part_checks(&p);
+    stat_page_part_splits(&p);
+    stat_page_part_left_out(&p);
     put_method(&p);
     *out = p.h.b;
     return p.h.ok;

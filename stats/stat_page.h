@@ -7,7 +7,7 @@
 #include "base/html.h"
 #include "stats/stat_gather.h"
 
-struct page {
+struct stat_sheet {
     const struct stats_job *j;
     const struct stat_result *r;
     int order[MOD_COUNT]; /* modalities that occur, the commonest first */
@@ -22,14 +22,14 @@ MUST_CHECK bool stat_page(const struct stats_job *j, const struct stat_result *r
 
 /* ---- for the parts of the page alone */
 /* A histogram of lengths with its median and 95th percentile; limit: a line, 0 for none. */
-void page_histogram(struct page *p, const struct stat_lengths *l, const char *what,
-                    const char *unit, uint64_t limit);
-void page_part_lengths(struct page *p);
-void page_part_duplicates(struct page *p);
-void page_part_phrases(struct page *p);
-void page_part_checks(struct page *p);
-void page_part_splits(struct page *p);
-void page_part_left_out(struct page *p);
+void stat_page_histogram(struct stat_sheet *p, const struct stat_lengths *l, const char *what,
+                         const char *unit, uint64_t limit);
+void stat_page_part_lengths(struct stat_sheet *p);
+void stat_page_part_duplicates(struct stat_sheet *p);
+void stat_page_part_phrases(struct stat_sheet *p);
+void stat_page_part_checks(struct stat_sheet *p);
+void stat_page_part_splits(struct stat_sheet *p);
+void stat_page_part_left_out(struct stat_sheet *p);
 
 /* ---- wording */
 struct stat_wording {

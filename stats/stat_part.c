@@ -4,7 +4,8 @@
 enum { CHART_LEAST = 20 }; /* fewer reports make no shape; the tables have them */
 
 /* ---- lengths */
-static void put_histograms(struct page *p, int kind, int section, const char *title, uint64_t limit)
+static void put_histograms(struct stat_sheet *p, int kind, int section, const char *title,
+                           uint64_t limit)
 {
     const struct stat_counts *c = p->r->counts;
 
@@ -12,13 +13,13 @@ static void put_histograms(struct page *p, int kind, int section, const char *ti
     for (size_t i = 0; i < p->nmods; i++) {
         int m = p->order[i];
         if (c->length[kind][section][m].reports < CHART_LEAST) continue;
-        page_histogram(p, &c->length[kind][section][m], record_modality_names[m],
-                       stat_kind_names[kind], limit);
+        stat_page_histogram(p, &c->length[kind][section][m], record_modality_names[m],
+                            stat_kind_names[kind], limit);
     }
     PUT(p, "</div>");
 }
 
-static void put_quantile_row(struct page *p, const char *name, const struct stat_lengths *l)
+static void put_quantile_row(struct stat_sheet *p, const char *name, const struct stat_lengths *l)
 {
     static const double at[] = {0.05, 0.25, 0.5, 0.75, 0.95, 0.99};
     uint64_t above, fence = stat_fence(l, &above);
@@ -34,7 +35,7 @@ static void put_quantile_row(struct page *p, const char *name, const struct stat
     PUT(p, "</tr>");
 }
 
-static void put_quantiles(struct page *p, int kind, int section)
+static void put_quantiles(struct stat_sheet *p, int kind, int section)
 {
     static struct stat_lengths all; /* too large for the stack */
     const struct stat_counts *c = p->r->counts;
@@ -56,7 +57,7 @@ static void put_quantiles(struct page *p, int kind, int section)
     PUT(p, "</tbody></table></div></details>");
 }
 
-void page_part_lengths(struct page *p)
+void stat_page_part_lengths(struct stat_sheet *p)
 {
     PUT(p,
         "<section id=\"lengths\"><h2>Lengths</h2><p class=\"lead\">One small chart a modality. "
@@ -83,7 +84,7 @@ void page_part_lengths(struct page *p)
 }
 
 /* ---- duplicates */
-void page_part_duplicates(struct page *p)
+void stat_page_part_duplicates(struct stat_sheet *p)
 {
     const struct stat_result *r = p->r;
     uint64_t reports = 0, most = 0;
@@ -118,7 +119,8 @@ void page_part_duplicates(struct page *p)
 }
 
 /* ---- phrases */
-static void put_phrases(struct page *p, enum stat_text kind, const char *title, const char *column)
+static void put_phrases(struct stat_sheet *p, enum stat_text kind, const char *title,
+                        const char *column)
 {
     const struct stat_phrases *o = &p->r->phrases[kind];
 
@@ -146,7 +148,7 @@ static void put_phrases(struct page *p, enum stat_text kind, const char *title, 
         html_number(&p->h, o->distinct), html_number(&p->h, o->shown), p->j->stats->min_patients);
 }
 
-void page_part_phrases(struct page *p)
+void stat_page_part_phrases(struct stat_sheet *p)
 {
     PUT(p, "<section id=\"phrases\"><h2>Commonest phrases</h2><p class=\"lead\">Sentences and "
            "clauses that the reports of many patients share, digits as #.</p><div class=\"two\">");
@@ -160,7 +162,7 @@ void page_part_phrases(struct page *p)
 }
 
 /* ---- contradictions */
-static void put_labels(struct page *p)
+static void put_labels(struct stat_sheet *p)
 {
     const struct stat_counts *c = p->r->counts;
     uint64_t named[MOD_COUNT] = {0};
@@ -189,7 +191,7 @@ static void put_labels(struct page *p)
     PUT(p, "</tbody></table></div>");
 }
 
-void page_part_checks(struct page *p)
+void stat_page_part_checks(struct stat_sheet *p)
 {
     const struct stat_counts *c = p->r->counts;
     uint64_t any = 0;
@@ -217,7 +219,7 @@ void page_part_checks(struct page *p)
 }
 
 /* ---- splits */
-static void put_split_bar(struct page *p)
+static void put_split_bar(struct stat_sheet *p)
 {
     uint64_t all[SPLIT_COUNT] = {0};
     const struct stat_result *r = p->r;
@@ -239,7 +241,7 @@ static void put_split_bar(struct page *p)
     PUT(p, "</ul>");
 }
 
-static void put_split_rows(struct page *p)
+static void put_split_rows(struct stat_sheet *p)
 {
     const struct stat_result *r = p->r;
 
@@ -260,7 +262,7 @@ static void put_split_rows(struct page *p)
     }
 }
 
-void page_part_splits(struct page *p)
+void stat_page_part_splits(struct stat_sheet *p)
 {
     const struct stat_result *r = p->r;
 
@@ -293,7 +295,7 @@ void page_part_splits(struct page *p)
 }
 
 /* ---- what was left out */
-static void put_fates(struct page *p)
+static void put_fates(struct stat_sheet *p)
 {
     const struct stat_counts *c = p->r->counts;
 
@@ -313,7 +315,7 @@ static void put_fates(struct page *p)
            "with the defaults of <code>radmill shard</code> and findings as input.</p></div>");
 }
 
-static void put_rejects(struct page *p)
+static void put_rejects(struct stat_sheet *p)
 {
     const struct stat_result *r = p->r;
     uint64_t entries = 0, ignored = 0, sum = 0;
@@ -343,7 +345,7 @@ static void put_rejects(struct page *p)
         html_number(&p->h, entries));
 }
 
-static void put_remarks(struct page *p)
+static void put_remarks(struct stat_sheet *p)
 {
     const struct stat_counts *c = p->r->counts;
 
@@ -363,7 +365,7 @@ static void put_remarks(struct page *p)
     PUT(p, "</tbody></table></div></div>");
 }
 
-void page_part_left_out(struct page *p)
+void stat_page_part_left_out(struct stat_sheet *p)
 {
     PUT(p, "<section id=\"left-out\"><h2>What was left out, and why</h2><div class=\"two\">");
     put_fates(p);

@@ -40,7 +40,7 @@ static double at_x(const struct bins *b, uint64_t value)
     return 4 + (WIDTH - 8) * (x < 1 ? x : 1);
 }
 
-static void put_mark(struct page *p, const struct bins *b, uint64_t value, const char *class,
+static void put_mark(struct stat_sheet *p, const struct bins *b, uint64_t value, const char *class,
                      const char *label)
 {
     double x = at_x(b, value);
@@ -54,7 +54,7 @@ static void put_mark(struct page *p, const struct bins *b, uint64_t value, const
             left ? " text-anchor=\"end\"" : "", label, html_number(&p->h, value));
 }
 
-static void put_bars(struct page *p, const struct bins *b, const char *unit)
+static void put_bars(struct stat_sheet *p, const struct bins *b, const char *unit)
 {
     double step = (WIDTH - 8) / (double)(b->n + 1);
 
@@ -76,8 +76,8 @@ static void put_bars(struct page *p, const struct bins *b, const char *unit)
     }
 }
 
-void page_histogram(struct page *p, const struct stat_lengths *l, const char *what,
-                    const char *unit, uint64_t limit)
+void stat_page_histogram(struct stat_sheet *p, const struct stat_lengths *l, const char *what,
+                         const char *unit, uint64_t limit)
 {
     struct bins b;
     uint64_t median = stat_quantile(l, 0.5), high = stat_quantile(l, 0.95);

@@ -165,12 +165,12 @@ static void check_axis(const struct plot *p)
 
 static void expect_plot(uint64_t limit, bool limit_shown)
 {
-    static struct page page;
+    static struct stat_sheet page;
     struct err e = {0};
     struct plot p;
     double x;
     html_init(&page.h, 1 << 20, &e);
-    page_histogram(&page, &lengths, "Findings", "words", limit);
+    stat_page_histogram(&page, &lengths, "Findings", "words", limit);
     assert_true(page.h.ok);
     read_plot(page.h.b.p, &p);
     check_bars(&p);
@@ -237,12 +237,12 @@ static void long_texts(void **state)
 
 static void nothing(void **state)
 {
-    static struct page page;
+    static struct stat_sheet page;
     struct err e = {0};
     (void)state;
     empty();
     html_init(&page.h, 1 << 20, &e);
-    page_histogram(&page, &lengths, "Findings", "words", 0);
+    stat_page_histogram(&page, &lengths, "Findings", "words", 0);
     assert_true(page.h.ok && page.h.b.n == 0);
     sbuf_free(&page.h.b);
 }
