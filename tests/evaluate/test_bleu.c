@@ -273,6 +273,27 @@ static void limits_and_faults(void **state)
         assert_true(ok == done && (ok || f.code == ERR_NOMEM) && k < 200);
         assert_int_equal(mem_live_blocks(), live);
     }
+    /* the other way to count, which long texts take */
+    enum { MANY = 300 };
+    static uint32_t items[MANY];
+    const struct gram_texts same = {items, items, MANY, MANY, 7};
+    for (uint32_t i = 0; i < MANY; i++)
+        items[i] = i * i % 11 % 7;
+    done = false;
+    for (uint64_t k = 1; !done; k++) {
+        struct grams g = {.count = true};
+        struct err f = {0};
+        uint64_t match[4];
+        fault_arm(FAULT_MEM, k, false);
+        bool ok = grams_match(&g, &same, 4, match, &f);
+        done = !fault_fired();
+        fault_disarm_all();
+        grams_free(&g);
+        assert_true(ok == done && (ok || f.code == ERR_NOMEM) && k < 200);
+        for (uint64_t o = 0; ok && o < 4; o++)
+            assert_int_equal(match[o], MANY - o);
+        assert_int_equal(mem_live_blocks(), live);
+    }
 #endif
 }
 

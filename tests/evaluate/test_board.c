@@ -117,6 +117,21 @@ static void test_words_in_common(void **state)
     }
 }
 
+static void test_durations(void **state)
+{
+    static const struct {
+        double s;
+        const char *want;
+    } rows[] = {{-1, "-"},    {0, "-"},        {0.6, "1 s"},   {1, "1 s"},     {59, "59 s"},
+                {60, "1m00"}, {3599, "59m59"}, {3600, "1h00"}, {3660, "1h01"}, {36610, "10h10"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char out[24];
+        board_duration(rows[i].s, out);
+        assert_string_equal(out, rows[i].want);
+    }
+}
+
 /* ---- a board with two systems on three pairs, by hand */
 
 enum { PAIRS = 3 };
@@ -541,9 +556,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_words),     cmocka_unit_test(test_words_in_common),
-        cmocka_unit_test(test_where),     cmocka_unit_test(test_sample),
-        cmocka_unit_test(test_published), cmocka_unit_test(test_runs),
-        cmocka_unit_test(test_seeds),     cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_durations), cmocka_unit_test(test_where),
+        cmocka_unit_test(test_sample),    cmocka_unit_test(test_published),
+        cmocka_unit_test(test_runs),      cmocka_unit_test(test_seeds),
+        cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -349,17 +349,24 @@ static void faults(void **state)
 #endif
 }
 
-/* Every metric that scores a pair at a time, opened and asked once. */
+/* Every metric that scores a pair at a time, opened and asked for a short pair and a long one. */
 static bool ask(const struct metric *m, double *row, struct err *e)
 {
     static const struct evaluate_opts o = {.metrics = {0}};
-    static const struct metric_text t = {.prediction = STR_INIT("Small effusion. No mass. A b."),
-                                         .reference = STR_INIT("Small left effusion. No mass."),
-                                         .findings = STR_INIT("There is a small effusion.")};
-    const struct metric_env env = {.opts = &o, .texts = &t, .n = 1, .threads = 1};
+    static char words[2][2000];
+    const struct metric_text t[] = {
+        {.prediction = STR("Small effusion. No mass. A b."),
+         .reference = STR("Small left effusion. No mass."),
+         .findings = STR("There is a small effusion.")},
+        {.prediction = {words[0], 1200}, .reference = {words[1], 1500}}};
+    const struct metric_env env = {.opts = &o, .texts = t, .n = 2, .threads = 1};
     void *s = NULL;
-    memset(row, 0, m->ncolumns * sizeof *row);
-    bool ok = m->open(&env, &s, e) && m->score(s, &t, 1, row, m->ncolumns, e);
+    memset(row, 0, 2 * m->ncolumns * sizeof *row);
+    for (int side = 0; side < 2; side++) /* 300 and 375 words of three letters */
+        for (int i = 0; i < 2000; i++)
+            words[side][i] = i % 4 == 3 ? ' ' : (char)('a' + (i / 4 * (3 + side) + i % 4) % 7);
+    bool ok = m->open(&env, &s, e) && m->score(s, &t[0], 1, row, m->ncolumns, e) &&
+              m->score(s, &t[1], 1, row + m->ncolumns, m->ncolumns, e);
     m->close(s);
     return ok;
 }
@@ -369,7 +376,7 @@ static void faults_of_each(void **state)
 {
     (void)state;
 #ifdef RADMILL_FAULTS
-    static double want[METRIC_COLUMNS_MAX], got[METRIC_COLUMNS_MAX];
+    static double want[2 * METRIC_COLUMNS_MAX], got[2 * METRIC_COLUMNS_MAX];
     size_t tried = 0;
     for (const struct metric *const *m = metric_table; *m; m++) {
         struct err e = {0};
@@ -388,7 +395,7 @@ static void faults_of_each(void **state)
             assert_int_equal(mem_live_blocks(), live);
             assert_true(n < 2000);
         }
-        assert_memory_equal(want, got, (*m)->ncolumns * sizeof *want);
+        assert_memory_equal(want, got, 2 * (*m)->ncolumns * sizeof *want);
         tried++;
     }
     assert_true(tried >= 5);

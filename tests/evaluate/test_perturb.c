@@ -158,6 +158,19 @@ static void exact(void **state)
     }
 }
 
+/* A recommendation is changed where there is one, and one more is made where there is none. */
+static void recommendations(void **state)
+{
+    (void)state;
+    struct perturbed p;
+    for (uint64_t i = 0; i < 12; i++) {
+        assert_true(make("Nodule. Recommend MRI in 6 months.", FACTS_RECOMMENDATION, i, &p));
+        assert_null(strstr(p.text.p, "Recommend follow-up CT in 3 months."));
+        assert_true(make("Nodule.", FACTS_RECOMMENDATION, i, &p));
+        assert_non_null(strstr(p.text.p, "Recommend follow-up CT in 3 months."));
+    }
+}
+
 /* Nothing to change: the text is left alone. */
 static void nothing_to_do(void **state)
 {
@@ -173,8 +186,9 @@ static void nothing_to_do(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_kind), cmocka_unit_test(harmless),      cmocka_unit_test(same_again),
-        cmocka_unit_test(exact),      cmocka_unit_test(nothing_to_do),
+        cmocka_unit_test(every_kind),    cmocka_unit_test(harmless),
+        cmocka_unit_test(same_again),    cmocka_unit_test(exact),
+        cmocka_unit_test(nothing_to_do), cmocka_unit_test(recommendations),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -307,9 +307,22 @@ static void refused(struct kit_job *k, enum err_code code, const char *text)
     if (e.code != code || !strstr(e.text, text)) fail_msg("%d %s", e.code, e.text);
 }
 
+static void beams_do_not_draw(void)
+{
+    struct kit_job k;
+    kit_job(&k, dir, testdir_path("draw"));
+    k.opts.beams = 2;
+    k.opts.temperature = 0.1;
+    refused(&k, ERR_CONFIG, "set one of them");
+    k.opts.temperature = 0;
+    k.opts.beams = k.opts.slots + 1;
+    refused(&k, ERR_CONFIG, "generate.slots must be as many");
+}
+
 static void refusals(void **state)
 {
     (void)state;
+    beams_do_not_draw();
     struct kit_job k;
     kit_job(&k, dir, testdir_path("first"));
     k.opts.max_new_tokens = 13;

@@ -145,9 +145,9 @@ static void the_file(void **state)
     sbuf_init(&b, 4096);
     for (uint64_t i = 0; i < 100; i++) {
         struct planted p;
-        struct str kind, got;
-        uint64_t begin, end;
-        json_t *j;
+        struct str kind = {0}, got = {0};
+        uint64_t begin = 0, end = 0;
+        json_t *j = NULL;
         assert_true(str_split(&rest, '\n', &line) && json_parse(line, "line", &j, &e));
         assert_true(json_get_str(j, "kind", &kind, &e) && json_get_str(j, "text", &got, &e));
         assert_true(json_get_u64(j, "begin", &begin, &e) && json_get_u64(j, "end", &end, &e));
