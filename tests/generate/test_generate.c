@@ -110,6 +110,10 @@ static void the_pairs(void **state)
     assert_true(json_get_u64(measured, "planned_bytes", &planned, &e));
     assert_true(json_get_u64(measured, "peak_bytes", &count, &e) && count == planned);
     json_decref(meta);
+    assert_true(json_read_file(testdir_path("first/status.json"), 1 << 16, &meta, &e));
+    assert_true(json_get_u64(meta, "total", &count, &e) && count == KIT_TEST);
+    assert_true(json_get_u64(meta, "done", &count, &e) && count == KIT_TEST);
+    json_decref(meta);
 }
 
 /* Fields that were asked for stand in the pairs; others do not, and another choice is another run. */
