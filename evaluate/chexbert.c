@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "evaluate/encoders.h"
 #include "model/safetensors.h"
 
 enum { CLASSES = 4, CHUNK = 512 };
@@ -95,7 +96,7 @@ void chexbert_close(struct chexbert *c)
     for (int i = 0; i < CHEXBERT_LABELS; i++)
         mem_free(c->head[i].w);
     mem_free(c->cls);
-    embed_close(c->embed);
+    encoders_close(c->embed, "chexbert");
     mem_free(c);
 }
 

@@ -143,12 +143,16 @@ static bool read_old(const json_t *r, struct model_spec *s, struct err *e)
     return true;
 }
 
-static bool read_scaling(const json_t *r, struct model_spec *s, struct err *e)
+static bool check_whole(const json_t *j, struct err *e)
 {
     double part = 1;
-    if (!config_f64(r, "partial_rotary_factor", &part, e)) return false;
-    if (part != 1) return err_set(e, ERR_FORMAT, "partial_rotary_factor %g is not supported", part);
-    if (!read_kind(r, s, e)) return false;
+    if (!config_f64(j, "partial_rotary_factor", &part, e)) return false;
+    return part == 1 || err_set(e, ERR_FORMAT, "partial_rotary_factor %g is not supported", part);
+}
+
+static bool read_scaling(const json_t *r, struct model_spec *s, struct err *e)
+{
+    if (!check_whole(r, e) || !read_kind(r, s, e)) return false;
     if (s->rope == ROPE_PLAIN) return true;
     s->rope_original = s->max_positions;
     if (s->rope != ROPE_DYNAMIC &&
@@ -167,7 +171,8 @@ bool rope_read(const json_t *config, struct model_spec *s, struct err *e)
     const json_t *p = json_object_get(config, "rope_parameters");
     s->rope_theta = 10000;
     s->rope_factor = 1;
-    if (!config_f64(config, "rope_theta", &s->rope_theta, e)) return false;
+    if (!config_f64(config, "rope_theta", &s->rope_theta, e) || !check_whole(config, e))
+        return false;
     if (!p || json_is_null(p)) p = json_object_get(config, "rope_scaling");
     if (!p || json_is_null(p)) return true;
     if (!json_is_object(p))

@@ -86,6 +86,8 @@ static void test_refusals(void **state)
         {"\"rope_scaling\": null",
          "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2, \"partial_rotary_factor\": 0.5}",
          "partial_rotary_factor 0.5 is not supported"},
+        {"\"rope_theta\": 500000.0", "\"partial_rotary_factor\": 0.5",
+         "partial_rotary_factor 0.5 is not supported"},
         {"\"rope_scaling\": null", "\"quantization_config\": {\"quant_method\": \"gptq\"}",
          "stored in codes of gptq"},
         {"\"rope_theta\": 500000.0", "\"rope_theta\": -1", "rope_theta is not a positive number"},
