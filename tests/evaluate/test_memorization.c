@@ -232,17 +232,9 @@ static void canaries(void **state)
     expect_refused(&o, ERR_FORMAT, "no text of 8 words");
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    return testdir_make() == NULL;
-}
-
 static int teardown(void **state)
 {
-    (void)state;
-    testdir_remove();
-    return mem_live_blocks() == 0 ? 0 : -1;
+    return testdir_teardown(state) != 0 || mem_live_blocks() != 0 ? -1 : 0;
 }
 
 int main(void)
@@ -252,5 +244,5 @@ int main(void)
         cmocka_unit_test(neighbours),
         cmocka_unit_test(canaries),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, testdir_setup, teardown);
 }

@@ -345,6 +345,7 @@ static void faults(void **state)
     }
     assert_memory_equal(want, got, sizeof want);
 #else
+    print_message("SKIP: built without fault points\n");
     skip();
 #endif
 }
@@ -400,6 +401,7 @@ static void faults_of_each(void **state)
     }
     assert_true(tried >= 5);
 #else
+    print_message("SKIP: built without fault points\n");
     skip();
 #endif
 }

@@ -41,6 +41,19 @@ void testdir_remove(void)
     dir[0] = 0;
 }
 
+int testdir_setup(void **state)
+{
+    (void)state;
+    return testdir_make() == NULL;
+}
+
+int testdir_teardown(void **state)
+{
+    (void)state;
+    testdir_remove();
+    return 0;
+}
+
 static char *rotating(void)
 {
     static char buf[16][1024];

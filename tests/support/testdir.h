@@ -11,6 +11,9 @@
 /* Make a fresh folder below $TMPDIR or /tmp; the path stays valid until testdir_remove. */
 const char *testdir_make(void);
 void testdir_remove(void);
+/* Both as the set-up and the tear-down of a group of tests. */
+int testdir_setup(void **state);
+int testdir_teardown(void **state);
 /* "<testdir>/name", one of 16 rotating buffers. */
 const char *testdir_path(const char *name);
 /* Path below ../shared, or NULL after printing why the test is skipped. */

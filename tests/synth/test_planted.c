@@ -18,17 +18,9 @@
 
 enum { SENTENCES = 6000, FORMS = 64 };
 
-static int setup(void **state)
-{
-    (void)state;
-    return testdir_make() == NULL;
-}
-
 static int teardown(void **state)
 {
-    (void)state;
-    testdir_remove();
-    return mem_live_blocks() == 0 ? 0 : -1;
+    return testdir_teardown(state) != 0 || mem_live_blocks() != 0 ? -1 : 0;
 }
 
 static struct str sentence(struct sbuf *b, uint64_t seed, uint64_t i, struct planted *p)
@@ -190,6 +182,7 @@ static void no_half_file(void **state)
     }
     free(want);
 #else
+    print_message("SKIP: built without fault points\n");
     skip();
 #endif
 }
@@ -203,5 +196,5 @@ int main(void)
         cmocka_unit_test(the_file),
         cmocka_unit_test(no_half_file),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, testdir_setup, teardown);
 }

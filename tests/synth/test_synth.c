@@ -15,18 +15,6 @@
 #include "synth/people.h"
 #include "synth/synth.h"
 
-static int setup(void **state)
-{
-    (void)state;
-    return testdir_make() == NULL;
-}
-static int teardown(void **state)
-{
-    (void)state;
-    testdir_remove();
-    return 0;
-}
-
 static struct synth_opts opts(const char *dir, uint64_t n, uint64_t seed)
 {
     struct synth_opts o = {0};
@@ -153,10 +141,10 @@ static void bad_options_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(same_seed_same_bytes, setup, teardown),
-        cmocka_unit_test_setup_teardown(python_reads_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(same_seed_same_bytes, testdir_setup, testdir_teardown),
+        cmocka_unit_test_setup_teardown(python_reads_it, testdir_setup, testdir_teardown),
         cmocka_unit_test(people_tile_the_reports),
-        cmocka_unit_test_setup_teardown(bad_options_are_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(bad_options_are_named, testdir_setup, testdir_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

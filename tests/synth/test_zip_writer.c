@@ -14,18 +14,6 @@
 #include "synth/tar_writer.h"
 #include "synth/zip_writer.h"
 
-static int setup(void **state)
-{
-    (void)state;
-    return testdir_make() == NULL;
-}
-static int teardown(void **state)
-{
-    (void)state;
-    testdir_remove();
-    return 0;
-}
-
 static int run(const char *before, const char *path, const char *after)
 {
     char cmd[1500];
@@ -165,10 +153,10 @@ static void faults_leave_whole_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(unzip_reads_it, setup, teardown),
-        cmocka_unit_test_setup_teardown(many_entries_need_zip64, setup, teardown),
-        cmocka_unit_test_setup_teardown(tar_reads_it, setup, teardown),
-        cmocka_unit_test_setup_teardown(faults_leave_whole_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(unzip_reads_it, testdir_setup, testdir_teardown),
+        cmocka_unit_test_setup_teardown(many_entries_need_zip64, testdir_setup, testdir_teardown),
+        cmocka_unit_test_setup_teardown(tar_reads_it, testdir_setup, testdir_teardown),
+        cmocka_unit_test_setup_teardown(faults_leave_whole_files, testdir_setup, testdir_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

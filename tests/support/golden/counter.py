@@ -15,3 +15,15 @@ def hash_values(tag, n):
     x = (x * 3266489917) & M
     x = x ^ (x >> 16)
     return ((x >> 8).double() / 2 ** 24 - 0.5).float()
+
+
+def summary(tag, g, parts=5):
+    """Norm, dot with a hash vector, and a few entries: any wrong element shows in the dot."""
+    g = g.detach().float().reshape(-1).double()
+    h = hash_values(5000 + tag, g.numel()).double()
+    step = max(1, g.numel() // parts)
+    return {"norm": g.norm().item(), "dot": (g @ h).item(), "at": {str(i): g[i].item() for i in range(0, g.numel(), step)}}
+
+
+def relrms(a, b):
+    return ((a - b).double().pow(2).mean().sqrt() / b.double().pow(2).mean().sqrt()).item()

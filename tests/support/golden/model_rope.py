@@ -11,7 +11,7 @@ without a cache.
 import json, sys
 import torch, transformers
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
-from counter import hash_values
+from counter import hash_values, relrms, summary
 
 torch.set_num_threads(1)
 SIZES = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, vocab_size=64, num_attention_heads=2,
@@ -48,17 +48,6 @@ def build(cfg, dtype):
         v = hash_values(tag, p.numel()).reshape(p.shape)
         p.data.copy_(1 + 0.5 * v if p.dim() == 1 else 0.7 * v)
     return model.to(dtype).eval()
-
-
-def summary(tag, g):
-    g = g.detach().float().reshape(-1).double()
-    h = hash_values(5000 + tag, g.numel()).double()
-    step = max(1, g.numel() // 5)
-    return {"norm": g.norm().item(), "dot": (g @ h).item(), "at": {str(i): g[i].item() for i in range(0, g.numel(), step)}}
-
-
-def relrms(a, b):
-    return ((a - b).double().norm() / b.double().norm()).item()
 
 
 def forward(model, t):

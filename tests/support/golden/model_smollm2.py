@@ -8,7 +8,7 @@ Face order here, and transformers and PEFT compute. Nothing of radmill takes par
 import json, re, sys
 import gguf, numpy, peft, torch, transformers
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-from counter import hash_values
+from counter import hash_values, relrms
 
 torch.set_num_threads(2)
 R, ALPHA = 16, 32
@@ -75,7 +75,6 @@ def run(pm):
     return total, torch.cat(rows), [p.grad.detach().float().reshape(-1).double() for p in pm.parameters() if p.requires_grad]
 
 
-relrms = lambda a, b: ((a - b).double().pow(2).mean().sqrt() / b.double().pow(2).mean().sqrt()).item()
 loss, logits, grads = run(adapted(path, torch.float32))
 hloss, hlogits, hgrads = run(adapted(path, torch.bfloat16))
 base = load(path)

@@ -10,7 +10,7 @@ import json, sys
 import peft, torch, transformers
 from transformers import T5Config, T5ForConditionalGeneration
 from transformers.models.t5.modeling_t5 import T5Attention
-from counter import hash_values
+from counter import hash_values, relrms, summary
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
@@ -58,17 +58,6 @@ def run(model):
         total += loss.item()
         rows.append(logits.detach().float())
     return total, torch.cat(rows)
-
-
-def summary(tag, g):
-    g = g.detach().float().reshape(-1).double()
-    h = hash_values(5000 + tag, g.numel()).double()
-    step = max(1, g.numel() // 3)
-    return {"norm": g.norm().item(), "dot": (g @ h).item(), "at": {str(i): g[i].item() for i in range(0, g.numel(), step)}}
-
-
-def relrms(a, b):
-    return ((a - b).double().pow(2).mean().sqrt() / b.double().pow(2).mean().sqrt()).item()
 
 
 def adapters(model):
@@ -124,7 +113,7 @@ for name in CASES:
     with torch.no_grad():
         base_loss, base_logits = run(model)
     run(model)
-    full = {n: summary(i, p.grad) for i, (n, p) in enumerate(model.named_parameters())}
+    full = {n: summary(i, p.grad, 3) for i, (n, p) in enumerate(model.named_parameters())}
     answers = greedy(build(name))
     pm, names = adapters(build(name))
     loss, logits = run(pm)
@@ -138,9 +127,9 @@ for name in CASES:
     cfg["tie_word_embeddings"] = not CASES[name][1]
     cfg.pop("dtype", None)
     out["cases"][name] = {
-        "config": cfg, "tensors": tensors, "base_loss": base_loss, "loss": loss, "base_logits": summary(900, base_logits),
-        "logits": summary(901, logits), "logits_row0": logits[0].tolist(), "logits_last": logits[-1].tolist(), "full": full,
-        "lora_names": names, "lora": [summary(i, grads[n]) for i, n in enumerate(names)], "answers": answers,
+        "config": cfg, "tensors": tensors, "base_loss": base_loss, "loss": loss, "base_logits": summary(900, base_logits, 3),
+        "logits": summary(901, logits, 3), "logits_row0": logits[0].tolist(), "logits_last": logits[-1].tolist(), "full": full,
+        "lora_names": names, "lora": [summary(i, grads[n], 3) for i, n in enumerate(names)], "answers": answers,
         "lora_answers": lora_answers, "curve_lora": curve(pm), "curve_full": curve(build(name)), "bf16_gap": {"loss": abs(hloss - loss) / loss, "logits": relrms(hlogits, logits), "grad": gap}}
     print(name, base_loss, loss, out["cases"][name]["bf16_gap"], [len(a) for a in answers])
 

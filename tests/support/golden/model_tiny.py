@@ -9,7 +9,7 @@ what radmill must get from the packed bin.
 import json, sys
 import peft, torch, transformers
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
-from counter import hash_values
+from counter import hash_values, relrms, summary
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
@@ -69,18 +69,6 @@ def run(model):
         total += loss.item()
         rows.append(pick.detach().float())
     return total, torch.cat(rows)
-
-
-def summary(tag, g):
-    """Norm, dot with a hash vector, and a few entries: any wrong element shows in the dot."""
-    g = g.detach().float().reshape(-1).double()
-    h = hash_values(5000 + tag, g.numel()).double()
-    step = max(1, g.numel() // 5)
-    return {"norm": g.norm().item(), "dot": (g @ h).item(), "at": {str(i): g[i].item() for i in range(0, g.numel(), step)}}
-
-
-def relrms(a, b):
-    return ((a - b).double().pow(2).mean().sqrt() / b.double().pow(2).mean().sqrt()).item()
 
 
 def build(name, dtype):
